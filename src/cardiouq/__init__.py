@@ -1,0 +1,1 @@
+"""CardioUQ: from cardiac MRI scans to tables and figures on segmentation uncertainty."""

@@ -1,0 +1,1 @@
+"""Scans on disk to case table, split, plan and arrays."""

@@ -1,0 +1,64 @@
+"""From a scan to the array that networks see: z-score and in-plane resampling to the plan's grid.
+
+Neither looks at the label, so test scans are treated as a new scan would be.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import zoom
+
+from cardiouq.data.scans import Case, read_image, read_label
+from cardiouq.structures import N_CLASSES
+
+
+def normalise(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Zero mean, unit SD over the volume, nnU-Net's z-score normalisation for MRI."""
+    return (image - image.mean()) / max(float(image.std()), 1e-8)
+
+
+def resampled_shape(
+    shape: Sequence[int], spacing: Sequence[float], target: Sequence[float]
+) -> tuple[int, int]:
+    """In-plane (rows, columns) after resampling from `spacing` to `target`, both (y, x) in mm."""
+    rows, columns = (
+        max(1, round(n * s / t)) for n, s, t in zip(shape, spacing, target, strict=True)
+    )
+    return rows, columns
+
+
+def resample_image(image: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Cubic resampling of every slice of (slices, rows, columns) to `shape`."""
+    return _zoom(image, shape, order=3)
+
+
+def resample_label(label: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.uint8]:
+    """Linear resampling of each class's indicator, then the class with the largest share."""
+    shares = [
+        _zoom((label == value).astype(np.float32), shape, order=1) for value in range(N_CLASSES)
+    ]
+    return np.argmax(shares, axis=0).astype(np.uint8)
+
+
+def _zoom(
+    volume: NDArray[np.float32], shape: tuple[int, int], order: int
+) -> NDArray[np.float32]:
+    factors = (1.0, shape[0] / volume.shape[1], shape[1] / volume.shape[2])
+    if factors == (1.0, 1.0, 1.0):
+        return volume
+    # grid_mode: pixels are areas, so the field of view stays where it was
+    return zoom(volume, factors, order=order, mode="nearest", grid_mode=True).astype(np.float32)
+
+
+def preprocess_case(
+    case: Case, spacing: tuple[float, float], folder: Path, *, with_label: bool
+) -> None:
+    """Write `<case>_image.npy` float32 and, if asked, `<case>_label.npy` uint8, both (slices, rows,
+    columns) on the grid of `spacing` (y, x) in mm, for training to map into memory."""
+    image = normalise(read_image(case))
+    shape = resampled_shape(image.shape[1:], (case.spacing_y, case.spacing_x), spacing)
+    np.save(folder / f"{case.case}_image.npy", resample_image(image, shape))
+    if with_label:
+        np.save(folder / f"{case.case}_label.npy", resample_label(read_label(case), shape))

@@ -1,0 +1,16 @@
+"""Progress of a long job, on the terminal and in the rule's log file."""
+
+import logging
+import sys
+from pathlib import Path
+
+
+def log_to(path: Path, job: str) -> None:
+    """Send the package's messages to the terminal, each with the job's name, and to a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    logging.basicConfig(
+        level=logging.INFO,
+        format=f"%(asctime)s  {job}: %(message)s",
+        datefmt="%H:%M:%S",
+        handlers=[logging.StreamHandler(sys.stderr), logging.FileHandler(path, mode="a")],
+    )

@@ -1,0 +1,36 @@
+"""Stochastic weight averaging (Izmailov et al., UAI 2018)."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cardiouq.methods.base import BaseMethod, Sample, TrainedRun
+from cardiouq.training.schedule import CyclicalSchedule
+
+
+@dataclass(frozen=True)
+class Method(BaseMethod):
+    """One network with the mean of the weights sampled in the last cycle.
+
+    No pass to refresh batch norm follows: the network's instance norm keeps no statistics.
+    """
+
+    schema = {
+        "checkpoints": {"type": "integer", "minimum": 1},
+        "step": {"type": "integer", "minimum": 1},
+    }
+
+    checkpoints: int = 30
+    step: int = 2
+
+    def checkpoint_epochs(self, schedule: CyclicalSchedule) -> list[int]:  # type: ignore[override]
+        """The latest checkpoints of the last cycle."""
+        return schedule.sampling_epochs(schedule.cycles - 1, self.checkpoints, self.step)
+
+    def samples(
+        self, runs: Sequence[TrainedRun], schedule: CyclicalSchedule  # type: ignore[override]
+    ) -> Iterator[tuple[Sample, Any]]:
+        """The averaged network, named by the last epoch that went into it."""
+        epochs = self.checkpoint_epochs(schedule)
+        for run in runs:
+            yield Sample(run.member, epochs[-1]), run.mean_network(epochs)

@@ -1,0 +1,1 @@
+"""Runs to mean probabilities, uncertainty and segmentations."""

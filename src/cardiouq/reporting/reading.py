@@ -1,0 +1,27 @@
+"""Reading the tables of the rooms before: scores, calibration bins, test sets."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from cardiouq.errors import CardiouqError
+
+TEXT = {"method": str, "test_set": str, "case": str, "subject": str, "structure": str}
+
+
+def read_tables(paths: Iterable[str | Path]) -> pd.DataFrame:
+    """Read the `scores.csv` or the `calibration.csv` of several methods as one table.
+
+    Raises:
+        CardiouqError: one of them has other columns than the first.
+    """
+    tables = {Path(path): pd.read_csv(path, dtype=TEXT) for path in paths}
+    first, expected = next((path, list(table.columns)) for path, table in tables.items())
+    for path, table in tables.items():
+        if list(table.columns) != expected:
+            raise CardiouqError(
+                f"{path}: columns {list(table.columns)}; expected {expected} as in {first}; "
+                "run the evaluation of this method again"
+            )
+    return pd.concat(tables.values(), ignore_index=True)

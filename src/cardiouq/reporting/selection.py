@@ -1,0 +1,81 @@
+"""Which volumes and slices the figures show: chosen by rule, never by hand."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cardiouq.errors import CardiouqError
+from cardiouq.structures import STRUCTURES, label_of
+
+Labels = NDArray[np.integer]
+
+
+class Volume(NamedTuple):
+    """A volume of a test set; `failure` says whether it was chosen as one."""
+
+    test_set: str
+    case: str
+    failure: bool
+
+
+def success_and_failures(scores: pd.DataFrame, n_failures: int) -> list[Volume]:
+    """Choose the volume that was segmented best, and the worst ones of other subjects.
+
+    The rule: rank volumes by their Dice, averaged over all methods and structures in `scores`. The
+    success is the first; the failures are the last of each subject, worst first, and no subject is
+    shown twice. Equal volumes rank in the order of test set and case names.
+
+    Args:
+        scores: rows of `scores.csv`.
+        n_failures: how many failures to choose; fewer if there are not as many subjects.
+
+    Raises:
+        CardiouqError: there are no scores.
+    """
+    if scores.empty:
+        raise CardiouqError("no scores to choose examples from; run the evaluation first")
+    of_volume = scores.groupby(["subject", "test_set", "case"])["dice"].mean()
+    means = of_volume.reset_index()
+    means = means.sort_values(["dice", "test_set", "case"], kind="stable", ignore_index=True)
+    success = means[means["dice"] == means["dice"].max()].iloc[0]
+    others = means[means["subject"] != success["subject"]]
+    failures = others.drop_duplicates("subject").head(n_failures)
+    return [
+        Volume(success["test_set"], success["case"], failure=False),
+        *(Volume(row.test_set, row.case, failure=True) for row in failures.itertuples()),
+    ]
+
+
+def mean_dice(reference: Labels, prediction: Labels) -> float:
+    """Dice averaged over the structures; both masks empty count 1, one empty 0."""
+    values = []
+    for structure in STRUCTURES:
+        first, second = reference == label_of(structure), prediction == label_of(structure)
+        size = int(first.sum()) + int(second.sum())
+        values.append(1.0 if size == 0 else 2 * int((first & second).sum()) / size)
+    return float(np.mean(values))
+
+
+def choose_slice(reference: Labels, predictions: Sequence[Labels], failure: bool) -> int:
+    """Choose the slice of a volume that a figure shows.
+
+    The rule: of the slices that hold all structures in the reference (or, if there is none, the
+    most structures), that with the worst Dice, averaged over predictions and structures, for a
+    failure, and that with the median (of an even number the lower) for a success.
+
+    Args:
+        reference: labels, (slices, rows, columns).
+        predictions: labels of several methods or checkpoints, each (slices, rows, columns).
+        failure: whether the volume was chosen as a failure.
+    """
+    n_structures = [len(np.setdiff1d(labels, [0])) for labels in reference]
+    candidates = [z for z, n in enumerate(n_structures) if n == max(n_structures)]
+    dice = [
+        float(np.mean([mean_dice(reference[z], labels[z]) for labels in predictions]))
+        for z in candidates
+    ]
+    ranked: list[int] = [candidates[i] for i in np.argsort(dice, kind="stable").tolist()]
+    return ranked[0] if failure else ranked[(len(ranked) - 1) // 2]

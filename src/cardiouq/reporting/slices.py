@@ -1,0 +1,169 @@
+"""Slices on screen: a case's arrays, the window around the heart, contours."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
+
+from cardiouq.data.scans import read_image, read_label
+from cardiouq.errors import CardiouqError
+from cardiouq.reporting.style import STRUCTURE_COLOURS
+from cardiouq.structures import label_of
+
+
+@dataclass(frozen=True)
+class Scan:
+    """A case's image and reference.
+
+    Attributes:
+        image: intensities, (slices, rows, columns).
+        reference: labels, (slices, rows, columns).
+        spacing: of rows and columns, mm.
+        phase: ED or ES.
+        subject: as in the case table.
+    """
+
+    image: NDArray[np.float32]
+    reference: NDArray[np.uint8]
+    spacing: tuple[float, float]
+    phase: str
+    subject: str
+
+
+def load_scan(cases: pd.DataFrame, case: str) -> Scan:
+    """Read the image and the reference of one row of the case table.
+
+    Raises:
+        CardiouqError: the table has no such case.
+    """
+    rows = cases[cases["case"] == case]
+    if rows.empty:
+        raise CardiouqError(f"case {case} has scores but is not in the case table; run data again")
+    row: Any = next(rows.itertuples())
+    return Scan(
+        read_image(row), read_label(row), (row.spacing_y, row.spacing_x), row.phase, row.subject
+    )
+
+
+def load_map(path: Path) -> NDArray[Any]:
+    """Read a prediction's NIfTI as (slices, rows, columns), samples as (samples, slices, ...)."""
+    if not path.is_file():
+        raise CardiouqError(f"{path}: missing; expected it beside the scores, run prediction again")
+    return np.asarray(nib.load(path).dataobj).T
+
+
+@dataclass(frozen=True)
+class Window:
+    """A square part of the slices, for display only.
+
+    Attributes:
+        rows, columns: the part of the array that lies in the square.
+        limits: the square's left, right, bottom and top edge in mm; it may reach beyond the array.
+        spacing: of rows and columns, mm.
+    """
+
+    rows: slice
+    columns: slice
+    limits: tuple[float, float, float, float]
+    spacing: tuple[float, float]
+
+    @classmethod
+    def around(
+        cls, reference: NDArray[Any], spacing: tuple[float, float], margin: float = 20.0
+    ) -> "Window":
+        """The square around the foreground of one slice's reference, with a margin in mm; around
+        the whole slice if there is no foreground."""
+        edges = []
+        for axis, step in enumerate(spacing):
+            hit = np.flatnonzero((reference > 0).any(axis=1 - axis))
+            first, last = (hit[0], hit[-1]) if len(hit) else (0, reference.shape[axis] - 1)
+            edges.append((first * step, (last + 1) * step))
+        half = max(high - low for low, high in edges) / 2 + margin
+        (top, bottom), (left, right) = (
+            (sum(edge) / 2 - half, sum(edge) / 2 + half) for edge in edges
+        )
+        rows, columns = (
+            slice(max(0, int(low / step)), min(size, int(np.ceil(high / step))))
+            for low, high, step, size in zip(
+                (top, left), (bottom, right), spacing, reference.shape, strict=True
+            )
+        )
+        return cls(rows, columns, (left, right, bottom, top), spacing)
+
+    @property
+    def extent(self) -> tuple[float, float, float, float]:
+        """Where matplotlib's `imshow` puts the part of the array, mm."""
+        dy, dx = self.spacing
+        return (
+            self.columns.start * dx,
+            self.columns.stop * dx,
+            self.rows.stop * dy,
+            self.rows.start * dy,
+        )
+
+    def show(self, axes: Axes, values: NDArray[Any], **options: Any) -> AxesImage:
+        """Draw one slice's values; options are those of `imshow`."""
+        part = values[self.rows, self.columns]
+        shown = axes.imshow(part, extent=self.extent, **options)
+        left, right, bottom, top = self.limits
+        axes.set(xlim=(left, right), ylim=(bottom, top), xticks=[], yticks=[])
+        axes.set_facecolor("black")
+        axes.spines[:].set_visible(False)
+        return shown
+
+    def show_image(self, axes: Axes, image: NDArray[Any]) -> None:
+        """Draw one slice's intensities in grey, from the 1st to the 99.5th percentile inside."""
+        low, high = np.percentile(image[self.rows, self.columns], (1, 99.5))
+        self.show(axes, image, cmap="gray", vmin=low, vmax=high, interpolation="bilinear")
+
+    def draw_contours(self, axes: Axes, labels: NDArray[Any], **options: Any) -> None:
+        """Draw the outline of every structure in one slice; options are those of `contour`."""
+        part = np.pad(labels[self.rows, self.columns], 1)
+        y = (np.arange(part.shape[0]) + self.rows.start - 0.5) * self.spacing[0]
+        x = (np.arange(part.shape[1]) + self.columns.start - 0.5) * self.spacing[1]
+        for structure, colour in STRUCTURE_COLOURS.items():
+            mask = part == label_of(structure)
+            if mask.any():
+                axes.contour(x, y, mask, [0.5], **({"colors": colour, "linewidths": 0.8} | options))
+
+
+def name_panel(axes: Axes, text: str) -> None:
+    """Write a few words into a panel's lower left corner, readable on any image."""
+    axes.text(
+        0.04,
+        0.04,
+        text,
+        transform=axes.transAxes,
+        color="white",
+        fontsize=6,
+        bbox={"facecolor": "black", "alpha": 0.55, "pad": 1, "linewidth": 0},
+    )
+
+
+def close_layout() -> ConstrainedLayoutEngine:
+    """A layout that leaves hardly any space between images."""
+    return ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
+
+
+def add_structure_legend(figure: Figure, loc: str) -> None:
+    """Name the contours' colours; `loc` as of matplotlib's `legend`."""
+    figure.legend(
+        handles=[
+            Line2D([], [], color=colour, linewidth=2, label=structure)
+            for structure, colour in STRUCTURE_COLOURS.items()
+        ],
+        loc=loc,
+        ncols=len(STRUCTURE_COLOURS),
+        handlelength=1.2,
+        columnspacing=1.0,
+        borderaxespad=0.1,
+    )

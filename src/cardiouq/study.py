@@ -1,0 +1,272 @@
+"""A study: its settings, checked, and which runs its methods need. Imports no torch."""
+
+import difflib
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+
+from cardiouq.errors import CardiouqError, ProblemsError
+from cardiouq.methods import COMMON_KEYS, build_method, method_class, method_names
+from cardiouq.methods.base import BaseMethod
+from cardiouq.training.schedule import CyclicalSchedule, PolynomialSchedule, build_schedule
+
+PHANTOM = "phantom"
+"""Source of a data set that a rule generates; other sources are keys of `config.yaml`."""
+
+
+class Study:
+    """The settings of one study and what follows from them.
+
+    Args:
+        name: of a file in `config_folder/studies`, or a path to a study's YAML file.
+        machine: the keys of `config.yaml`: where data lies, which device.
+        config_folder: holds `studies/`, `schemas/` and `published/`.
+
+    Raises:
+        CardiouqError: if the study's file is missing.
+        ProblemsError: listing every misspelt, missing, out-of-range or inconsistent key.
+    """
+
+    def __init__(self, name: str, machine: Mapping[str, Any], config_folder: Path) -> None:
+        schemas = config_folder / "schemas"
+        check_schema(machine, schemas / "config.schema.yaml", "config.yaml")
+        self.file = _study_file(name, config_folder)
+        self.name = self.file.stem
+        self.results = f"results/{self.name}"
+        self.machine = machine
+        self.settings: dict[str, Any] = read_yaml(self.file)
+        check_schema(self.settings, schemas / "study.schema.yaml", str(self.file))
+        problems = [*self._reference_problems(), *self._method_problems()]
+        if problems:
+            raise ProblemsError(f"{self.file}: {len(problems)} problem(s):", problems)
+
+    def __getitem__(self, key: str) -> Any:
+        return self.settings[key]
+
+    @cached_property
+    def methods(self) -> dict[str, BaseMethod]:
+        """The study's methods in the order of its tables."""
+        return {name: build_method(block) for name, block in self["methods"].items()}
+
+    def schedule(self, recipe: str) -> PolynomialSchedule | CyclicalSchedule:
+        """The schedule of a recipe."""
+        return build_schedule(self["recipes"][recipe]["schedule"])
+
+    def keep_epochs(self, recipe: str) -> list[int]:
+        """Epochs whose weights the runs of a recipe keep: those that a method uses."""
+        schedule = self.schedule(recipe)
+        return sorted(
+            {
+                epoch
+                for name, method in self.methods.items()
+                if self["methods"][name]["recipe"] == recipe
+                for epoch in method.checkpoint_epochs(schedule)
+            }
+        )
+
+    def key(self, recipe: str) -> str:
+        """Eight hex digits that change with every setting that a run of the recipe depends on.
+
+        They stand in the run's path, so changed settings train a new run, whatever the age of files.
+        """
+        depends_on = {
+            "recipe": self["recipes"][recipe],
+            "keep_epochs": self.keep_epochs(recipe),
+            **{
+                part: self.settings.get(part)
+                for part in ("seed", "datasets", "phantom", "split", "plan")
+            },
+        }
+        text = json.dumps(depends_on, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+    def run_folder(self, recipe: str, member: int) -> str:
+        """Folder of a run, relative to the working directory."""
+        return f"{self.results}/training/{recipe}-{self.key(recipe)}/seed-{member}"
+
+    def run_folders(self, method: str) -> list[str]:
+        """Folders of the runs that a method draws from."""
+        recipe = self["methods"][method]["recipe"]
+        return [self.run_folder(recipe, member) for member in self.methods[method].members()]
+
+    def all_run_folders(self) -> dict[str, str]:
+        """Label -> folder of every run of the study, each once."""
+        return {
+            f"{recipe}, seed {member}": self.run_folder(recipe, member)
+            for recipe in self["recipes"]
+            for member in self.members(recipe)
+        }
+
+    def members(self, recipe: str) -> list[int]:
+        """Members of a recipe that some method uses."""
+        return sorted(
+            {
+                member
+                for name, method in self.methods.items()
+                if self["methods"][name]["recipe"] == recipe
+                for member in method.members()
+            }
+        )
+
+    def run_settings(self, recipe: str, member: int) -> str:
+        """JSON of what a run needs beside the data."""
+        return json.dumps(
+            {
+                "recipe_name": recipe,
+                "recipe": self["recipes"][recipe],
+                "member": member,
+                "seed": self["seed"],
+                "keep_epochs": self.keep_epochs(recipe),
+            }
+        )
+
+    def prediction_settings(self, method: str) -> str:
+        """JSON of what a method's prediction needs beside the data and the runs."""
+        block = self["methods"][method]
+        return json.dumps(
+            {
+                "name": method,
+                "method": block,
+                "schedule": self["recipes"][block["recipe"]]["schedule"],
+                "seed": self["seed"],
+                **self["prediction"],
+            }
+        )
+
+    def roots(self) -> dict[str, tuple[str, str]]:
+        """Data set -> (layout, folder)."""
+        return {
+            dataset: (settings["layout"], str(self.source(dataset)))
+            for dataset, settings in self["datasets"].items()
+        }
+
+    def scan_files(self) -> list[str]:
+        """What the case table is made from: the phantom's folder, or every file of the scans."""
+        files: set[str] = set()
+        for dataset, settings in self["datasets"].items():
+            root = self.source(dataset)
+            if settings["source"] == PHANTOM:
+                files.add(str(root.parent))
+            else:
+                files |= {str(path) for path in root.rglob("*") if path.is_file()}
+        return sorted(files)
+
+    def source(self, dataset: str) -> Path:
+        """Folder that a data set's adapter reads."""
+        settings = self["datasets"][dataset]
+        if settings["source"] == PHANTOM:
+            return Path(self.results, "data", PHANTOM, settings["layout"])
+        return Path(self.machine[settings["source"]])
+
+    def check_sources(self) -> None:
+        """Raise a ProblemsError naming every data set whose folder is not there."""
+        problems = []
+        for dataset, settings in self["datasets"].items():
+            key = settings["source"]
+            if key == PHANTOM:
+                continue
+            if not self.machine[key]:
+                problems.append(
+                    f"{dataset}: `{key}` is empty; set it in config/config.yaml or by "
+                    f"`--config {key}=FOLDER` (or CARDIOUQ_{key.upper()} in the environment)"
+                )
+            elif not self.source(dataset).is_dir():
+                problems.append(f"{dataset}: `{key}` is {self.source(dataset)}, which is no folder")
+        if problems:
+            raise ProblemsError(f"study {self.name} needs scans that are not there:", problems)
+
+    def _reference_problems(self) -> Iterator[str]:
+        datasets, recipes = self["datasets"], self["recipes"]
+        named = [("split", "dataset", self["split"]["dataset"], datasets)]
+        for test_set, block in self["test_sets"].items():
+            named.append((f"test_sets.{test_set}", "dataset", block["dataset"], datasets))
+        for method, block in self["methods"].items():
+            named.append((f"methods.{method}", "recipe", block["recipe"], recipes))
+            named.append((f"methods.{method}", "method", block["method"], method_names()))
+        for place, key, value, allowed in named:
+            if value not in allowed:
+                yield f"{place}.{key}: {value!r} is not one of {sorted(allowed)}"
+        if any(block["source"] == PHANTOM for block in datasets.values()):
+            if PHANTOM not in self.settings:
+                yield "phantom: missing, but a data set's source is phantom"
+
+    def _method_problems(self) -> Iterator[str]:
+        for name, block in self["methods"].items():
+            if block["method"] not in method_names() or block["recipe"] not in self["recipes"]:
+                continue
+            schema = {
+                "type": "object",
+                "properties": {key: True for key in COMMON_KEYS}
+                | dict(method_class(block["method"]).schema),
+                "additionalProperties": False,
+            }
+            found = list(schema_problems(block, schema))
+            yield from (f"methods.{name}.{problem}" for problem in found)
+            if found:
+                continue
+            try:
+                build_method(block).checkpoint_epochs(self.schedule(block["recipe"]))
+            except (ValueError, AttributeError) as error:
+                yield f"methods.{name}: does not go with recipe {block['recipe']!r}: {error}"
+
+
+def _study_file(name: str, config_folder: Path) -> Path:
+    if name.endswith((".yaml", ".yml")):
+        file = Path(name)
+    else:
+        file = config_folder / "studies" / f"{name}.yaml"
+    if not file.is_file():
+        known = sorted(path.stem for path in (config_folder / "studies").glob("*.yaml"))
+        raise CardiouqError(
+            f"{file}: there is no such study; `study` is one of {known} or the path of a YAML file"
+        )
+    return file
+
+
+def read_yaml(path: Path) -> Any:
+    """Read a YAML file; one that cannot be parsed is a CardiouqError with the line."""
+    try:
+        return yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise CardiouqError(f"{path}: is not YAML: {error}") from error
+
+
+def check_schema(settings: Any, schema_file: Path, name: str) -> None:
+    """Raise a ProblemsError with every key that the schema does not allow."""
+    problems = list(schema_problems(settings, read_yaml(schema_file)))
+    if problems:
+        raise ProblemsError(f"{name}: {len(problems)} problem(s):", problems)
+
+
+def schema_problems(settings: Any, schema: Mapping[str, Any]) -> Iterator[str]:
+    """Every violation of a schema in words: the key, what was found, what is allowed."""
+    for error in Draft202012Validator(schema).iter_errors(settings):
+        place = ".".join(str(part) for part in error.absolute_path)
+        yield from (f"{place}{'.' if place and key else ''}{key}: {text}" for key, text in _say(error))
+
+
+def _say(error: ValidationError) -> Iterator[tuple[str, str]]:
+    """(key below the error's place, text) of one violation."""
+    schema, found = error.schema, error.instance
+    if error.validator == "additionalProperties" and isinstance(schema, Mapping):
+        allowed = sorted(schema["properties"])
+        for key in sorted(set(found) - set(allowed)):
+            close = difflib.get_close_matches(str(key), allowed, n=1)
+            hint = f"did you mean {close[0]!r}? " if close else ""
+            yield str(key), f"unknown key; {hint}allowed: {', '.join(allowed)}"
+    elif error.validator == "required":
+        for key in (key for key in error.validator_value if key not in found):
+            yield str(key), "missing"
+    elif error.validator == "enum":
+        yield "", f"{found!r} is not one of {error.validator_value}"
+    elif error.validator == "type":
+        yield "", f"{found!r} is not of type {error.validator_value}"
+    else:
+        yield "", f"{error.message} ({error.validator}: {error.validator_value})"

@@ -1,0 +1,87 @@
+"""Batches of 2D windows from preprocessed cases that stay memory-mapped on disk."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from cardiouq.structures import N_CLASSES
+
+
+class WindowSampler:
+    """Draws square windows around the centres of training patches.
+
+    A window is larger than the patch, so that rotation and scaling find image, not padding, at the
+    patch's corners. Outside the slice, windows hold 0 (the mean intensity, background).
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        cases: Sequence[str],
+        patch_size: tuple[int, int],
+        window: int,
+        foreground_share: float,
+    ) -> None:
+        self.images = [np.load(folder / f"{case}_image.npy", mmap_mode="r") for case in cases]
+        self.labels = [np.load(folder / f"{case}_label.npy", mmap_mode="r") for case in cases]
+        self.foreground = [
+            [np.argwhere(label == value) for value in range(1, N_CLASSES) if (label == value).any()]
+            for label in self.labels
+        ]
+        self.patch_size = patch_size
+        self.window = window
+        self.foreground_share = foreground_share
+
+    def draw(self, batch_size: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Images float32 and labels uint8, (batch, 1, window, window).
+
+        As in nnU-Net, the last `foreground_share` of a batch is centred on a voxel of a structure
+        drawn at random; the rest lie anywhere in a random slice of a random case.
+        """
+        images = np.zeros((batch_size, 1, self.window, self.window), np.float32)
+        labels = np.zeros((batch_size, 1, self.window, self.window), np.uint8)
+        first_forced = batch_size - round(batch_size * self.foreground_share)
+        for sample in range(batch_size):
+            case = int(rng.integers(len(self.images)))
+            image, label = self.images[case], self.labels[case]
+            if sample >= first_forced and self.foreground[case]:
+                voxels = self.foreground[case][rng.integers(len(self.foreground[case]))]
+                section, *centre = (int(i) for i in voxels[rng.integers(len(voxels))])
+                centre = [
+                    int(np.clip(c, *self._centres(n, p)))
+                    for c, n, p in zip(centre, image.shape[1:], self.patch_size, strict=True)
+                ]
+            else:
+                section = int(rng.integers(len(image)))
+                centre = [
+                    int(rng.integers(low, high + 1))
+                    for low, high in (
+                        self._centres(n, p)
+                        for n, p in zip(image.shape[1:], self.patch_size, strict=True)
+                    )
+                ]
+            copy_window(image[section], centre, images[sample, 0])
+            copy_window(label[section], centre, labels[sample, 0])
+        return torch.from_numpy(images), torch.from_numpy(labels)
+
+    @staticmethod
+    def _centres(size: int, patch: int) -> tuple[int, int]:
+        """First and last centre for which the patch lies inside; the middle if it does not fit."""
+        if size <= patch:
+            return size // 2, size // 2
+        return patch // 2, size - patch + patch // 2
+
+
+def copy_window(source: NDArray, centre: Sequence[int], window: NDArray) -> None:  # type: ignore[type-arg]
+    """Copy the part of a slice around `centre` into `window`, leaving what lies outside as is."""
+    here: list[slice] = []
+    there: list[slice] = []
+    for middle, size, extent in zip(centre, source.shape, window.shape, strict=True):
+        start = middle - extent // 2
+        here.append(slice(max(start, 0), min(start + extent, size)))
+        there.append(slice(here[-1].start - start, here[-1].stop - start))
+    window[tuple(there)] = source[tuple(here)]

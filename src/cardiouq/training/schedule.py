@@ -1,0 +1,94 @@
+"""Learning rate by epoch, and the epochs at which a cyclical run samples its posterior."""
+
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+
+class Schedule(Protocol):
+    """What training and methods ask of a schedule; epochs count from 0."""
+
+    @property
+    def epochs(self) -> int: ...
+
+    def learning_rate(self, epoch: int) -> float: ...
+
+
+@dataclass(frozen=True)
+class PolynomialSchedule:
+    """nnU-Net's decay: alpha_0 * (1 - t / T) ** epsilon."""
+
+    epochs: int
+    alpha_0: float = 0.01
+    epsilon: float = 0.9
+
+    def learning_rate(self, epoch: int) -> float:
+        """Learning rate of an epoch in [0, T)."""
+        return float(self.alpha_0 * (1 - epoch / self.epochs) ** self.epsilon)
+
+
+@dataclass(frozen=True)
+class CyclicalSchedule:
+    """Cyclical training that restarts from a high rate and samples at a constant one.
+
+    Eq. 4 of Zhao et al., MICCAI 2022 (doi 10.1007/978-3-031-16452-1_51), with t_c = t mod T_c and
+    T_c = T / M:
+
+        lr(t) = alpha_r                                                   if t_c = 0
+                alpha_0 * (1 - min(t_c, gamma * T_c) / D) ** epsilon      otherwise
+
+    The paper prints D = T; `denominator: T_c` is the other reading.
+    """
+
+    epochs: int
+    cycles: int = 3
+    gamma: float = 0.8
+    alpha_0: float = 0.01
+    alpha_r: float = 0.1
+    epsilon: float = 0.9
+    denominator: Literal["T", "T_c"] = "T"
+
+    def __post_init__(self) -> None:
+        if self.epochs % self.cycles:
+            raise ValueError(f"{self.epochs} epochs are not divisible into {self.cycles} cycles")
+
+    @property
+    def cycle_length(self) -> int:
+        """T_c, epochs in a cycle."""
+        return self.epochs // self.cycles
+
+    def learning_rate(self, epoch: int) -> float:
+        """Learning rate of an epoch in [0, T)."""
+        in_cycle = epoch % self.cycle_length
+        if in_cycle == 0:
+            return self.alpha_r
+        decayed = min(in_cycle, self.gamma * self.cycle_length)
+        span = self.epochs if self.denominator == "T" else self.cycle_length
+        return float(self.alpha_0 * (1 - decayed / span) ** self.epsilon)
+
+    def sampling_epochs(self, cycle: int, count: int, step: int) -> list[int]:
+        """The latest `count` epochs of a cycle, every `step`-th, in ascending order.
+
+        Raises:
+            ValueError: if they reach back beyond the phase of constant learning rate.
+        """
+        last = (cycle + 1) * self.cycle_length - 1
+        first = last - (count - 1) * step
+        start = cycle * self.cycle_length + self.gamma * self.cycle_length
+        if first < start:
+            raise ValueError(
+                f"{count} checkpoints every {step} epochs reach back to epoch {first}, but the "
+                f"constant phase of cycle {cycle} has the epochs {start:g} to {last}"
+            )
+        return list(range(first, last + 1, step))
+
+
+SCHEDULES: dict[str, type[PolynomialSchedule] | type[CyclicalSchedule]] = {
+    "polynomial": PolynomialSchedule,
+    "cyclical": CyclicalSchedule,
+}
+
+
+def build_schedule(settings: dict[str, Any]) -> PolynomialSchedule | CyclicalSchedule:
+    """The schedule that a recipe's `schedule` block describes."""
+    arguments = {key: value for key, value in settings.items() if key != "name"}
+    return SCHEDULES[settings["name"]](**arguments)

@@ -1,0 +1,122 @@
+"""The side folder of a run in progress: everything needed to go on after an interruption.
+
+Snakemake deletes a job's declared outputs when it is killed, so a run grows in a side folder and
+becomes the output when it is complete.
+"""
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from cardiouq.errors import CardiouqError
+from cardiouq.files import written_whole
+
+STATE = "resume.safetensors"
+
+
+class SideFolder:
+    """Where a run grows until it is complete; `identity` says which run it is."""
+
+    def __init__(self, output: Path, identity: dict[str, Any]) -> None:
+        self.output = output
+        self.path = output.with_name(f".{output.name}.unfinished")
+        self.products = self.path / "products"
+        self.identity = json.dumps(identity, indent=2, sort_keys=True) + "\n"
+        (self.products / "checkpoints").mkdir(parents=True, exist_ok=True)
+        identity_file = self.products / "run.json"
+        if identity_file.is_file() and identity_file.read_text() != self.identity:
+            # other data or settings than the interrupted run's: its state is of no use
+            shutil.rmtree(self.path)
+            (self.products / "checkpoints").mkdir(parents=True)
+        with written_whole(identity_file) as temporary:
+            temporary.write_text(self.identity)
+
+    def save_state(
+        self, epoch: int, network: nn.Module, optimiser: torch.optim.Optimizer, extra: Tensor
+    ) -> None:
+        """Keep what is needed to go on with the epoch after `epoch`."""
+        tensors = {f"network/{name}": value for name, value in network.named_parameters()}
+        for index, values in optimiser.state_dict()["state"].items():
+            for name, value in values.items():
+                tensors[f"optimiser/{index}/{name}"] = torch.as_tensor(value)
+        tensors["extra"] = extra
+        tensors["epoch"] = torch.tensor(epoch)
+        save_tensors(tensors, self.path / STATE)
+
+    def load_state(
+        self, network: nn.Module, optimiser: torch.optim.Optimizer
+    ) -> tuple[int, Tensor | None]:
+        """Restore the last state; returns the epoch to start with and `extra`."""
+        if not (self.path / STATE).is_file():
+            return 0, None
+        tensors = load_tensors(self.path / STATE)
+        load_weights(
+            network,
+            {
+                name.removeprefix("network/"): value
+                for name, value in tensors.items()
+                if name.startswith("network/")
+            },
+        )
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, value in tensors.items():
+            if name.startswith("optimiser/"):
+                _, index, key = name.split("/")
+                state.setdefault(int(index), {})[key] = value
+        optimiser.load_state_dict(
+            {"state": state, "param_groups": optimiser.state_dict()["param_groups"]}
+        )
+        return int(tensors["epoch"]) + 1, tensors["extra"]
+
+    def finish(self) -> None:
+        """Turn the products into the output; the state goes last, so a kill here costs nothing."""
+        if self.output.is_dir():
+            shutil.rmtree(self.output)
+        shutil.copytree(self.products, self.output, copy_function=_link)
+        shutil.rmtree(self.path)
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # some network file systems have no hard links
+        shutil.copy2(source, target)
+
+
+def load_weights(network: nn.Module, weights: dict[str, Tensor]) -> None:
+    """Put weights into a network; raises KeyError if they are another network's.
+
+    Parameters are the whole state: instance norm keeps no running statistics. (MONAI's network
+    registers its blocks twice, so its `state_dict` names every tensor twice.)
+    """
+    parameters = dict(network.named_parameters())
+    if parameters.keys() != weights.keys():
+        raise KeyError(sorted(parameters.keys() ^ weights.keys()))
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            parameter.copy_(weights[name])
+
+
+def save_tensors(tensors: dict[str, Tensor], path: Path) -> None:
+    """Write tensors as safetensors, whole or not at all."""
+    with written_whole(path) as temporary:
+        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, temporary)
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """Read a safetensors file; a missing or broken one is a CardiouqError that names it."""
+    try:
+        with safe_open(path, framework="pt") as stream:
+            return {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
+    except Exception as error:
+        raise CardiouqError(
+            f"{path}: cannot be read as safetensors ({error}); delete the run's folder "
+            f"{path.parent} and run again to train it anew"
+        ) from error

@@ -1,0 +1,239 @@
+"""Training of one run, read from top to bottom: a recipe and a seed become a trajectory."""
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from cardiouq.data.plan import Plan
+from cardiouq.files import written_whole
+from cardiouq.seeds import derive
+from cardiouq.structures import N_CLASSES
+from cardiouq.training.augmentation import Augmentation, cut_patch
+from cardiouq.training.device import make_deterministic, training_precision
+from cardiouq.training.network import DeepSupervisionLoss, build_network, last_decoder_layer
+from cardiouq.training.patches import WindowSampler
+from cardiouq.training.schedule import build_schedule
+from cardiouq.training.state import SideFolder, save_tensors
+
+log = logging.getLogger(__name__)
+
+MAX_GRADIENT_NORM = 12.0
+"""nnU-Net's clipping; the restarts of Eq. 4 would diverge without it."""
+SECONDS_BETWEEN_STATES = 60
+SECONDS_BETWEEN_REPORTS = 15
+HISTORY_COLUMNS = (
+    "epoch",
+    "learning_rate",
+    "train_loss",
+    "validation_loss",
+    "validation_dice",
+    "seconds",
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One recipe and one seed, and the data they meet."""
+
+    recipe_name: str
+    recipe: dict[str, Any]
+    member: int
+    seed: int
+    keep_epochs: tuple[int, ...]
+    plan: Plan
+    arrays: Path
+    train_cases: tuple[str, ...]
+    validation_cases: tuple[str, ...]
+    fingerprint: str
+    """Of the training data and the plan; a prediction asks for the same."""
+
+    def seed_for(self, *purpose: str | int) -> int:
+        """Seed of one purpose in this run; an epoch's depends on nothing before it."""
+        return derive(self.seed, self.recipe_name, self.member, *purpose)
+
+    def identity(self) -> dict[str, Any]:
+        """What `run.json` says."""
+        return {
+            "recipe_name": self.recipe_name,
+            "recipe": self.recipe,
+            "member": self.member,
+            "seed": self.seed,
+            "keep_epochs": list(self.keep_epochs),
+            "data_fingerprint": self.fingerprint,
+        }
+
+
+def build_optimiser(network: nn.Module, settings: dict[str, Any]) -> torch.optim.Optimizer:
+    """SGD with Nesterov momentum, as nnU-Net has it, or AdamW for budgets of few iterations.
+
+    The learning rate is the schedule's and is set at every epoch.
+    """
+    decay = settings["weight_decay"]
+    if settings["name"] == "adamw":
+        return torch.optim.AdamW(network.parameters(), lr=0.0, weight_decay=decay)
+    return torch.optim.SGD(
+        network.parameters(),
+        lr=0.0,
+        momentum=settings["momentum"],
+        nesterov=True,
+        weight_decay=decay,
+    )
+
+
+def train(run: Run, output: Path, device: torch.device) -> None:
+    """Train a run to its end, going on from where an interrupted one stopped.
+
+    Writes into `output`: `run.json`, `history.csv`, `last_layer.npy` (epochs, weights) float32 and
+    `checkpoints/epoch-NNNN.safetensors` after each epoch in `keep_epochs`. An interrupted and
+    resumed run ends with the same bits as an uninterrupted one on the same machine.
+    """
+    make_deterministic()
+    recipe = run.recipe
+    schedule = build_schedule(recipe["schedule"])
+    augmentation = Augmentation(
+        rotation_degrees=recipe["augmentation"]["rotation_degrees"],
+        scale=tuple(recipe["augmentation"]["scale"]),
+        mirror=recipe["augmentation"]["mirror"],
+    )
+    torch.manual_seed(run.seed_for("weights"))
+    network = build_network(run.plan, recipe["dropout"]).to(device)
+    optimiser = build_optimiser(network, recipe["optimiser"])
+    loss_of = DeepSupervisionLoss(heads=1 + network.deep_supr_num)
+    samplers = [
+        WindowSampler(
+            run.arrays,
+            cases,
+            run.plan.patch_size,
+            augmentation.window(run.plan.patch_size),
+            recipe["foreground_share"],
+        )
+        for cases in (run.train_cases, run.validation_cases)
+    ]
+
+    side = SideFolder(output, run.identity())
+    first_epoch, last_layers = side.load_state(network, optimiser)
+    if last_layers is None:
+        last_layers = torch.zeros(schedule.epochs, len(last_decoder_layer(network)))
+        history: list[dict[str, float]] = []
+    else:
+        history = read_history(side.products / "history.csv")[:first_epoch]
+        log.info("resuming at epoch %d of %d", first_epoch, schedule.epochs)
+
+    state_time = report_time = start = time.monotonic()
+    for epoch in range(first_epoch, schedule.epochs):
+        epoch_start = time.monotonic()
+        torch.manual_seed(run.seed_for("dropout", epoch))
+        draw = torch.Generator(device).manual_seed(run.seed_for("augmentation", epoch))
+        rng = np.random.default_rng(run.seed_for("patches", epoch))
+        learning_rate = schedule.learning_rate(epoch)
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate
+
+        network.train()
+        losses = []
+        for _ in range(recipe["iterations_per_epoch"]):
+            windows = (tensor.to(device) for tensor in samplers[0].draw(recipe["batch_size"], rng))
+            images, labels = augmentation(*windows, run.plan.patch_size, draw)
+            with training_precision(device):
+                logits = network(images)
+            loss = loss_of(logits.float(), labels)
+            optimiser.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(network.parameters(), MAX_GRADIENT_NORM)
+            optimiser.step()
+            losses.append(loss.detach())
+        train_loss = float(torch.stack(losses).mean())
+        if not np.isfinite(train_loss):
+            raise FloatingPointError(f"the loss became {train_loss} in epoch {epoch}")
+
+        validation_loss, validation_dice = validate(network, loss_of, samplers[1], run, epoch)
+        last_layers[epoch] = last_decoder_layer(network).cpu()
+        history.append(
+            dict(
+                zip(
+                    HISTORY_COLUMNS,
+                    (
+                        epoch,
+                        learning_rate,
+                        train_loss,
+                        validation_loss,
+                        validation_dice,
+                        time.monotonic() - epoch_start,
+                    ),
+                    strict=True,
+                )
+            )
+        )
+        if epoch in run.keep_epochs:
+            name = f"epoch-{epoch:04d}.safetensors"
+            save_tensors(dict(network.named_parameters()), side.products / "checkpoints" / name)
+        now = time.monotonic()
+        if now - state_time > SECONDS_BETWEEN_STATES or epoch + 1 == schedule.epochs:
+            write_history(history, side.products / "history.csv")
+            side.save_state(epoch, network, optimiser, last_layers)
+            state_time = now
+        if now - report_time > SECONDS_BETWEEN_REPORTS or epoch + 1 == schedule.epochs:
+            done = tqdm.format_meter(
+                epoch + 1 - first_epoch, schedule.epochs - first_epoch, now - start, unit="epoch"
+            )
+            log.info("loss %.3f, validation Dice %.3f, %s", train_loss, validation_dice, done)
+            report_time = now
+
+    with written_whole(side.products / "last_layer.npy") as temporary:
+        np.save(temporary, last_layers.numpy())
+    side.finish()
+
+
+@torch.no_grad()
+def validate(
+    network: nn.Module, loss_of: DeepSupervisionLoss, sampler: WindowSampler, run: Run, epoch: int
+) -> tuple[float, float]:
+    """Loss and mean foreground Dice on the same unaugmented validation patches at every epoch.
+
+    Nothing is selected by them; they are for the training curves alone. Dice is over all patches
+    as one, as nnU-Net's pseudo Dice.
+    """
+    device = next(network.parameters()).device
+    rng = np.random.default_rng(run.seed_for("validation"))
+    network.eval()
+    losses = []
+    overlap = torch.zeros(3, N_CLASSES, dtype=torch.int64)
+    for _ in range(run.recipe["validation_batches"]):
+        windows = sampler.draw(run.recipe["batch_size"], rng)
+        images, labels = (cut_patch(w, run.plan.patch_size).to(device) for w in windows)
+        with training_precision(device):
+            logits = network(images).float()
+        losses.append(loss_of.head_loss(logits, labels))
+        overlap += count_overlap(logits.max(1).indices, labels[:, 0]).cpu()
+    both, predicted, reference = overlap[:, 1:].double()
+    dice = 2 * both / (predicted + reference).clamp_min(1)
+    return float(torch.stack(losses).mean()), float(dice.mean())
+
+
+def count_overlap(predicted: Tensor, reference: Tensor) -> Tensor:
+    """Voxels per class in both, in the prediction, in the reference: (3, classes) int64."""
+    counts = [
+        torch.bincount(values.flatten().long(), minlength=N_CLASSES)
+        for values in (predicted[predicted == reference], predicted, reference)
+    ]
+    return torch.stack(counts)
+
+
+def write_history(history: Sequence[dict[str, float]], path: Path) -> None:
+    """Write the rows of `history.csv`."""
+    with written_whole(path) as temporary:
+        pd.DataFrame(history, columns=list(HISTORY_COLUMNS)).to_csv(temporary, index=False)
+
+
+def read_history(path: Path) -> list[dict[str, float]]:
+    """Read the rows of `history.csv` back, every bit of every number."""
+    return pd.read_csv(path, float_precision="round_trip").to_dict("records")

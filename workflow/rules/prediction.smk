@@ -1,0 +1,41 @@
+# From the runs of a method to its probabilities, uncertainty and segmentations on every test set.
+
+
+rule predict:
+    input:
+        runs=lambda wildcards: [f"{run}/run.json" for run in STUDY.run_folders(wildcards.method)],
+        checkpoints=lambda wildcards: [
+            f"{run}/checkpoints" for run in STUDY.run_folders(wildcards.method)
+        ],
+        arrays=rules.preprocess.output.arrays,
+        cases=rules.list_cases.output.cases,
+        split=rules.split_subjects.output.split,
+        test_sets=rules.split_subjects.output.test_sets,
+        plan=rules.make_plan.output.plan,
+    output:
+        predictions=[
+            directory(f"{RESULTS}/prediction/{{method}}/{test_set}") for test_set in TEST_SETS
+        ],
+        samples=f"{RESULTS}/prediction/{{method}}/samples.csv",
+    params:
+        script=Path(workflow.basedir, "workflow/scripts/predict.py"),
+        settings=lambda wildcards: STUDY.prediction_settings(wildcards.method),
+        device=config["device"],
+        folder=f"{RESULTS}/prediction/{{method}}",
+    wildcard_constraints:
+        method="|".join(METHODS),
+    threads: 1
+    resources:
+        gpu=GPUS_PER_JOB,
+    log:
+        f"{RESULTS}/logs/predict/{{method}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/predict/{{method}}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    # a shell command, as the age of a `script:` file would count
+    shell:
+        "python {params.script:q} --settings {params.settings:q} --runs {input.runs:q}"
+        " --arrays {input.arrays:q} --cases {input.cases:q} --split {input.split:q}"
+        " --test-sets {input.test_sets:q} --plan {input.plan:q} --device {params.device:q}"
+        " --log {log:q} --output {params.folder:q}"

@@ -1,0 +1,40 @@
+# From a recipe and a seed to a run. A run's path holds a key of all settings it depends on, so
+# settings decide whether it is trained, and the age of its inputs does not (`ancient`).
+
+RUN = f"{RESULTS}/training/{{recipe}}-{{key}}/seed-{{member}}"
+
+
+rule train:
+    input:
+        arrays=ancient(rules.preprocess.output.arrays),
+        cases=ancient(rules.list_cases.output.cases),
+        split=ancient(rules.split_subjects.output.split),
+        plan=ancient(rules.make_plan.output.plan),
+    output:
+        checkpoints=directory(f"{RUN}/checkpoints"),
+        identity=f"{RUN}/run.json",
+        history=f"{RUN}/history.csv",
+        last_layer=f"{RUN}/last_layer.npy",
+    params:
+        script=Path(workflow.basedir, "workflow/scripts/train.py"),
+        settings=lambda wildcards: STUDY.run_settings(wildcards.recipe, int(wildcards.member)),
+        device=config["device"],
+        folder=RUN,
+    wildcard_constraints:
+        recipe="[a-z][a-z0-9_]*",
+        key="[0-9a-f]{8}",
+        member="[0-9]+",
+    threads: 1
+    resources:
+        gpu=GPUS_PER_JOB,
+    log:
+        f"{RESULTS}/logs/train/{{recipe}}-{{key}}/seed-{{member}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/train/{{recipe}}-{{key}}/seed-{{member}}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    # a shell command, as the age of a `script:` file would count
+    shell:
+        "python {params.script:q} --settings {params.settings:q} --arrays {input.arrays:q}"
+        " --cases {input.cases:q} --split {input.split:q} --plan {input.plan:q}"
+        " --device {params.device:q} --log {log:q} --output {params.folder:q}"

@@ -1,0 +1,23 @@
+"""Rule evaluate: scores and calibration of one method on all of its test sets."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from cardiouq.data.cases import read_case_table
+from cardiouq.errors import reported_to_user
+from cardiouq.evaluation.scoring import score_method
+from cardiouq.files import written_whole
+
+with reported_to_user():
+    scores, calibration = score_method(
+        snakemake.wildcards.method,
+        Path(snakemake.input.samples).parent,
+        read_case_table(snakemake.input.cases),
+        pd.read_csv(snakemake.input.test_sets, dtype=str),
+        snakemake.params.settings,
+    )
+    tables = {snakemake.output.scores: scores, snakemake.output.calibration: calibration}
+    for path, table in tables.items():
+        with written_whole(path) as temporary:
+            table.to_csv(temporary, index=False)

@@ -1,0 +1,26 @@
+"""Rule figure_checkpoints: predictions of single checkpoints of the cyclical run (Fig. 1)."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from cardiouq.data.cases import read_case_table
+from cardiouq.errors import reported_to_user
+from cardiouq.reporting.checkpoints import choose_checkpoints, draw_checkpoints
+from cardiouq.reporting.reading import read_tables
+from cardiouq.reporting.style import save_figure
+
+with reported_to_user():
+    checkpoints = choose_checkpoints(
+        pd.read_csv(snakemake.input.samples),
+        epochs=snakemake.params.schedule["epochs"],
+        cycles=snakemake.params.schedule["cycles"],
+        per_cycle=snakemake.params.per_cycle,
+    )
+    figure = draw_checkpoints(
+        checkpoints,
+        scores=read_tables([snakemake.input.scores]),
+        cases=read_case_table(snakemake.input.cases),
+        predictions=Path(snakemake.input.samples).parent,
+    )
+    save_figure(figure, snakemake.output.png, snakemake.output.pdf)

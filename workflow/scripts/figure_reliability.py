@@ -1,0 +1,20 @@
+"""Rule figure_reliability: accuracy against confidence of every method."""
+
+import pandas as pd
+
+from cardiouq.errors import reported_to_user
+from cardiouq.reporting.reading import read_tables
+from cardiouq.reporting.reliability import draw_reliability
+from cardiouq.reporting.style import save_figure
+
+with reported_to_user():
+    figure = draw_reliability(
+        read_tables(snakemake.input.calibration),
+        pd.read_csv(snakemake.input.ece),
+        snakemake.params.methods,
+        snakemake.params.test_sets,
+        n_bins=snakemake.params.ece["bins"],
+        n_shown=snakemake.params.n_shown,
+        minimum_voxels=snakemake.params.minimum_voxels,
+    )
+    save_figure(figure, snakemake.output.png, snakemake.output.pdf)

@@ -1,0 +1,19 @@
+"""Rule figure_tsne: the cyclical run's way through weight space (Fig. 2)."""
+
+import numpy as np
+import pandas as pd
+
+from cardiouq.errors import reported_to_user
+from cardiouq.reporting.style import save_figure
+from cardiouq.reporting.tsne import draw_tsne
+from cardiouq.seeds import derive
+
+with reported_to_user():
+    figure = draw_tsne(
+        np.load(snakemake.input.last_layer),
+        posterior_epochs=pd.read_csv(snakemake.input.samples)["epoch"].tolist(),
+        cycles=snakemake.params.schedule["cycles"],
+        perplexity=snakemake.params.perplexity,
+        seed=derive(snakemake.params.seed, "reporting", "tsne") % 2**32,
+    )
+    save_figure(figure, snakemake.output.png, snakemake.output.pdf)

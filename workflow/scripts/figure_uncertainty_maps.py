@@ -1,0 +1,20 @@
+"""Rule figure_uncertainty_maps: predictions and entropy maps of every method (Fig. 3)."""
+
+from pathlib import Path
+
+from cardiouq.data.cases import read_case_table
+from cardiouq.errors import reported_to_user
+from cardiouq.reporting.reading import read_tables
+from cardiouq.reporting.style import save_figure
+from cardiouq.reporting.uncertainty_maps import draw_uncertainty_maps
+
+with reported_to_user():
+    figure = draw_uncertainty_maps(
+        read_tables(snakemake.input.scores),
+        read_case_table(snakemake.input.cases),
+        Path(snakemake.input.predictions[0]).parents[1],  # prediction/<method>/<test set>
+        snakemake.params.methods,
+        snakemake.params.test_sets,
+        snakemake.params.n_failures,
+    )
+    save_figure(figure, snakemake.output.png, snakemake.output.pdf)

@@ -1,0 +1,23 @@
+"""Rule make_plan: what nnU-Net would configure itself to from the training scans."""
+
+from pathlib import Path
+
+from cardiouq.data.cases import read_case_table
+from cardiouq.data.plan import make_plan
+from cardiouq.data.split import cases_of, read_split
+from cardiouq.errors import reported_to_user
+from cardiouq.files import written_whole
+
+with reported_to_user():
+    cases = cases_of(
+        read_case_table(snakemake.input.cases), read_split(snakemake.input.split), "train"
+    )
+    plan = make_plan(
+        shapes=list(cases[["slices", "rows", "columns"]].itertuples(index=False, name=None)),
+        spacings=list(
+            cases[["spacing_z", "spacing_y", "spacing_x"]].itertuples(index=False, name=None)
+        ),
+        **snakemake.params.plan,
+    )
+    with written_whole(Path(snakemake.output.plan)) as temporary:
+        temporary.write_text(plan.to_json())

@@ -1,0 +1,16 @@
+"""Rule preprocess: every scan as the array that networks see, labels for the training set's."""
+
+from pathlib import Path
+
+from cardiouq.data.cases import read_case_table
+from cardiouq.data.plan import Plan
+from cardiouq.data.preprocessing import preprocess_case
+from cardiouq.errors import reported_to_user
+
+with reported_to_user():
+    plan = Plan.from_json(Path(snakemake.input.plan).read_text())
+    folder = Path(snakemake.output.arrays)
+    folder.mkdir(parents=True)
+    for case in read_case_table(snakemake.input.cases).itertuples():
+        with_label = case.dataset == snakemake.params.training_dataset
+        preprocess_case(case, plan.spacing, folder, with_label=with_label)

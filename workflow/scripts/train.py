@@ -1,0 +1,36 @@
+"""Rule train: one run, resumed where an interrupted one stopped."""
+
+import argparse
+import json
+from pathlib import Path
+
+from cardiouq.data.cases import read_case_table
+from cardiouq.data.fingerprint import fingerprint_of
+from cardiouq.data.plan import Plan
+from cardiouq.data.split import cases_of, read_split
+from cardiouq.errors import reported_to_user
+from cardiouq.logs import log_to
+from cardiouq.training.device import choose_device
+from cardiouq.training.train import Run, train
+
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("--settings", required=True, type=json.loads, help="JSON of the run")
+for name in ("arrays", "cases", "split", "plan", "log", "output"):
+    parser.add_argument(f"--{name}", required=True, type=Path)
+parser.add_argument("--device", required=True)
+arguments = parser.parse_args()
+
+with reported_to_user():
+    settings = arguments.settings
+    log_to(arguments.log, f"{settings['recipe_name']} seed {settings['member']}")
+    cases, split = read_case_table(arguments.cases), read_split(arguments.split)
+    plan = Plan.from_json(arguments.plan.read_text())
+    run = Run(
+        **settings,
+        plan=plan,
+        arrays=arguments.arrays,
+        train_cases=tuple(cases_of(cases, split, "train")["case"]),
+        validation_cases=tuple(cases_of(cases, split, "validation")["case"]),
+        fingerprint=fingerprint_of(cases, split, plan),
+    )
+    train(run, arguments.output, choose_device(arguments.device))
