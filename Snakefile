@@ -1,41 +1,32 @@
 """CardioUQ: from raw cardiac MRI scans to the printed tables and figures."""
 
-import os
 import sys
 from pathlib import Path
 
 from snakemake.utils import min_version
 
 from cardiouq.errors import CardiouqError
+from cardiouq.machine import data_roots, gpus_per_job, prepare_environment
 from cardiouq.study import Study
 
 min_version("9.0")
+ROOT = Path(workflow.basedir)
 
 
-configfile: Path(workflow.basedir, "config", "config.yaml")
+configfile: ROOT / "config/config.yaml"
 
-
-for key in ("acdc_root", "mnms_root"):
-    config[key] = config[key] or os.environ.get(f"CARDIOUQ_{key.upper()}", "")
 
 try:
-    STUDY = Study(config["study"], config, Path(workflow.basedir, "config"))
+    STUDY = Study(config["study"], data_roots(config), ROOT / "config")
     STUDY.check_sources()
 except CardiouqError as error:
     sys.exit(f"\nERROR: {error}\n")
 
+prepare_environment()
 RESULTS = STUDY.results
 METHODS = list(STUDY.methods)
 TEST_SETS = list(STUDY["test_sets"])
-runs_of, run_dirs = STUDY.run_folders, STUDY.all_run_folders
-# a GPU job claims one; without a limit on `gpu` Snakemake would start them all at once
-GPUS_PER_JOB = int(config["device"] == "cuda" or (config["device"] == "auto" and os.path.exists("/dev/nvidia0")))
-
-# `python` in a rule's shell command is the one that runs Snakemake, activated or not
-os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-# keep freed memory in the process: a training step on the CPU is up to 1.5 times faster
-for variable in ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"):
-    os.environ.setdefault(variable, str(16 * 1024**3))
+GPUS_PER_JOB = gpus_per_job(config["device"])
 
 
 include: "workflow/rules/data.smk"

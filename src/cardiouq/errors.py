@@ -1,8 +1,11 @@
 """Errors that are meant for the user: one clear message, no traceback."""
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from traceback import format_exc
 
 
 class CardiouqError(Exception):
@@ -19,9 +22,15 @@ class ProblemsError(CardiouqError):
 
 
 @contextmanager
-def reported_to_user() -> Iterator[None]:
-    """End a script with the message alone when a `CardiouqError` was raised."""
+def reported_to_user(log: str | os.PathLike[str]) -> Iterator[None]:
+    """End a script that failed: with the message alone if it is a `CardiouqError`, else with the
+    traceback; on the terminal and in the rule's log file."""
+    Path(log).parent.mkdir(parents=True, exist_ok=True)
+    Path(log).touch()
     try:
         yield
-    except CardiouqError as error:
-        sys.exit(f"\nERROR: {error}\n")
+    except Exception as error:
+        text = f"\nERROR: {error}\n" if isinstance(error, CardiouqError) else format_exc()
+        with Path(log).open("a") as stream:
+            stream.write(text)
+        sys.exit(text)

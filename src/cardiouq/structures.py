@@ -1,7 +1,7 @@
 """The structures of the heart that every room speaks of, in the project's label order."""
 
 STRUCTURES = ("RV", "MYO", "LV")
-"""Foreground structures; the label of a structure is its index + 1, background is 0 (ACDC's order)."""
+"""Foreground structures in ACDC's order: a structure's label is its index + 1, background is 0."""
 
 N_CLASSES = len(STRUCTURES) + 1
 

@@ -74,7 +74,7 @@ class Study:
     def key(self, recipe: str) -> str:
         """Eight hex digits that change with every setting that a run of the recipe depends on.
 
-        They stand in the run's path, so changed settings train a new run, whatever the age of files.
+        They stand in the run's path: changed settings train a new run, whatever the age of files.
         """
         depends_on = {
             "recipe": self["recipes"][recipe],
@@ -193,9 +193,9 @@ class Study:
         for place, key, value, allowed in named:
             if value not in allowed:
                 yield f"{place}.{key}: {value!r} is not one of {sorted(allowed)}"
-        if any(block["source"] == PHANTOM for block in datasets.values()):
-            if PHANTOM not in self.settings:
-                yield "phantom: missing, but a data set's source is phantom"
+        generated = any(block["source"] == PHANTOM for block in datasets.values())
+        if generated and PHANTOM not in self.settings:
+            yield "phantom: missing, but a data set's source is phantom"
 
     def _method_problems(self) -> Iterator[str]:
         for name, block in self["methods"].items():
@@ -203,7 +203,7 @@ class Study:
                 continue
             schema = {
                 "type": "object",
-                "properties": {key: True for key in COMMON_KEYS}
+                "properties": dict.fromkeys(COMMON_KEYS, True)
                 | dict(method_class(block["method"]).schema),
                 "additionalProperties": False,
             }
@@ -249,24 +249,28 @@ def schema_problems(settings: Any, schema: Mapping[str, Any]) -> Iterator[str]:
     """Every violation of a schema in words: the key, what was found, what is allowed."""
     for error in Draft202012Validator(schema).iter_errors(settings):
         place = ".".join(str(part) for part in error.absolute_path)
-        yield from (f"{place}{'.' if place and key else ''}{key}: {text}" for key, text in _say(error))
+        yield from (
+            f"{place}{'.' if place and key else ''}{key}: {text}" for key, text in _say(error)
+        )
 
 
 def _say(error: ValidationError) -> Iterator[tuple[str, str]]:
     """(key below the error's place, text) of one violation."""
-    schema, found = error.schema, error.instance
-    if error.validator == "additionalProperties" and isinstance(schema, Mapping):
+    schema: Any = error.schema
+    found: Any = error.instance
+    expected: Any = error.validator_value
+    if error.validator == "additionalProperties":
         allowed = sorted(schema["properties"])
-        for key in sorted(set(found) - set(allowed)):
+        for key in sorted(set(found).difference(allowed)):
             close = difflib.get_close_matches(str(key), allowed, n=1)
             hint = f"did you mean {close[0]!r}? " if close else ""
             yield str(key), f"unknown key; {hint}allowed: {', '.join(allowed)}"
     elif error.validator == "required":
-        for key in (key for key in error.validator_value if key not in found):
+        for key in (key for key in expected if key not in found):
             yield str(key), "missing"
     elif error.validator == "enum":
-        yield "", f"{found!r} is not one of {error.validator_value}"
+        yield "", f"{found!r} is not one of {expected}"
     elif error.validator == "type":
-        yield "", f"{found!r} is not of type {error.validator_value}"
+        yield "", f"{found!r} is not of type {expected}"
     else:
-        yield "", f"{error.message} ({error.validator}: {error.validator_value})"
+        yield "", f"{error.message} ({error.validator}: {expected})"

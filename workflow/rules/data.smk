@@ -6,15 +6,15 @@ if any(dataset["source"] == "phantom" for dataset in STUDY["datasets"].values())
     rule make_phantom:
         output:
             directory(f"{RESULTS}/data/phantom"),
-        params:
-            settings=STUDY["phantom"],
-            seed=STUDY["seed"],
         log:
             f"{RESULTS}/logs/make_phantom.log",
         benchmark:
             f"{RESULTS}/benchmarks/make_phantom.tsv"
         conda:
             "../../envs/environment.yaml"
+        params:
+            settings=STUDY["phantom"],
+            seed=STUDY["seed"],
         script:
             "../scripts/make_phantom.py"
 
@@ -24,14 +24,14 @@ rule list_cases:
         STUDY.scan_files(),
     output:
         cases=f"{RESULTS}/data/cases.csv",
-    params:
-        roots=STUDY.roots(),
     log:
         f"{RESULTS}/logs/list_cases.log",
     benchmark:
         f"{RESULTS}/benchmarks/list_cases.tsv"
     conda:
         "../../envs/environment.yaml"
+    params:
+        roots=STUDY.roots(),
     script:
         "../scripts/list_cases.py"
 
@@ -42,16 +42,16 @@ rule split_subjects:
     output:
         split=f"{RESULTS}/data/split.csv",
         test_sets=f"{RESULTS}/data/test_sets.csv",
-    params:
-        split=STUDY["split"],
-        test_sets=STUDY["test_sets"],
-        seed=STUDY["seed"],
     log:
         f"{RESULTS}/logs/split_subjects.log",
     benchmark:
         f"{RESULTS}/benchmarks/split_subjects.tsv"
     conda:
         "../../envs/environment.yaml"
+    params:
+        split=STUDY["split"],
+        test_sets=STUDY["test_sets"],
+        seed=STUDY["seed"],
     script:
         "../scripts/split_subjects.py"
 
@@ -62,14 +62,14 @@ rule make_plan:
         split=rules.split_subjects.output.split,
     output:
         plan=f"{RESULTS}/data/plan.json",
-    params:
-        plan=STUDY["plan"],
     log:
         f"{RESULTS}/logs/make_plan.log",
     benchmark:
         f"{RESULTS}/benchmarks/make_plan.tsv"
     conda:
         "../../envs/environment.yaml"
+    params:
+        plan=STUDY["plan"],
     script:
         "../scripts/make_plan.py"
 
@@ -80,13 +80,13 @@ rule preprocess:
         plan=rules.make_plan.output.plan,
     output:
         arrays=directory(f"{RESULTS}/data/preprocessed"),
-    params:
-        training_dataset=STUDY["split"]["dataset"],
     log:
         f"{RESULTS}/logs/preprocess.log",
     benchmark:
         f"{RESULTS}/benchmarks/preprocess.tsv"
     conda:
         "../../envs/environment.yaml"
+    params:
+        training_dataset=STUDY["split"]["dataset"],
     script:
         "../scripts/preprocess.py"

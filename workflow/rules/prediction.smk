@@ -3,7 +3,9 @@
 
 rule predict:
     input:
-        runs=lambda wildcards: [f"{run}/run.json" for run in STUDY.run_folders(wildcards.method)],
+        runs=lambda wildcards: [
+            f"{run}/run.json" for run in STUDY.run_folders(wildcards.method)
+        ],
         checkpoints=lambda wildcards: [
             f"{run}/checkpoints" for run in STUDY.run_folders(wildcards.method)
         ],
@@ -14,25 +16,26 @@ rule predict:
         plan=rules.make_plan.output.plan,
     output:
         predictions=[
-            directory(f"{RESULTS}/prediction/{{method}}/{test_set}") for test_set in TEST_SETS
+            directory(f"{RESULTS}/prediction/{{method}}/{test_set}")
+            for test_set in TEST_SETS
         ],
         samples=f"{RESULTS}/prediction/{{method}}/samples.csv",
+    log:
+        f"{RESULTS}/logs/predict/{{method}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/predict/{{method}}.tsv"
+    wildcard_constraints:
+        method="|".join(METHODS),
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        gpu=GPUS_PER_JOB,
     params:
         script=Path(workflow.basedir, "workflow/scripts/predict.py"),
         settings=lambda wildcards: STUDY.prediction_settings(wildcards.method),
         device=config["device"],
         folder=f"{RESULTS}/prediction/{{method}}",
-    wildcard_constraints:
-        method="|".join(METHODS),
-    threads: 1
-    resources:
-        gpu=GPUS_PER_JOB,
-    log:
-        f"{RESULTS}/logs/predict/{{method}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/predict/{{method}}.tsv"
-    conda:
-        "../../envs/environment.yaml"
     # a shell command, as the age of a `script:` file would count
     shell:
         "python {params.script:q} --settings {params.settings:q} --runs {input.runs:q}"

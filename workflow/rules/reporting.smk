@@ -166,7 +166,7 @@ rule figure_checkpoints:
 
 rule figure_tsne:
     input:
-        last_layer=lambda wildcards: f"{runs_of(TRAJECTORY)[0]}/last_layer.npy",
+        last_layer=lambda wildcards: f"{STUDY.run_folders(TRAJECTORY)[0]}/last_layer.npy",
         samples=f"{RESULTS}/prediction/{TRAJECTORY}/samples.csv",
         code=expand(CODE, module=["tsne", "style"]),
     output:
@@ -276,7 +276,7 @@ rule figure_reliability:
 
 rule figure_training_curves:
     input:
-        histories=[f"{folder}/history.csv" for folder in run_dirs().values()],
+        histories=[f"{folder}/history.csv" for folder in STUDY.all_run_folders().values()],
         code=expand(CODE, module=["training_curves", "style"]),
     output:
         png=report(
@@ -298,7 +298,7 @@ rule figure_training_curves:
         # training/<recipe>-<key>/seed-<k>
         recipes={
             run: PurePath(folder).parent.name.rpartition("-")[0]
-            for run, folder in run_dirs().items()
+            for run, folder in STUDY.all_run_folders().items()
         },
         seed=STUDY["seed"],
     script:

@@ -15,24 +15,26 @@ rule train:
         identity=f"{RUN}/run.json",
         history=f"{RUN}/history.csv",
         last_layer=f"{RUN}/last_layer.npy",
-    params:
-        script=Path(workflow.basedir, "workflow/scripts/train.py"),
-        settings=lambda wildcards: STUDY.run_settings(wildcards.recipe, int(wildcards.member)),
-        device=config["device"],
-        folder=RUN,
-    wildcard_constraints:
-        recipe="[a-z][a-z0-9_]*",
-        key="[0-9a-f]{8}",
-        member="[0-9]+",
-    threads: 1
-    resources:
-        gpu=GPUS_PER_JOB,
     log:
         f"{RESULTS}/logs/train/{{recipe}}-{{key}}/seed-{{member}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/train/{{recipe}}-{{key}}/seed-{{member}}.tsv"
+    wildcard_constraints:
+        recipe="[a-z][a-z0-9_]*",
+        key="[0-9a-f]{8}",
+        member="[0-9]+",
     conda:
         "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        gpu=GPUS_PER_JOB,
+    params:
+        script=Path(workflow.basedir, "workflow/scripts/train.py"),
+        settings=lambda wildcards: STUDY.run_settings(
+            wildcards.recipe, int(wildcards.member)
+        ),
+        device=config["device"],
+        folder=RUN,
     # a shell command, as the age of a `script:` file would count
     shell:
         "python {params.script:q} --settings {params.settings:q} --arrays {input.arrays:q}"

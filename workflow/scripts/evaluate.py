@@ -9,7 +9,7 @@ from cardiouq.errors import reported_to_user
 from cardiouq.evaluation.scoring import score_method
 from cardiouq.files import written_whole
 
-with reported_to_user():
+with reported_to_user(snakemake.log[0]):
     scores, calibration = score_method(
         snakemake.wildcards.method,
         Path(snakemake.input.samples).parent,

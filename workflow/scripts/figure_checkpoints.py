@@ -10,7 +10,7 @@ from cardiouq.reporting.checkpoints import choose_checkpoints, draw_checkpoints
 from cardiouq.reporting.reading import read_tables
 from cardiouq.reporting.style import save_figure
 
-with reported_to_user():
+with reported_to_user(snakemake.log[0]):
     checkpoints = choose_checkpoints(
         pd.read_csv(snakemake.input.samples),
         epochs=snakemake.params.schedule["epochs"],

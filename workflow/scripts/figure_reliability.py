@@ -7,7 +7,7 @@ from cardiouq.reporting.reading import read_tables
 from cardiouq.reporting.reliability import draw_reliability
 from cardiouq.reporting.style import save_figure
 
-with reported_to_user():
+with reported_to_user(snakemake.log[0]):
     figure = draw_reliability(
         read_tables(snakemake.input.calibration),
         pd.read_csv(snakemake.input.ece),

@@ -6,7 +6,7 @@ from cardiouq.errors import reported_to_user
 from cardiouq.reporting.style import save_figure
 from cardiouq.reporting.training_curves import draw_training_curves
 
-with reported_to_user():
+with reported_to_user(snakemake.log[0]):
     histories = {}
     for (run, recipe), path in zip(
         snakemake.params.recipes.items(), snakemake.input.histories, strict=True

@@ -8,7 +8,7 @@ from cardiouq.reporting.style import save_figure
 from cardiouq.reporting.tsne import draw_tsne
 from cardiouq.seeds import derive
 
-with reported_to_user():
+with reported_to_user(snakemake.log[0]):
     figure = draw_tsne(
         np.load(snakemake.input.last_layer),
         posterior_epochs=pd.read_csv(snakemake.input.samples)["epoch"].tolist(),

@@ -8,7 +8,7 @@ from cardiouq.reporting.reading import read_tables
 from cardiouq.reporting.style import save_figure
 from cardiouq.reporting.uncertainty_maps import draw_uncertainty_maps
 
-with reported_to_user():
+with reported_to_user(snakemake.log[0]):
     figure = draw_uncertainty_maps(
         read_tables(snakemake.input.scores),
         read_case_table(snakemake.input.cases),

@@ -6,7 +6,7 @@ from cardiouq.data.cases import make_case_table
 from cardiouq.errors import reported_to_user
 from cardiouq.files import written_whole
 
-with reported_to_user():
+with reported_to_user(snakemake.log[0]):
     roots = {
         dataset: (layout, Path(root)) for dataset, (layout, root) in snakemake.params.roots.items()
     }

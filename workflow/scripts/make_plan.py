@@ -8,7 +8,7 @@ from cardiouq.data.split import cases_of, read_split
 from cardiouq.errors import reported_to_user
 from cardiouq.files import written_whole
 
-with reported_to_user():
+with reported_to_user(snakemake.log[0]):
     cases = cases_of(
         read_case_table(snakemake.input.cases), read_split(snakemake.input.split), "train"
     )

@@ -24,7 +24,7 @@ for name in ("arrays", "cases", "split", "test-sets", "plan", "log", "output"):
 parser.add_argument("--device", required=True)
 arguments = parser.parse_args()
 
-with reported_to_user():
+with reported_to_user(arguments.log):
     settings = arguments.settings
     log_to(arguments.log, settings["name"])
     cases, split = read_case_table(arguments.cases), read_split(arguments.split)

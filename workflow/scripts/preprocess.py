@@ -7,7 +7,7 @@ from cardiouq.data.plan import Plan
 from cardiouq.data.preprocessing import preprocess_case
 from cardiouq.errors import reported_to_user
 
-with reported_to_user():
+with reported_to_user(snakemake.log[0]):
     plan = Plan.from_json(Path(snakemake.input.plan).read_text())
     folder = Path(snakemake.output.arrays)
     folder.mkdir(parents=True)

@@ -5,7 +5,7 @@ from cardiouq.data.split import check_split, select_test_cases, split_subjects
 from cardiouq.errors import reported_to_user
 from cardiouq.files import written_whole
 
-with reported_to_user():
+with reported_to_user(snakemake.log[0]):
     cases = read_case_table(snakemake.input.cases)
     settings = snakemake.params.split
     split = split_subjects(

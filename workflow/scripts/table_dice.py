@@ -8,7 +8,7 @@ from cardiouq.reporting.reading import read_tables
 from cardiouq.reporting.tables import summarise_dice
 from cardiouq.reporting.writing import write_printed, write_summary
 
-with reported_to_user():
+with reported_to_user(snakemake.log[0]):
     methods, test_sets = snakemake.params.methods, snakemake.params.test_sets
     summary = with_published(
         summarise_dice(read_tables(snakemake.input.scores), list(methods), list(test_sets)),

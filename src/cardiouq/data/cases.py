@@ -114,9 +114,7 @@ def _read(path: Path, frame: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any,
         image = nib.load(path)
         dimensions = 3 if frame < 0 else 4
         if len(image.shape) != dimensions:
-            raise CardiouqError(
-                f"{path}: shape {image.shape}; expected {dimensions} dimensions"
-            )
+            raise CardiouqError(f"{path}: shape {image.shape}; expected {dimensions} dimensions")
         if frame >= 0 and frame >= image.shape[3]:
             raise CardiouqError(
                 f"{path}: frame {frame} is asked for, but it has {image.shape[3]} (first is 0)"
@@ -134,5 +132,5 @@ def _hash(volume: np.ndarray[Any, Any]) -> str:
 
 def read_case_table(path: str | Path) -> pd.DataFrame:
     """Read `cases.csv` with text columns as text, where empty means empty."""
-    text = {column: str for column in ("subject", "pathology", "vendor", "centre")}
+    text = dict.fromkeys(("subject", "pathology", "vendor", "centre"), str)
     return pd.read_csv(path, dtype=text, keep_default_na=False)

@@ -96,7 +96,10 @@ def find_mnms(root: Path) -> Found:
     missing = [column for column in MNMS_COLUMNS if column not in table.columns]
     if missing:
         return [], [f"{tables[0]}: columns {missing} missing, found {list(table.columns)}"]
-    rows = table.set_index("External code")
+    repeated = sorted(set(table.loc[table.duplicated("External code"), "External code"]))
+    if repeated:
+        return [], [f"{tables[0]}: more than one row for {repeated}; expected one per subject"]
+    rows = {row["External code"]: row for row in table.to_dict("records")}
     folders = sorted(path for path in root.glob("Training/Labeled/*") if path.is_dir())
     cases: list[FoundCase] = []
     problems: list[str] = []
@@ -104,10 +107,10 @@ def find_mnms(root: Path) -> Found:
         problems.append(f"{root}: no folders Training/Labeled/<code> found")
     for folder in folders:
         code = folder.name
-        if code not in rows.index:
+        if code not in rows:
             problems.append(f"{tables[0]}: no row for subject {code}, whose scans are in {folder}")
             continue
-        row = rows.loc[code]
+        row = rows[code]
         for phase in PHASES:
             if not row[phase].isdigit():
                 problems.append(

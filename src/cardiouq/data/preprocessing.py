@@ -16,7 +16,8 @@ from cardiouq.structures import N_CLASSES
 
 def normalise(image: NDArray[np.float32]) -> NDArray[np.float32]:
     """Zero mean, unit SD over the volume, nnU-Net's z-score normalisation for MRI."""
-    return (image - image.mean()) / max(float(image.std()), 1e-8)
+    normalised: NDArray[np.float32] = (image - image.mean()) / max(float(image.std()), 1e-8)
+    return normalised
 
 
 def resampled_shape(
@@ -39,17 +40,19 @@ def resample_label(label: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[
     shares = [
         _zoom((label == value).astype(np.float32), shape, order=1) for value in range(N_CLASSES)
     ]
-    return np.argmax(shares, axis=0).astype(np.uint8)
+    label_on_grid: NDArray[np.uint8] = np.argmax(shares, axis=0).astype(np.uint8)
+    return label_on_grid
 
 
-def _zoom(
-    volume: NDArray[np.float32], shape: tuple[int, int], order: int
-) -> NDArray[np.float32]:
+def _zoom(volume: NDArray[np.float32], shape: tuple[int, int], order: int) -> NDArray[np.float32]:
     factors = (1.0, shape[0] / volume.shape[1], shape[1] / volume.shape[2])
     if factors == (1.0, 1.0, 1.0):
         return volume
     # grid_mode: pixels are areas, so the field of view stays where it was
-    return zoom(volume, factors, order=order, mode="nearest", grid_mode=True).astype(np.float32)
+    zoomed: NDArray[np.float32] = zoom(
+        volume, factors, order=order, mode="nearest", grid_mode=True, output=np.float32
+    )
+    return zoomed
 
 
 def preprocess_case(

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
@@ -44,7 +44,7 @@ def split_subjects(cases: pd.DataFrame, validation_fraction: float, seed: int) -
     split["split"] = ["validation" if s in validation else "train" for s in split["subject"]]
     if split["split"].nunique() < 2:
         raise CardiouqError(
-            f"the split of {len(split)} subject(s) leaves no one to train on or to test on; expected "
+            f"the split of {len(split)} subject(s) leaves no one to train or to test on; expected "
             f"subjects in both parts with validation_fraction {validation_fraction}"
         )
     return split
@@ -63,12 +63,14 @@ def _groups(cases: pd.DataFrame) -> dict[str, str]:
 
 def check_split(split: pd.DataFrame) -> None:
     """Raise a ProblemsError naming every subject that stands on both sides of the split."""
-    sides = split.groupby(["dataset", "subject"])["split"].unique()
-    twice = sides[sides.map(len) > 1]
-    if len(twice):
+    repeated = split[split.duplicated(["dataset", "subject"], keep=False)]
+    if len(repeated):
         raise ProblemsError(
             "subjects in more than one part of the split; each belongs to one:",
-            [f"{dataset}: {subject} in {list(parts)}" for (dataset, subject), parts in twice.items()],
+            [
+                f"{row.dataset}: {row.subject} in {row.split}"
+                for row in repeated.sort_values("subject").itertuples()
+            ],
         )
 
 
@@ -114,7 +116,7 @@ def cases_of(cases: pd.DataFrame, split: pd.DataFrame, side: str) -> pd.DataFram
 def read_test_sets(path: str | Path, cases: pd.DataFrame) -> dict[str, list[Case]]:
     """Rows of the case table by test set, from `test_sets.csv`."""
     table = pd.read_csv(path, dtype=str).merge(cases, on="case")
-    return {
-        name: list(members.itertuples(index=False))
-        for name, members in table.groupby("test_set", sort=False)
-    }
+    rows: dict[str, list[Case]] = {}
+    for row in table.itertuples(index=False):
+        rows.setdefault(str(row.test_set), []).append(cast(Case, row))
+    return rows

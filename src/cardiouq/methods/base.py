@@ -11,6 +11,9 @@ from typing import Any, ClassVar, Protocol
 
 from cardiouq.training.schedule import Schedule
 
+Schema = Mapping[str, Any]
+"""JSON schema of each setting of a method."""
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -36,7 +39,7 @@ class TrainedRun(Protocol):
 class BaseMethod:
     """A method's settings and how it draws samples from the posterior over networks."""
 
-    schema: ClassVar[Mapping[str, Any]] = {}
+    schema: ClassVar[Schema] = {}
     """JSON schema of the fields, beside the keys that every method has."""
 
     temperature: float = 1.0

@@ -1,8 +1,9 @@
 """Checkpoint ensembles from cyclical training (Zhao et al., MICCAI 2022)."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
-from cardiouq.methods.base import BaseMethod
+from cardiouq.methods.base import BaseMethod, Schema
 from cardiouq.training.schedule import CyclicalSchedule
 
 
@@ -13,7 +14,7 @@ class Method(BaseMethod):
     With one cycle this is the paper's Ckpt. Ens. (Single), with all cycles (Multi).
     """
 
-    schema = {
+    schema: ClassVar[Schema] = {
         "cycles": {"type": "integer", "minimum": 1},
         "checkpoints": {"type": "integer", "minimum": 1},
         "step": {"type": "integer", "minimum": 1},
@@ -28,7 +29,9 @@ class Method(BaseMethod):
     def checkpoint_epochs(self, schedule: CyclicalSchedule) -> list[int]:  # type: ignore[override]
         """The latest checkpoints of each of the last cycles."""
         if self.cycles > schedule.cycles:
-            raise ValueError(f"{self.cycles} cycles are asked for, the recipe has {schedule.cycles}")
+            raise ValueError(
+                f"{self.cycles} cycles are asked for, the recipe has {schedule.cycles}"
+            )
         return [
             epoch
             for cycle in range(schedule.cycles - self.cycles, schedule.cycles)

@@ -1,15 +1,16 @@
 """Deep ensembles (Lakshminarayanan et al., NeurIPS 2017)."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
-from cardiouq.methods.base import BaseMethod
+from cardiouq.methods.base import BaseMethod, Schema
 
 
 @dataclass(frozen=True)
 class Method(BaseMethod):
     """The last weights of several runs that differ in initial weights and order of data."""
 
-    schema = {"size": {"type": "integer", "minimum": 1}}
+    schema: ClassVar[Schema] = {"size": {"type": "integer", "minimum": 1}}
 
     size: int = 5
 

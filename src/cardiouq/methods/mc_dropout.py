@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
-from cardiouq.methods.base import BaseMethod, Sample, TrainedRun
+from cardiouq.methods.base import BaseMethod, Sample, Schema, TrainedRun
 from cardiouq.training.schedule import Schedule
 
 
@@ -15,7 +15,7 @@ class Method(BaseMethod):
     Rate and place of the dropout are the recipe's.
     """
 
-    schema = {"passes": {"type": "integer", "minimum": 1}}
+    schema: ClassVar[Schema] = {"passes": {"type": "integer", "minimum": 1}}
 
     passes: int = 30
 

@@ -1,8 +1,9 @@
 """One network: Vanilla, and Temp. Scaling with a fixed temperature."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
-from cardiouq.methods.base import BaseMethod
+from cardiouq.methods.base import BaseMethod, Schema
 
 
 @dataclass(frozen=True)
@@ -12,4 +13,4 @@ class Method(BaseMethod):
     Zhao et al. (MICCAI 2022) fix the temperature of Temp. Scaling at 1.5 and do not fit it.
     """
 
-    schema = {"temperature": {"type": "number", "exclusiveMinimum": 0}}
+    schema: ClassVar[Schema] = {"temperature": {"type": "number", "exclusiveMinimum": 0}}

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
-from cardiouq.methods.base import BaseMethod, Sample, TrainedRun
+from cardiouq.methods.base import BaseMethod, Sample, Schema, TrainedRun
 from cardiouq.training.schedule import CyclicalSchedule
 
 
@@ -15,7 +15,7 @@ class Method(BaseMethod):
     No pass to refresh batch norm follows: the network's instance norm keeps no statistics.
     """
 
-    schema = {
+    schema: ClassVar[Schema] = {
         "checkpoints": {"type": "integer", "minimum": 1},
         "step": {"type": "integer", "minimum": 1},
     }
@@ -28,7 +28,9 @@ class Method(BaseMethod):
         return schedule.sampling_epochs(schedule.cycles - 1, self.checkpoints, self.step)
 
     def samples(
-        self, runs: Sequence[TrainedRun], schedule: CyclicalSchedule  # type: ignore[override]
+        self,
+        runs: Sequence[TrainedRun],
+        schedule: CyclicalSchedule,  # type: ignore[override]
     ) -> Iterator[tuple[Sample, Any]]:
         """The averaged network, named by the last epoch that went into it."""
         epochs = self.checkpoint_epochs(schedule)

@@ -2,6 +2,7 @@
 
 import csv
 from collections import defaultdict
+from collections.abc import Sized
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,10 @@ def count_volumes(cases: str | Path, test_sets: str | Path, labels: dict[str, st
         for row in csv.DictReader(stream):
             members[row["test_set"]].append(subjects[row["case"]])
     return ", ".join(
-        f"{label}: {len(members[name])} volumes of {len(set(members[name]))} subjects"
+        f"{label}: {_count(members[name], 'volume')} of {_count(set(members[name]), 'subject')}"
         for name, label in labels.items()
     )
+
+
+def _count(things: Sized, noun: str) -> str:
+    return f"{len(things)} {noun}{'' if len(things) == 1 else 's'}"

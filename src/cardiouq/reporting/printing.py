@@ -205,8 +205,8 @@ table { border-collapse: collapse; border-top: 2px solid; border-bottom: 2px sol
 caption { caption-side: top; text-align: left; padding-bottom: .8rem; max-width: 60rem; }
 th, td { padding: .2rem .6rem; text-align: center; white-space: nowrap; }
 th { font-weight: 600; }
-th.group { border-bottom: 1px solid; }
-tbody tr:first-child td { border-top: 1px solid; }
+th span { display: block; border-bottom: 1px solid; }
+tbody { border-top: 1px solid; }
 td:first-child, th:first-child { text-align: left; }
 td { font-variant-numeric: tabular-nums; }
 .best { font-weight: 700; }
@@ -219,7 +219,7 @@ td { font-variant-numeric: tabular-nums; }
 <thead>
 <tr>
 {% for group, width in table.groups %}
-<th colspan="{{ width }}"{% if group %} class="group"{% endif %}>{{ group }}</th>
+<th colspan="{{ width }}">{% if group %}<span>{{ group }}</span>{% endif %}</th>
 {% endfor %}
 </tr>
 <tr>

@@ -134,7 +134,7 @@ def lower_resolution(images: Tensor, draw: torch.Generator) -> Tensor:
     factors = _uniform(images, draw, 0.5, 1.0).view(-1).tolist()
     chosen = _chosen(images, draw, 0.125).view(-1).tolist()
     size = images.shape[2:]
-    changed = list(images.split(1))
+    changed = list(torch.split(images, 1))
     for index, (picked, factor) in enumerate(zip(chosen, factors, strict=True)):
         if picked:
             small = [max(1, round(extent * factor)) for extent in size]
@@ -143,9 +143,7 @@ def lower_resolution(images: Tensor, draw: torch.Generator) -> Tensor:
     return torch.cat(changed)
 
 
-def change_gamma(
-    images: Tensor, draw: torch.Generator, probability: float, invert: bool
-) -> Tensor:
+def change_gamma(images: Tensor, draw: torch.Generator, probability: float, invert: bool) -> Tensor:
     """Gamma of 0.7 to 1.5 on the image's own range, keeping mean and SD; optionally on the
     negative."""
     gamma = _uniform(images, draw, 0.7, 1.5)
@@ -156,9 +154,7 @@ def change_gamma(
     mean, deviation = _moments(source)
     curved_mean, curved_deviation = _moments(curved)
     curved = (curved - curved_mean) / curved_deviation.clamp_min(1e-7) * deviation + mean
-    return torch.where(
-        _chosen(images, draw, probability), -curved if invert else curved, images
-    )
+    return torch.where(_chosen(images, draw, probability), -curved if invert else curved, images)
 
 
 def _uniform(like: Tensor, draw: torch.Generator, low: float, high: float) -> Tensor:

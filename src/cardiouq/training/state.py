@@ -7,6 +7,7 @@ becomes the output when it is complete.
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ class SideFolder:
         self, epoch: int, network: nn.Module, optimiser: torch.optim.Optimizer, extra: Tensor
     ) -> None:
         """Keep what is needed to go on with the epoch after `epoch`."""
-        tensors = {f"network/{name}": value for name, value in network.named_parameters()}
+        tensors = {f"network/{name}": value.detach() for name, value in network.named_parameters()}
         for index, values in optimiser.state_dict()["state"].items():
             for name, value in values.items():
                 tensors[f"optimiser/{index}/{name}"] = torch.as_tensor(value)
@@ -104,7 +105,7 @@ def load_weights(network: nn.Module, weights: dict[str, Tensor]) -> None:
             parameter.copy_(weights[name])
 
 
-def save_tensors(tensors: dict[str, Tensor], path: Path) -> None:
+def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
     """Write tensors as safetensors, whole or not at all."""
     with written_whole(path) as temporary:
         save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, temporary)

@@ -141,8 +141,10 @@ def train(run: Run, output: Path, device: torch.device) -> None:
         network.train()
         losses = []
         for _ in range(recipe["iterations_per_epoch"]):
-            windows = (tensor.to(device) for tensor in samplers[0].draw(recipe["batch_size"], rng))
-            images, labels = augmentation(*windows, run.plan.patch_size, draw)
+            images, labels = samplers[0].draw(recipe["batch_size"], rng)
+            images, labels = augmentation(
+                images.to(device), labels.to(device), run.plan.patch_size, draw
+            )
             with training_precision(device):
                 logits = network(images)
             loss = loss_of(logits.float(), labels)
@@ -236,4 +238,5 @@ def write_history(history: Sequence[dict[str, float]], path: Path) -> None:
 
 def read_history(path: Path) -> list[dict[str, float]]:
     """Read the rows of `history.csv` back, every bit of every number."""
-    return pd.read_csv(path, float_precision="round_trip").to_dict("records")
+    table = pd.read_csv(path, float_precision="round_trip")
+    return [dict(zip(table.columns, row, strict=True)) for row in table.itertuples(index=False)]

@@ -1,0 +1,45 @@
+# One virtual environment with locked versions; every target makes it if it is not there.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+CORES ?= all
+STUDY ?= demo
+
+.PHONY: demo study test check format clean
+
+## the default study, from the phantom's scans to the report
+demo: STUDY = demo
+demo: study
+
+## any study: make study STUDY=laptop
+study: $(VENV)/installed
+	$(BIN)/snakemake --cores $(CORES) --config study=$(STUDY) --quiet rules
+	$(BIN)/snakemake --config study=$(STUDY) --report results/$(STUDY)/report.html --quiet all
+	@echo "The report: $(CURDIR)/results/$(STUDY)/report.html"
+
+## the whole test suite
+test: $(VENV)/installed
+	$(BIN)/python -m pytest -n 2
+
+## format, lint, types, tests
+check: $(VENV)/installed
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow/rules
+	$(BIN)/ruff check .
+	$(BIN)/snakemake --lint
+	$(BIN)/mypy
+	$(MAKE) test
+
+format: $(VENV)/installed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	$(BIN)/snakefmt Snakefile workflow/rules
+
+$(VENV)/installed: envs/requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --requirement envs/requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	touch $@
+
+clean:
+	rm -rf $(VENV)

@@ -1,0 +1,36 @@
+"""What jobs need of the machine they run on. Imports no torch."""
+
+import os
+import sys
+from pathlib import Path
+
+NVIDIA_DEVICE = Path("/dev/nvidia0")
+DATA_ROOTS = ("acdc_root", "mnms_root")
+KEEP_FREED_MEMORY = str(16 * 1024**3)
+
+
+def prepare_environment() -> None:
+    """Set what every job inherits from Snakemake's process.
+
+    `python` becomes the interpreter that runs Snakemake, whether its environment is activated or
+    not. The allocator keeps freed memory: a training step on a CPU is up to 1.5 times faster when
+    its pages are not given back and faulted in again. Both have to be set before Python starts.
+    """
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    for variable in ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"):
+        os.environ.setdefault(variable, KEEP_FREED_MEMORY)
+
+
+def data_roots(config: dict[str, str]) -> dict[str, str]:
+    """`config` with empty data roots taken from CARDIOUQ_ACDC_ROOT and CARDIOUQ_MNMS_ROOT."""
+    from_environment = {
+        key: config[key] or os.environ.get(f"CARDIOUQ_{key.upper()}", "")
+        for key in DATA_ROOTS
+        if key in config
+    }
+    return {**config, **from_environment}
+
+
+def gpus_per_job(device: str) -> int:
+    """GPUs that a training or prediction asks of Snakemake: 1 or 0."""
+    return int(device == "cuda" or (device == "auto" and NVIDIA_DEVICE.exists()))

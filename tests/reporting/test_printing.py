@@ -1,0 +1,120 @@
+"""Printed tables: numbers, bold, the paper's beside ours, and sound LaTeX."""
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from cardiouq.reporting.printing import (
+    NOTHING,
+    PrintedTable,
+    print_dice,
+    print_ece,
+    to_html,
+    to_latex,
+    to_markdown,
+)
+from cardiouq.reporting.published import read_published, with_published
+
+ZHAO = Path(__file__).parents[2] / "config/published/zhao2022.csv"
+METHODS = {"vanilla": "Vanilla", "swa": "SWA", "own": "Own & new_1"}
+TEST_SETS = {"val": "Phantom (ID)", "B": "M&Ms vendor B"}
+CAPTION = "Dice, mean ± SD; 100 % of M&Ms_1 (n = 4)"
+
+
+def summary(metric: str) -> pd.DataFrame:
+    structures = ["RV", "MYO", "LV"] if metric == "dice" else [""]
+    rows = [
+        {"method": m, "test_set": t, "structure": s, "mean": base + 0.01 * i, "sd": 0.05}
+        for m, base in zip(METHODS, (0.8, 0.85, 0.8504), strict=True)
+        for t in TEST_SETS
+        for i, s in enumerate(structures)
+    ]
+    table = pd.DataFrame(rows).assign(n_volumes=4, n_subjects=2, n_empty=1)
+    paper = {"val": "acdc-val", "B": "mnms-B"}
+    return with_published(table, read_published(ZHAO), metric, paper)
+
+
+DICE = print_dice(summary("dice"), METHODS, TEST_SETS, CAPTION)
+ECE = print_ece(summary("ece_percent"), METHODS, TEST_SETS, CAPTION)
+
+
+def test_dice_has_the_paper_below_ours_where_the_paper_has_the_method() -> None:
+    assert [(row[0].text, row[1].text) for row in DICE.rows] == [
+        ("Vanilla", "ours"),
+        ("", "paper"),
+        ("SWA", "ours"),
+        ("", "paper"),
+        ("Own & new_1", "ours"),
+    ]
+    assert DICE.rows[0][2].text == ".800 ± .050"
+    assert DICE.rows[1][2].text == ".911 ± .052"
+    assert DICE.rows[3][-2].text == ".897 ± .069"
+    assert DICE.rows[0][-1].text == "6"  # one empty volume in each of 2 x 3 columns
+
+
+def test_the_best_of_ours_is_bold_and_ties_are_as_printed() -> None:
+    # .8500 and .8504 are both printed as .850
+    assert {row[0].text for row in DICE.rows if row[2].best} == {"SWA", "Own & new_1"}
+    assert not any(cell.best for row in DICE.rows if row[1].text == "paper" for cell in row)
+
+
+def test_ece_is_best_when_low_and_has_the_paper_beside() -> None:
+    assert [cell.text for cell in ECE.rows[0]] == ["Vanilla", "0.80", "2.56", "0.80", "3.79", "2"]
+    assert ECE.rows[2][2].text == NOTHING
+    assert [row[1].best for row in ECE.rows] == [True, False, False]
+
+
+@pytest.mark.parametrize("table", [DICE, ECE], ids=["dice", "ece"])
+def test_latex_is_balanced_and_every_row_is_full(table: PrintedTable) -> None:
+    text = to_latex(table)
+    unescaped = re.sub(r"\\[\\&%$#_{}]", "", text)
+    assert unescaped.count("{") == unescaped.count("}")
+    assert unescaped.count("$") % 2 == 0
+    begun, ended = (re.findall(rf"\\{word}{{(\w+\*?)}}", text) for word in ("begin", "end"))
+    assert begun == ended[::-1] == ["table*", "tabular"]
+    columns = re.search(r"\\begin{tabular}{(\w+)}", text)
+    assert columns is not None and len(columns[1]) == len(table.columns)
+    body = unescaped_rows(text)
+    assert len(body) == len(table.rows)
+    assert {row.count("&") for row in body} == {len(table.columns) - 1}
+    assert r"\caption{Dice, mean $\pm$ SD; 100 \% of M\&Ms\_1 (n = 4)}" in text
+
+
+def unescaped_rows(text: str) -> list[str]:
+    body = text.split(r"\midrule")[1].split(r"\bottomrule")[0]
+    return [line.replace(r"\&", "") for line in body.strip().splitlines()]
+
+
+@pytest.mark.parametrize("table", [DICE, ECE], ids=["dice", "ece"])
+def test_markdown_holds_caption_and_every_entry(table: PrintedTable) -> None:
+    lines = to_markdown(table).splitlines()
+    assert lines[0] == CAPTION
+    printed = [[cell.strip(" *") for cell in line.strip("|").split("|")] for line in lines[4:]]
+    assert printed == [[cell.text for cell in row] for row in table.rows]
+
+
+@pytest.mark.parametrize("table", [DICE, ECE], ids=["dice", "ece"])
+def test_html_holds_every_entry_escaped(table: PrintedTable) -> None:
+    class Cells(HTMLParser):
+        def __init__(self) -> None:
+            super().__init__()
+            self.rows: list[list[str]] = []
+
+        def handle_starttag(self, tag: str, attrs: object) -> None:
+            if tag == "tr":
+                self.rows.append([])
+            if tag == "td":
+                self.rows[-1].append("")
+
+        def handle_data(self, data: str) -> None:
+            if self.rows and self.rows[-1]:
+                self.rows[-1][-1] += data.strip()
+
+    text = to_html(table)
+    cells = Cells()
+    cells.feed(text)
+    assert cells.rows[2:] == [[cell.text for cell in row] for row in table.rows]
+    assert "M&amp;Ms vendor B" in text

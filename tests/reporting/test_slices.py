@@ -1,0 +1,43 @@
+"""The window around the heart, in millimetres."""
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from cardiouq.reporting.slices import Window
+
+
+def test_window_is_a_square_around_the_reference() -> None:
+    reference = np.zeros((50, 80), int)
+    reference[20:30, 30:50] = 1  # 20 x 20 mm at (2, 1) mm
+    window = Window.around(reference, spacing=(2.0, 1.0), margin=10)
+    assert window.limits == (20, 60, 70, 30)
+    assert (window.rows, window.columns) == (slice(15, 35), slice(20, 60))
+    assert window.extent == window.limits
+
+
+def test_window_reaches_beyond_the_slice_but_not_its_array() -> None:
+    reference = np.zeros((20, 40), int)
+    reference[0:4, 20:24] = 3
+    window = Window.around(reference, spacing=(1.0, 1.0), margin=5)
+    assert window.limits == (15, 29, 9, -5)
+    assert (window.rows, window.columns) == (slice(0, 9), slice(15, 29))
+
+
+def test_window_without_reference_is_the_whole_slice() -> None:
+    window = Window.around(np.zeros((10, 30), int), spacing=(1.0, 1.0), margin=0)
+    assert (window.rows, window.columns) == (slice(0, 10), slice(0, 30))
+
+
+def test_contours_lie_on_the_edges_of_voxels_and_pixels_keep_their_aspect() -> None:
+    labels = np.zeros((50, 80), int)
+    labels[20:30, 30:50] = 2
+    window = Window.around(labels, spacing=(2.0, 1.0), margin=10)
+    axes = Figure().subplots()
+    window.show_image(axes, np.random.default_rng(0).normal(size=labels.shape))
+    window.draw_contours(axes, labels)
+    (outline,) = axes.collections[0].get_paths()
+    (left, top), (right, bottom) = outline.vertices.min(0), outline.vertices.max(0)
+    assert (left, right) == pytest.approx((30, 50))
+    assert (top, bottom) == pytest.approx((40, 60))
+    assert axes.get_aspect() == 1
