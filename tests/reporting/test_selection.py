@@ -88,6 +88,15 @@ def test_only_slices_with_all_structures_are_shown() -> None:
     assert choose_slice(reference, [prediction], failure=True) == 3
 
 
+def test_slices_with_a_sliver_of_a_structure_are_not_shown() -> None:
+    reference, prediction = volume_of_errors([1, 0, 5, 2])
+    wide, wrong = (np.repeat(labels, 2, axis=2) for labels in (reference, prediction))
+    wide[2, 0, 1:] = 0  # one voxel of the RV's 16
+    assert choose_slice(wide, [wrong], failure=True) == 3
+    wide[2, 0, :2] = 1  # two, more than a tenth
+    assert choose_slice(wide, [wrong], failure=True) == 2
+
+
 def test_without_such_a_slice_those_with_most_structures_are_shown() -> None:
     reference, prediction = volume_of_errors([1, 0, 5, 2])
     reference[:, 0] = 0

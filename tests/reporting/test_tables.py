@@ -85,7 +85,8 @@ def test_ece_over_volumes_is_the_mean_of_the_volumes() -> None:
 
 
 def test_ece_counts_the_volumes_without_foreground_to_box() -> None:
-    missed = TWO.assign(predicted_empty=TWO["case"] == "b_ED")
+    no_rv = (TWO["case"] == "a_ED") & (TWO["structure"] == "RV")  # but MYO and LV to box
+    missed = TWO.assign(predicted_empty=(TWO["case"] == "b_ED") | no_rv)
     counts = [
         summarise_ece(BINS, missed, ["vanilla"], ["val"], "voxels", box).loc[0, "n_empty"]
         for box in ("reference", "prediction")

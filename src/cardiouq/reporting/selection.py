@@ -12,6 +12,9 @@ from cardiouq.structures import STRUCTURES, label_of
 
 Labels = NDArray[np.integer]
 
+SLIVER = 0.1
+"""Share of a structure's largest area below which a slice does not count as holding it."""
+
 
 class Volume(NamedTuple):
     """A volume of a test set; `failure` says whether it was chosen as one."""
@@ -64,15 +67,18 @@ def choose_slice(reference: Labels, predictions: Sequence[Labels], failure: bool
 
     The rule: of the slices that hold all structures in the reference (or, if there is none, the
     most structures), that with the worst Dice, averaged over predictions and structures, for a
-    failure, and that with the median (of an even number the lower) for a success.
+    failure, and that with the median (of an even number the lower) for a success. A slice holds a
+    structure if it shows at least a tenth of its largest area, not only a sliver.
 
     Args:
         reference: labels, (slices, rows, columns).
         predictions: labels of several methods or checkpoints, each (slices, rows, columns).
         failure: whether the volume was chosen as a failure.
     """
-    n_structures = [len(np.setdiff1d(labels, [0])) for labels in reference]
-    candidates = [z for z, n in enumerate(n_structures) if n == max(n_structures)]
+    values = [label_of(structure) for structure in STRUCTURES]
+    areas = np.array([[(labels == value).sum() for value in values] for labels in reference])
+    n_structures = (areas >= np.maximum(1, SLIVER * areas.max(0))).sum(1)
+    candidates = np.flatnonzero(n_structures == n_structures.max()).tolist()
     dice = [
         float(np.mean([mean_dice(reference[z], labels[z]) for labels in predictions]))
         for z in candidates

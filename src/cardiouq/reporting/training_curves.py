@@ -5,6 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from cardiouq.reporting.style import (
     DOUBLE_COLUMN,
@@ -40,6 +41,7 @@ def draw_training_curves(histories: dict[str, dict[str, pd.DataFrame]]) -> Figur
         loss.set_title(f"{recipe} ({count})")
         rate.set_yscale("log")
         dice.set(xlabel="Epoch", ylim=(0, 1))
+        dice.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     for axis, label in zip(axes[:, 0], ("Loss", "Learning rate", "Validation Dice"), strict=True):
         axis.set_ylabel(label)
     figure.align_ylabels(axes[:, 0])
