@@ -276,7 +276,9 @@ rule figure_reliability:
 
 rule figure_training_curves:
     input:
-        histories=[f"{folder}/history.csv" for folder in STUDY.all_run_folders().values()],
+        histories=[
+            f"{folder}/history.csv" for folder in STUDY.all_run_folders().values()
+        ],
         code=expand(CODE, module=["training_curves", "style"]),
     output:
         png=report(

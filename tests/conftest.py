@@ -1,0 +1,88 @@
+"""What tests of several rooms share."""
+
+import os
+
+os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: small tensors gain nothing from more
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from cardiouq.data.plan import Plan
+from cardiouq.study import Study
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    return REPOSITORY
+
+
+@pytest.fixture
+def tiny() -> dict[str, Any]:
+    """The settings of the tiny study, to be changed at will."""
+    text = (REPOSITORY / "tests" / "workflow" / "tiny.yaml").read_text()
+    # through JSON-like dumping without aliases, so that recipes do not share blocks
+    settings = yaml.safe_load(text)
+    return _copied(settings)
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _copied(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_copied(inner) for inner in value]
+    return value
+
+
+@pytest.fixture
+def machine() -> dict[str, Any]:
+    """The keys of `config.yaml`."""
+    return {"study": "tiny", "acdc_root": "", "mnms_root": "", "device": "cpu"}
+
+
+@pytest.fixture
+def make_study(tmp_path: Path, machine: dict[str, Any]) -> Callable[[dict[str, Any]], Study]:
+    """A `Study` of changed settings."""
+
+    def make(settings: dict[str, Any]) -> Study:
+        file = tmp_path / "changed.yaml"
+        file.write_text(yaml.safe_dump(settings))
+        return Study(str(file), machine, REPOSITORY / "config")
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def plan() -> Plan:
+    """A U-Net of four stages with four features, on patches of 32 x 32."""
+    return Plan(
+        spacing=(1.5, 1.5),
+        patch_size=(32, 32),
+        batch_size=4,
+        n_stages=4,
+        features_per_stage=(4, 8, 16, 16),
+        kernel_sizes=((3, 3),) * 4,
+        strides=((1, 1), (2, 2), (2, 2), (2, 2)),
+    )
+
+
+@pytest.fixture(scope="session")
+def arrays(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Preprocessed volumes a, b and c of 4 x 40 x 40: noise with a bright square of labels 1 to 3."""
+    folder = tmp_path_factory.mktemp("arrays")
+    rng = np.random.default_rng(1)
+    for case in "abc":
+        label = np.zeros((4, 40, 40), np.uint8)
+        top, left = rng.integers(5, 20, 2)
+        for value in (1, 2, 3):
+            label[1:, top + 4 * value : top + 4 * value + 4, left : left + 12] = value
+        image = rng.normal(size=label.shape) + label
+        np.save(folder / f"{case}_image.npy", image.astype(np.float32))
+        np.save(folder / f"{case}_label.npy", label)
+    return folder

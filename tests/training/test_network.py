@@ -1,0 +1,142 @@
+"""The network that MONAI builds is the one that the plan and the recipe describe."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from cardiouq.data.plan import Plan
+from cardiouq.structures import N_CLASSES
+from cardiouq.training.network import (
+    DROPOUT_PLACES,
+    DeepSupervisionLoss,
+    build_network,
+    last_decoder_layer,
+)
+from cardiouq.training.state import load_weights
+
+NO_DROPOUT = {"p": 0.0, "place": "all"}
+
+
+def deeper(plan: Plan, stages: int) -> Plan:
+    """The plan with more stages of stride 2 and a patch that they can pool."""
+    return replace(
+        plan,
+        patch_size=(2 ** (stages + 1),) * 2,
+        n_stages=stages,
+        features_per_stage=(4,) * stages,
+        kernel_sizes=((3, 3),) * stages,
+        strides=((1, 1),) + ((2, 2),) * (stages - 1),
+    )
+
+
+# nnU-Net puts a head on every decoder stage (stages - 1) and gives the lowest one weight 0
+@pytest.mark.parametrize(("stages", "heads"), [(4, 2), (5, 3), (6, 4), (7, 5)])
+def test_heads_are_those_nnunet_weighs(plan: Plan, stages: int, heads: int) -> None:
+    deep = deeper(plan, stages)
+    network = build_network(deep, NO_DROPOUT).train()
+    images = torch.zeros(2, 1, *deep.patch_size)
+    assert network(images).shape == (2, heads, N_CLASSES, *deep.patch_size)
+    assert network.eval()(images).shape == (2, N_CLASSES, *deep.patch_size)
+
+
+def test_features_and_strides_are_the_plan_s(plan: Plan) -> None:
+    network = build_network(plan, NO_DROPOUT)
+    encoder = [network.input_block, *network.downsamples, network.bottleneck]
+    convolutions = [stage.conv1.conv for stage in encoder]
+    assert tuple(c.out_channels for c in convolutions) == plan.features_per_stage
+    assert tuple(c.stride for c in convolutions) == plan.strides
+    assert all(c.bias is None for c in convolutions)  # the norm that follows has one
+
+
+def test_every_normalisation_is_instance_norm_without_running_statistics(plan: Plan) -> None:
+    network = build_network(plan, NO_DROPOUT)
+    norms = [m for m in network.modules() if "Norm" in type(m).__name__]
+    assert {type(norm) for norm in norms} == {nn.InstanceNorm2d}
+    assert not any(norm.track_running_stats for norm in norms)
+    assert not list(network.buffers())
+
+
+@pytest.mark.parametrize("place", DROPOUT_PLACES)
+def test_dropout_is_active_in_its_place_alone(plan: Plan, place: str) -> None:
+    network = build_network(plan, {"p": 0.3, "place": place})
+    active = {
+        name.split(".")[0]
+        for name, module in network.named_modules()
+        if "Dropout" in type(module).__name__ and module.p > 0
+    }
+    assert active == set(DROPOUT_PLACES[place])
+
+
+def test_dropout_in_all_places_leaves_the_logits_alone(plan: Plan) -> None:
+    network = build_network(plan, {"p": 0.3, "place": "all"})
+    heads = [network.output_block, *network.deep_supervision_heads]
+    layers = [m for head in heads for m in head.modules() if "Dropout" in type(m).__name__]
+    assert sum(layer.p for layer in layers) == 0
+
+
+def test_without_dropout_training_mode_draws_nothing(plan: Plan) -> None:
+    network = build_network(plan, NO_DROPOUT).train()
+    images = torch.randn(1, 1, 32, 32)
+    assert torch.equal(network(images), network(images))
+
+
+def test_dropout_does_not_rename_parameters(plan: Plan) -> None:
+    plain = dict(build_network(plan, NO_DROPOUT).named_parameters())
+    dropout = dict(build_network(plan, {"p": 0.1, "place": "all"}).named_parameters())
+    assert plain.keys() == dropout.keys()
+    assert "input_block.conv1.conv.weight" in plain
+    assert "output_block.conv.conv.weight" in plain
+    assert not any(name.startswith("skip_layers") for name in plain)
+
+
+def test_last_decoder_layer_is_the_convolution_whose_output_the_head_reads(plan: Plan) -> None:
+    network = build_network(plan, NO_DROPOUT).eval()
+    order: list[nn.Module] = []
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            module.register_forward_hook(lambda module, *_: order.append(module))
+    network(torch.zeros(1, 1, 32, 32))
+    head = network.output_block.conv.conv
+    before = order[order.index(head) - 1]
+    assert torch.equal(last_decoder_layer(network), before.weight.detach().flatten())
+
+
+@pytest.mark.parametrize("heads", [1, 2, 5])
+def test_deep_supervision_weights_halve_and_sum_to_one(heads: int) -> None:
+    weights = DeepSupervisionLoss(heads).weights
+    assert sum(weights) == pytest.approx(1)
+    assert [b / a for a, b in zip(weights, weights[1:], strict=False)] == pytest.approx(
+        [0.5] * (heads - 1)
+    )
+
+
+def test_loss_is_the_weighted_sum_of_the_heads_own() -> None:
+    torch.manual_seed(0)
+    loss_of = DeepSupervisionLoss(2)
+    logits = torch.randn(2, 2, N_CLASSES, 8, 8)
+    labels = torch.randint(0, N_CLASSES, (2, 1, 8, 8))
+    by_hand = [loss_of.head_loss(logits[:, head], labels) for head in (0, 1)]
+    assert loss_of(logits, labels) == pytest.approx(2 / 3 * by_hand[0] + 1 / 3 * by_hand[1])
+
+
+def test_head_loss_is_cross_entropy_plus_one_minus_foreground_dice() -> None:
+    torch.manual_seed(0)
+    logits = torch.randn(2, N_CLASSES, 8, 8, dtype=torch.float64)
+    labels = torch.randint(0, N_CLASSES, (2, 1, 8, 8))
+    probabilities = logits.softmax(1)
+    dice = [
+        2 * probabilities[:, c][labels[:, 0] == c].sum()
+        / (probabilities[:, c].sum() + (labels == c).sum())
+        for c in range(1, N_CLASSES)
+    ]
+    entropy = nn.functional.cross_entropy(logits, labels[:, 0])
+    expected = float(entropy + 1 - torch.stack(dice).mean())
+    assert float(DeepSupervisionLoss(1).head_loss(logits, labels)) == pytest.approx(expected, abs=1e-5)
+
+
+def test_weights_of_another_network_are_refused(plan: Plan) -> None:
+    weights = dict(build_network(deeper(plan, 5), NO_DROPOUT).named_parameters())
+    with pytest.raises(KeyError):
+        load_weights(build_network(plan, NO_DROPOUT), weights)

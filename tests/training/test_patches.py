@@ -1,0 +1,94 @@
+"""Windows are cut where they should be, from arrays that stay on disk."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cardiouq.training.patches import WindowSampler, copy_window
+
+
+@given(
+    row=st.integers(0, 9), column=st.integers(0, 11), rows=st.integers(1, 16), columns=st.integers(1, 16)
+)
+def test_window_holds_the_slice_around_its_centre_and_nothing_else(
+    row: int, column: int, rows: int, columns: int
+) -> None:
+    source = np.arange(1, 121).reshape(10, 12)
+    window = np.zeros((rows, columns), int)
+    copy_window(source, (row, column), window)
+    padded = np.pad(source, 20)
+    top, left = 20 + row - rows // 2, 20 + column - columns // 2
+    np.testing.assert_array_equal(window, padded[top : top + rows, left : left + columns])
+
+
+@pytest.fixture
+def sampler(arrays: Path) -> WindowSampler:
+    return WindowSampler(arrays, ["a", "b", "c"], (32, 32), 46, 0.33)
+
+
+def test_arrays_are_mapped_not_read(sampler: WindowSampler) -> None:
+    assert all(isinstance(volume, np.memmap) for volume in sampler.images + sampler.labels)
+
+
+def test_draw_depends_on_the_generator_alone(sampler: WindowSampler) -> None:
+    first, again, other = (sampler.draw(6, np.random.default_rng(s)) for s in (3, 3, 4))
+    assert all((a == b).all() for a, b in zip(first, again, strict=True))
+    assert (first[0] != other[0]).any()
+
+
+def test_shapes_and_types(sampler: WindowSampler) -> None:
+    images, labels = sampler.draw(5, np.random.default_rng(0))
+    assert images.shape == labels.shape == (5, 1, 46, 46)
+    assert (str(images.dtype), str(labels.dtype)) == ("torch.float32", "torch.uint8")
+
+
+def test_last_third_of_a_batch_is_centred_on_foreground(tmp_path: Path) -> None:
+    label = np.zeros((3, 90, 90), np.uint8)
+    label[1, 40:43, 47:50] = 2
+    np.save(tmp_path / "x_image.npy", label.astype(np.float32))
+    np.save(tmp_path / "x_label.npy", label)
+    # the patch of 8 fits around every voxel, so the window's centre is the drawn voxel
+    sampler = WindowSampler(tmp_path, ["x"], (8, 8), 10, 0.33)
+    centres = np.concatenate(
+        [sampler.draw(12, np.random.default_rng(s))[1][:, 0, 5, 5].numpy() for s in range(20)]
+    ).reshape(20, 12)
+    assert (centres[:, 8:] == 2).all()  # round(12 * 0.33) = 4
+    assert (centres[:, :8] == 0).any(0).all()
+
+
+def test_every_structure_of_a_case_is_drawn_alike(tmp_path: Path) -> None:
+    label = np.zeros((1, 60, 60), np.uint8)
+    label[0, 20:40, 20:40] = 1
+    label[0, 25, 25] = 3  # one voxel, as likely as the 399 of structure 1
+    np.save(tmp_path / "x_image.npy", label.astype(np.float32))
+    np.save(tmp_path / "x_label.npy", label)
+    sampler = WindowSampler(tmp_path, ["x"], (8, 8), 10, 1.0)
+    centres = sampler.draw(400, np.random.default_rng(0))[1][:, 0, 5, 5].numpy()
+    assert 0.4 < (centres == 3).mean() < 0.6
+    assert set(centres.tolist()) == {1, 3}
+
+
+def test_patch_stays_inside_a_slice_that_is_larger(arrays: Path) -> None:
+    sampler = WindowSampler(arrays, ["a"], (32, 32), 32, 0.5)
+    images, _ = sampler.draw(50, np.random.default_rng(0))
+    assert (images != 0).all()  # noise is never 0, what lies outside is
+
+
+def test_slice_smaller_than_the_patch_is_centred(arrays: Path) -> None:
+    sampler = WindowSampler(arrays, ["a"], (64, 64), 64, 0.5)
+    images, _ = sampler.draw(8, np.random.default_rng(0))
+    inside = images[:, 0, 12:52, 12:52]
+    assert (inside != 0).all()
+    assert int((images != 0).sum()) == inside.numel()
+
+
+def test_case_without_foreground_is_drawn_from_anyway(tmp_path: Path) -> None:
+    np.save(tmp_path / "x_image.npy", np.ones((2, 40, 40), np.float32))
+    np.save(tmp_path / "x_label.npy", np.zeros((2, 40, 40), np.uint8))
+    sampler = WindowSampler(tmp_path, ["x"], (32, 32), 32, 1.0)
+    images, labels = sampler.draw(3, np.random.default_rng(0))
+    assert float(images.min()) == 1
+    assert int(labels.max()) == 0
