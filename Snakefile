@@ -16,6 +16,9 @@ ROOT = Path(workflow.basedir)
 configfile: ROOT / "config/config.yaml"
 
 
+report: "workflow/report/workflow.rst"
+
+
 try:
     STUDY = Study(config["study"], data_roots(config), ROOT / "config")
     STUDY.check_sources()

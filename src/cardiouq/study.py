@@ -199,7 +199,7 @@ class Study:
 
     def _method_problems(self) -> Iterator[str]:
         for name, block in self["methods"].items():
-            if block["method"] not in method_names() or block["recipe"] not in self["recipes"]:
+            if block["method"] not in method_names():
                 continue
             schema = {
                 "type": "object",
@@ -209,7 +209,7 @@ class Study:
             }
             found = list(schema_problems(block, schema))
             yield from (f"methods.{name}.{problem}" for problem in found)
-            if found:
+            if found or block["recipe"] not in self["recipes"]:
                 continue
             try:
                 build_method(block).checkpoint_epochs(self.schedule(block["recipe"]))
