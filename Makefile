@@ -19,7 +19,7 @@ study: $(VENV)/installed
 
 ## the whole test suite
 test: $(VENV)/installed
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 ## format, lint, types, tests
 check: $(VENV)/installed

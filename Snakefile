@@ -25,7 +25,7 @@ try:
 except CardiouqError as error:
     sys.exit(f"\nERROR: {error}\n")
 
-prepare_environment()
+prepare_environment(config["device"])
 RESULTS = STUDY.results
 METHODS = list(STUDY.methods)
 TEST_SETS = list(STUDY["test_sets"])
@@ -42,10 +42,8 @@ include: "workflow/rules/reporting.smk"
 rule all:
     default_target: True
     input:
-        rules.table_dice.output,
-        rules.table_ece.output,
-        rules.figure_checkpoints.output,
-        rules.figure_tsne.output,
-        rules.figure_uncertainty_maps.output,
-        rules.figure_reliability.output,
-        rules.figure_training_curves.output,
+        [
+            rule.output
+            for rule in workflow.rules
+            if rule.name.startswith(("table_", "figure_"))
+        ],

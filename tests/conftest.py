@@ -1,8 +1,11 @@
 """What tests of several rooms share."""
 
+import json
 import os
 
-os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: small tensors gain nothing from more
+os.environ["OMP_NUM_THREADS"] = (
+    "1"  # before torch is imported: small tensors gain nothing from more
+)
 
 from collections.abc import Callable
 from pathlib import Path
@@ -27,17 +30,8 @@ def repository() -> Path:
 def tiny() -> dict[str, Any]:
     """The settings of the tiny study, to be changed at will."""
     text = (REPOSITORY / "tests" / "workflow" / "tiny.yaml").read_text()
-    # through JSON-like dumping without aliases, so that recipes do not share blocks
-    settings = yaml.safe_load(text)
-    return _copied(settings)
-
-
-def _copied(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _copied(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_copied(inner) for inner in value]
-    return value
+    settings: dict[str, Any] = json.loads(json.dumps(yaml.safe_load(text)))
+    return settings  # through JSON, so that recipes do not share the blocks of an alias
 
 
 @pytest.fixture
@@ -74,7 +68,7 @@ def plan() -> Plan:
 
 @pytest.fixture(scope="session")
 def arrays(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Preprocessed volumes a, b and c of 4 x 40 x 40: noise with a bright square of labels 1 to 3."""
+    """Preprocessed volumes a, b and c of 4 x 40 x 40: noise with bright bars of labels 1 to 3."""
     folder = tmp_path_factory.mktemp("arrays")
     rng = np.random.default_rng(1)
     for case in "abc":

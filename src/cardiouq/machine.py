@@ -5,17 +5,21 @@ import sys
 from pathlib import Path
 
 NVIDIA_DEVICE = Path("/dev/nvidia0")
+DEVICE_VARIABLE = "CARDIOUQ_DEVICE"
 DATA_ROOTS = ("acdc_root", "mnms_root")
 KEEP_FREED_MEMORY = str(16 * 1024**3)
 
 
-def prepare_environment() -> None:
+def prepare_environment(device: str) -> None:
     """Set what every job inherits from Snakemake's process.
+
+    The device is not a parameter of a rule, so that another device retrains nothing.
 
     `python` becomes the interpreter that runs Snakemake, whether its environment is activated or
     not. The allocator keeps freed memory: a training step on a CPU is up to 1.5 times faster when
     its pages are not given back and faulted in again. Both have to be set before Python starts.
     """
+    os.environ[DEVICE_VARIABLE] = device
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     for variable in ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"):
         os.environ.setdefault(variable, KEEP_FREED_MEMORY)

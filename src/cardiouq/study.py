@@ -15,6 +15,7 @@ from jsonschema.exceptions import ValidationError
 from cardiouq.errors import CardiouqError, ProblemsError
 from cardiouq.methods import COMMON_KEYS, build_method, method_class, method_names
 from cardiouq.methods.base import BaseMethod
+from cardiouq.methods.checkpoint_ensemble import Method as CheckpointEnsemble
 from cardiouq.training.schedule import CyclicalSchedule, PolynomialSchedule, build_schedule
 
 PHANTOM = "phantom"
@@ -79,10 +80,8 @@ class Study:
         depends_on = {
             "recipe": self["recipes"][recipe],
             "keep_epochs": self.keep_epochs(recipe),
-            **{
-                part: self.settings.get(part)
-                for part in ("seed", "datasets", "phantom", "split", "plan")
-            },
+            "dataset": self["datasets"][self["split"]["dataset"]],
+            **{part: self.settings.get(part) for part in ("seed", "phantom", "split", "plan")},
         }
         text = json.dumps(depends_on, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
@@ -114,6 +113,16 @@ class Study:
                 for member in method.members()
             }
         )
+
+    def trajectory_method(self) -> str | None:
+        """The checkpoint ensemble over the most cycles, whose run the figures of a trajectory show;
+        None if the study has no such method."""
+        cycles = {
+            name: method.cycles
+            for name, method in self.methods.items()
+            if isinstance(method, CheckpointEnsemble)
+        }
+        return max(cycles, key=cycles.__getitem__, default=None)
 
     def run_settings(self, recipe: str, member: int) -> str:
         """JSON of what a run needs beside the data."""
@@ -193,6 +202,13 @@ class Study:
         for place, key, value, allowed in named:
             if value not in allowed:
                 yield f"{place}.{key}: {value!r} is not one of {sorted(allowed)}"
+        for recipe, block in recipes.items():
+            low, high = block["augmentation"]["scale"]
+            if low > high:
+                yield (
+                    f"recipes.{recipe}.augmentation.scale: [{low}, {high}] goes down; expected the "
+                    "smaller number first"
+                )
         generated = any(block["source"] == PHANTOM for block in datasets.values())
         if generated and PHANTOM not in self.settings:
             yield "phantom: missing, but a data set's source is phantom"
@@ -230,12 +246,25 @@ def _study_file(name: str, config_folder: Path) -> Path:
     return file
 
 
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """Refuses a key that stands twice, where YAML's own loader silently takes the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
+        for key, _ in node.value:
+            if keys.count(key.value) > 1:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key {key.value!r} stands twice", key.start_mark
+                )
+        return super().construct_mapping(node, deep)
+
+
 def read_yaml(path: Path) -> Any:
     """Read a YAML file; one that cannot be parsed is a CardiouqError with the line."""
     try:
-        return yaml.safe_load(path.read_text())
+        return yaml.load(path.read_text(), _UniqueKeyLoader)
     except yaml.YAMLError as error:
-        raise CardiouqError(f"{path}: is not YAML: {error}") from error
+        raise CardiouqError(f"{path}: is not YAML as expected: {error}") from error
 
 
 def check_schema(settings: Any, schema_file: Path, name: str) -> None:

@@ -154,7 +154,7 @@ def test_is_what_nnunet_plans_for_acdc(subjects: int, spacing: float, batch_size
 
 
 volumes = st.tuples(
-    st.tuples(st.integers(1, 20), st.integers(8, 600), st.integers(8, 600)),
+    st.tuples(st.integers(1, 20), st.integers(32, 600), st.integers(32, 600)),
     st.tuples(st.floats(4, 12), st.floats(0.7, 4), st.floats(0.7, 4)),
 )
 
@@ -173,6 +173,11 @@ def test_every_pooling_halves_the_patch_evenly(training_set: list[tuple[Shape, S
     assert plan.kernel_sizes[-1] == (3, 3)
     assert plan.batch_size >= 2
     assert Plan.from_json(plan.to_json()) == plan
+
+
+def test_patch_without_room_for_deep_supervision_is_refused():
+    with pytest.raises(CardiouqError, match="room for 2 stages"):
+        make_plan(*SHORT_AXIS, patch_size=(8, 8))
 
 
 def test_coarser_spacing_makes_a_smaller_patch():

@@ -200,9 +200,7 @@ def test_gamma_keeps_mean_and_deviation(choose: Callable[[bool], None], invert: 
 
 
 @pytest.mark.parametrize("invert", [False, True])
-def test_gamma_keeps_the_order_of_intensities(
-    choose: Callable[[bool], None], invert: bool
-) -> None:
+def test_gamma_keeps_the_order_of_intensities(choose: Callable[[bool], None], invert: bool) -> None:
     choose(True)
     images = torch.linspace(-2, 5, 100).view(1, 1, 10, 10)
     changed = module.change_gamma(images, generator(), 1.0, invert=invert)

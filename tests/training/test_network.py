@@ -1,6 +1,7 @@
 """The network that MONAI builds is the one that the plan and the recipe describe."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
@@ -107,9 +108,8 @@ def test_last_decoder_layer_is_the_convolution_whose_output_the_head_reads(plan:
 def test_deep_supervision_weights_halve_and_sum_to_one(heads: int) -> None:
     weights = DeepSupervisionLoss(heads).weights
     assert sum(weights) == pytest.approx(1)
-    assert [b / a for a, b in zip(weights, weights[1:], strict=False)] == pytest.approx(
-        [0.5] * (heads - 1)
-    )
+    ratios = [below / above for above, below in pairwise(weights)]
+    assert ratios == pytest.approx([0.5] * (heads - 1))
 
 
 def test_loss_is_the_weighted_sum_of_the_heads_own() -> None:
@@ -127,13 +127,16 @@ def test_head_loss_is_cross_entropy_plus_one_minus_foreground_dice() -> None:
     labels = torch.randint(0, N_CLASSES, (2, 1, 8, 8))
     probabilities = logits.softmax(1)
     dice = [
-        2 * probabilities[:, c][labels[:, 0] == c].sum()
+        2
+        * probabilities[:, c][labels[:, 0] == c].sum()
         / (probabilities[:, c].sum() + (labels == c).sum())
         for c in range(1, N_CLASSES)
     ]
     entropy = nn.functional.cross_entropy(logits, labels[:, 0])
     expected = float(entropy + 1 - torch.stack(dice).mean())
-    assert float(DeepSupervisionLoss(1).head_loss(logits, labels)) == pytest.approx(expected, abs=1e-5)
+    assert float(DeepSupervisionLoss(1).head_loss(logits, labels)) == pytest.approx(
+        expected, abs=1e-5
+    )
 
 
 def test_weights_of_another_network_are_refused(plan: Plan) -> None:

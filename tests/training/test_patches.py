@@ -11,7 +11,10 @@ from cardiouq.training.patches import WindowSampler, copy_window
 
 
 @given(
-    row=st.integers(0, 9), column=st.integers(0, 11), rows=st.integers(1, 16), columns=st.integers(1, 16)
+    row=st.integers(0, 9),
+    column=st.integers(0, 11),
+    rows=st.integers(1, 16),
+    columns=st.integers(1, 16),
 )
 def test_window_holds_the_slice_around_its_centre_and_nothing_else(
     row: int, column: int, rows: int, columns: int

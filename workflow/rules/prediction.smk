@@ -34,11 +34,10 @@ rule predict:
     params:
         script=Path(workflow.basedir, "workflow/scripts/predict.py"),
         settings=lambda wildcards: STUDY.prediction_settings(wildcards.method),
-        device=config["device"],
         folder=f"{RESULTS}/prediction/{{method}}",
     # a shell command, as the age of a `script:` file would count
     shell:
         "python {params.script:q} --settings {params.settings:q} --runs {input.runs:q}"
         " --arrays {input.arrays:q} --cases {input.cases:q} --split {input.split:q}"
-        " --test-sets {input.test_sets:q} --plan {input.plan:q} --device {params.device:q}"
-        " --log {log:q} --output {params.folder:q}"
+        " --test-sets {input.test_sets:q} --plan {input.plan:q} --log {log:q}"
+        " --output {params.folder:q}"

@@ -16,8 +16,8 @@ PAPER_TEST_SETS = {
     for name in TEST_SETS
     if STUDY["test_sets"][name].get("published")
 }
-# The method whose samples are the trajectory of Figs. 1 and 2.
-TRAJECTORY = "checkpoint_ensemble_multi"
+# The method whose samples are the trajectory of Figs. 1 and 2; a study may have none.
+TRAJECTORY = STUDY.trajectory_method()
 
 
 rule table_dice:
@@ -122,78 +122,6 @@ rule table_ece:
         ),
     script:
         "../scripts/table_ece.py"
-
-
-rule figure_checkpoints:
-    input:
-        samples=f"{RESULTS}/prediction/{TRAJECTORY}/samples.csv",
-        predictions=expand(
-            f"{RESULTS}/prediction/{TRAJECTORY}/{{test_set}}", test_set=TEST_SETS
-        ),
-        scores=f"{RESULTS}/evaluation/{TRAJECTORY}/scores.csv",
-        cases=f"{RESULTS}/data/cases.csv",
-        test_sets=f"{RESULTS}/data/test_sets.csv",
-        code=expand(CODE, module=["checkpoints", "selection", "slices", "style"]),
-    output:
-        png=report(
-            f"{FIGURES}/fig1_checkpoints.png",
-            caption="../report/figure_checkpoints.rst",
-            category="Figures",
-            labels={"figure": "1 Checkpoints of the cyclical run"},
-        ),
-        pdf=f"{FIGURES}/fig1_checkpoints.pdf",
-    log:
-        f"{RESULTS}/logs/reporting/figure_checkpoints.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/figure_checkpoints/all.tsv"
-    group:
-        "reporting"
-    conda:
-        "../../envs/environment.yaml"
-    params:
-        schedule=lambda wildcards: STUDY["recipes"][
-            STUDY["methods"][TRAJECTORY]["recipe"]
-        ]["schedule"],
-        per_cycle=2,
-        label=METHOD_LABELS.get(TRAJECTORY),
-        seed=STUDY["seed"],
-        counts=lambda wildcards, input: count_volumes(
-            input.cases, input.test_sets, TEST_SET_LABELS
-        ),
-    script:
-        "../scripts/figure_checkpoints.py"
-
-
-rule figure_tsne:
-    input:
-        last_layer=lambda wildcards: f"{STUDY.run_folders(TRAJECTORY)[0]}/last_layer.npy",
-        samples=f"{RESULTS}/prediction/{TRAJECTORY}/samples.csv",
-        code=expand(CODE, module=["tsne", "style"]),
-    output:
-        png=report(
-            f"{FIGURES}/fig2_tsne.png",
-            caption="../report/figure_tsne.rst",
-            category="Figures",
-            labels={"figure": "2 t-SNE of the weights"},
-        ),
-        pdf=f"{FIGURES}/fig2_tsne.pdf",
-    log:
-        f"{RESULTS}/logs/reporting/figure_tsne.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/figure_tsne/all.tsv"
-    group:
-        "reporting"
-    conda:
-        "../../envs/environment.yaml"
-    params:
-        schedule=lambda wildcards: STUDY["recipes"][
-            STUDY["methods"][TRAJECTORY]["recipe"]
-        ]["schedule"],
-        perplexity=STUDY["reporting"]["tsne"]["perplexity"],
-        label=METHOD_LABELS.get(TRAJECTORY),
-        seed=STUDY["seed"],
-    script:
-        "../scripts/figure_tsne.py"
 
 
 rule figure_uncertainty_maps:
@@ -305,3 +233,76 @@ rule figure_training_curves:
         seed=STUDY["seed"],
     script:
         "../scripts/figure_training_curves.py"
+
+
+if TRAJECTORY:
+
+    rule figure_checkpoints:
+        input:
+            samples=f"{RESULTS}/prediction/{TRAJECTORY}/samples.csv",
+            predictions=expand(
+                f"{RESULTS}/prediction/{TRAJECTORY}/{{test_set}}", test_set=TEST_SETS
+            ),
+            scores=f"{RESULTS}/evaluation/{TRAJECTORY}/scores.csv",
+            cases=f"{RESULTS}/data/cases.csv",
+            test_sets=f"{RESULTS}/data/test_sets.csv",
+            code=expand(CODE, module=["checkpoints", "selection", "slices", "style"]),
+        output:
+            png=report(
+                f"{FIGURES}/fig1_checkpoints.png",
+                caption="../report/figure_checkpoints.rst",
+                category="Figures",
+                labels={"figure": "1 Checkpoints of the cyclical run"},
+            ),
+            pdf=f"{FIGURES}/fig1_checkpoints.pdf",
+        log:
+            f"{RESULTS}/logs/reporting/figure_checkpoints.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/figure_checkpoints/all.tsv"
+        group:
+            "reporting"
+        conda:
+            "../../envs/environment.yaml"
+        params:
+            schedule=lambda wildcards: STUDY["recipes"][
+                STUDY["methods"][TRAJECTORY]["recipe"]
+            ]["schedule"],
+            per_cycle=2,
+            label=METHOD_LABELS[TRAJECTORY],
+            seed=STUDY["seed"],
+            counts=lambda wildcards, input: count_volumes(
+                input.cases, input.test_sets, TEST_SET_LABELS
+            ),
+        script:
+            "../scripts/figure_checkpoints.py"
+
+    rule figure_tsne:
+        input:
+            last_layer=lambda wildcards: f"{STUDY.run_folders(TRAJECTORY)[0]}/last_layer.npy",
+            samples=f"{RESULTS}/prediction/{TRAJECTORY}/samples.csv",
+            code=expand(CODE, module=["tsne", "style"]),
+        output:
+            png=report(
+                f"{FIGURES}/fig2_tsne.png",
+                caption="../report/figure_tsne.rst",
+                category="Figures",
+                labels={"figure": "2 t-SNE of the weights"},
+            ),
+            pdf=f"{FIGURES}/fig2_tsne.pdf",
+        log:
+            f"{RESULTS}/logs/reporting/figure_tsne.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/figure_tsne/all.tsv"
+        group:
+            "reporting"
+        conda:
+            "../../envs/environment.yaml"
+        params:
+            schedule=lambda wildcards: STUDY["recipes"][
+                STUDY["methods"][TRAJECTORY]["recipe"]
+            ]["schedule"],
+            perplexity=STUDY["reporting"]["tsne"]["perplexity"],
+            label=METHOD_LABELS[TRAJECTORY],
+            seed=STUDY["seed"],
+        script:
+            "../scripts/figure_tsne.py"

@@ -6,10 +6,10 @@ RUN = f"{RESULTS}/training/{{recipe}}-{{key}}/seed-{{member}}"
 
 rule train:
     input:
-        arrays=ancient(rules.preprocess.output.arrays),
-        cases=ancient(rules.list_cases.output.cases),
-        split=ancient(rules.split_subjects.output.split),
-        plan=ancient(rules.make_plan.output.plan),
+        arrays=ancient(f"{RESULTS}/data/preprocessed"),
+        cases=ancient(f"{RESULTS}/data/cases.csv"),
+        split=ancient(f"{RESULTS}/data/split.csv"),
+        plan=ancient(f"{RESULTS}/data/plan.json"),
     output:
         checkpoints=directory(f"{RUN}/checkpoints"),
         identity=f"{RUN}/run.json",
@@ -33,10 +33,9 @@ rule train:
         settings=lambda wildcards: STUDY.run_settings(
             wildcards.recipe, int(wildcards.member)
         ),
-        device=config["device"],
         folder=RUN,
     # a shell command, as the age of a `script:` file would count
     shell:
         "python {params.script:q} --settings {params.settings:q} --arrays {input.arrays:q}"
         " --cases {input.cases:q} --split {input.split:q} --plan {input.plan:q}"
-        " --device {params.device:q} --log {log:q} --output {params.folder:q}"
+        " --log {log:q} --output {params.folder:q}"

@@ -21,7 +21,6 @@ parser.add_argument("--settings", required=True, type=json.loads, help="JSON of 
 parser.add_argument("--runs", required=True, type=Path, nargs="+", help="run.json of each")
 for name in ("arrays", "cases", "split", "test-sets", "plan", "log", "output"):
     parser.add_argument(f"--{name}", required=True, type=Path)
-parser.add_argument("--device", required=True)
 arguments = parser.parse_args()
 
 with reported_to_user(arguments.log):
@@ -29,7 +28,7 @@ with reported_to_user(arguments.log):
     log_to(arguments.log, settings["name"])
     cases, split = read_case_table(arguments.cases), read_split(arguments.split)
     plan = Plan.from_json(arguments.plan.read_text())
-    device = choose_device(arguments.device)
+    device = choose_device()
     fingerprint = fingerprint_of(cases, split, plan)
     predict(
         method=build_method(settings["method"]),

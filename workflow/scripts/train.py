@@ -17,7 +17,6 @@ parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--settings", required=True, type=json.loads, help="JSON of the run")
 for name in ("arrays", "cases", "split", "plan", "log", "output"):
     parser.add_argument(f"--{name}", required=True, type=Path)
-parser.add_argument("--device", required=True)
 arguments = parser.parse_args()
 
 with reported_to_user(arguments.log):
@@ -33,4 +32,4 @@ with reported_to_user(arguments.log):
         validation_cases=tuple(cases_of(cases, split, "validation")["case"]),
         fingerprint=fingerprint_of(cases, split, plan),
     )
-    train(run, arguments.output, choose_device(arguments.device))
+    train(run, arguments.output, choose_device())

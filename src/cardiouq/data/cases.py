@@ -15,6 +15,10 @@ from cardiouq.data.scans import LABEL_ORDER, load_volume
 from cardiouq.errors import CardiouqError, ProblemsError
 
 UNREADABLE = (OSError, EOFError, ValueError, zlib.error, ImageFileError)
+TEXT_COLUMNS = (
+    *("case", "dataset", "subject", "phase", "pathology", "vendor", "centre"),
+    *("layout", "image", "label", "image_hash", "label_hash"),
+)
 AFFINE_TOLERANCE = 1e-3
 """mm; larger differences between an image's and its label's affine are an error."""
 
@@ -132,5 +136,5 @@ def _hash(volume: np.ndarray[Any, Any]) -> str:
 
 def read_case_table(path: str | Path) -> pd.DataFrame:
     """Read `cases.csv` with text columns as text, where empty means empty."""
-    text = dict.fromkeys(("subject", "pathology", "vendor", "centre"), str)
+    text = dict.fromkeys(TEXT_COLUMNS, str)
     return pd.read_csv(path, dtype=text, keep_default_na=False)

@@ -22,6 +22,7 @@ ANISOTROPY_THRESHOLD = 3.0
 LOW_RESOLUTION_PERCENTILE = 10
 LARGEST_PATCH_EDGE = 2048
 MIN_FEATURE_EDGE = 4
+MIN_STAGES = 3
 REFERENCE_FEATURE_VALUES = 85_000_000
 REFERENCE_BATCH_SIZE = 12
 MIN_BATCH_SIZE = 2
@@ -137,6 +138,12 @@ def make_plan(
             smaller = _reduced_patch(topology, in_plane, median_shape[1:], max_stages)
             topology, features, values = network(smaller)
 
+    if len(topology.strides) < MIN_STAGES:
+        raise CardiouqError(
+            f"The plan's patch of {topology.patch_size} pixels has room for "
+            f"{len(topology.strides)} stages; deep supervision needs {MIN_STAGES}. Set a larger "
+            "`plan.patch_size`."
+        )
     fits_memory = round(REFERENCE_FEATURE_VALUES / values * REFERENCE_BATCH_SIZE)
     pixels_of_dataset = float(np.prod(median_shape)) * len(shapes)
     fits_dataset = round(pixels_of_dataset * MAX_SHARE_OF_DATASET / math.prod(topology.patch_size))

@@ -62,11 +62,11 @@ def _groups(cases: pd.DataFrame) -> dict[str, str]:
 
 
 def check_split(split: pd.DataFrame) -> None:
-    """Raise a ProblemsError naming every subject that stands on both sides of the split."""
+    """Raise a ProblemsError naming every subject that is listed twice, on both sides or on one."""
     repeated = split[split.duplicated(["dataset", "subject"], keep=False)]
     if len(repeated):
         raise ProblemsError(
-            "subjects in more than one part of the split; each belongs to one:",
+            "subjects more than once in the split; each belongs to one side:",
             [
                 f"{row.dataset}: {row.subject} in {row.split}"
                 for row in repeated.sort_values("subject").itertuples()

@@ -1,6 +1,7 @@
 """Prediction of one method on all of its test sets: networks outermost, running sums inside."""
 
 import logging
+import shutil
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -25,6 +26,7 @@ from cardiouq.training.schedule import Schedule
 log = logging.getLogger(__name__)
 
 TILES_AT_ONCE = 8
+SCRATCH_PREFIX = ".sums-"
 
 
 class Predictor:
@@ -91,7 +93,9 @@ def predict(
     drawn: list[Sample] = []
     start = time.monotonic()
     output.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=output, prefix=".sums-") as scratch:
+    for left_behind in output.glob(f"{SCRATCH_PREFIX}*"):  # by a killed prediction
+        shutil.rmtree(left_behind)
+    with tempfile.TemporaryDirectory(dir=output, prefix=SCRATCH_PREFIX) as scratch:
         cases = {case.case: case for members in test_sets.values() for case in members}
         sums = {name: CaseSums(case, Path(scratch)) for name, case in cases.items()}
         for sample, network in method.samples(runs, schedule):

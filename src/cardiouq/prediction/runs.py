@@ -40,7 +40,7 @@ class RunOnDisk:
         sums: dict[str, Tensor] = {}
         for epoch in epochs:
             for name, weight in self._weights(epoch).items():
-                sums[name] = sums.get(name, torch.zeros((), dtype=torch.float64)) + weight
+                sums[name] = sums.get(name, torch.zeros(())) + weight.double()
         return self._with({name: (s / len(epochs)).float() for name, s in sums.items()})
 
     def _weights(self, epoch: int) -> dict[str, Tensor]:

@@ -57,5 +57,6 @@ def predictive_entropy(mean: NDArray[np.float32]) -> NDArray[np.float32]:
     Returns:
         (...) float32, from 0 to log2(classes).
     """
-    entropy: NDArray[np.float32] = (entr(mean).sum(0) / np.log(2)).astype(np.float32)
+    at_most_one = np.minimum(mean, 1)  # a mean may exceed 1 by a rounding error
+    entropy: NDArray[np.float32] = (entr(at_most_one).sum(0) / np.log(2)).astype(np.float32)
     return entropy

@@ -1,12 +1,16 @@
 """Where training and prediction run, and in which precision."""
 
 import contextlib
+import os
 
 import torch
 
+from cardiouq.machine import DEVICE_VARIABLE
 
-def choose_device(wanted: str) -> torch.device:
-    """`auto` is the first GPU if there is one, else the CPU."""
+
+def choose_device() -> torch.device:
+    """The device that the environment names; `auto` is a GPU if there is one, else the CPU."""
+    wanted = os.environ.get(DEVICE_VARIABLE, "auto")
     if wanted == "auto":
         wanted = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(wanted)

@@ -32,7 +32,8 @@ class SideFolder:
         self.identity = json.dumps(identity, indent=2, sort_keys=True) + "\n"
         (self.products / "checkpoints").mkdir(parents=True, exist_ok=True)
         identity_file = self.products / "run.json"
-        if identity_file.is_file() and identity_file.read_text() != self.identity:
+        found = identity_file.read_text() if identity_file.is_file() else ""
+        if found != self.identity:
             # other data or settings than the interrupted run's: its state is of no use
             shutil.rmtree(self.path)
             (self.products / "checkpoints").mkdir(parents=True)
@@ -80,8 +81,16 @@ class SideFolder:
         """Turn the products into the output; the state goes last, so a kill here costs nothing."""
         if self.output.is_dir():
             shutil.rmtree(self.output)
-        shutil.copytree(self.products, self.output, copy_function=_link)
-        shutil.rmtree(self.path)
+        shutil.copytree(
+            self.products,
+            self.output,
+            copy_function=_link,
+            ignore=shutil.ignore_patterns(".partial-*"),
+        )
+        # renamed first: a kill while it is deleted leaves no half state to resume
+        done = self.path.with_suffix(".done")
+        self.path.replace(done)
+        shutil.rmtree(done)
 
 
 def _link(source: str, target: str) -> None:

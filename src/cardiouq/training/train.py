@@ -1,5 +1,6 @@
 """Training of one run, read from top to bottom: a recipe and a seed become a trajectory."""
 
+import csv
 import logging
 import time
 from collections.abc import Sequence
@@ -238,5 +239,6 @@ def write_history(history: Sequence[dict[str, float]], path: Path) -> None:
 
 def read_history(path: Path) -> list[dict[str, float]]:
     """Read the rows of `history.csv` back, every bit of every number."""
-    table = pd.read_csv(path, float_precision="round_trip")
-    return [dict(zip(table.columns, row, strict=True)) for row in table.itertuples(index=False)]
+    with path.open(newline="") as stream:
+        rows = [{name: float(text) for name, text in row.items()} for row in csv.DictReader(stream)]
+    return [{**row, "epoch": int(row["epoch"])} for row in rows]

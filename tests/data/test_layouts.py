@@ -1,0 +1,151 @@
+"""The adapters read the official layouts of ACDC and M&Ms."""
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+
+from cardiouq.data.cases import make_case_table, read_case_table
+from cardiouq.data.layouts import find_acdc, find_mnms
+from cardiouq.data.scans import read_image, read_label
+from cardiouq.structures import label_of
+
+COLUMNS = [
+    *("dataset", "layout", "case", "subject", "phase", "pathology", "vendor", "centre"),
+    *("image", "label", "frame", "slices", "rows", "columns"),
+    *("spacing_z", "spacing_y", "spacing_x", "image_hash", "label_hash"),
+]
+
+
+def cases_of(root: Path, layout: str) -> list[Any]:
+    return list(make_case_table({"d": (layout, root)}).itertuples(index=False))
+
+
+def test_acdc_gives_two_phases_of_each_patient(acdc: Any) -> None:
+    acdc.add(1, "DCM")
+    acdc.add(2, "RV")
+    found, problems = find_acdc(acdc.root)
+    assert problems == []
+    assert [(c.case, c.phase, c.pathology, c.image.name, c.frame) for c in found] == [
+        ("patient001_ED", "ED", "DCM", "patient001_frame01.nii.gz", -1),
+        ("patient001_ES", "ES", "DCM", "patient001_frame09.nii.gz", -1),
+        ("patient002_ED", "ED", "RV", "patient002_frame01.nii.gz", -1),
+        ("patient002_ES", "ES", "RV", "patient002_frame09.nii.gz", -1),
+    ]
+
+
+def test_acdc_cines_and_strangers_beside_the_frames_are_ignored(
+    acdc: Any, save: Callable[..., None]
+) -> None:
+    folder = acdc.add(1)
+    before = cases_of(acdc.root, "acdc")
+    save(folder / "patient001_4d.nii.gz", np.zeros((4, 4, 2, 5), np.int16))
+    (folder / "notes.txt").write_text("seen")
+    (acdc.root / "training" / "MANDATORY_CITATION.md").write_text("cite")
+    assert cases_of(acdc.root, "acdc") == before
+
+
+def test_mnms_gives_frames_of_the_cine_with_vendor_and_centre(mnms: Any) -> None:
+    mnms.add("A0B1C2", "B", 3, ed=3, es=1)
+    found, problems = find_mnms(mnms.root)
+    assert problems == []
+    described = [(c.case, c.phase, c.vendor, c.centre, c.image.name, c.frame) for c in found]
+    assert described == [
+        ("A0B1C2_ED", "ED", "B", "3", "A0B1C2_sa.nii.gz", 3),
+        ("A0B1C2_ES", "ES", "B", "3", "A0B1C2_sa.nii.gz", 1),
+    ]
+
+
+def test_mnms_rows_without_scans_are_ignored(mnms: Any) -> None:
+    mnms.add("A0B1C2")
+    mnms.rows.append(mnms.rows[0] | {"External code": "Z9Z9Z9"})  # a test subject's
+    mnms.write_table()
+    found, problems = find_mnms(mnms.root)
+    assert (len(found), problems) == (2, [])
+
+
+def test_acdc_label_values_are_the_project_s(acdc: Any) -> None:
+    acdc.add(1)
+    label = read_label(cases_of(acdc.root, "acdc")[0])
+    assert label.shape == (3, 14, 12)
+    assert [label[1, 5, column] for column in (3, 6, 9)] == [
+        label_of("RV"),
+        label_of("MYO"),
+        label_of("LV"),
+    ]
+
+
+def test_mnms_label_values_are_reversed(mnms: Any) -> None:
+    mnms.add("A0B1C2")
+    label = read_label(cases_of(mnms.root, "mnms")[0])
+    assert [label[1, 5, column] for column in (3, 6, 9)] == [
+        label_of("LV"),
+        label_of("MYO"),
+        label_of("RV"),
+    ]
+    assert label[0].max() == 0
+
+
+def test_each_phase_reads_its_own_frame(mnms: Any, save: Callable[..., None]) -> None:
+    folder = mnms.add("A0B1C2", ed=0, es=2)
+    image = np.zeros((12, 14, 3, 4), np.int16)
+    image[2, 5, 1] = [10, 11, 12, 13]
+    save(folder / "A0B1C2_sa.nii.gz", image)
+    volumes = [read_image(case) for case in cases_of(mnms.root, "mnms")]
+    assert [volume[1, 5, 2] for volume in volumes] == [10, 12]
+    assert {volume.shape for volume in volumes} == {(3, 14, 12)}
+
+
+def test_intensities_follow_the_header_s_slope(tmp_path: Path) -> None:
+    stored = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
+    image = nib.Nifti1Image(stored, np.eye(4))
+    image.header.set_slope_inter(0.5, 3)
+    nib.save(image, tmp_path / "scaled.nii.gz")
+    volume = read_image(SimpleNamespace(image=str(tmp_path / "scaled.nii.gz"), frame=-1))
+    np.testing.assert_array_equal(volume, 0.5 * stored.T + 3)
+
+
+def test_case_table_says_grid_spacing_and_content(acdc: Any, mnms: Any, tmp_path: Path) -> None:
+    acdc.add(1, "HCM")
+    mnms.add("A0B1C2", "B", 2)
+    table = make_case_table({"in": ("acdc", acdc.root), "out": ("mnms", mnms.root)})
+    assert list(table.columns) == COLUMNS
+    assert table["case"].tolist() == [
+        "patient001_ED",
+        "patient001_ES",
+        "A0B1C2_ED",
+        "A0B1C2_ES",
+    ]
+    assert table["dataset"].tolist() == ["in", "in", "out", "out"]
+    grid = table[["slices", "rows", "columns", "spacing_z", "spacing_y", "spacing_x"]]
+    assert (grid == [3, 14, 12, 8.0, 1.25, 1.5]).all(axis=None)
+    assert table["image_hash"].nunique() == 4
+    table.to_csv(tmp_path / "cases.csv", index=False)
+    read = read_case_table(tmp_path / "cases.csv")
+    pd.testing.assert_frame_equal(read, table, check_dtype=False)
+    assert read["vendor"].tolist() == ["", "", "B", "B"]
+
+
+def test_equal_images_have_equal_hashes(acdc: Any) -> None:
+    acdc.add(1, seed=5)
+    acdc.add(2, seed=5)
+    acdc.add(3, seed=6)
+    hashes = make_case_table({"d": ("acdc", acdc.root)})["image_hash"].tolist()
+    assert hashes[:2] == hashes[2:4]
+    assert set(hashes[:2]).isdisjoint(hashes[4:])
+
+
+@pytest.mark.parametrize("digits", ["1234567890123456", "12345678e0123456", "0000000000000012"])
+def test_hashes_that_look_like_numbers_stay_text(
+    subjects: Callable[..., pd.DataFrame], tmp_path: Path, digits: str
+) -> None:
+    table = subjects(2).assign(image_hash=digits, label_hash=digits, centre="")
+    table.to_csv(tmp_path / "cases.csv", index=False)
+    read = read_case_table(tmp_path / "cases.csv")
+    assert read["image_hash"].tolist() == [digits] * 4
+    assert read["label_hash"].tolist() == [digits] * 4

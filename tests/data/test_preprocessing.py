@@ -1,0 +1,140 @@
+"""What networks see: z-scored intensities on the plan's grid, the heart where it was."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.ndimage import center_of_mass
+
+from cardiouq.data.cases import make_case_table
+from cardiouq.data.preprocessing import (
+    normalise,
+    preprocess_case,
+    resample_image,
+    resample_label,
+    resampled_shape,
+)
+
+
+def disc(shape: tuple[int, int], centre: tuple[float, float], radius: float) -> Any:
+    rows, columns = np.indices(shape)
+    return (rows - centre[0]) ** 2 + (columns - centre[1]) ** 2 <= radius**2
+
+
+def heart(shape: tuple[int, int] = (90, 80)) -> Any:
+    """One slice with a ring of MYO around LV, and RV beside it."""
+    label = np.zeros((1, *shape), np.uint8)
+    label[0][disc(shape, (44, 26), 12)] = 1
+    label[0][disc(shape, (44, 46), 16)] = 2
+    label[0][disc(shape, (44, 46), 10)] = 3
+    return label
+
+
+def test_intensities_have_zero_mean_and_unit_deviation_per_volume() -> None:
+    image = np.random.default_rng(0).gamma(2, 300, (5, 30, 40)).astype(np.float32)
+    scored = normalise(image)
+    assert scored.mean() == pytest.approx(0, abs=1e-4)
+    assert scored.std() == pytest.approx(1, abs=1e-4)
+    assert np.corrcoef(scored.ravel(), image.ravel())[0, 1] == pytest.approx(1)
+    np.testing.assert_allclose(normalise(image * 7 + 3), scored, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("shape", "spacing", "target", "expected"),
+    [
+        ((256, 216), (1.5, 1.5), (1.5, 1.5), (256, 216)),
+        ((256, 216), (1.5, 1.5), (3.0, 3.0), (128, 108)),
+        ((100, 80), (1.25, 1.0), (1.5, 2.0), (83, 40)),
+        ((100, 80), (2.0, 1.0), (1.0, 2.0), (200, 40)),
+        ((3, 2), (1.0, 1.0), (9.0, 9.0), (1, 1)),
+    ],
+)
+def test_resampled_shape_keeps_the_field_of_view(
+    shape: tuple[int, int],
+    spacing: tuple[float, float],
+    target: tuple[float, float],
+    expected: tuple[int, int],
+) -> None:
+    assert resampled_shape(shape, spacing, target) == expected
+
+
+@settings(max_examples=30, deadline=None)
+@given(rows=st.integers(40, 150), columns=st.integers(40, 150))
+def test_resampling_keeps_shape_range_and_slices_apart(rows: int, columns: int) -> None:
+    image = np.zeros((3, 60, 50), np.float32)
+    image[1] = 5
+    resampled = resample_image(image, (rows, columns))
+    assert resampled.shape == (3, rows, columns)
+    assert resampled.dtype == np.float32
+    np.testing.assert_allclose(resampled[[0, 2]], 0, atol=1e-5)
+    np.testing.assert_allclose(resampled[1], 5, atol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(60, 53), (90, 80), (135, 120), (180, 40)])
+def test_centre_of_mass_stays_where_it_was(shape: tuple[int, int]) -> None:
+    label = heart()
+    image = resample_image((label == 3).astype(np.float32), shape)
+    resampled = resample_label(label, shape)
+    pixel = np.array([90, 80]) / shape  # size of a new pixel in old ones
+    before = np.array(center_of_mass(label[0] == 3)) + 0.5
+    for after in (image[0], resampled[0] == 3):
+        moved = (np.array(center_of_mass(after)) + 0.5) * pixel - before
+        assert np.abs(moved).max() < 0.3, moved
+
+
+@pytest.mark.parametrize("shape", [(72, 64), (135, 120)])
+def test_label_that_goes_there_and_back_overlaps_with_itself(shape: tuple[int, int]) -> None:
+    label = heart()
+    back = resample_label(resample_label(label, shape), (90, 80))
+    assert back.dtype == np.uint8
+    for value in (1, 2, 3):
+        both = np.count_nonzero((back == value) & (label == value))
+        dice = 2 * both / (np.count_nonzero(back == value) + np.count_nonzero(label == value))
+        assert dice > 0.95, value
+
+
+def test_resampling_invents_no_label_between_two() -> None:
+    label = np.zeros((1, 40, 40), np.uint8)
+    label[0, :, 20:] = 3  # a mean of 0 and 3 would be 1 or 2
+    assert set(np.unique(resample_label(label, (57, 57)))) == {0, 3}
+
+
+def test_same_grid_is_left_alone() -> None:
+    image = np.random.default_rng(0).normal(size=(2, 20, 30)).astype(np.float32)
+    np.testing.assert_array_equal(resample_image(image, (20, 30)), image)
+
+
+def test_case_is_written_on_the_plan_s_grid(acdc: Any, tmp_path: Path) -> None:
+    acdc.add(1)
+    case = next(make_case_table({"d": ("acdc", acdc.root)}).itertuples(index=False))
+    preprocess_case(case, (2.5, 3.0), tmp_path, with_label=True)
+    image = np.load(tmp_path / "patient001_ED_image.npy")
+    label = np.load(tmp_path / "patient001_ED_label.npy")
+    assert image.shape == label.shape == (3, 7, 6)  # 14 x 1.25 / 2.5, 12 x 1.5 / 3
+    assert (image.dtype, label.dtype) == (np.float32, np.uint8)
+
+
+def test_image_is_the_same_whatever_the_label(
+    acdc: Any, tmp_path: Path, save: Callable[..., None]
+) -> None:
+    folder = acdc.add(1)
+    case = next(make_case_table({"d": ("acdc", acdc.root)}).itertuples(index=False))
+    preprocess_case(case, (2.0, 2.0), tmp_path, with_label=True)
+    first = (tmp_path / "patient001_ED_image.npy").read_bytes()
+    save(folder / "patient001_frame01_gt.nii.gz", np.zeros((12, 14, 3), np.uint8))
+    preprocess_case(case, (2.0, 2.0), tmp_path, with_label=True)
+    assert (tmp_path / "patient001_ED_image.npy").read_bytes() == first
+    assert np.load(tmp_path / "patient001_ED_label.npy").max() == 0
+
+
+def test_label_of_a_test_scan_is_not_even_read(acdc: Any, tmp_path: Path) -> None:
+    folder = acdc.add(1)
+    [case, _] = make_case_table({"d": ("acdc", acdc.root)}).itertuples(index=False)
+    (folder / "patient001_frame01_gt.nii.gz").unlink()
+    preprocess_case(case, (2.0, 2.0), tmp_path, with_label=False)
+    assert (tmp_path / "patient001_ED_image.npy").is_file()
+    assert not (tmp_path / "patient001_ED_label.npy").exists()

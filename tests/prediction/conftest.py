@@ -1,0 +1,65 @@
+"""Runs on disk with random weights, and cases to predict."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+
+from cardiouq.data.plan import Plan
+from cardiouq.prediction.runs import RunOnDisk
+from cardiouq.training.network import build_network
+from cardiouq.training.state import save_tensors
+
+torch.set_num_threads(1)
+
+FINGERPRINT = "0123456789ab"
+
+
+@pytest.fixture
+def make_run(tmp_path: Path, plan: Plan) -> Callable[..., RunOnDisk]:
+    """A finished run: `weights` says epoch -> seed of the weights kept after it."""
+
+    def make(member: int, weights: dict[int, int], dropout: float = 0.0) -> RunOnDisk:
+        folder = tmp_path / f"seed-{member}"
+        settings = {"p": dropout, "place": "all"}
+        for epoch, seed in weights.items():
+            torch.manual_seed(seed)
+            network = build_network(plan, settings)
+            save_tensors(
+                dict(network.named_parameters()),
+                folder / "checkpoints" / f"epoch-{epoch:04d}.safetensors",
+            )
+        identity = {
+            "data_fingerprint": FINGERPRINT,
+            "member": member,
+            "recipe": {"dropout": settings},
+        }
+        (folder / "run.json").write_text(json.dumps(identity))
+        return RunOnDisk(folder, plan, FINGERPRINT, torch.device("cpu"))
+
+    return make
+
+
+@pytest.fixture
+def cases(tmp_path: Path, arrays: Path) -> list[Any]:
+    """Cases a and b, whose own grid (4, 50, 44) is finer than the arrays'."""
+    del arrays  # the preprocessed volumes of these names
+    image = nib.Nifti1Image(np.zeros((44, 50, 4), np.int16), np.diag([-1.2, -1.2, 8.0, 1.0]))
+    nib.save(image, tmp_path / "scan.nii.gz")
+    return [
+        SimpleNamespace(
+            case=name,
+            image=str(tmp_path / "scan.nii.gz"),
+            frame=-1,
+            slices=4,
+            rows=50,
+            columns=44,
+        )
+        for name in "ab"
+    ]

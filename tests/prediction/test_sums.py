@@ -1,0 +1,110 @@
+"""Running sums give what a stack of all samples would have given."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays as array_strategy
+from scipy.stats import entropy
+
+from cardiouq.prediction.sums import CaseSums, predictive_entropy
+
+
+def random_samples(count: int, shape: tuple[int, ...]) -> Any:
+    logits = np.random.default_rng(count).normal(size=(count, 4, *shape)) * 3
+    exponents = np.exp(logits)
+    return (exponents / exponents.sum(1, keepdims=True)).astype(np.float32)
+
+
+@pytest.fixture
+def written(cases: list[Any], tmp_path: Path) -> tuple[Any, Path]:
+    samples = random_samples(7, (4, 50, 44))
+    with tempfile.TemporaryDirectory() as scratch:
+        sums = CaseSums(cases[0], Path(scratch))
+        for sample in samples:
+            sums.add(sample)
+        sums.write(tmp_path / "out")
+    return samples, tmp_path / "out"
+
+
+def read(path: Path) -> Any:
+    return np.asarray(nib.load(path).dataobj).T
+
+
+def test_mean_probabilities_are_the_stack_s(written: tuple[Any, Path]) -> None:
+    samples, folder = written
+    mean = np.load(folder / "a_probabilities.npy")
+    assert mean.dtype == np.float16
+    np.testing.assert_allclose(mean, samples.astype(np.float64).mean(0), atol=5e-4)
+    np.testing.assert_allclose(mean.astype(np.float64).sum(0), 1, atol=2e-3)
+
+
+def test_segmentation_is_the_class_of_the_largest_mean_probability(
+    written: tuple[Any, Path],
+) -> None:
+    samples, folder = written
+    segmentation = read(folder / "a_segmentation.nii.gz")
+    assert segmentation.dtype == np.uint8
+    mean = samples.astype(np.float64).mean(0)
+    chosen = np.take_along_axis(mean, segmentation[None].astype(int), 0)[0]
+    np.testing.assert_allclose(chosen, mean.max(0), atol=1e-6)
+
+
+def test_entropy_map_is_that_of_the_mean_in_bits(written: tuple[Any, Path]) -> None:
+    samples, folder = written
+    expected = entropy(samples.astype(np.float64).mean(0), base=2, axis=0)
+    found = read(folder / "a_entropy.nii.gz")
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_samples_are_the_label_maps_in_the_order_they_were_drawn(
+    written: tuple[Any, Path],
+) -> None:
+    samples, folder = written
+    labels = read(folder / "a_samples.nii.gz")
+    np.testing.assert_array_equal(labels, samples.argmax(1))
+    assert nib.load(folder / "a_samples.nii.gz").shape == (44, 50, 4, 7)
+
+
+def test_a_single_sample_has_no_file_of_samples(cases: list[Any], tmp_path: Path) -> None:
+    sums = CaseSums(cases[0], tmp_path)
+    sums.add(random_samples(1, (4, 50, 44))[0])
+    sums.write(tmp_path / "out")
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {"a_probabilities.npy", "a_segmentation.nii.gz", "a_entropy.nii.gz"}
+
+
+def test_uniform_probabilities_of_four_classes_have_two_bits() -> None:
+    uniform = np.full((4, 3, 3), 0.25, np.float32)
+    np.testing.assert_allclose(predictive_entropy(uniform), 2, rtol=1e-6)
+
+
+def test_certain_probabilities_have_no_entropy() -> None:
+    certain = np.zeros((4, 3, 3), np.float32)
+    certain[2] = 1
+    np.testing.assert_array_equal(predictive_entropy(certain), 0)
+
+
+def test_rounding_does_not_make_entropy_negative() -> None:
+    # a mean of softmax outputs in float32 can end one unit in the last place above 1
+    certain = np.zeros((4, 1), np.float32)
+    certain[0] = np.nextafter(np.float32(1), np.float32(2))
+    assert (predictive_entropy(certain) >= 0).all()
+
+
+@settings(max_examples=50)
+@given(
+    weights=array_strategy(
+        np.float64, (4, 6), elements=st.floats(0, 1, allow_nan=False, allow_subnormal=False)
+    )
+)
+def test_entropy_agrees_with_scipy(weights: Any) -> None:
+    probabilities = ((weights + 1e-6) / (weights + 1e-6).sum(0)).astype(np.float32)
+    expected = entropy(probabilities, base=2, axis=0)
+    np.testing.assert_allclose(predictive_entropy(probabilities), expected, atol=1e-5)

@@ -1,0 +1,241 @@
+"""An interrupted run, resumed, ends with the bits of an undisturbed one."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.numpy import load_file
+
+from cardiouq.errors import CardiouqError
+from cardiouq.training import train as module
+from cardiouq.training.state import STATE, SideFolder
+from cardiouq.training.train import Run, train
+
+CPU = torch.device("cpu")
+MakeRun = Callable[..., Run]
+PRODUCTS = (
+    "last_layer.npy",
+    "checkpoints/epoch-0002.safetensors",
+    "checkpoints/epoch-0005.safetensors",
+)
+
+
+class Killed(BaseException):
+    """Stands for a signal."""
+
+
+@pytest.fixture(autouse=True)
+def state_after_every_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SECONDS_BETWEEN_STATES", -1)
+
+
+@pytest.fixture
+def undisturbed(make_run: MakeRun, tmp_path: Path) -> Path:
+    train(make_run(), tmp_path / "undisturbed", CPU)
+    return tmp_path / "undisturbed"
+
+
+def side_of(output: Path) -> Path:
+    return output.with_name(f".{output.name}.unfinished")
+
+
+def interrupt(run: Run, output: Path, function: str, calls: int) -> None:
+    """Train until a function of the module has been called so often, then stop dead."""
+    original, count = getattr(module, function), 0
+
+    def stop(*arguments: Any) -> Any:
+        nonlocal count
+        if count == calls:
+            raise Killed
+        count += 1
+        return original(*arguments)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(module, function, stop)
+        train(run, output, CPU)
+
+
+def interrupted_at(run: Run, output: Path, epoch: int) -> Path:
+    interrupt(run, output, "validate", epoch)
+    return side_of(output)
+
+
+def assert_same(output: Path, undisturbed: Path) -> None:
+    for name in PRODUCTS:
+        assert (output / name).read_bytes() == (undisturbed / name).read_bytes(), name
+    columns = [c for c in module.HISTORY_COLUMNS if c != "seconds"]
+    histories = [pd.read_csv(f / "history.csv", dtype=str)[columns] for f in (output, undisturbed)]
+    pd.testing.assert_frame_equal(*histories)
+    assert not side_of(output).exists()
+
+
+@pytest.mark.parametrize(
+    ("function", "calls"),
+    [
+        ("validate", 0),  # before anything was kept
+        ("validate", 3),  # in the middle of epoch 3
+        ("save_tensors", 0),  # before the first checkpoint is written
+        ("save_tensors", 1),  # before the last checkpoint is written
+        ("write_history", 2),  # after epoch 2, before its state is kept
+        ("write_history", 5),  # at the very end
+    ],
+)
+def test_run_interrupted_anywhere_ends_with_the_same_bits(
+    make_run: MakeRun, undisturbed: Path, tmp_path: Path, function: str, calls: int
+) -> None:
+    output = tmp_path / "seed-0"
+    interrupt(make_run(), output, function, calls)
+    assert not output.exists()
+    train(make_run(), output, CPU)
+    assert_same(output, undisturbed)
+
+
+def test_run_interrupted_between_history_and_state_has_every_epoch_once(
+    make_run: MakeRun, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, output = SideFolder.save_state, tmp_path / "seed-0"
+
+    def stop(self: SideFolder, epoch: int, *arguments: Any) -> None:
+        if epoch == 3:
+            raise Killed
+        original(self, epoch, *arguments)
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(SideFolder, "save_state", stop)
+        train(make_run(), output, CPU)
+    train(make_run(), output, CPU)
+    assert_same(output, undisturbed)
+
+
+def test_run_interrupted_after_every_epoch_ends_with_the_same_bits(
+    make_run: MakeRun, undisturbed: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "seed-0"
+    for _ in range(5):
+        interrupt(make_run(), output, "validate", 1)
+    train(make_run(), output, CPU)
+    assert_same(output, undisturbed)
+
+
+def test_resumed_run_does_not_train_kept_epochs_again(
+    make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output, epochs = tmp_path / "seed-0", []
+    interrupted_at(make_run(), output, 4)
+    original = module.validate
+
+    def validate(*arguments: Any) -> Any:
+        epochs.append(arguments[-1])
+        return original(*arguments)
+
+    monkeypatch.setattr(module, "validate", validate)
+    train(make_run(), output, CPU)
+    assert epochs == [4, 5]
+
+
+@pytest.mark.parametrize("change", ["recipe", "seed", "fingerprint", "keep_epochs", "member"])
+def test_side_folder_of_another_run_is_not_resumed(
+    make_run: MakeRun, recipe: dict[str, Any], tmp_path: Path, change: str
+) -> None:
+    output = tmp_path / "seed-0"
+    interrupted_at(make_run(), output, 4)
+    changes: dict[str, Any] = {
+        "recipe": recipe | {"batch_size": 2},
+        "seed": 1,
+        "fingerprint": "ffffffffffff",
+        "keep_epochs": (5,),
+        "member": 1,
+    }
+    other = make_run(**{change: changes[change]})
+    train(other, output, CPU)
+    train(other, tmp_path / "afresh", CPU)
+    for path in (p for p in (tmp_path / "afresh").rglob("*") if p.suffix != ".csv" and p.is_file()):
+        assert (output / path.relative_to(tmp_path / "afresh")).read_bytes() == path.read_bytes()
+    assert json.loads((output / "run.json").read_text()) == other.identity()
+
+
+def test_kill_while_products_become_the_output_costs_nothing(
+    make_run: MakeRun, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "seed-0"
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr("cardiouq.training.state._link", _link_once())
+        train(make_run(), output, CPU)
+    assert side_of(output).is_dir()
+    train(make_run(), output, CPU)
+    assert_same(output, undisturbed)
+
+
+def _link_once() -> Callable[[str, str], None]:
+    done: list[str] = []
+
+    def link(source: str, target: str) -> None:
+        if done:
+            raise Killed
+        Path(target).write_bytes(Path(source).read_bytes())
+        done.append(target)
+
+    return link
+
+
+def test_leftover_of_a_killed_write_does_not_reach_the_output(
+    make_run: MakeRun, undisturbed: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "seed-0"
+    side = interrupted_at(make_run(), output, 3)
+    # what `written_whole` leaves behind when its process is killed
+    (side / "products" / "checkpoints" / ".partial-1-epoch-0005.safetensors").write_bytes(b"half")
+    train(make_run(), output, CPU)
+    assert_same(output, undisturbed)
+    assert {p.name for p in (output / "checkpoints").iterdir()} == {
+        "epoch-0002.safetensors",
+        "epoch-0005.safetensors",
+    }
+
+
+def test_state_whose_products_are_gone_is_not_resumed(
+    make_run: MakeRun, undisturbed: Path, tmp_path: Path
+) -> None:
+    """A kill while the side folder is removed can leave the state alone behind."""
+    output = tmp_path / "seed-0"
+    side = interrupted_at(make_run(), output, 4)
+    for path in sorted((side / "products").rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    (side / "products").rmdir()
+    assert (side / STATE).is_file()
+    train(make_run(), output, CPU)
+    assert_same(output, undisturbed)
+
+
+def test_old_output_of_the_run_is_replaced(
+    make_run: MakeRun, undisturbed: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "seed-0"
+    (output / "checkpoints").mkdir(parents=True)
+    (output / "checkpoints" / "epoch-0001.safetensors").write_bytes(b"old")
+    train(make_run(), output, CPU)
+    assert_same(output, undisturbed)
+    assert not (output / "checkpoints" / "epoch-0001.safetensors").exists()
+
+
+def test_state_holds_tensors_of_the_weights_and_the_momentum(
+    make_run: MakeRun, tmp_path: Path
+) -> None:
+    side = interrupted_at(make_run(), tmp_path / "seed-0", 2)
+    state = load_file(side / STATE)
+    assert int(state["epoch"]) == 1
+    assert any(name.startswith("optimiser/") and name.endswith("momentum_buffer") for name in state)
+    assert np.count_nonzero(state["extra"].any(1)) == 2
+
+
+def test_broken_state_is_one_clear_error(make_run: MakeRun, tmp_path: Path) -> None:
+    side = interrupted_at(make_run(), tmp_path / "seed-0", 2)
+    (side / STATE).write_bytes(b"not tensors")
+    with pytest.raises(CardiouqError, match="delete") as caught:
+        train(make_run(), tmp_path / "seed-0", CPU)
+    assert str(side / STATE) in str(caught.value)

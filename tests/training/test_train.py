@@ -1,0 +1,125 @@
+"""What a run writes, and what its products depend on."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from cardiouq.training.network import build_network, last_decoder_layer
+from cardiouq.training.schedule import build_schedule
+from cardiouq.training.state import load_tensors, load_weights
+from cardiouq.training.train import HISTORY_COLUMNS, Run, build_optimiser, count_overlap, train
+
+CPU = torch.device("cpu")
+MakeRun = Callable[..., Run]
+
+
+@pytest.fixture
+def finished(make_run: MakeRun, tmp_path: Path) -> Path:
+    train(make_run(), tmp_path / "seed-0", CPU)
+    return tmp_path / "seed-0"
+
+
+def test_output_holds_the_four_products_and_nothing_else(finished: Path) -> None:
+    files = {str(p.relative_to(finished)) for p in finished.rglob("*") if p.is_file()}
+    assert files == {
+        "run.json",
+        "history.csv",
+        "last_layer.npy",
+        "checkpoints/epoch-0002.safetensors",
+        "checkpoints/epoch-0005.safetensors",
+    }
+    assert [path.name for path in finished.parent.iterdir()] == ["seed-0"]
+
+
+def test_history_has_every_epoch_once_with_its_learning_rate(
+    finished: Path, recipe: dict[str, Any]
+) -> None:
+    history = pd.read_csv(finished / "history.csv")
+    schedule = build_schedule(recipe["schedule"])
+    assert tuple(history.columns) == HISTORY_COLUMNS
+    assert history["epoch"].tolist() == list(range(6))
+    assert history["learning_rate"].tolist() == pytest.approx(
+        [schedule.learning_rate(epoch) for epoch in range(6)], rel=1e-12
+    )
+    assert history["validation_dice"].between(0, 1).all()
+    assert history["train_loss"].nunique() == 6
+
+
+def test_last_layer_holds_the_weights_of_every_epoch(finished: Path, make_run: MakeRun) -> None:
+    layers = np.load(finished / "last_layer.npy")
+    network = build_network(make_run().plan, make_run().recipe["dropout"])
+    for epoch in (2, 5):
+        name = f"epoch-{epoch:04d}.safetensors"
+        load_weights(network, load_tensors(finished / "checkpoints" / name))
+        np.testing.assert_array_equal(layers[epoch], last_decoder_layer(network).numpy())
+    assert layers.dtype == np.float32
+    assert len(np.unique(layers, axis=0)) == 6
+
+
+def test_identity_says_settings_and_data(finished: Path, make_run: MakeRun) -> None:
+    identity = json.loads((finished / "run.json").read_text())
+    assert identity == make_run().identity()
+    assert identity["data_fingerprint"] == "0123456789ab"
+
+
+def test_same_run_gives_the_same_bits_and_another_member_does_not(
+    finished: Path, make_run: MakeRun, tmp_path: Path
+) -> None:
+    train(make_run(), tmp_path / "again", CPU)
+    train(make_run(member=1), tmp_path / "other", CPU)
+    name = "checkpoints/epoch-0005.safetensors"
+    assert (finished / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
+    assert (finished / name).read_bytes() != (tmp_path / "other" / name).read_bytes()
+
+
+def test_an_epoch_draws_the_same_whatever_the_global_random_state(
+    finished: Path, make_run: MakeRun, tmp_path: Path
+) -> None:
+    torch.manual_seed(99)
+    np.random.seed(99)  # noqa: NPY002
+    train(make_run(), tmp_path / "again", CPU)
+    name = "last_layer.npy"
+    assert (finished / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
+
+
+def test_training_lowers_the_loss(
+    make_run: MakeRun, recipe: dict[str, Any], tmp_path: Path
+) -> None:
+    recipe["schedule"] = {"name": "polynomial", "epochs": 15, "alpha_0": 0.01, "epsilon": 0.9}
+    recipe["optimiser"] = {"name": "adamw", "weight_decay": 0.0}
+    recipe["augmentation"] = {"rotation_degrees": 0, "scale": [1.0, 1.0], "mirror": False}
+    train(make_run(keep_epochs=(14,)), tmp_path / "run", CPU)
+    loss = pd.read_csv(tmp_path / "run" / "history.csv")["train_loss"]
+    assert loss[-3:].mean() < loss[:3].mean() - 0.2
+
+
+def test_validation_patches_are_the_same_at_every_epoch(
+    make_run: MakeRun, recipe: dict[str, Any], tmp_path: Path
+) -> None:
+    recipe["schedule"] = {"name": "polynomial", "epochs": 3, "alpha_0": 1e-30, "epsilon": 0.9}
+    train(make_run(keep_epochs=(2,)), tmp_path / "run", CPU)
+    history = pd.read_csv(tmp_path / "run" / "history.csv")
+    assert history["validation_loss"].nunique() == 1  # the weights hardly move
+    assert history["train_loss"].nunique() == 3
+
+
+def test_sgd_is_nnunet_s() -> None:
+    settings = {"name": "sgd", "momentum": 0.99, "weight_decay": 3e-5}
+    group = build_optimiser(nn.Linear(1, 1), settings).param_groups[0]
+    assert (group["momentum"], group["weight_decay"], group["nesterov"]) == (0.99, 3e-5, True)
+
+
+def test_overlap_counts_voxels_of_each_class() -> None:
+    predicted = torch.tensor([[0, 1, 1], [2, 3, 3]])
+    reference = torch.tensor([[0, 1, 2], [2, 3, 0]])
+    both, in_prediction, in_reference = count_overlap(predicted, reference).tolist()
+    assert both == [1, 1, 1, 1]
+    assert in_prediction == [1, 2, 1, 2]
+    assert in_reference == [2, 1, 2, 1]

@@ -1,0 +1,150 @@
+"""The tiny study, run once from a copy of the repository that tests may change."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+COPIED = ("Snakefile", "config", "profiles", "src", "workflow", "envs")
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """A copy of the repository, a study and a working directory."""
+
+    repository: Path
+    study: str
+    directory: Path
+
+    def run(
+        self,
+        *options: str,
+        study: str = "",
+        directory: Path | None = None,
+        config: Sequence[str] = (),
+    ) -> "subprocess.CompletedProcess[str]":
+        """Run Snakemake; stdout and stderr come back as one text."""
+        command = [sys.executable, "-m", "snakemake", "--cores", "2"]
+        command += ["--snakefile", str(self.repository / "Snakefile")]
+        command += ["--directory", str(directory or self.directory)]
+        command += [*options, "--config", f"study={study or self.study}", *config]
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("CARDIOUQ_")}
+        environment |= {"PYTHONPATH": str(self.repository / "src"), "OMP_NUM_THREADS": "1"}
+        return subprocess.run(
+            command,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=900,
+        )
+
+    def plan(
+        self,
+        *options: str,
+        study: str = "",
+        directory: Path | None = None,
+        config: Sequence[str] = (),
+    ) -> "Planned":
+        """What Snakemake would do."""
+        done = self.run("--dry-run", *options, study=study, directory=directory, config=config)
+        assert done.returncode == 0, done.stdout
+        return Planned(done.stdout)
+
+
+class Planned:
+    """The jobs that a dry run lists."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        table = re.search(r"Job stats:\njob +count\n[- ]+\n(.*?)\ntotal", text, re.DOTALL)
+        if table is None:
+            assert "Nothing to be done" in text, text
+        lines = table[1].splitlines() if table else []
+        self.jobs = {line.split()[0]: int(line.split()[1]) for line in lines}
+
+    @property
+    def trainings(self) -> list[str]:
+        """`<recipe> <member>` of every training."""
+        pattern = r"^ +output: .*training/(\w+)-[0-9a-f]{8}/seed-(\d+)/run\.json"
+        found = re.findall(pattern, self.text, re.MULTILINE)
+        return sorted({f"{recipe} {member}" for recipe, member in found})
+
+
+@contextmanager
+def made_newer(paths: Sequence[Path]) -> Iterator[None]:
+    """Give files the present time, and afterwards their own again."""
+    kept = [(path, path.stat()) for path in paths]
+    assert kept
+    now = time.time()
+    try:
+        for path, _ in kept:
+            os.utime(path, (now, now))
+        yield
+    finally:
+        for path, status in kept:
+            os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+@contextmanager
+def made_longer(path: Path, text: str) -> Iterator[None]:
+    """Add text to a file, and afterwards take it away again."""
+    content = path.read_text()
+    with made_newer([path]):
+        path.write_text(content + text)
+        try:
+            yield
+        finally:
+            path.write_text(content)
+
+
+def copy_repository(source: Path, target: Path) -> Path:
+    target.mkdir()
+    for name in COPIED:
+        if (source / name).is_dir():
+            ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
+            shutil.copytree(source / name, target / name, ignore=ignored)
+        else:
+            shutil.copy2(source / name, target / name)
+    return target
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Workflow:
+    """The tiny study, run from start to end."""
+    home = tmp_path_factory.mktemp("workflow")
+    (home / "studies").mkdir()
+    shutil.copy(repository / "tests" / "workflow" / "tiny.yaml", home / "studies" / "tiny.yaml")
+    workflow = Workflow(
+        copy_repository(repository, home / "repository"),
+        str(home / "studies" / "tiny.yaml"),
+        home / "work",
+    )
+    done = workflow.run()
+    assert done.returncode == 0, done.stdout
+    return workflow
+
+
+@pytest.fixture
+def fresh(tmp_path: Path, repository: Path) -> Workflow:
+    """The repository itself in an empty working directory, with nothing run."""
+    return Workflow(repository, "tiny", tmp_path)
+
+
+@pytest.fixture
+def newer() -> Callable[[Sequence[Path]], AbstractContextManager[None]]:
+    return made_newer
+
+
+@pytest.fixture
+def longer() -> Callable[[Path, str], AbstractContextManager[None]]:
+    return made_longer

@@ -1,0 +1,279 @@
+"""The tiny study from generated scans to printed tables, and what makes it work again."""
+
+import shutil
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+
+# with `--dist loadgroup`, one worker of pytest-xdist runs the study for all
+pytestmark = pytest.mark.xdist_group("workflow")
+
+TABLES = {f"{t}.{s}" for t in ("table1_dice", "table2_ece") for s in ("csv", "md", "tex", "html")}
+FIGURES = {
+    f"{figure}.{suffix}"
+    for figure in (
+        "fig1_checkpoints",
+        "fig2_tsne",
+        "fig3_uncertainty_maps",
+        "reliability",
+        "training_curves",
+    )
+    for suffix in ("png", "pdf")
+}
+METHODS = {
+    "vanilla": 1,
+    "temperature_scaling": 1,
+    "swa": 1,
+    "mc_dropout": 3,
+    "deep_ensemble": 2,
+    "checkpoint_ensemble_single": 2,
+    "checkpoint_ensemble_multi": 6,
+}
+"""Samples that each method of the tiny study draws."""
+TEST_SETS = ("phantom-val", "phantom-A", "phantom-B")
+Newer = Callable[[list[Path]], AbstractContextManager[None]]
+Longer = Callable[[Path, str], AbstractContextManager[None]]
+
+
+def results(workflow: Any) -> Path:
+    return Path(workflow.directory) / "results" / "tiny"
+
+
+def case_table(workflow: Any) -> pd.DataFrame:
+    return pd.read_csv(results(workflow) / "data" / "cases.csv").set_index("case")
+
+
+@pytest.mark.parametrize(("folder", "names"), [("tables", TABLES), ("figures", FIGURES)])
+def test_every_table_and_figure_is_written(finished: Any, folder: str, names: set[str]) -> None:
+    files = list((results(finished) / "reporting" / folder).iterdir())
+    assert {file.name for file in files} == names
+    assert min(file.stat().st_size for file in files) > 200
+
+
+def test_tables_have_every_method_on_every_test_set(finished: Any) -> None:
+    tables = results(finished) / "reporting" / "tables"
+    for name in ("table1_dice.csv", "table2_ece.csv"):
+        table = pd.read_csv(tables / name)
+        pairs = set(zip(table["method"], table["test_set"], strict=True))
+        assert pairs == {(method, test_set) for method in METHODS for test_set in TEST_SETS}
+
+
+def test_no_half_written_or_scratch_file_is_left(finished: Any) -> None:
+    names = {
+        path.name for path in results(finished).rglob(".*") if path.name != ".snakemake_timestamp"
+    }
+    assert names == set()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_written_volume_has_its_case_s_geometry(finished: Any, method: str) -> None:
+    cases = case_table(finished)
+    paths = list((results(finished) / "prediction" / method).rglob("*.nii.gz"))
+    # 5 validation subjects and 2 of each vendor, at two phases
+    assert len(paths) == 18 * (3 if METHODS[method] > 1 else 2)
+    for path in paths:
+        case, kind = path.name.removesuffix(".nii.gz").rsplit("_", 1)
+        image = nib.load(Path(finished.directory, cases.loc[case, "image"]))
+        written = nib.load(path)
+        np.testing.assert_array_equal(written.affine, image.affine)
+        assert written.header.get_zooms()[:3] == image.header.get_zooms()[:3]
+        samples = (METHODS[method],) if kind == "samples" else ()
+        assert written.shape == (*image.shape[:3], *samples)
+        assert written.get_data_dtype() == (np.float32 if kind == "entropy" else np.uint8)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_predictions_are_distributions_and_agree_with_one_another(
+    finished: Any, method: str
+) -> None:
+    for test_set in TEST_SETS:
+        folder = results(finished) / "prediction" / method / test_set
+        path = sorted(folder.glob("*_probabilities.npy"))[0]
+        probabilities = np.load(path).astype(np.float64)
+        assert probabilities.shape[0] == 4
+        assert probabilities.min() >= 0
+        np.testing.assert_allclose(probabilities.sum(0), 1, atol=3e-3)
+        stem = path.name.removesuffix("_probabilities.npy")
+        segmentation = np.asarray(nib.load(folder / f"{stem}_segmentation.nii.gz").dataobj).T
+        chosen = np.take_along_axis(probabilities, segmentation[None].astype(int), 0)[0]
+        assert (chosen >= probabilities.max(0) - 1e-3).all()
+        entropy = np.asarray(nib.load(folder / f"{stem}_entropy.nii.gz").dataobj)
+        assert entropy.min() >= -1e-6
+        assert 0 < entropy.max() <= 2
+
+
+def test_samples_table_says_what_each_method_drew(finished: Any) -> None:
+    tables = {
+        method: pd.read_csv(results(finished) / "prediction" / method / "samples.csv")
+        for method in METHODS
+    }
+    assert {method: len(table) for method, table in tables.items()} == METHODS
+    assert tables["checkpoint_ensemble_multi"]["epoch"].tolist() == [2, 3, 6, 7, 10, 11]
+    assert tables["checkpoint_ensemble_single"]["epoch"].tolist() == [10, 11]
+    assert tables["deep_ensemble"]["member"].tolist() == [0, 1]
+
+
+def test_temperature_scaling_shares_vanilla_s_run_and_not_its_probabilities(
+    finished: Any,
+) -> None:
+    folders = [results(finished) / "prediction" / m for m in ("vanilla", "temperature_scaling")]
+    vanilla, scaled = (np.load(min(f.rglob("*_probabilities.npy"))) for f in folders)
+    assert scaled.max() < vanilla.max()
+    assert len(list((results(finished) / "training").glob("*/seed-*"))) == 4
+
+
+def test_subjects_of_the_test_set_were_not_trained_on(finished: Any) -> None:
+    data = results(finished) / "data"
+    split = pd.read_csv(data / "split.csv")
+    test_sets = pd.read_csv(data / "test_sets.csv")
+    tested = case_table(finished).loc[test_sets["case"], "subject"]
+    trained = split.loc[split["split"] == "train", "subject"]
+    assert len(trained) == 5
+    assert set(tested).isdisjoint(trained)
+
+
+def test_second_run_has_nothing_to_do(finished: Any) -> None:
+    done = finished.run()
+    assert done.returncode == 0
+    assert "Nothing to be done" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["data/phantom/**/*", "data/*.csv", "data/plan.json", "data/preprocessed/*", "data/*"],
+)
+def test_newer_data_train_nothing_again(finished: Any, newer: Newer, pattern: str) -> None:
+    with newer(list(results(finished).glob(pattern))):
+        assert finished.plan().trainings == []
+
+
+@pytest.mark.parametrize("name", ["cases.csv", "split.csv", "plan.json"])
+def test_changed_data_are_predicted_again_and_train_nothing_again(
+    finished: Any, longer: Longer, name: str
+) -> None:
+    with longer(results(finished) / "data" / name, "\n"):
+        planned = finished.plan()
+    assert planned.trainings == []
+    assert planned.jobs["predict"] == len(METHODS)
+
+
+@pytest.mark.parametrize("pattern", ["src/**/*.py", "workflow/**/*.*", "config/**/*.yaml"])
+def test_newer_code_and_config_train_nothing_again(
+    finished: Any, newer: Newer, pattern: str
+) -> None:
+    with newer([*finished.repository.glob(pattern), Path(finished.study)]):
+        assert finished.plan().trainings == []
+
+
+@pytest.mark.parametrize("path", ["src/cardiouq/training/train.py", "workflow/scripts/train.py"])
+def test_changed_training_code_trains_nothing_again(
+    finished: Any, longer: Longer, path: str
+) -> None:
+    with longer(finished.repository / path, "\n# a comment\n"):
+        assert finished.plan().trainings == []
+
+
+def test_another_device_trains_nothing_again(finished: Any) -> None:
+    assert finished.plan(config=["device=cpu"]).trainings == []
+
+
+@pytest.mark.parametrize(
+    ("figure", "module"),
+    [("figure_tsne", "tsne"), ("figure_reliability", "reliability")],
+)
+def test_changed_code_of_a_figure_draws_that_figure_alone(
+    finished: Any, longer: Longer, figure: str, module: str
+) -> None:
+    with longer(finished.repository / "src/cardiouq/reporting" / f"{module}.py", "\n# new\n"):
+        assert finished.plan().jobs == {figure: 1, "all": 1}
+
+
+def test_changed_metric_is_computed_again_and_nothing_is_predicted_again(
+    finished: Any, longer: Longer
+) -> None:
+    with longer(finished.repository / "src/cardiouq/evaluation/overlap.py", "\n# new\n"):
+        jobs = finished.plan().jobs
+    assert jobs["evaluate"] == len(METHODS)
+    assert {"predict", "train", "preprocess"}.isdisjoint(jobs)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "trainings"),
+    [
+        ("dropout: {p: 0.1", "dropout: {p: 0.2", ["dropout 0"]),
+        ("alpha_r: 0.01", "alpha_r: 0.02", ["cyclical 0"]),
+        ("size: 2}", "size: 3}", ["polynomial 2"]),
+        ("temperature: 1.5", "temperature: 2.5", []),
+        ("passes: 3", "passes: 2", []),
+        ("title: Tiny study", "title: Another", []),
+        ("perplexity: 30", "perplexity: 5", []),
+    ],
+)
+def test_changed_setting_trains_what_depends_on_it_alone(
+    finished: Any, tmp_path: Path, before: str, after: str, trainings: list[str]
+) -> None:
+    text = Path(finished.study).read_text()
+    assert before in text
+    (tmp_path / "tiny.yaml").write_text(text.replace(before, after))
+    planned = finished.plan(study=str(tmp_path / "tiny.yaml"))
+    assert planned.trainings == trainings
+    assert planned.jobs["all"] == 1  # something is printed again
+    assert "preprocess" not in planned.jobs
+
+
+def test_results_copied_elsewhere_train_nothing_again(finished: Any, tmp_path: Path) -> None:
+    shutil.copytree(finished.directory / "results", tmp_path / "results")
+    planned = finished.plan(directory=tmp_path)
+    assert planned.trainings == []
+    assert "make_phantom" not in planned.jobs
+
+
+def test_newer_scans_are_listed_again_and_train_nothing_again(
+    finished: Any, newer: Newer, tmp_path: Path
+) -> None:
+    """With scans from a folder, as real ones are; the outputs of all jobs are stand-ins."""
+    text = Path(finished.study).read_text()
+    for layout in ("acdc", "mnms"):
+        text = text.replace(f"{layout}, source: phantom", f"{layout}, source: {layout}_root")
+    study, work = tmp_path / "scans.yaml", tmp_path / "work"
+    study.write_text(text)
+    scans = results(finished) / "data" / "phantom"
+    roots = [f"{layout}_root={scans / layout}" for layout in ("acdc", "mnms")]
+    summary = finished.run("--summary", study=str(study), directory=work, config=roots)
+    outputs = [
+        work / line.split("\t")[0]
+        for line in summary.stdout.splitlines()
+        if line.startswith("results/scans/")
+    ]
+    assert any(output.name == "run.json" for output in outputs)
+    for output in outputs:
+        if output.suffix:
+            output.parent.mkdir(parents=True, exist_ok=True)
+            table = results(finished) / "data" / output.name
+            output.write_bytes(table.read_bytes() if table.is_file() else b"")
+        else:
+            output.mkdir(parents=True, exist_ok=True)
+            (output / ".snakemake_timestamp").touch()
+    with newer(list(scans.rglob("*.nii.gz"))):
+        planned = finished.plan(study=str(study), directory=work, config=roots)
+    assert planned.jobs["list_cases"] == 1
+    assert planned.trainings == []
+
+
+def test_paper_s_study_plans_seven_trainings(finished: Any, tmp_path: Path) -> None:
+    scans = results(finished) / "data" / "phantom"
+    planned = finished.plan(
+        study="zhao2022",
+        directory=tmp_path,
+        config=[f"{layout}_root={scans / layout}" for layout in ("acdc", "mnms")],
+    )
+    assert planned.trainings == ["cyclical 0", "dropout 0", *(f"polynomial {k}" for k in range(5))]
+    assert planned.jobs["train"] == 7
+    assert planned.jobs["predict"] == planned.jobs["evaluate"] == len(METHODS)
+    assert "make_phantom" not in planned.jobs
