@@ -1,0 +1,71 @@
+"""YAML files and the schemas that they have to keep."""
+
+import difflib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+
+from cardiouq.errors import CardiouqError, ProblemsError
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """Refuses a key that stands twice, where YAML's own loader silently takes the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
+        for key, _ in node.value:
+            if keys.count(key.value) > 1:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key {key.value!r} stands twice", key.start_mark
+                )
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: Path) -> Any:
+    """Read a YAML file; one that cannot be parsed is a CardiouqError with the line."""
+    try:
+        return yaml.load(path.read_text(), _UniqueKeyLoader)
+    except yaml.YAMLError as error:
+        raise CardiouqError(f"{path}: is not YAML as expected: {error}") from error
+
+
+def check_schema(settings: Any, schema_file: Path, name: str) -> None:
+    """Raise a ProblemsError with every key that the schema does not allow."""
+    problems = list(schema_problems(settings, read_yaml(schema_file)))
+    if problems:
+        raise ProblemsError(f"{name}: {len(problems)} problem(s):", problems)
+
+
+def schema_problems(settings: Any, schema: Mapping[str, Any]) -> Iterator[str]:
+    """Every violation of a schema in words: the key, what was found, what is allowed."""
+    for error in Draft202012Validator(schema).iter_errors(settings):
+        place = ".".join(str(part) for part in error.absolute_path)
+        yield from (
+            f"{place}{'.' if place and key else ''}{key}: {text}" for key, text in _say(error)
+        )
+
+
+def _say(error: ValidationError) -> Iterator[tuple[str, str]]:
+    """(key below the error's place, text) of one violation."""
+    schema: Any = error.schema
+    found: Any = error.instance
+    expected: Any = error.validator_value
+    if error.validator == "additionalProperties":
+        allowed = sorted(schema["properties"])
+        for key in sorted(set(found).difference(allowed)):
+            close = difflib.get_close_matches(str(key), allowed, n=1)
+            hint = f"did you mean {close[0]!r}? " if close else ""
+            yield str(key), f"unknown key; {hint}allowed: {', '.join(allowed)}"
+    elif error.validator == "required":
+        for key in (key for key in expected if key not in found):
+            yield str(key), "missing"
+    elif error.validator == "enum":
+        yield "", f"{found!r} is not one of {expected}"
+    elif error.validator == "type":
+        yield "", f"{found!r} is not of type {expected}"
+    else:
+        yield "", f"{error.message} ({error.validator}: {expected})"
