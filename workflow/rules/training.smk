@@ -26,6 +26,8 @@ rule train:
     conda:
         "../../envs/environment.yaml"
     threads: 1
+    # the longest chain first: an ensemble's prediction waits for its last run
+    priority: 1
     resources:
         gpu=GPUS_PER_JOB,
     params:

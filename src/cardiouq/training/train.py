@@ -158,7 +158,7 @@ def train(run: Run, output: Path, device: torch.device) -> None:
         if not np.isfinite(train_loss):
             raise FloatingPointError(f"the loss became {train_loss} in epoch {epoch}")
 
-        validation_loss, validation_dice = validate(network, loss_of, samplers[1], run, epoch)
+        validation_loss, validation_dice = validate(network, loss_of, samplers[1], run)
         last_layers[epoch] = last_decoder_layer(network).cpu()
         history.append(
             dict(
@@ -198,15 +198,16 @@ def train(run: Run, output: Path, device: torch.device) -> None:
 
 @torch.no_grad()
 def validate(
-    network: nn.Module, loss_of: DeepSupervisionLoss, sampler: WindowSampler, run: Run, epoch: int
+    network: nn.Module, loss_of: DeepSupervisionLoss, sampler: WindowSampler, run: Run
 ) -> tuple[float, float]:
-    """Loss and mean foreground Dice on the same unaugmented validation patches at every epoch.
+    """Loss and mean foreground Dice on unaugmented validation patches, the same ones at every epoch
+    of every run of a study.
 
     Nothing is selected by them; they are for the training curves alone. Dice is over all patches
     as one, as nnU-Net's pseudo Dice.
     """
     device = next(network.parameters()).device
-    rng = np.random.default_rng(run.seed_for("validation"))
+    rng = np.random.default_rng(derive(run.seed, "validation"))
     network.eval()
     losses = []
     overlap = torch.zeros(3, N_CLASSES, dtype=torch.int64)
