@@ -23,11 +23,11 @@ rule train:
         recipe="[a-z][a-z0-9_]*",
         key="[0-9a-f]{8}",
         member="[0-9]+",
+    # the longest chain first: an ensemble's prediction waits for its last run
+    priority: 1
     conda:
         "../../envs/environment.yaml"
     threads: 1
-    # the longest chain first: an ensemble's prediction waits for its last run
-    priority: 1
     resources:
         gpu=GPUS_PER_JOB,
     params:
