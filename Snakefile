@@ -42,8 +42,10 @@ include: "workflow/rules/reporting.smk"
 rule all:
     default_target: True
     input:
-        [
-            rule.output
-            for rule in workflow.rules
-            if rule.name.startswith(("table_", "figure_"))
-        ],
+        rules.table_dice.output,
+        rules.table_ece.output,
+        rules.figure_uncertainty_maps.output,
+        rules.figure_reliability.output,
+        rules.figure_training_curves.output,
+        rules.figure_checkpoints.output if TRAJECTORY else [],
+        rules.figure_tsne.output if TRAJECTORY else [],
