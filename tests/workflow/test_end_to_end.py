@@ -138,6 +138,28 @@ def test_subjects_of_the_test_set_were_not_trained_on(finished: Any) -> None:
     assert set(tested).isdisjoint(trained)
 
 
+def test_report_holds_the_tables_the_figures_and_their_captions(
+    finished: Any, tmp_path: Path
+) -> None:
+    done = finished.run("--report", str(tmp_path / "report.html"))
+    assert done.returncode == 0, done.stdout
+    report = (tmp_path / "report.html").read_text()
+    for name in ("table1_dice.html", "table2_ece.html", "fig1_checkpoints.png", "fig2_tsne.png"):
+        assert name in report
+    assert "10 volumes of 5 subjects" in report
+
+
+def test_study_without_a_checkpoint_ensemble_has_no_figures_of_a_trajectory(
+    finished: Any, tmp_path: Path
+) -> None:
+    lines = Path(finished.study).read_text().splitlines()
+    kept = [line for line in lines if "checkpoint_ensemble" not in line]
+    (tmp_path / "tiny.yaml").write_text("\n".join(kept))
+    planned = finished.plan("--forceall", study=str(tmp_path / "tiny.yaml"))
+    drawn = {rule for rule in planned.jobs if rule.startswith("figure_")}
+    assert drawn == {"figure_reliability", "figure_training_curves", "figure_uncertainty_maps"}
+
+
 def test_second_run_has_nothing_to_do(finished: Any) -> None:
     done = finished.run()
     assert done.returncode == 0
