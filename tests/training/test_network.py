@@ -54,9 +54,17 @@ def test_features_and_strides_are_the_plan_s(plan: Plan) -> None:
 def test_every_normalisation_is_instance_norm_without_running_statistics(plan: Plan) -> None:
     network = build_network(plan, NO_DROPOUT)
     norms = [m for m in network.modules() if "Norm" in type(m).__name__]
-    assert {type(norm) for norm in norms} == {nn.InstanceNorm2d}
-    assert not any(norm.track_running_stats for norm in norms)
+    assert {type(norm) for norm in norms} == {nn.GroupNorm}
     assert not list(network.buffers())
+    for norm in norms:
+        images = torch.randn(2, norm.num_channels, 8, 8) * 3 + 1
+        with torch.no_grad():
+            norm.weight.uniform_()
+            norm.bias.uniform_()
+        expected = nn.functional.instance_norm(
+            images, weight=norm.weight, bias=norm.bias, eps=norm.eps
+        )
+        torch.testing.assert_close(norm(images), expected)
 
 
 @pytest.mark.parametrize("place", DROPOUT_PLACES)

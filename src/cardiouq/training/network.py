@@ -23,6 +23,9 @@ DROPOUT_PLACES = {
 def build_network(plan: Plan, dropout: dict[str, Any]) -> DynUNet:
     """Plain convolutional U-Net with instance norm, leaky ReLU and deep supervision.
 
+    Instance norm is written as group norm with one channel a group, the same function, because only
+    that is fast in the channels-last layout, in which convolutions on a CPU take half the time.
+
     Dropout, where a recipe asks for it, follows each convolution of the chosen part. In training
     mode the network returns logits (batch, heads, classes, rows, columns), the heads of lower
     stages brought to full resolution; in evaluation mode (batch, classes, rows, columns).
@@ -35,7 +38,7 @@ def build_network(plan: Plan, dropout: dict[str, Any]) -> DynUNet:
         strides=[list(stride) for stride in plan.strides],
         upsample_kernel_size=[list(stride) for stride in plan.strides[1:]],
         filters=list(plan.features_per_stage),
-        norm_name=("INSTANCE", {"affine": True}),
+        norm_name=("INSTANCE", {"affine": True}),  # replaced below
         dropout=dropout["p"] or None,
         trans_bias=True,
         deep_supervision=True,
@@ -46,7 +49,11 @@ def build_network(plan: Plan, dropout: dict[str, Any]) -> DynUNet:
         in_place = name.startswith(DROPOUT_PLACES[dropout["place"]])
         if isinstance(module, nn.Dropout) and not in_place:
             module.p = 0.0
-    return network
+        for child, norm in list(module.named_children()):
+            if isinstance(norm, nn.InstanceNorm2d):
+                channels = norm.num_features
+                setattr(module, child, nn.GroupNorm(channels, channels, eps=norm.eps))
+    return network.to(memory_format=torch.channels_last)
 
 
 def last_decoder_layer(network: DynUNet) -> Tensor:
