@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CORES ?= all
 STUDY ?= demo
 
-.PHONY: demo study test check format clean
+.PHONY: demo study test bench-metrics check format clean
 
 ## the default study, from the phantom's scans to the report
 demo: STUDY = demo
@@ -20,6 +20,11 @@ study: $(VENV)/installed
 ## the whole test suite
 test: $(VENV)/installed
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+## values and time of the metrics beside other libraries: make bench-metrics CARDIOUQ_ACDC_ROOT=/acdc
+bench-metrics: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --requirement benchmarks/requirements.txt
+	$(BIN)/python benchmarks/metrics.py $(CARDIOUQ_ACDC_ROOT)
 
 ## format, lint, types, tests
 check: $(VENV)/installed

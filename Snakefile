@@ -42,8 +42,7 @@ include: "workflow/rules/reporting.smk"
 rule all:
     default_target: True
     input:
-        rules.table_dice.output,
-        rules.table_ece.output,
+        [getattr(rules, f"print_{table}").output for table in PRINTED],
         rules.figure_uncertainty_maps.output,
         rules.figure_reliability.output,
         rules.figure_training_curves.output,

@@ -1,19 +1,28 @@
-from typing import Literal
+"""Calibration errors against hand-made cases, their definitions, scikit-learn and MONAI."""
+
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from monai.metrics import CalibrationErrorMetric
 from numpy.typing import NDArray
 from sklearn.calibration import calibration_curve
 
-from cardiouq.errors import CardiouqError
 from cardiouq.evaluation.calibration import (
+    CLASS_LABELS,
+    TOP_LABEL,
+    adaptive_calibration_error,
+    binned_errors,
     confidence_bins,
-    expected_calibration_error_of_bins,
-    foreground_box,
+    heart_box,
 )
+
+SEEDS = range(10)
+SUMS = ["voxels", "confidence", "correct"]
 
 
 def random_case(seed: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -26,42 +35,69 @@ def random_case(seed: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
 
 
 def of_confidences(confidences: list[float], right: list[bool]) -> pd.DataFrame:
-    """Bins of voxels in a row whose most probable class is 1, with the given confidences."""
-    confidence = np.array(confidences, dtype=np.float64).reshape(1, 1, -1)
-    probabilities = np.stack([1 - confidence, confidence])
-    reference = np.where(right, 1, 2).reshape(1, 1, -1)
-    return confidence_bins(probabilities, reference)
+    """Top-label bins of voxels whose most probable class is 1, with the given confidences."""
+    confidence = np.array(confidences, dtype=np.float64)
+    bins = confidence_bins(np.stack([1 - confidence, confidence]), np.where(right, 1, 2))
+    return bins[bins["label"] == TOP_LABEL]
 
 
-def test_error_of_a_case_made_by_hand():
+def errors(bins: pd.DataFrame) -> dict[str, Any]:
+    """Calibration errors of the bins of one label; rows of the same bin are pooled."""
+    return binned_errors(*bins.groupby("bin")[SUMS].sum().to_numpy(np.float64).T)
+
+
+def binned_voxels(
+    probabilities: NDArray[np.float64], reference: NDArray[np.int64]
+) -> dict[str, tuple[Any, Any]]:
+    """Label -> confidence and correctness of all voxels."""
+    found = {TOP_LABEL: (probabilities.max(0).ravel(), (probabilities.argmax(0) == reference))}
+    found |= {name: (probabilities[k], reference == k) for k, name in enumerate(CLASS_LABELS)}
+    return {name: (one.ravel(), other.ravel()) for name, (one, other) in found.items()}
+
+
+def test_errors_of_a_case_made_by_hand():
     bins = of_confidences([0.605, 0.605, 0.955, 0.955, 0.955], [True, False, True, True, False])
     assert bins["bin"].tolist() == [61, 96]
     assert bins["voxels"].tolist() == [2, 3]
     assert bins["correct"].tolist() == [1, 2]
     np.testing.assert_allclose(bins["confidence"], [1.21, 2.865])
-    # 2/5 |1/2 - .605| + 3/5 |2/3 - .955|
-    error = expected_calibration_error_of_bins(bins.assign(case="a"), "voxels")
-    assert error == pytest.approx(0.4 * 0.105 + 0.6 * (0.955 - 2 / 3))
+    # |1/2 - .605| and |2/3 - .955|
+    first, second = 0.105, 0.955 - 2 / 3
+    assert errors(bins) == pytest.approx(
+        {
+            "ece": 0.4 * first + 0.6 * second,
+            "average_ce": (first + second) / 2,
+            "maximum_ce": second,
+        }
+    )
+
+
+def test_bins_without_voxels_count_nowhere():
+    sums = np.array([[2, 3], [1.21, 2.865], [1, 2]])
+    spread = np.zeros((3, 2, 4))  # of two volumes, the second without any voxel
+    spread[:, 0, [1, 3]] = sums
+    without = binned_errors(*sums)
+    for name, found in binned_errors(*spread).items():
+        assert found.tolist() == [without[name], 0]
 
 
 @pytest.mark.parametrize("bins", [3, 10, 100])
 def test_bins_are_closed_on_the_right_at_every_edge(bins: int):
-    # Two classes: the top label's confidence is at least one half.
-    for upper in range(bins // 2 + 1, bins + 1):
+    for upper in range(1, bins + 1):
         for confidence, expected in (
             (upper / bins, upper),
             (np.nextafter(upper / bins, 0), upper),
             (np.nextafter(upper / bins, 2), min(upper + 1, bins)),
         ):
-            probabilities = np.array([0, confidence]).reshape(2, 1, 1, 1)
-            found = confidence_bins(probabilities, np.ones((1, 1, 1), int), bins=bins)
-            assert found["bin"].tolist() == [expected], (confidence, upper)
+            found = confidence_bins(np.array([[0], [confidence]]), np.array([1]), bins)
+            by_label = found.set_index("label")["bin"]
+            assert by_label.tolist() == [expected, 1, expected], (confidence, upper)
 
 
 def test_half_precision_is_binned_by_its_exact_value():
     values = np.arange(0.5, 1, 2**-11, dtype=np.float16)
-    probabilities = np.stack([np.zeros_like(values), values]).reshape(2, 1, 1, -1)
-    bins = confidence_bins(probabilities, np.ones((1, 1, len(values)), int))
+    bins = confidence_bins(np.stack([np.zeros_like(values), values]), np.ones(len(values), int))
+    bins = bins[bins["label"] == TOP_LABEL]
     # Exact integer arithmetic: these values are k / 2048.
     numerators = np.arange(1024, 2048)
     expected, counts = np.unique(-(-numerators * 100 // 2048), return_counts=True)
@@ -70,130 +106,168 @@ def test_half_precision_is_binned_by_its_exact_value():
     assert bins["confidence"].sum() == numerators.sum() / 2048
 
 
-def independent_error(
-    probabilities: NDArray[np.float64], reference: NDArray[np.int64], bins: int
-) -> float:
-    """Expected calibration error over the whole volume by scikit-learn's reliability diagram,
-    with the shares of voxels by numpy's own binning."""
-    confidence = probabilities.max(0).ravel()
-    correct = (probabilities.argmax(0) == reference).ravel()
-    accuracy, mean_confidence = calibration_curve(correct, confidence, n_bins=bins)
-    edges = np.linspace(0, 1, bins + 1)
-    counts = np.unique(np.digitize(confidence, edges, right=True), return_counts=True)[1]
-    return float(np.average(np.abs(accuracy - mean_confidence), weights=counts))
-
-
-@settings(max_examples=30, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.sampled_from([5, 15, 100]))
-def test_agrees_with_scikit_learn_and_numpy(seed: int, bins: int):
-    probabilities, reference = random_case(seed)
-    whole = confidence_bins(probabilities, reference, bins=bins, margin=10)
-    error = expected_calibration_error_of_bins(whole.assign(case="a"), "voxels")
-    assert error == pytest.approx(independent_error(probabilities, reference, bins))
-
-
-@settings(max_examples=30, deadline=None)
-@given(st.integers(0, 2**32 - 1))
-def test_sums_are_those_of_the_voxels(seed: int):
-    probabilities, reference = random_case(seed)
-    bins = confidence_bins(probabilities, reference, margin=10)
-    assert bins["voxels"].sum() == reference.size
-    assert bins["correct"].sum() == (probabilities.argmax(0) == reference).sum()
-    assert bins["confidence"].sum() == pytest.approx(probabilities.max(0).sum())
-    assert (bins["correct"] <= bins["voxels"]).all()
-    mean = bins["confidence"] / bins["voxels"]
-    assert (mean <= bins["bin"] / 100 + 1e-12).all()
-    assert (mean > (bins["bin"] - 1) / 100 - 1e-12).all()
-
-
 @settings(max_examples=20, deadline=None)
-@given(st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=4, unique=True))
-def test_pooling(seeds: list[int]):
-    cases = [random_case(seed) for seed in seeds]
-    bins = pd.concat(
-        confidence_bins(*case, margin=10).assign(case=str(i)) for i, case in enumerate(cases)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([5, 15, 100]))
+def test_every_label_agrees_with_scikit_learn_and_numpy(seed: int, bins: int):
+    probabilities, reference = random_case(seed)
+    by_label = dict(list(confidence_bins(probabilities, reference, bins).groupby("label")))
+    assert set(by_label) == {TOP_LABEL, *CLASS_LABELS}
+    for label, (confidence, correct) in binned_voxels(probabilities, reference).items():
+        frequency, mean = calibration_curve(correct, confidence, n_bins=bins)
+        edges = np.linspace(0, 1, bins + 1)
+        numbers, counts = np.unique(np.digitize(confidence, edges, right=True), return_counts=True)
+        found = by_label[label]
+        assert found["bin"].tolist() == numbers.tolist()
+        assert found["voxels"].tolist() == counts.tolist()
+        np.testing.assert_allclose(found["correct"] / counts, frequency)
+        np.testing.assert_allclose(found["confidence"] / counts, mean)
+        expected = np.average(np.abs(frequency - mean), weights=counts)
+        assert errors(found)["ece"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_every_error_agrees_with_monai(seed: int):
+    probabilities, reference = random_case(seed)
+    by_label = dict(list(confidence_bins(probabilities, reference, 15).groupby("label")))
+    voxels = binned_voxels(probabilities, reference)
+    # one channel per label; MONAI's right=False closes bins on the right, as torch.bucketize does
+    confidence, correct = (
+        torch.tensor(np.stack(part))[None] for part in zip(*voxels.values(), strict=True)
     )
-    # Pooling the voxels is one volume made of all of them.
-    stacked = confidence_bins(
+    for ours, theirs in (("ece", "expected"), ("average_ce", "average"), ("maximum_ce", "maximum")):
+        metric = CalibrationErrorMetric(15, calibration_reduction=theirs, metric_reduction="none")
+        metric(confidence, correct)
+        found = [errors(by_label[label])[ours] for label in voxels]
+        np.testing.assert_allclose(found, metric.aggregate()[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_sums_over_the_classes_are_the_voxels(seed: int):
+    probabilities, reference = random_case(seed)
+    sums = confidence_bins(probabilities, reference).groupby("label")[SUMS].sum()
+    assert (sums["voxels"] == reference.size).all()
+    of_classes = sums.drop(TOP_LABEL).sum()
+    assert of_classes["correct"] == reference.size
+    assert of_classes["confidence"] == pytest.approx(reference.size)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=4, unique=True))
+def test_pooled_volumes_are_one_volume_made_of_all(seeds: list[int]):
+    cases = [random_case(seed) for seed in seeds]
+    bins = [confidence_bins(*case).query("label == 'top'") for case in cases]
+    together = confidence_bins(
         np.concatenate([probabilities for probabilities, _ in cases], axis=1),
         np.concatenate([reference for _, reference in cases]),
-        margin=20,
-    ).assign(case="all")
-    pooled = expected_calibration_error_of_bins(bins, "voxels")
-    assert pooled == pytest.approx(expected_calibration_error_of_bins(stacked, "volumes"))
-    per_volume = [independent_error(*case, bins=100) for case in cases]
-    mean = expected_calibration_error_of_bins(bins, "volumes")
-    assert mean == pytest.approx(np.mean(per_volume))
-    # Cases of one size: misfits of opposite sign can only cancel when the voxels are pooled.
-    assert pooled <= mean + 1e-12
+    ).query("label == 'top'")
+    pooled = errors(pd.concat(bins))
+    assert pooled == pytest.approx(errors(together))
+    # All volumes at once as rows, unused bins among them, are the same as one by one.
+    one_by_one = [errors(of_case) for of_case in bins]
+    rows = np.zeros((3, len(cases), 100))
+    for index, of_case in enumerate(bins):
+        rows[:, index, of_case["bin"] - 1] = of_case[SUMS].T
+    for name, found in binned_errors(*rows).items():
+        np.testing.assert_allclose(found, [of_case[name] for of_case in one_by_one])
+    # Volumes of one size: misfits of opposite sign can only cancel when the voxels are pooled.
+    assert pooled["ece"] <= np.mean([of_case["ece"] for of_case in one_by_one]) + 1e-12
 
 
 def test_pooled_voxels_cancel_what_volumes_do_not():
-    under = of_confidences([0.75] * 4, [True] * 4).assign(case="under")
-    over = of_confidences([0.75] * 4, [True, True, False, False]).assign(case="over")
-    both = pd.concat([under, over])
-    assert expected_calibration_error_of_bins(both, "voxels") == 0
-    assert expected_calibration_error_of_bins(both, "volumes") == pytest.approx(0.25)
+    under = of_confidences([0.75] * 4, [True] * 4)
+    over = of_confidences([0.75] * 4, [True, True, False, False])
+    assert set(errors(pd.concat([under, over])).values()) == {0}
+    assert (errors(under)["ece"], errors(over)["ece"]) == (0.25, 0.25)
 
 
-def test_large_volumes_weigh_more_only_when_voxels_are_pooled():
-    small = of_confidences([0.75], [False]).assign(case="small")
-    large = of_confidences([0.9] * 9, [True] * 9).assign(case="large")
-    both = pd.concat([small, large])
-    expected = (0.1 * 9 + 0.75) / 10
-    assert expected_calibration_error_of_bins(both, "voxels") == pytest.approx(expected)
-    assert expected_calibration_error_of_bins(both, "volumes") == pytest.approx(0.85 / 2)
+def test_large_volumes_weigh_more_when_voxels_are_pooled():
+    small = of_confidences([0.75], [False])
+    large = of_confidences([0.9] * 9, [True] * 9)
+    pooled = errors(pd.concat([small, large]))
+    assert pooled["ece"] == pytest.approx((0.1 * 9 + 0.75) / 10)
+    assert pooled["average_ce"] == pytest.approx((0.1 + 0.75) / 2)
+    assert (errors(small)["ece"], errors(large)["ece"]) == pytest.approx((0.75, 0.1))
 
 
-def test_no_bins_is_an_error():
-    nothing = of_confidences([0.9], [True]).assign(case="a").iloc[:0]
-    with pytest.raises(CardiouqError, match="found none"):
-        expected_calibration_error_of_bins(nothing, "voxels")
+def test_adaptive_error_of_a_case_made_by_hand():
+    foreground = np.array([0.3, 0.8, 0.1, 0.6])
+    probabilities, reference = np.stack([1 - foreground, foreground]), np.array([1, 0, 0, 1])
+    # class 1: {.1, .3} with frequency 1/2 and {.6, .8} with 1/2; class 0 is its mirror image
+    found = adaptive_calibration_error(probabilities, reference, 2)
+    assert found == pytest.approx((0.3 + 0.2) / 2)
 
 
-def test_foreground_box():
-    mask = np.zeros((5, 8, 9), bool)
-    mask[1, 2, 3] = mask[2, 5, 4] = True
-    assert foreground_box(mask, 0) == (slice(1, 3), slice(2, 6), slice(3, 5))
-    grown = np.zeros_like(mask)
-    grown[foreground_box(mask, 2)] = True
-    expected = np.zeros_like(mask)
-    expected[0:5, 0:8, 1:7] = True
+@pytest.mark.parametrize("bins", [1, 2, 9, 14, 126])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_adaptive_error_is_that_of_equal_shares_of_the_sorted_voxels(seed: int, bins: int):
+    probabilities, reference = random_case(seed)
+    gaps = []
+    for label in range(4):
+        probability = probabilities[label].ravel()
+        for share in np.array_split(probability.argsort(), bins):
+            frequency = np.mean(reference.ravel()[share] == label)
+            gaps.append(abs(frequency - probability[share].mean()))
+    found = adaptive_calibration_error(probabilities, reference, bins)
+    assert found == pytest.approx(np.mean(gaps))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 200))
+def test_adaptive_error_knows_no_order_among_equal_probabilities(seed: int, bins: int):
+    probabilities, reference = random_case(seed)
+    probabilities, reference = probabilities.reshape(4, -1).round(1), reference.ravel()
+    found = adaptive_calibration_error(probabilities, reference, bins)
+    order = np.random.default_rng(seed).permutation(reference.size)
+    assert adaptive_calibration_error(probabilities[:, order], reference[order], bins) == found
+    assert 0 <= found <= 1
+
+
+@pytest.mark.parametrize("bins", [1, 2, 3, 7, 12, 50])
+def test_adaptive_error_of_perfectly_calibrated_groups_is_zero(bins: int):
+    foreground = np.repeat([0.25, 0.75], [4, 8])
+    reference = np.repeat([1, 0, 1, 0], [1, 3, 6, 2])  # the right ones first: ties must not matter
+    probabilities = np.stack([1 - foreground, foreground])
+    assert adaptive_calibration_error(probabilities, reference, bins) == 0
+
+
+def test_box_with_a_margin_ends_where_the_volume_does():
+    reference = np.zeros((5, 8, 9), int)
+    reference[1, 2, 3], reference[2, 5, 4] = 1, 3  # the box is of all classes together
+    probabilities = np.zeros((4, *reference.shape))
+    assert heart_box(probabilities, reference) == (slice(1, 3), slice(2, 6), slice(3, 5))
+    grown = np.zeros_like(reference)
+    grown[heart_box(probabilities, reference, "reference", 2)] = 1
+    expected = np.zeros_like(reference)
+    expected[0:5, 0:8, 1:7] = 1
     np.testing.assert_array_equal(grown, expected)
 
 
-@pytest.mark.parametrize(("box", "voxels"), [("reference", 2 * 3 * 2), ("prediction", 2)])
-def test_only_the_box_counts(box: Literal["reference", "prediction"], voxels: int):
+@pytest.mark.parametrize(
+    ("box", "margin", "shape"),
+    [
+        ("reference", 0, (2, 3, 2)),
+        ("reference", 1, (4, 5, 4)),
+        ("prediction", 0, (1, 1, 2)),
+        ("prediction", 1, (2, 2, 3)),
+    ],
+)
+def test_box_is_of_the_reference_or_of_the_prediction(
+    box: Literal["reference", "prediction"], margin: int, shape: tuple[int, ...]
+):
     reference = np.zeros((4, 6, 6), int)
-    reference[1, 1:4, 2] = 1  # the box is of all classes together
-    reference[2, 2, 3] = 3
+    reference[1, 1:4, 2], reference[2, 2, 3] = 1, 3
     probabilities = np.zeros((4, 4, 6, 6))
     probabilities[0] = 1
     probabilities[:, 0, 0, :2] = np.array([0.2, 0, 0.8, 0])[:, None]
-    bins = confidence_bins(probabilities, reference, box=box)
-    assert bins["voxels"].sum() == voxels
-    if box == "prediction":
-        assert (bins["bin"].tolist(), bins["correct"].tolist()) == ([80], [0])
-    else:
-        assert (bins["bin"].tolist(), bins["correct"].tolist()) == ([100], [12 - 4])
-    larger = confidence_bins(probabilities, reference, box=box, margin=1)
-    assert larger["voxels"].sum() == {"reference": 4 * 5 * 4, "prediction": 2 * 2 * 3}[box]
+    assert reference[heart_box(probabilities, reference, box, margin)].shape == shape
 
 
 @pytest.mark.parametrize("box", ["reference", "prediction"])
+@pytest.mark.parametrize("margin", [0, 2])
 def test_whole_volume_counts_where_there_is_nothing_to_box(
-    box: Literal["reference", "prediction"],
+    box: Literal["reference", "prediction"], margin: int
 ):
+    reference = np.zeros((2, 3, 3), int)
     probabilities = np.zeros((4, 2, 3, 3))
     probabilities[0] = 1
-    bins = confidence_bins(probabilities, np.zeros((2, 3, 3), int), box=box)
-    assert bins["voxels"].tolist() == [18]
-
-
-def test_bad_probabilities_are_errors():
-    probabilities, reference = random_case(0)
-    with pytest.raises(CardiouqError, match="do not fit"):
-        confidence_bins(probabilities[:, :2], reference)
-    probabilities[:, 1, 1, 1] = np.nan
-    with pytest.raises(CardiouqError, match="NaN"):
-        confidence_bins(probabilities, reference, margin=10)
+    assert reference[heart_box(probabilities, reference, box, margin)].shape == (2, 3, 3)

@@ -1,136 +1,170 @@
+"""Scores of predictions on disk, and errors that name the file."""
+
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
-from numpy.typing import NDArray
 
-from cardiouq.data.cases import read_case_table
 from cardiouq.errors import CardiouqError
-from cardiouq.evaluation.calibration import expected_calibration_error_of_bins
-from cardiouq.evaluation.scoring import score_method
+from cardiouq.evaluation.scoring import TABLES, score_method
+from cardiouq.evaluation.surface import surface_distances
+from cardiouq.structures import FOREGROUND, STRUCTURES
 
-SETTINGS = {"ece": {"bins": 100, "box": "reference", "margin": 0, "pool": "voxels"}}
-SHAPE = (3, 8, 7)
-SPACING = (10.0, 2.0, 1.5)
+from .conftest import SPACING, heart, save
 
-
-def reference_label() -> NDArray[np.uint8]:
-    label = np.zeros(SHAPE, np.uint8)
-    label[0:2, 1:3, 1:6] = 1
-    label[0:2, 3:6, 1:6] = 2
-    label[0:2, 4, 2:5] = 3
-    return label
-
-
-def save(volume: NDArray[np.uint8], path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    nib.save(nib.Nifti1Image(volume.T, np.diag([*SPACING[::-1], 1])), path)
-
-
-def save_prediction(folder: Path, case: str, segmentation: NDArray[np.uint8]) -> None:
-    """A prediction with confidence 0.85 everywhere."""
-    save(segmentation, folder / f"{case}_segmentation.nii.gz")
-    others = np.full((4, *segmentation.shape), 0.05, np.float16)
-    np.put_along_axis(others, segmentation[None].astype(int), np.float16(0.85), axis=0)
-    np.save(folder / f"{case}_probabilities.npy", others)
-
-
-def case_row(folder: Path, name: str, layout: str, label: NDArray[np.uint8]) -> dict[str, object]:
-    path = folder / f"{name}_gt.nii.gz"
-    save(label, path)
-    return {
-        **{"case": name, "dataset": layout, "layout": layout, "subject": "007", "phase": "ED"},
-        **{"pathology": "", "vendor": "A", "centre": "1", "image": "", "label": str(path)},
-        **{"frame": -1, "slices": SHAPE[0], "rows": SHAPE[1], "columns": SHAPE[2]},
-        **{"spacing_z": SPACING[0], "spacing_y": SPACING[1], "spacing_x": SPACING[2]},
-    }
+MakeStudy = Callable[..., Any]
+DIAGONAL = np.linalg.norm(np.array([2, 19, 17]) * SPACING)
 
 
 @pytest.fixture
-def study(tmp_path: Path) -> tuple[Path, pd.DataFrame, pd.DataFrame]:
-    """Predictions, case table and test sets: `right` predicted well, `missed` without an RV, and
-    `mnms` stored in the other label order."""
-    label = reference_label()
-    in_mnms_order = np.array([0, 3, 2, 1], np.uint8)[label]
-    rows = [
-        case_row(tmp_path, "right", "acdc", label),
-        case_row(tmp_path, "missed", "acdc", label),
-        case_row(tmp_path, "mnms", "mnms", in_mnms_order),
-    ]
-    pd.DataFrame(rows).to_csv(tmp_path / "cases.csv", index=False)
-    predictions = tmp_path / "prediction"
-    save_prediction(predictions / "id", "right", label)
-    save_prediction(predictions / "id", "missed", np.where(label == 1, 0, label).astype(np.uint8))
-    save_prediction(predictions / "ood", "mnms", label)
-    test_sets = pd.DataFrame({"test_set": ["id", "id", "ood"], "case": ["right", "missed", "mnms"]})
-    return predictions, read_case_table(tmp_path / "cases.csv"), test_sets
+def study(make_study: MakeStudy) -> Any:
+    """One subject predicted right, one that was missed, and one with three samples."""
+    return make_study("ensemble", right=[0], missed=None, spread=[-1, 0, 1])
 
 
-def test_scores(study: tuple[Path, pd.DataFrame, pd.DataFrame]):
-    scores, _ = score_method("vanilla", *study, SETTINGS)
-    assert list(scores.columns) == [
-        *("method", "test_set", "case", "subject", "phase", "pathology", "vendor", "structure"),
-        *("dice", "reference_ml", "predicted_ml", "reference_empty", "predicted_empty"),
-    ]
-    assert scores["structure"].tolist() == ["RV", "MYO", "LV"] * 3
-    assert scores["test_set"].tolist() == ["id"] * 6 + ["ood"] * 3
-    assert set(scores["method"]) == {"vanilla"}
-    assert set(scores["subject"]) == {"007"}
-    indexed = scores.set_index(["case", "structure"])
-    missed = indexed.loc[("missed", "RV")]
-    assert (missed["dice"], missed["predicted_ml"]) == (0, 0)
-    assert missed["predicted_empty"] and not missed["reference_empty"]
-    assert (indexed["dice"].drop(index=("missed", "RV")) == 1).all()
-    # 2 slices of 2 x 5 voxels of 10 x 2 x 1.5 mm
-    assert indexed.loc[("mnms", "RV"), "reference_ml"] == pytest.approx(20 * 0.03)
-    assert indexed.loc[("mnms", "LV"), "predicted_ml"] == pytest.approx(6 * 0.03)
+@pytest.fixture
+def tables(study: Any) -> dict[str, pd.DataFrame]:
+    return score_method("ensemble", *study)
 
 
-def test_calibration(study: tuple[Path, pd.DataFrame, pd.DataFrame]):
-    _, calibration = score_method("vanilla", *study, SETTINGS)
-    assert list(calibration.columns) == [
-        *("method", "test_set", "case", "bin", "voxels", "confidence", "correct")
-    ]
-    by_case = calibration.set_index("case")
-    assert by_case["voxels"].tolist() == [2 * 5 * 5] * 3
-    assert by_case["correct"].to_dict() == {"right": 50, "missed": 30, "mnms": 50}
-    confidence = float(np.float16(0.85))
-    error = expected_calibration_error_of_bins(calibration[:2], "volumes")
-    assert error == pytest.approx((1 - confidence + confidence - 0.6) / 2)
+def test_every_table_has_every_case_and_structure(tables: dict[str, pd.DataFrame]) -> None:
+    assert set(tables) == set(TABLES)
+    names = [*STRUCTURES, FOREGROUND]
+    assert tables["scores"]["structure"].tolist() == names * 6
+    assert (
+        tables["slice_scores"]
+        .groupby(["case", "slice"])["structure"]
+        .apply(list)
+        .map(lambda found: found == names)
+        .all()
+    )
+    assert len(tables["voxels"]) == 6
+    assert tables["slice_voxels"]["slice"].tolist() == [0, 1, 2] * 6
+    assert len(tables["sample_volumes"]) == 2 * len(STRUCTURES) * (1 + 1 + 3)
+    for table in tables.values():
+        assert set(table["method"]) == {"ensemble"}
+        assert table.notna().all(axis=None)
 
 
-def test_missing_prediction_is_named(study: tuple[Path, pd.DataFrame, pd.DataFrame]):
-    missing = study[0] / "id" / "missed_probabilities.npy"
+def test_a_right_segmentation_scores_best(tables: dict[str, pd.DataFrame]) -> None:
+    for name in ("scores", "slice_scores"):
+        right = tables[name].query("subject == 'right'")
+        for metric in ("dice", "surface_dice", "dice_within", "pairwise_dice"):
+            assert (right[metric] == 1).all()
+        for metric in ("assd_mm", "hausdorff_mm", "hd95_mm", "assd_within_mm"):
+            assert (right[metric] == 0).all()
+
+
+def test_a_missed_structure_scores_worst_and_is_counted(tables: dict[str, pd.DataFrame]) -> None:
+    missed = tables["scores"].query("subject == 'missed'")
+    assert missed["predicted_empty"].all() and not missed["reference_empty"].any()
+    assert (missed[["dice", "surface_dice", "predicted_ml"]] == 0).all(axis=None)
+    for metric in ("assd_mm", "hausdorff_mm", "hd95_mm"):
+        np.testing.assert_allclose(missed[metric], DIAGONAL)
+    # in the slice without a heart, finding none is right
+    slices = tables["slice_scores"].query("subject == 'missed'").set_index("slice")
+    assert (slices.loc[2, ["dice", "surface_dice"]] == 1).all(axis=None)
+    assert (slices.loc[2, "assd_mm"] == 0).all()
+    assert (slices.loc[0, "dice"] == 0).all()
+    in_slice = np.linalg.norm(np.array([19, 17]) * SPACING[1:])
+    np.testing.assert_allclose(slices.loc[0, "assd_mm"], in_slice)
+
+
+def test_disagreement_of_the_samples_is_that_with_their_mean(
+    tables: dict[str, pd.DataFrame],
+) -> None:
+    scores = tables["scores"].set_index(["case", "structure"])
+    found = scores.loc[("spread_ED", "LV")]
+    label = 3
+    mean = heart() == label  # two of three samples agree with it at each voxel
+    samples = np.stack([heart(shift) == label for shift in (-1, 0, 1)])
+    dice = [2 * (mean & s).sum() / (mean.sum() + s.sum()) for s in samples]
+    assert found["dice_within"] == pytest.approx(np.mean(dice))
+    distances = surface_distances(samples, mean[None], SPACING).assd()
+    assert found["assd_within_mm"] == pytest.approx(distances.mean())
+    one, two, three = (
+        2 * (samples[i] & samples[j]).sum() / (samples[i].sum() + samples[j].sum())
+        for i, j in ((0, 1), (0, 2), (1, 2))
+    )
+    assert found["pairwise_dice"] == pytest.approx((one + two + three) / 3)
+    # 2 slices of 4 x 4 voxels of 10 x 2 x 1.5 mm
+    assert found["reference_ml"] == found["predicted_ml"] == pytest.approx(32 * 0.03)
+
+
+def test_uncertainty_is_the_mean_of_the_maps(study: Any, tables: dict[str, pd.DataFrame]) -> None:
+    entropy = nib.load(study.predictions / "id" / "spread_ES_entropy.nii.gz").get_fdata()
+    found = tables["voxels"].set_index("case").loc["spread_ES"]
+    assert found["predictive_entropy_bits"] == pytest.approx(entropy.mean())
+    assert found["expected_entropy_bits"] == pytest.approx(entropy.mean() / 2)
+    by_slice = tables["slice_voxels"].query("case == 'spread_ES'")["predictive_entropy_bits"]
+    np.testing.assert_allclose(by_slice, entropy.mean((0, 1)))
+    assert tables["voxels"].set_index("case").loc["right_ED", "mutual_information_bits"] == 0
+
+
+def test_memory_does_not_grow_with_the_samples_beyond_their_label_maps(
+    make_study: MakeStudy,
+) -> None:
+    import tracemalloc
+
+    peaks = []
+    for count in (2, 42):
+        study = make_study(f"of-{count}", one=[0, 1] * (count // 2))
+        tracemalloc.start()
+        score_method("ensemble", *study)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    label_maps = 40 * heart().nbytes
+    # boolean masks, their surfaces and the places of surface voxels, of one structure at a time
+    assert peaks[1] - peaks[0] < 40 * label_maps
+
+
+def test_missing_prediction_is_named(study: Any) -> None:
+    missing = study.predictions / "id" / "missed_ES_probabilities.npy"
     missing.unlink()
     with pytest.raises(CardiouqError, match=f"{missing}: missing"):
-        score_method("vanilla", *study, SETTINGS)
+        score_method("ensemble", *study)
 
 
-def test_prediction_on_another_grid_is_named(study: tuple[Path, pd.DataFrame, pd.DataFrame]):
-    save(np.zeros((3, 7, 8), np.uint8), study[0] / "id" / "right_segmentation.nii.gz")
-    with pytest.raises(CardiouqError, match=r"right_segmentation.*\(3, 7, 8\).*\(3, 8, 7\)"):
-        score_method("vanilla", *study, SETTINGS)
+@pytest.mark.parametrize("kind", ["segmentation", "entropy", "samples"])
+def test_prediction_on_another_grid_is_named(study: Any, kind: str) -> None:
+    shape = (3, 18, 20) if kind != "samples" else (3, 3, 18, 20)
+    save(np.zeros(shape, np.uint8), study.predictions / "id" / f"spread_ED_{kind}.nii.gz")
+    with pytest.raises(CardiouqError, match=rf"spread_ED_{kind}.*3, 18, 20\).*\(3, 20, 18\)"):
+        score_method("ensemble", *study)
 
 
-def test_bad_probabilities_are_named(study: tuple[Path, pd.DataFrame, pd.DataFrame]):
-    np.save(study[0] / "id" / "right_probabilities.npy", np.full((4, *SHAPE), np.nan))
-    with pytest.raises(CardiouqError, match=r"right_probabilities\.npy.*NaN"):
-        score_method("vanilla", *study, SETTINGS)
+@pytest.mark.parametrize("kind", ["segmentation", "samples"])
+def test_unknown_labels_are_named(study: Any, kind: str) -> None:
+    shape = (3, 20, 18) if kind != "samples" else (3, 3, 20, 18)
+    save(np.full(shape, 4, np.uint8), study.predictions / "id" / f"spread_ED_{kind}.nii.gz")
+    with pytest.raises(CardiouqError, match=rf"spread_ED_{kind}.*labels up to 4.*0 to 3"):
+        score_method("ensemble", *study)
 
 
-def test_unknown_case_is_named(study: tuple[Path, pd.DataFrame, pd.DataFrame]):
-    predictions, cases, test_sets = study
-    with pytest.raises(CardiouqError, match=r"cases\.csv has not: mnms"):
-        score_method("vanilla", predictions, cases[cases["case"] != "mnms"], test_sets, SETTINGS)
+@pytest.mark.parametrize(("value", "text"), [(np.nan, "NaN"), (0.3, r"sum to 1\.2")])
+def test_bad_probabilities_are_named(study: Any, value: float, text: str) -> None:
+    path: Path = study.predictions / "id" / "right_ED_probabilities.npy"
+    np.save(path, np.full((4, *heart().shape), value))
+    with pytest.raises(CardiouqError, match=rf"right_ED_probabilities\.npy.*{text}"):
+        score_method("ensemble", *study)
 
 
-def test_needs_neither_torch_nor_monai():
+def test_unknown_case_is_named(study: Any) -> None:
+    cases = study.cases[study.cases["case"] != "right_ES"]
+    with pytest.raises(CardiouqError, match=r"cases\.csv has not: right_ES"):
+        score_method("ensemble", study.predictions, cases, study.test_sets, study.settings)
+
+
+def test_needs_neither_torch_nor_monai() -> None:
     code = (
-        "import sys, cardiouq.evaluation.scoring\nassert not {'torch', 'monai'} & set(sys.modules)"
+        "import sys, cardiouq.evaluation.scoring, cardiouq.evaluation.comparison\n"
+        "assert not {'torch', 'monai'} & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

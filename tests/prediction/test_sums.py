@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays as array_strategy
 from scipy.stats import entropy
 
-from cardiouq.prediction.sums import CaseSums, predictive_entropy
+from cardiouq.prediction.sums import CaseSums, entropy_bits
 
 
 def random_samples(count: int, shape: tuple[int, ...]) -> Any:
@@ -63,6 +63,35 @@ def test_entropy_map_is_that_of_the_mean_in_bits(written: tuple[Any, Path]) -> N
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
+def test_mutual_information_is_the_entropy_of_the_mean_less_the_mean_entropy(
+    written: tuple[Any, Path],
+) -> None:
+    samples, folder = written
+    expected = entropy(samples.astype(np.float64).mean(0), base=2, axis=0)
+    expected -= entropy(samples.astype(np.float64), base=2, axis=1).mean(0)
+    found = read(folder / "a_mutual_information.nii.gz")
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_variance_is_the_samples_own_averaged_over_classes(written: tuple[Any, Path]) -> None:
+    samples, folder = written
+    expected = samples.astype(np.float64).var(0).mean(0)
+    np.testing.assert_allclose(read(folder / "a_variance.nii.gz"), expected, atol=1e-6)
+
+
+def test_equal_samples_have_neither_mutual_information_nor_variance(
+    cases: list[Any], tmp_path: Path
+) -> None:
+    sums = CaseSums(cases[0], tmp_path)
+    for _ in range(3):
+        sums.add(random_samples(1, (4, 50, 44))[0])
+    sums.write(tmp_path / "out")
+    for name in ("mutual_information", "variance"):
+        found = read(tmp_path / "out" / f"a_{name}.nii.gz")
+        assert found.min() >= 0
+        np.testing.assert_allclose(found, 0, atol=1e-6)
+
+
 def test_samples_are_the_label_maps_in_the_order_they_were_drawn(
     written: tuple[Any, Path],
 ) -> None:
@@ -82,20 +111,20 @@ def test_a_single_sample_has_no_file_of_samples(cases: list[Any], tmp_path: Path
 
 def test_uniform_probabilities_of_four_classes_have_two_bits() -> None:
     uniform = np.full((4, 3, 3), 0.25, np.float32)
-    np.testing.assert_allclose(predictive_entropy(uniform), 2, rtol=1e-6)
+    np.testing.assert_allclose(entropy_bits(uniform), 2, rtol=1e-6)
 
 
 def test_certain_probabilities_have_no_entropy() -> None:
     certain = np.zeros((4, 3, 3), np.float32)
     certain[2] = 1
-    np.testing.assert_array_equal(predictive_entropy(certain), 0)
+    np.testing.assert_array_equal(entropy_bits(certain), 0)
 
 
 def test_rounding_does_not_make_entropy_negative() -> None:
     # a mean of softmax outputs in float32 can end one unit in the last place above 1
     certain = np.zeros((4, 1), np.float32)
     certain[0] = np.nextafter(np.float32(1), np.float32(2))
-    assert (predictive_entropy(certain) >= 0).all()
+    assert (entropy_bits(certain) >= 0).all()
 
 
 @settings(max_examples=50)
@@ -107,4 +136,4 @@ def test_rounding_does_not_make_entropy_negative() -> None:
 def test_entropy_agrees_with_scipy(weights: Any) -> None:
     probabilities = ((weights + 1e-6) / (weights + 1e-6).sum(0)).astype(np.float32)
     expected = entropy(probabilities, base=2, axis=0)
-    np.testing.assert_allclose(predictive_entropy(probabilities), expected, atol=1e-5)
+    np.testing.assert_allclose(entropy_bits(probabilities), expected, atol=1e-5)

@@ -9,14 +9,14 @@ import pytest
 
 from cardiouq.reporting.printing import (
     NOTHING,
+    Cell,
     PrintedTable,
-    print_dice,
-    print_ece,
     to_html,
     to_latex,
     to_markdown,
 )
 from cardiouq.reporting.published import read_published, with_published
+from cardiouq.reporting.tables import print_dice, print_ece
 
 ZHAO = Path(__file__).parents[2] / "config/published/zhao2022.csv"
 METHODS = {"vanilla": "Vanilla", "swa": "SWA", "own": "Own & new_1"}
@@ -25,14 +25,14 @@ CAPTION = "Dice, mean ± SD; 100 % of M&Ms_1 (n = 4)"
 
 
 def summary(metric: str) -> pd.DataFrame:
-    structures = ["RV", "MYO", "LV"] if metric == "dice" else [""]
+    structures = ["RV", "MYO", "LV"] if metric == "dice" else ["all"]
     rows = [
-        {"method": m, "test_set": t, "structure": s, "mean": base + 0.01 * i, "sd": 0.05}
+        {"method": m, "test_set": t, "structure": s, "value": base + 0.01 * i, "sd": 0.05}
         for m, base in zip(METHODS, (0.8, 0.85, 0.8504), strict=True)
         for t in TEST_SETS
         for i, s in enumerate(structures)
     ]
-    table = pd.DataFrame(rows).assign(n_volumes=4, n_subjects=2, n_empty=1)
+    table = pd.DataFrame(rows).assign(level="volume", metric=metric, n_empty=1)
     paper = {"val": "acdc-val", "B": "mnms-B"}
     return with_published(table, read_published(ZHAO), metric, paper)
 
@@ -81,6 +81,16 @@ def test_latex_is_balanced_and_every_row_is_full(table: PrintedTable) -> None:
     assert len(body) == len(table.rows)
     assert {row.count("&") for row in body} == {len(table.columns) - 1}
     assert r"\caption{Dice, mean $\pm$ SD; 100 \% of M\&Ms\_1 (n = 4)}" in text
+
+
+def test_a_table_of_several_pages_is_a_longtable_with_broken_lines() -> None:
+    rows = [[Cell("a < b"), Cell("word " * 20)]] * 60
+    text = to_latex(PrintedTable("", "tab:x", [("", 2)], ["What", "Why"], rows))
+    begun, ended = (re.findall(rf"\\{word}{{(\w+\*?)}}", text) for word in ("begin", "end"))
+    assert begun == ended == ["longtable"]
+    assert r"\begin{longtable}{lp{4cm}}" in text
+    assert "a $<$ b & word word" in text
+    assert 'class="long"' in to_html(PrintedTable("", "", [("", 2)], ["What", "Why"], rows))
 
 
 def unescaped_rows(text: str) -> list[str]:

@@ -6,9 +6,12 @@ import pandas as pd
 import pytest
 
 from cardiouq.errors import CardiouqError
-from cardiouq.reporting.published import read_published, with_published
+from cardiouq.reporting.published import read_claims, read_published, with_published
 
-ZHAO = Path(__file__).parents[2] / "config/published/zhao2022.csv"
+PUBLISHED = Path(__file__).parents[2] / "config/published"
+ZHAO = PUBLISHED / "zhao2022.csv"
+ZHAO_CLAIMS = PUBLISHED / "zhao2022_claims.csv"
+PAPERS = ["kushibar2022", "ng2022", "zhao2022", "zhao2024"]
 METHODS = [
     "vanilla",
     "temperature_scaling",
@@ -72,18 +75,118 @@ def test_temperature_does_not_change_dice() -> None:
     pd.testing.assert_frame_equal(*halves)
 
 
+def test_subjects_and_level_of_every_number_of_zhao2022_are_known() -> None:
+    table = read_published(ZHAO)
+    assert dict(zip(table["test_set"], table["n_subjects"], strict=True)) == {
+        "acdc-val": 20,
+        "mnms-A": 75,
+        "mnms-B": 75,
+    }
+    assert set(table["level"]) == {"volume"}
+    assert set(table["unknown"]) == {""}  # its ambiguities are switches of the study
+
+
+def test_every_paper_has_its_numbers_and_its_claims() -> None:
+    assert sorted(file.name for file in PUBLISHED.glob("*.csv")) == sorted(
+        name for paper in PAPERS for name in (f"{paper}.csv", f"{paper}_claims.csv")
+    )
+    for paper in PAPERS:
+        numbers = read_published(PUBLISHED / f"{paper}.csv")
+        claims = read_claims(PUBLISHED / f"{paper}_claims.csv")
+        assert set(numbers["paper"]) == {paper}
+        assert set(claims["paper"]) <= {paper}
+        # where the level or the test set is not stated, a row must say so
+        vague = numbers[((numbers["level"] == "") | (numbers["test_set"] == ""))]
+        assert (vague["unknown"] != "").all()
+        assert (claims["smaller"] != claims["larger"]).all()
+        assert (claims.groupby("claim")["text"].nunique() == 1).all()
+
+
+@pytest.mark.parametrize("paper", PAPERS)
+def test_every_claim_is_true_of_the_paper_s_own_numbers(paper: str) -> None:
+    keys = ["method", "test_set", "level", "metric", "structure"]
+    numbers = read_published(PUBLISHED / f"{paper}.csv").set_index(keys)["value"].to_dict()
+    claims = read_claims(PUBLISHED / f"{paper}_claims.csv")
+    for claim in claims.itertuples():
+        where = (claim.test_set, claim.level, claim.metric, claim.structure)
+        pair = [numbers.get((method, *where)) for method in (claim.smaller, claim.larger)]
+        if paper == "ng2022" and claim.claim != "review_by_uncertainty":
+            assert pair == [None, None]  # orders that are known without their numbers
+        else:
+            assert pair[0] < pair[1] if claim.strict else pair[0] <= pair[1], (claim, pair)
+
+
+def test_claims_of_zhao2022_are_all_there() -> None:
+    claims = read_claims(ZHAO_CLAIMS)
+    ensembles = {"checkpoint_ensemble_single", "checkpoint_ensemble_multi"}
+    dice = claims[claims["claim"] == "checkpoint_ensembles_beat_vanilla"]
+    assert len(dice) == 2 * 3 * 3  # ensembles, test sets, structures
+    assert set(dice["smaller"]) == {"vanilla"}
+    assert set(dice["larger"]) == ensembles
+    order = claims[claims["claim"] == "order_of_calibration"]
+    chain = ["vanilla", "swa", "temperature_scaling", "mc_dropout", "deep_ensemble"]
+    pairs = {*zip(chain[1:], chain[:-1], strict=True), *((e, "deep_ensemble") for e in ensembles)}
+    for _, of_test_set in order.groupby("test_set"):
+        found = of_test_set[["smaller", "larger"]].itertuples(index=False, name=None)
+        assert sorted(found) == sorted(pairs)
+    ood = claims[~claims["strict"]]
+    assert ood["test_set"].tolist() == ["mnms-A", "mnms-B"]
+    assert set(ood["metric"]) == {"ece_percent"}
+
+
 def test_numbers_stand_beside_the_test_set_that_names_them() -> None:
     ours = pd.DataFrame(
-        {"method": ["swa", "swa", "unheard_of"], "test_set": ["B", "own", "B"], "structure": "LV"}
+        {
+            "method": ["swa", "swa", "unheard_of", "swa"],
+            "test_set": ["B", "own", "B", "B"],
+            "level": ["volume", "volume", "volume", "slice"],
+            "structure": "LV",
+        }
     )
     beside = with_published(ours, read_published(ZHAO), "dice", {"B": "mnms-B"})
     assert beside.loc[0, ["published", "published_sd"]].tolist() == [0.897, 0.069]
     assert beside.loc[1:, ["published", "published_sd"]].isna().all(axis=None)
 
 
-def test_a_number_given_twice_is_refused(tmp_path: Path) -> None:
-    lines = ZHAO.read_text().splitlines()
-    doubled = tmp_path / "paper.csv"
-    doubled.write_text("\n".join([*lines, lines[1]]))
-    with pytest.raises(CardiouqError, match="dice RV of vanilla on acdc-val is given twice"):
-        read_published(doubled)
+def changed(file: Path, old: str, new: str, folder: Path) -> Path:
+    """A copy of a file with its first `old` replaced."""
+    text = file.read_text()
+    assert old in text
+    copy = folder / "paper.csv"
+    copy.write_text(text.replace(old, new, 1))
+    return copy
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("unknown\n", "unclear\n", "columns .*'unclear'.*; expected"),
+        (",0.911", ",.9l1", "line 2: value is '.9l1'; expected a number"),
+        (",0.911", ",", "line 2: value is ''; expected a number"),
+        (",0.052", ",none", "line 2: sd is 'none'; expected a number"),
+        (",20,", ",twenty,", "line 2: n_subjects is 'twenty'; expected a number"),
+        ("volume", "volumes", "line 2: level is 'volumes'; expected one of"),
+        (",RV,", ",,", "line 2: structure is ''; expected one of"),
+        (",MYO,", ",RV,", "method 'vanilla', .*metric 'dice', structure 'RV' is given twice"),
+    ],
+)
+def test_a_number_that_cannot_be_right_is_refused(
+    old: str, new: str, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(CardiouqError, match=message):
+        read_published(changed(ZHAO, old, new, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("smaller,larger", "larger,smaller", "columns .*; expected"),
+        (",true,", ",yes,", "line 2: strict is 'yes'; expected one of"),
+        ("single,true", "multi,true", "larger 'checkpoint_ensemble_multi' is given twice"),
+    ],
+)
+def test_a_claim_that_cannot_be_right_is_refused(
+    old: str, new: str, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(CardiouqError, match=message):
+        read_claims(changed(ZHAO_CLAIMS, old, new, tmp_path))

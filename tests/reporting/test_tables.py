@@ -1,99 +1,134 @@
-"""Summaries against means, deviations and calibration errors worked out by hand."""
+"""Tables laid out from a summary: what stands where, and what is bold."""
 
-import math
+from itertools import product
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from cardiouq.errors import CardiouqError
-from cardiouq.reporting.tables import summarise_dice, summarise_ece
+from cardiouq.evaluation.clinical import UNITS
+from cardiouq.evaluation.statistics import ALL
+from cardiouq.reporting.printing import NOTHING, PrintedTable
+from cardiouq.reporting.tables import (
+    Block,
+    print_blocks,
+    print_clinical,
+    print_comparisons,
+    print_ranks,
+)
+
+METHODS = {"vanilla": "Vanilla", "swa": "SWA"}
+TEST_SETS = {"val": "Phantom (ID)", "B": "Vendor B"}
+NUMBERS = {"sd": 0.5, "low": 1.0, "high": 2.0, "n_cases": 4, "n_subjects": 2, "n_empty": 1}
 
 
-def scores(dice: dict[str, tuple[float, float, float]], method: str = "vanilla") -> pd.DataFrame:
-    """RV, MYO and LV of cases named `<subject>_<phase>`; Dice 0 means that nothing was found."""
+def summary(metric: str, level: str, structures: list[str], swa_less: float) -> pd.DataFrame:
+    """Vanilla has 1.5 everywhere, SWA less."""
+    values = {"vanilla": 1.5, "swa": 1.5 - swa_less}
     return pd.DataFrame(
-        {
-            "method": method,
-            "test_set": "val",
-            "case": case,
-            "subject": case.split("_")[0],
-            "structure": structure,
-            "dice": value,
-            "reference_empty": False,
-            "predicted_empty": value == 0,
-        }
-        for case, values in dice.items()
-        for structure, value in zip(("RV", "MYO", "LV"), values, strict=True)
+        {**{"method": m, "test_set": t, "level": level, "structure": s}, "metric": metric}
+        | {"value": values[m]}
+        | NUMBERS
+        for m, t, s in product(METHODS, TEST_SETS, structures)
     )
 
 
-THREE = {"a_ED": (0.9, 0.8, 0.95), "a_ES": (0.7, 0.8, 0.85), "b_ED": (0.8, 0.8, 0.0)}
+def texts(table: PrintedTable) -> list[list[str]]:
+    return [[cell.text for cell in row] for row in table.rows]
 
 
-def test_dice_has_the_mean_and_sample_sd_over_volumes() -> None:
-    table = summarise_dice(scores(THREE), ["vanilla"], ["val"]).set_index("structure")
-    assert table.loc["RV", "mean"] == pytest.approx(0.8)
-    assert table.loc["RV", "sd"] == pytest.approx(0.1)  # sqrt((0.01 + 0.01 + 0) / 2)
-    assert table.loc["MYO", "sd"] == pytest.approx(0)
-    assert table.loc["LV", "mean"] == pytest.approx(0.6)
-    assert list(table["n_volumes"]) == [3, 3, 3]
-    assert list(table["n_subjects"]) == [2, 2, 2]
+def bold(table: PrintedTable) -> set[tuple[int, int]]:
+    return {(i, j) for i, row in enumerate(table.rows) for j, c in enumerate(row) if c.best}
 
 
-def test_missed_structures_stay_in_the_mean_and_are_counted() -> None:
-    table = summarise_dice(scores(THREE), ["vanilla"], ["val"]).set_index("structure")
-    assert table["n_empty"].to_dict() == {"RV": 0, "MYO": 0, "LV": 1}
-
-
-def test_a_score_that_is_not_a_number_is_refused() -> None:
-    broken = scores(THREE | {"c_ED": (math.nan, 0.5, 0.5)})
-    with pytest.raises(CardiouqError, match=r"vanilla on val, RV.*c_ED"):
-        summarise_dice(broken, ["vanilla"], ["val"])
-
-
-def test_methods_scored_on_other_volumes_are_refused() -> None:
-    fewer = {case: values for case, values in THREE.items() if case != "b_ED"}
-    both = pd.concat([scores(THREE), scores(fewer, "swa")])
-    with pytest.raises(CardiouqError, match=r"swa on val, RV: 2 volumes.*the 3 of vanilla"):
-        summarise_dice(both, ["vanilla", "swa"], ["val"])
-
-
-# Two volumes of 10 voxels; in bin 10 of 10 volume a is overconfident, volume b underconfident.
-BINS = pd.DataFrame(
-    [
-        {"case": "a_ED", "bin": 10, "voxels": 10, "confidence": 9.5, "correct": 7},
-        {"case": "b_ED", "bin": 10, "voxels": 5, "confidence": 4.6, "correct": 5},
-        {"case": "b_ED", "bin": 6, "voxels": 5, "confidence": 2.9, "correct": 2},
+@pytest.mark.parametrize(
+    ("larger_is_better", "best"),
+    [(False, {(1, 2), (1, 3)}), (True, {(0, 2), (0, 3)}), (None, set())],
+)
+def test_a_block_has_a_row_per_method_and_the_best_is_bold(
+    larger_is_better: bool | None, best: set[tuple[int, int]]
+) -> None:
+    block = Block("nll_nats", "NLL", "volume", [ALL], 2, larger_is_better, "interval")
+    found = summary("nll_nats", "volume", [ALL], 0.1)
+    table = print_blocks(found, [block], METHODS, TEST_SETS, "", "tab:x")
+    assert table.columns == ["Metric", "Method", "", "", "Empty"]
+    assert texts(table) == [
+        ["NLL", "Vanilla", "1.50 [1.00, 2.00]", "1.50 [1.00, 2.00]", "2"],
+        ["", "SWA", "1.40 [1.00, 2.00]", "1.40 [1.00, 2.00]", "2"],
     ]
-).assign(method="vanilla", test_set="val")
-TWO = scores({"a_ED": (0.9, 0.8, 0.9), "b_ED": (0.9, 0.8, 0.9)})
+    assert bold(table) == best
 
 
-def test_ece_over_voxels_lets_volumes_cancel() -> None:
-    row = summarise_ece(BINS, TWO, ["vanilla"], ["val"], "voxels", "reference").iloc[0]
-    # (|9.5 + 4.6 - 12| + |2.9 - 2|) / 20
-    assert row["mean"] == pytest.approx(100 * (2.1 + 0.9) / 20)
-    assert math.isnan(row["sd"])
+def test_equal_as_printed_is_equally_good() -> None:
+    found = summary("nll_nats", "volume", [ALL], 0.001)
+    block = Block("nll_nats", "NLL", structures=[ALL], decimals=2)
+    assert len(bold(print_blocks(found, [block], METHODS, TEST_SETS, "", ""))) == 4
 
 
-def test_ece_over_volumes_is_the_mean_of_the_volumes() -> None:
-    row = summarise_ece(BINS, TWO, ["vanilla"], ["val"], "volumes", "reference").iloc[0]
-    first, second = 100 * 2.5 / 10, 100 * (0.4 + 0.9) / 10
-    assert row["mean"] == pytest.approx((first + second) / 2)
-    assert row["sd"] == pytest.approx((first - second) / math.sqrt(2))
-    assert (row["n_volumes"], row["n_subjects"], row["n_empty"]) == (2, 2, 0)
+def test_blocks_of_slices_and_of_volumes_are_told_apart() -> None:
+    found = pd.concat(
+        [
+            summary("assd_mm", level, ["RV", "MYO", "LV"], less)
+            for level, less in (("volume", 0.5), ("slice", 1.0))
+        ]
+    )
+    blocks = [Block("assd_mm", "volumes", decimals=1), Block("assd_mm", "slices", "slice")]
+    table = print_blocks(found, blocks, METHODS, TEST_SETS, "", "")
+    assert table.groups == [("", 2), ("Phantom (ID)", 3), ("Vendor B", 3), ("", 1)]
+    assert [row[0] for row in texts(table)] == ["volumes", "", "slices", ""]
+    assert texts(table)[1][2] == "1.0" and texts(table)[3][2] == ".500"
 
 
-def test_ece_counts_the_volumes_without_foreground_to_box() -> None:
-    no_rv = (TWO["case"] == "a_ED") & (TWO["structure"] == "RV")  # but MYO and LV to box
-    missed = TWO.assign(predicted_empty=(TWO["case"] == "b_ED") | no_rv)
-    counts = [
-        summarise_ece(BINS, missed, ["vanilla"], ["val"], "voxels", box).loc[0, "n_empty"]
-        for box in ("reference", "prediction")
-    ]
-    assert counts == [0, 1]
+def test_a_number_without_an_interval_stands_alone() -> None:
+    found = summary("nll_nats", "volume", [ALL], 0).assign(low=np.nan, high=np.nan)
+    block = Block("nll_nats", "NLL", structures=[ALL], decimals=2, spread="interval")
+    assert texts(print_blocks(found, [block], METHODS, TEST_SETS, "", ""))[0][2] == "1.50"
 
 
-def test_ece_needs_bins_of_every_volume() -> None:
-    with pytest.raises(CardiouqError, match="vanilla on val: bins of 1 volumes, scores of 2"):
-        summarise_ece(BINS[:1], TWO, ["vanilla"], ["val"], "voxels", "reference")
+def test_clinical_quantities_have_bias_error_and_coverage() -> None:
+    quantities = list(UNITS)
+    found = pd.concat(
+        [
+            summary(metric, "subject", quantities, less)
+            for metric, less in (("bias", 3), ("absolute_error", 1), ("coverage_percent", 1))
+        ]
+    )
+    # no subject of vendor B has both phases
+    found = found[found["test_set"] == "val"]
+    table = print_clinical(found, METHODS, TEST_SETS, "")
+    assert len(table.rows) == len(UNITS) * len(METHODS)
+    rows = texts(table)
+    assert rows[0] == ["LVEDV (ml)", "Vanilla", "1.5 ± 0.5", "1.5", "2", *[NOTHING] * 3, "1"]
+    assert rows[1][1:4] == ["SWA", "-1.5 ± 0.5", "0.5"]
+    assert {j for _, j in bold(table)} == {3}  # neither bias nor coverage is ranked
+
+
+def pairs(**columns: Any) -> pd.DataFrame:
+    metrics = [("dice", "foreground"), ("assd_mm", "foreground"), ("nll_nats", ALL)]
+    return pd.DataFrame(
+        {"test_set": t, "level": "volume", "structure": s, "metric": m} | columns
+        for t, (m, s) in product(TEST_SETS, [*metrics, ("ece_percent", ALL)])
+    )
+
+
+def test_comparisons_are_of_each_method_less_the_first() -> None:
+    found = pairs(
+        method="vanilla", other="swa", difference=0.25, low=-0.5, high=1.0, p_adjusted=0.0001
+    )
+    found.loc[found["metric"] == "ece_percent", "p_adjusted"] = np.nan
+    rows = texts(print_comparisons(found, METHODS, TEST_SETS, ""))
+    assert rows[0][:4] == ["Dice", "SWA", "-0.250 [-1.000, +0.500]", "< 0.001"]
+    assert rows[-1][0] == "ECE (%)" and rows[-1][3] == NOTHING
+
+
+def test_ranks_have_intervals_and_the_first_is_bold() -> None:
+    found = pd.concat(
+        [
+            pairs(method=method, rank=rank, low=1.0, high=2.0)
+            for method, rank in zip(METHODS, (2, 1), strict=True)
+        ]
+    )
+    table = print_ranks(found, METHODS, TEST_SETS, "")
+    assert texts(table)[0][:2] == ["Vanilla", "2.0 [1.0, 2.0]"]
+    assert bold(table) == {(1, column) for column in range(1, 9)}

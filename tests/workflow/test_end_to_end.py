@@ -14,7 +14,12 @@ import pytest
 # with `--dist loadgroup`, one worker of pytest-xdist runs the study for all
 pytestmark = pytest.mark.xdist_group("workflow")
 
-TABLES = {f"{t}.{s}" for t in ("table1_dice", "table2_ece") for s in ("csv", "md", "tex", "html")}
+PRINTED = (
+    *("table1_dice", "table2_ece", "verdict", "segmentation", "calibration"),
+    *("failure_detection", "clinical", "comparisons", "ranks"),
+)
+TABLES = {f"{t}.{s}" for t in PRINTED for s in ("csv", "md", "tex", "html")}
+MAPS = ("segmentation", "entropy", "mutual_information", "variance", "samples")
 FIGURES = {
     f"{figure}.{suffix}"
     for figure in (
@@ -58,8 +63,8 @@ def test_every_table_and_figure_is_written(finished: Any, folder: str, names: se
 
 def test_tables_have_every_method_on_every_test_set(finished: Any) -> None:
     tables = results(finished) / "reporting" / "tables"
-    for name in ("table1_dice.csv", "table2_ece.csv"):
-        table = pd.read_csv(tables / name)
+    for name in set(PRINTED) - {"verdict", "comparisons"}:
+        table = pd.read_csv(tables / f"{name}.csv")
         pairs = set(zip(table["method"], table["test_set"], strict=True))
         assert pairs == {(method, test_set) for method in METHODS for test_set in TEST_SETS}
 
@@ -76,16 +81,18 @@ def test_every_written_volume_has_its_case_s_geometry(finished: Any, method: str
     cases = case_table(finished)
     paths = list((results(finished) / "prediction" / method).rglob("*.nii.gz"))
     # 5 validation subjects and 2 of each vendor, at two phases
-    assert len(paths) == 18 * (3 if METHODS[method] > 1 else 2)
+    assert len(paths) == 18 * (len(MAPS) if METHODS[method] > 1 else 2)
     for path in paths:
-        case, kind = path.name.removesuffix(".nii.gz").rsplit("_", 1)
+        kind = next(kind for kind in MAPS if path.name.endswith(f"_{kind}.nii.gz"))
+        case = path.name.removesuffix(f"_{kind}.nii.gz")
         image = nib.load(Path(finished.directory, cases.loc[case, "image"]))
         written = nib.load(path)
         np.testing.assert_array_equal(written.affine, image.affine)
         assert written.header.get_zooms()[:3] == image.header.get_zooms()[:3]
         samples = (METHODS[method],) if kind == "samples" else ()
         assert written.shape == (*image.shape[:3], *samples)
-        assert written.get_data_dtype() == (np.float32 if kind == "entropy" else np.uint8)
+        labels = kind in ("segmentation", "samples")
+        assert written.get_data_dtype() == (np.uint8 if labels else np.float32)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -144,7 +151,8 @@ def test_report_holds_the_tables_the_figures_and_their_captions(
     done = finished.run("--report", str(tmp_path / "report.html"))
     assert done.returncode == 0, done.stdout
     report = (tmp_path / "report.html").read_text()
-    for name in ("table1_dice.html", "table2_ece.html", "fig1_checkpoints.png", "fig2_tsne.png"):
+    names = [f"{table}.html" for table in PRINTED]
+    for name in (*names, "fig1_checkpoints.png", "fig2_tsne.png"):
         assert name in report
     assert "10 volumes of 5 subjects" in report
 

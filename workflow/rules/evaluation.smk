@@ -1,4 +1,13 @@
-"""Evaluation: predictions to scores, one job per method."""
+"""Evaluation: predictions to scores, one job per method; then every number of the study."""
+
+from cardiouq.evaluation.scoring import TABLES as SCORE_TABLES
+
+EVALUATION = f"{RESULTS}/evaluation"
+# Snakemake does not see what a script imports: a changed metric is to be computed again.
+EVALUATION_CODE = [
+    f"{workflow.basedir}/src/cardiouq/data/scans.py",
+    *sorted(str(p) for p in ROOT.glob("src/cardiouq/evaluation/*.py")),
+]
 
 
 rule evaluate:
@@ -9,20 +18,9 @@ rule evaluate:
         samples=f"{RESULTS}/prediction/{{method}}/samples.csv",
         cases=f"{RESULTS}/data/cases.csv",
         test_sets=f"{RESULTS}/data/test_sets.csv",
-        # Snakemake does not see what a script imports: a changed metric is to be computed again.
-        code=expand(
-            f"{workflow.basedir}/src/cardiouq/{{module}}.py",
-            module=[
-                "data/scans",
-                "evaluation/calibration",
-                "evaluation/overlap",
-                "evaluation/scoring",
-                "evaluation/volumes",
-            ],
-        ),
+        code=EVALUATION_CODE,
     output:
-        scores=f"{RESULTS}/evaluation/{{method}}/scores.csv",
-        calibration=f"{RESULTS}/evaluation/{{method}}/calibration.csv",
+        **{table: f"{EVALUATION}/{{method}}/{table}.csv" for table in SCORE_TABLES},
     log:
         f"{RESULTS}/logs/evaluation/evaluate/{{method}}.log",
     benchmark:
@@ -33,3 +31,29 @@ rule evaluate:
         settings=STUDY["evaluation"],
     script:
         "../scripts/evaluate.py"
+
+
+rule compare:
+    input:
+        **{
+            table: expand(f"{EVALUATION}/{{method}}/{table}.csv", method=METHODS)
+            for table in SCORE_TABLES
+        },
+        code=EVALUATION_CODE,
+    output:
+        summary=f"{EVALUATION}/summary.csv",
+        comparisons=f"{EVALUATION}/comparisons.csv",
+        ranks=f"{EVALUATION}/ranks.csv",
+    log:
+        f"{RESULTS}/logs/evaluation/compare.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/compare/all.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        methods=METHODS,
+        test_sets=TEST_SETS,
+        settings=STUDY["evaluation"],
+        seed=STUDY["seed"],
+    script:
+        "../scripts/compare.py"

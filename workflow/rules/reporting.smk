@@ -20,108 +20,82 @@ PAPER_TEST_SETS = {
 TRAJECTORY = STUDY.trajectory_method()
 
 
-rule table_dice:
-    input:
-        scores=expand(f"{RESULTS}/evaluation/{{method}}/scores.csv", method=METHODS),
-        cases=f"{RESULTS}/data/cases.csv",
-        test_sets=f"{RESULTS}/data/test_sets.csv",
-        published=f"{workflow.basedir}/config/published/{PAPER}.csv",
-        caption=f"{workflow.basedir}/workflow/report/table_dice.rst",
-        code=expand(CODE, module=["tables", "printing", "published"]),
-    output:
-        html=report(
-            f"{TABLES}/table1_dice.html",
-            caption="../report/table_dice.rst",
-            category="Tables",
-            labels={"table": "1 Dice", "form": "printed"},
-        ),
-        csv=report(
-            f"{TABLES}/table1_dice.csv",
-            caption="../report/table_dice.rst",
-            category="Tables",
-            labels={"table": "1 Dice", "form": "CSV"},
-        ),
-        tex=report(
-            f"{TABLES}/table1_dice.tex",
-            caption="../report/table_dice.rst",
-            category="Tables",
-            labels={"table": "1 Dice", "form": "LaTeX"},
-        ),
-        md=f"{TABLES}/table1_dice.md",
-    log:
-        f"{RESULTS}/logs/reporting/table_dice.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/table_dice/all.tsv"
-    group:
-        "reporting"
-    conda:
-        "../../envs/environment.yaml"
-    params:
-        title=STUDY["title"],
-        seed=STUDY["seed"],
-        paper=PAPER,
-        paper_test_sets=PAPER_TEST_SETS,
-        methods=METHOD_LABELS,
-        test_sets=TEST_SET_LABELS,
-        counts=lambda wildcards, input: count_volumes(
-            input.cases, input.test_sets, TEST_SET_LABELS
-        ),
-    script:
-        "../scripts/table_dice.py"
+# What is printed, and what it is called in the report.
+PRINTED = {
+    "table1_dice": "1 Dice",
+    "table2_ece": "2 ECE",
+    "verdict": "Paper versus ours",
+    "segmentation": "Segmentation",
+    "calibration": "Calibration",
+    "failure_detection": "Failure detection",
+    "clinical": "Clinical quantities",
+    "comparisons": "Comparisons",
+    "ranks": "Ranks",
+}
 
 
-rule table_ece:
-    input:
-        calibration=expand(
-            f"{RESULTS}/evaluation/{{method}}/calibration.csv", method=METHODS
-        ),
-        scores=expand(f"{RESULTS}/evaluation/{{method}}/scores.csv", method=METHODS),
-        cases=f"{RESULTS}/data/cases.csv",
-        test_sets=f"{RESULTS}/data/test_sets.csv",
-        published=f"{workflow.basedir}/config/published/{PAPER}.csv",
-        caption=f"{workflow.basedir}/workflow/report/table_ece.rst",
-        code=expand(CODE, module=["tables", "printing", "published"]),
-    output:
-        html=report(
-            f"{TABLES}/table2_ece.html",
-            caption="../report/table_ece.rst",
-            category="Tables",
-            labels={"table": "2 ECE", "form": "printed"},
-        ),
-        csv=report(
-            f"{TABLES}/table2_ece.csv",
-            caption="../report/table_ece.rst",
-            category="Tables",
-            labels={"table": "2 ECE", "form": "CSV"},
-        ),
-        tex=report(
-            f"{TABLES}/table2_ece.tex",
-            caption="../report/table_ece.rst",
-            category="Tables",
-            labels={"table": "2 ECE", "form": "LaTeX"},
-        ),
-        md=f"{TABLES}/table2_ece.md",
-    log:
-        f"{RESULTS}/logs/reporting/table_ece.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/table_ece/all.tsv"
-    group:
-        "reporting"
-    conda:
-        "../../envs/environment.yaml"
-    params:
-        title=STUDY["title"],
-        seed=STUDY["seed"],
-        paper=PAPER,
-        paper_test_sets=PAPER_TEST_SETS,
-        methods=METHOD_LABELS,
-        test_sets=TEST_SET_LABELS,
-        ece=STUDY["evaluation"]["ece"],
-        counts=lambda wildcards, input: count_volumes(
-            input.cases, input.test_sets, TEST_SET_LABELS
-        ),
-    script:
-        "../scripts/table_ece.py"
+for TABLE, TITLE in PRINTED.items():
+
+    rule:
+        name:
+            f"print_{TABLE}"
+        input:
+            summary=f"{RESULTS}/evaluation/summary.csv",
+            comparisons=f"{RESULTS}/evaluation/comparisons.csv",
+            ranks=f"{RESULTS}/evaluation/ranks.csv",
+            cases=f"{RESULTS}/data/cases.csv",
+            test_sets=f"{RESULTS}/data/test_sets.csv",
+            published=f"{workflow.basedir}/config/published/{PAPER}.csv",
+            claims=f"{workflow.basedir}/config/published/{PAPER}_claims.csv",
+            paper_study=f"{workflow.basedir}/config/studies/{PAPER}.yaml",
+            caption=f"{workflow.basedir}/workflow/report/{TABLE}.rst",
+            code=expand(
+                CODE,
+                module=["study_tables", "tables", "printing", "published", "verdict"],
+            ),
+        output:
+            html=report(
+                f"{TABLES}/{TABLE}.html",
+                caption=f"../report/{TABLE}.rst",
+                category="Tables",
+                labels={"table": TITLE, "form": "printed"},
+            ),
+            csv=report(
+                f"{TABLES}/{TABLE}.csv",
+                caption=f"../report/{TABLE}.rst",
+                category="Tables",
+                labels={"table": TITLE, "form": "CSV"},
+            ),
+            tex=report(
+                f"{TABLES}/{TABLE}.tex",
+                caption=f"../report/{TABLE}.rst",
+                category="Tables",
+                labels={"table": TITLE, "form": "LaTeX"},
+            ),
+            md=f"{TABLES}/{TABLE}.md",
+        log:
+            f"{RESULTS}/logs/reporting/{TABLE}.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/print/{TABLE}.tsv"
+        group:
+            "reporting"
+        conda:
+            "../../envs/environment.yaml"
+        params:
+            table=TABLE,
+            title=STUDY["title"],
+            seed=STUDY["seed"],
+            paper=PAPER,
+            paper_test_sets=PAPER_TEST_SETS,
+            methods=METHOD_LABELS,
+            test_sets=TEST_SET_LABELS,
+            study=STUDY.settings,
+            evaluation=STUDY["evaluation"],
+            counts=lambda wildcards, input: count_volumes(
+                input.cases, input.test_sets, TEST_SET_LABELS
+            ),
+        script:
+            "../scripts/print_table.py"
 
 
 rule figure_uncertainty_maps:

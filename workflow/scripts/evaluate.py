@@ -10,14 +10,13 @@ from cardiouq.evaluation.scoring import score_method
 from cardiouq.files import written_whole
 
 with reported_to_user(snakemake.log[0]):
-    scores, calibration = score_method(
+    tables = score_method(
         snakemake.wildcards.method,
         Path(snakemake.input.samples).parent,
         read_case_table(snakemake.input.cases),
         pd.read_csv(snakemake.input.test_sets, dtype=str),
         snakemake.params.settings,
     )
-    tables = {snakemake.output.scores: scores, snakemake.output.calibration: calibration}
-    for path, table in tables.items():
-        with written_whole(path) as temporary:
+    for name, table in tables.items():
+        with written_whole(snakemake.output[name]) as temporary:
             table.to_csv(temporary, index=False)

@@ -3,13 +3,15 @@
 import pandas as pd
 
 from cardiouq.errors import reported_to_user
+from cardiouq.evaluation.calibration import TOP_LABEL
 from cardiouq.reporting.reading import read_tables
 from cardiouq.reporting.reliability import draw_reliability
 from cardiouq.reporting.style import save_figure
 
 with reported_to_user(snakemake.log[0]):
+    bins = read_tables(snakemake.input.calibration)
     figure = draw_reliability(
-        read_tables(snakemake.input.calibration),
+        bins[bins["label"] == TOP_LABEL],
         pd.read_csv(snakemake.input.ece),
         snakemake.params.methods,
         snakemake.params.test_sets,

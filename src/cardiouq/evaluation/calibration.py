@@ -1,4 +1,18 @@
-"""Top-label calibration in the region of the heart (Zhao et al., MICCAI 2022, Section 3.2)."""
+"""Calibration of a volume's probabilities in the region of the heart.
+
+"ECE" and "ACE" each mean several things. Here every error has a name of its own:
+
+- `ece`: top label, bins of equal width weighted by their voxels (Guo et al., ICML 2017; in the
+  heart's bounding box: Zhao et al., MICCAI 2022, Section 3.2);
+- `average_ce`: as `ece`, but every occupied bin has the same weight (Neumann et al., 2018);
+- `maximum_ce`: the worst occupied bin of `ece` (Guo et al., ICML 2017);
+- `classwise_ece`: mean over the classes of each class's probability against its frequency, bins of
+  equal width (Kull et al., NeurIPS 2019; "static calibration error" in Nixon et al., 2019);
+- `adaptive_ce`: as `classwise_ece`, but in bins of equally many voxels (Nixon et al., CVPR
+  Workshops 2019).
+
+All are fractions from 0 (best) to 1.
+"""
 
 from typing import Literal
 
@@ -6,53 +20,71 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cardiouq.errors import CardiouqError
+from cardiouq.evaluation.surface import occupied_box
+from cardiouq.structures import STRUCTURES
 
-Box = tuple[slice, slice, slice]
+TOP_LABEL = "top"
+"""What the column `label` of the bins says where a voxel's most probable class was binned."""
+CLASS_LABELS = ("background", *STRUCTURES)
+
+Box = tuple[slice, ...]
+Floats = NDArray[np.float64]
 
 
-def confidence_bins(
+def heart_box(
     probabilities: NDArray[np.floating],
     reference: NDArray[np.integer],
-    *,
-    bins: int = 100,
     box: Literal["reference", "prediction"] = "reference",
     margin: int = 0,
-) -> pd.DataFrame:
-    """Sum up confidence and correctness of a volume's voxels by bins of confidence.
-
-    A voxel's confidence is the probability of its most probable class, background included; bin s
-    of n holds confidences in ((s - 1)/n, s/n]. Only voxels in the bounding box of all foreground
-    classes count, since the background far from the heart is trivially right.
+) -> Box:
+    """Bounding box of all foreground, outside which the background is trivially right.
 
     Args:
-        probabilities: (classes, slices, rows, columns), of any float type.
+        probabilities: (classes, slices, rows, columns).
         reference: labels (slices, rows, columns).
-        bins: number of bins.
         box: whose foreground is boxed. If it has none, the whole volume counts.
         margin: voxels by which the box grows on every side of all three axes, as far as the
             volume reaches.
+    """
+    mask = reference > 0 if box == "reference" else probabilities.argmax(0) > 0
+    if not mask.any():
+        return (slice(None),) * mask.ndim
+    return tuple(
+        slice(max(0, extent.start - margin), extent.stop + margin) for extent in occupied_box(mask)
+    )
+
+
+def confidence_bins(
+    probabilities: NDArray[np.floating], reference: NDArray[np.integer], bins: int = 100
+) -> pd.DataFrame:
+    """Sum up confidence and correctness of voxels by bins of confidence.
+
+    A voxel's confidence is the probability of its most probable class, background included, or in
+    turn the probability of each class; it is correct where the reference has that class. Bin s of
+    n holds confidences in ((s - 1)/n, s/n]; 0 belongs to the first.
+
+    Args:
+        probabilities: (classes, ...), of any float type.
+        reference: labels (...).
+        bins: number of bins.
 
     Returns:
-        Rows of bin (1 to `bins`), voxels (count), confidence and correct (sums over the bin's
-        voxels); bins without voxels are left out.
-
-    Raises:
-        CardiouqError: shapes that do not match, or probabilities that are not finite.
+        Rows of label (`top` or a class), bin (1 to `bins`), voxels (count), confidence and correct
+        (sums over the bin's voxels); bins without voxels are left out.
     """
-    if probabilities.shape[1:] != reference.shape:
-        raise CardiouqError(
-            f"probabilities of shape {probabilities.shape} (classes, slices, rows, columns) do "
-            f"not fit a reference of shape {reference.shape}; predict this case again"
+    tables = [
+        _bin(probabilities.max(0), probabilities.argmax(0) == reference, bins).assign(
+            label=TOP_LABEL
         )
-    mask = reference > 0 if box == "reference" else probabilities.argmax(0) > 0
-    region = foreground_box(mask, margin)
-    inside = probabilities[:, *region]
+    ]
+    for label, (name, probability) in enumerate(zip(CLASS_LABELS, probabilities, strict=False)):
+        tables.append(_bin(probability, reference == label, bins).assign(label=name))
+    return pd.concat(tables, ignore_index=True)[["label", "bin", "voxels", "confidence", "correct"]]
+
+
+def _bin(confidence: NDArray[np.floating], correct: NDArray[np.bool_], bins: int) -> pd.DataFrame:
     # Compared in double precision, float16 values fall on the right side of every bin's edge.
-    confidence = inside.max(0).astype(np.float64).ravel()
-    if not np.isfinite(confidence).all():
-        raise CardiouqError("probabilities are NaN or infinite; check the run's training loss")
-    correct = (inside.argmax(0) == reference[region]).ravel()
+    confidence = confidence.astype(np.float64).ravel()
     upper_edges = np.arange(1, bins + 1) / bins
     # A mean of rounded probabilities may exceed 1 by a rounding error: the last bin has it.
     index = np.minimum(np.searchsorted(upper_edges, confidence, side="left"), bins - 1)
@@ -62,50 +94,53 @@ def confidence_bins(
             "bin": np.arange(1, bins + 1),
             "voxels": voxels,
             "confidence": np.bincount(index, confidence, bins),
-            "correct": np.bincount(index, correct, bins).astype(np.int64),
+            "correct": np.bincount(index, correct.ravel(), bins).astype(np.int64),
         }
     )
-    return table[voxels > 0].reset_index(drop=True)
+    return table[voxels > 0]
 
 
-def foreground_box(mask: NDArray[np.bool_], margin: int) -> Box:
-    """Bounding box of a (slices, rows, columns) mask, grown by `margin` voxels on every side and
-    cut to the volume; the whole volume if the mask is empty."""
-    if not mask.any():
-        return slice(None), slice(None), slice(None)
-
-    def extent(axis: int) -> slice:
-        others = tuple(other for other in range(mask.ndim) if other != axis)
-        occupied = np.flatnonzero(mask.any(axis=others))
-        return slice(max(0, int(occupied[0]) - margin), int(occupied[-1]) + 1 + margin)
-
-    return extent(0), extent(1), extent(2)
-
-
-def expected_calibration_error_of_bins(
-    bins: pd.DataFrame, pool: Literal["voxels", "volumes"]
-) -> float:
-    """Expected calibration error, as a fraction, of one method on one test set.
-
-    The absolute difference of accuracy and mean confidence per bin, averaged over the bins by
-    their share of voxels.
+def binned_errors(voxels: Floats, confidence: Floats, correct: Floats) -> dict[str, Floats]:
+    """`ece`, `average_ce` and `maximum_ce` of bins.
 
     Args:
-        bins: rows of case, bin, voxels, confidence and correct, as `confidence_bins` gives them.
-        pool: "voxels" sums the bins over all cases first, so that large hearts weigh more and
-            over- and underconfident cases can cancel; "volumes" is the mean of each case's error.
+        voxels, confidence, correct: (..., bins) count of voxels and sums over them.
 
-    Raises:
-        CardiouqError: there are no bins.
+    Returns:
+        (...) each; 0 where no bin holds a voxel.
     """
-    if bins.empty:
-        raise CardiouqError("a calibration error needs bins; found none; run the evaluation again")
-    if pool == "volumes":
-        errors = [
-            expected_calibration_error_of_bins(of_case, "voxels")
-            for _, of_case in bins.groupby("case")
-        ]
-        return float(np.mean(errors))
-    sums = bins[["voxels", "confidence", "correct"]].groupby(bins["bin"]).sum()
-    # voxels/total * |correct/voxels - confidence/voxels|: the bin's voxels cancel
-    return float((sums["correct"] - sums["confidence"]).abs().sum() / sums["voxels"].sum())
+    gap = np.abs(correct - confidence)
+    per_voxel = gap / np.where(voxels > 0, voxels, 1)
+    occupied = np.count_nonzero(voxels, axis=-1)
+    return {
+        # voxels / total * |correct / voxels - confidence / voxels|: the bin's voxels cancel
+        "ece": gap.sum(-1) / np.maximum(voxels.sum(-1), 1),
+        "average_ce": per_voxel.sum(-1) / np.maximum(occupied, 1),
+        "maximum_ce": per_voxel.max(-1),
+    }
+
+
+def adaptive_calibration_error(
+    probabilities: NDArray[np.floating], reference: NDArray[np.integer], bins: int
+) -> float:
+    """`adaptive_ce`: mean over classes and bins of |frequency - mean probability|, each class's
+    voxels sorted by probability and cut into bins of (nearly) equally many.
+
+    Voxels of equal probability are cut apart by chance of their order in other codes; here they
+    share their mean frequency, so that no order of the voxels matters.
+
+    Args:
+        probabilities: (classes, ...); reference: labels (...); bins: number of bins.
+    """
+    errors = []
+    for label, probability in enumerate(probabilities):
+        values, groups, counts = np.unique(
+            probability.astype(np.float64).ravel(), return_inverse=True, return_counts=True
+        )
+        correct = np.bincount(groups.ravel(), (reference == label).ravel(), len(values))
+        # cumulative gap, linear within a group of equal probabilities, read off at the bins' ends
+        ends = np.append(0, counts.cumsum())
+        gap = np.append(0, (correct - values * counts).cumsum())
+        cuts = np.linspace(0, ends[-1], bins + 1)
+        errors.append(np.abs(np.diff(np.interp(cuts, ends, gap))).sum() / max(ends[-1], 1))
+    return float(np.mean(errors))

@@ -1,14 +1,51 @@
-"""Overlap of two masks."""
+"""Overlap of masks."""
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cardiouq.evaluation.empty_masks import mask_sizes, settle_empty
 
-def dice(prediction: NDArray[np.bool_], reference: NDArray[np.bool_]) -> float:
-    """Dice coefficient 2 |P and R| / (|P| + |R|) of two masks of one shape.
+Masks = NDArray[np.bool_]
+Floats = NDArray[np.float64]
 
-    Two empty masks agree: 1. One empty mask gives 0, so that a missed or an invented structure
-    counts as the failure it is and does not vanish from a mean.
+
+def dice(predictions: Masks, references: Masks) -> Floats:
+    """Dice coefficient 2 |P and R| / (|P| + |R|) of each pair, (n,) from 0 to 1 (best).
+
+    Args:
+        predictions, references: (n, ...); the references may also be one for all, with n = 1.
     """
-    total = np.count_nonzero(prediction) + np.count_nonzero(reference)
-    return 2 * np.count_nonzero(prediction & reference) / total if total else 1.0
+    sizes = [mask_sizes(masks) for masks in (predictions, references)]
+    return _dice_of_counts(mask_sizes(predictions & references), *sizes)
+
+
+def mean_pairwise_dice(samples: Masks) -> Floats:
+    """Mean Dice coefficient of all pairs of different samples, from 0 to 1 (all alike).
+
+    1 if there is only one sample. One matrix product gives the overlap of all pairs.
+
+    Args:
+        samples: (samples, n, ...) of n volumes or slices.
+
+    Returns:
+        (n,)
+    """
+    count = len(samples)
+    if count == 1:
+        return np.ones(samples.shape[1])
+    first, second = np.triu_indices(count, 1)
+    means = []
+    for of_one in np.moveaxis(samples, 1, 0):
+        flat = of_one.reshape(count, -1)
+        flat = flat[:, flat.any(0)].astype(np.float32)  # exact: counts stay below 2**24
+        overlaps = (flat @ flat.T).astype(np.int64)
+        sizes = overlaps.diagonal()
+        pairs = _dice_of_counts(overlaps[first, second], sizes[first], sizes[second])
+        means.append(pairs.mean())
+    return np.array(means)
+
+
+def _dice_of_counts(
+    both: NDArray[np.int64], one: NDArray[np.int64], other: NDArray[np.int64]
+) -> Floats:
+    return settle_empty(2 * both / np.maximum(one + other, 1), one, other, perfect=1, worst=0)

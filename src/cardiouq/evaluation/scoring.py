@@ -1,6 +1,9 @@
-"""Scores of one method: every structure of every case of every test set."""
+"""Scores of one method: every structure of every volume and slice of every test set."""
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +13,107 @@ from numpy.typing import NDArray
 
 from cardiouq.data.scans import load_volume, read_label
 from cardiouq.errors import CardiouqError
-from cardiouq.evaluation.calibration import confidence_bins
-from cardiouq.evaluation.overlap import dice
+from cardiouq.evaluation.calibration import adaptive_calibration_error, confidence_bins, heart_box
+from cardiouq.evaluation.clinical import score_subjects
+from cardiouq.evaluation.overlap import dice, mean_pairwise_dice
+from cardiouq.evaluation.probabilities import (
+    brier_score,
+    check_probabilities,
+    negative_log_likelihood,
+)
+from cardiouq.evaluation.surface import occupied_box, surface_distances
 from cardiouq.evaluation.volumes import volume_ml
-from cardiouq.structures import STRUCTURES, label_of
+from cardiouq.structures import FOREGROUND, N_CLASSES, STRUCTURES, mask_of
 
 PER_CASE = ["case", "subject", "phase", "pathology", "vendor"]
+TABLES = (
+    *("scores", "slice_scores", "voxels", "slice_voxels", "calibration"),
+    *("sample_volumes", "subjects"),
+)
+"""What `score_method` returns, each a CSV file of `evaluation/<method>/`."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What was predicted of one case, checked against its reference.
+
+    Attributes:
+        reference: labels (slices, rows, columns).
+        segmentation: labels of the mean probabilities, same shape.
+        probabilities: mean probabilities (classes, slices, rows, columns).
+        samples: labels (samples, slices, rows, columns).
+        entropy: of the mean probabilities, in bits, (slices, rows, columns).
+        mutual_information: of class and sample, in bits, likewise.
+        variance: of the samples' probabilities, mean over classes, likewise.
+        spacing: (z, y, x) in mm.
+    """
+
+    reference: NDArray[np.uint8]
+    segmentation: NDArray[np.uint8]
+    probabilities: NDArray[np.float16]
+    samples: NDArray[np.uint8]
+    entropy: NDArray[np.float32]
+    mutual_information: NDArray[np.float32]
+    variance: NDArray[np.float32]
+    spacing: tuple[float, float, float]
+
+    @cached_property
+    def uncertainty(self) -> dict[str, NDArray[np.floating]]:
+        """Name of a measure -> its map (slices, rows, columns)."""
+        return {
+            "predictive_entropy_bits": self.entropy,
+            "expected_entropy_bits": self.entropy - self.mutual_information,
+            "mutual_information_bits": self.mutual_information,
+            "variance": self.variance,
+        }
+
+
+def read_prediction(case: Any, folder: Path) -> Prediction:
+    """Read and check what was predicted of a case.
+
+    Args:
+        case: a row of the case table.
+        folder: of the method's predictions of one test set.
+
+    Raises:
+        CardiouqError: naming the file that is missing, of another shape or holds what it must not.
+    """
+    reference = read_label(case)
+
+    def volume(name: str) -> NDArray[Any]:
+        file = _existing(folder / f"{case.case}_{name}.nii.gz")
+        array = load_volume(file, -1)
+        if array.shape[-3:] != reference.shape or array.ndim != 3 + (name == "samples"):
+            raise CardiouqError(
+                f"{file}: shape {array.shape} (slices, rows, columns); expected the reference's "
+                f"{reference.shape}; predict this method again"
+            )
+        if name in ("segmentation", "samples") and array.max(initial=0) >= N_CLASSES:
+            raise CardiouqError(
+                f"{file}: holds labels up to {array.max()}; expected 0 to {N_CLASSES - 1}; predict "
+                "this method again"
+            )
+        return array
+
+    probabilities_file = _existing(folder / f"{case.case}_probabilities.npy")
+    probabilities = np.load(probabilities_file)
+    try:
+        check_probabilities(probabilities, reference)
+    except CardiouqError as error:
+        raise CardiouqError(f"{probabilities_file}: {error}") from error
+    segmentation = volume("segmentation")
+    several = (folder / f"{case.case}_samples.nii.gz").is_file()
+    nothing = np.zeros(reference.shape, np.float32)
+    return Prediction(
+        reference=reference,
+        segmentation=segmentation,
+        probabilities=probabilities,
+        samples=volume("samples") if several else segmentation[None],
+        entropy=volume("entropy"),
+        mutual_information=volume("mutual_information") if several else nothing,
+        variance=volume("variance") if several else nothing,
+        spacing=(case.spacing_z, case.spacing_y, case.spacing_x),
+    )
 
 
 def score_method(
@@ -24,21 +122,24 @@ def score_method(
     cases: pd.DataFrame,
     test_sets: pd.DataFrame,
     settings: Mapping[str, Any],
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+) -> dict[str, pd.DataFrame]:
     """Score one method's predictions, one case in memory at a time.
 
     Args:
         method: the method's key, written into every row.
-        predictions: folder with a folder per test set, each with `<case>_segmentation.nii.gz`
-            and `<case>_probabilities.npy`.
+        predictions: folder with a folder per test set.
         cases: the case table.
         test_sets: rows of test_set and case.
         settings: the study's `evaluation` block.
 
     Returns:
-        scores: per test set, case and structure the Dice coefficient per volume, the volumes of
-            reference and prediction in ml, and whether either is empty.
-        calibration: per test set and case the bins of confidence.
+        scores, slice_scores: per volume (slice) and structure, the whole foreground among them,
+            overlap, distances in mm, agreement of the samples, and whether either mask is empty.
+        voxels, slice_voxels: per volume (slice) means over all of its voxels: proper scores and
+            uncertainty; per volume also the calibration errors inside the heart's box.
+        calibration: per volume the bins of confidence.
+        sample_volumes: per volume, structure and sample the structure's volume in ml.
+        subjects: per subject the clinical quantities.
 
     Raises:
         CardiouqError: a prediction is missing or unfit, or a test set names an unknown case.
@@ -50,53 +151,96 @@ def score_method(
             f"test_sets.csv names cases that cases.csv has not: {', '.join(unknown)}; "
             "delete both and run the data step again"
         )
-    ece = {name: settings["ece"][name] for name in ("bins", "box", "margin")}
-    scores: list[dict[str, Any]] = []
-    calibration: list[pd.DataFrame] = []
+    parts: dict[str, list[pd.DataFrame]] = defaultdict(list)
     for test_set, name in test_sets[["test_set", "case"]].itertuples(index=False):
         case: Any = rows[name]
-        stem = predictions / test_set / name
-        segmentation_file = _existing(stem.with_name(f"{name}_segmentation.nii.gz"))
-        probabilities_file = _existing(stem.with_name(f"{name}_probabilities.npy"))
-        reference = read_label(case)
-        segmentation = load_volume(segmentation_file, -1)
-        if segmentation.shape != reference.shape:
-            raise CardiouqError(
-                f"{segmentation_file}: shape {segmentation.shape} (slices, rows, columns); "
-                f"expected the reference's {reference.shape}; predict this method again"
-            )
+        found = _score_case(read_prediction(case, predictions / test_set), settings)
         keys = {"method": method, "test_set": test_set}
-        described = keys | {column: getattr(case, column) for column in PER_CASE}
-        spacing = (case.spacing_z, case.spacing_y, case.spacing_x)
-        scores += [
-            described | {"structure": structure} | measures
-            for structure, measures in _score_structures(segmentation, reference, spacing).items()
-        ]
-        try:
-            bins = confidence_bins(np.load(probabilities_file), reference, **ece)
-        except CardiouqError as error:
-            raise CardiouqError(f"{probabilities_file}: {error}") from error
-        calibration.append(bins.assign(**keys, case=name)[[*keys, "case", *bins.columns]])
-    return pd.DataFrame(scores), pd.concat(calibration, ignore_index=True)
+        keys |= {column: getattr(case, column) for column in PER_CASE}
+        for table, scores in found.items():
+            columns = [*keys, *scores.columns]
+            parts[table].append(scores.assign(**keys)[columns])
+    tables = {name: pd.concat(rows, ignore_index=True) for name, rows in parts.items()}
+    confidence = settings["bootstrap"]["confidence"]
+    subjects = score_subjects(tables["scores"], tables["sample_volumes"], confidence)
+    return tables | {"subjects": subjects}
+
+
+def _score_case(found: Prediction, settings: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
+    ece = settings["ece"]
+    box = heart_box(found.probabilities, found.reference, ece["box"], ece["margin"])
+    in_box = found.probabilities[:, *box], found.reference[box]
+    maps = {
+        "nll_nats": negative_log_likelihood(found.probabilities, found.reference),
+        "brier": brier_score(found.probabilities, found.reference),
+        **found.uncertainty,
+    }
+    sample_ml = [
+        volume_ml(mask_of(found.samples, structure), found.spacing) for structure in STRUCTURES
+    ]
+    return {
+        "scores": pd.DataFrame(_score_structures(found, settings, by_slice=False)),
+        "slice_scores": pd.DataFrame(_score_structures(found, settings, by_slice=True)),
+        "voxels": pd.DataFrame(
+            {name: [values.mean(dtype=np.float64)] for name, values in maps.items()}
+        ).assign(adaptive_ce=adaptive_calibration_error(*in_box, ece["bins"])),
+        "slice_voxels": pd.DataFrame(
+            {name: values.mean((1, 2), dtype=np.float64) for name, values in maps.items()}
+        )
+        .rename_axis("slice")
+        .reset_index(),
+        "calibration": confidence_bins(*in_box, ece["bins"]),
+        "sample_volumes": pd.DataFrame(
+            {
+                "structure": np.repeat(STRUCTURES, len(found.samples)),
+                "sample": np.tile(np.arange(len(found.samples)), len(STRUCTURES)),
+                "ml": np.concatenate(sample_ml),
+            }
+        ),
+    }
 
 
 def _score_structures(
-    segmentation: NDArray[np.integer],
-    reference: NDArray[np.integer],
-    spacing: tuple[float, float, float],
-) -> dict[str, dict[str, Any]]:
-    scores = {}
-    for structure in STRUCTURES:
-        predicted = segmentation == label_of(structure)
-        expected = reference == label_of(structure)
-        scores[structure] = {
+    found: Prediction, settings: Mapping[str, Any], *, by_slice: bool
+) -> Iterator[dict[str, Any]]:
+    """Rows of one case: per structure, or per slice and structure."""
+    spacing = found.spacing[1:] if by_slice else found.spacing
+    shape = found.reference.shape[1:] if by_slice else found.reference.shape
+    pooled = settings["surface"]["assd"] == "pooled"
+    maps = (found.segmentation, found.reference, found.samples)
+    # what surrounds the heart in every map costs time only
+    occupied = [(labels > 0).any(tuple(range(labels.ndim - 2))) for labels in maps]
+    rows, columns = occupied_box(np.logical_or.reduce(occupied))
+    for structure in (*STRUCTURES, FOREGROUND):
+        predicted, expected, samples = (
+            mask_of(labels[..., rows, columns], structure) for labels in maps
+        )
+        # pairs of slices, or one pair of volumes
+        if not by_slice:
+            predicted, expected, samples = predicted[None], expected[None], samples[:, None]
+        distances = surface_distances(predicted, expected, spacing, shape)
+        count = len(samples)
+        flat = samples.reshape(-1, *samples.shape[2:])
+        of_mean = np.broadcast_to(predicted, samples.shape).reshape(flat.shape)
+        within = surface_distances(flat, of_mean, spacing, shape).assd(pooled)
+        measures = {
             "dice": dice(predicted, expected),
-            "reference_ml": volume_ml(expected, spacing),
-            "predicted_ml": volume_ml(predicted, spacing),
-            "reference_empty": not expected.any(),
-            "predicted_empty": not predicted.any(),
+            "assd_mm": distances.assd(pooled),
+            "hausdorff_mm": distances.hausdorff(),
+            "hd95_mm": distances.hd95(),
+            "surface_dice": distances.surface_dice(settings["surface"]["tolerance_mm"]),
+            "dice_within": dice(flat, of_mean).reshape(count, -1).mean(0),
+            "assd_within_mm": within.reshape(count, -1).mean(0),
+            "pairwise_dice": mean_pairwise_dice(samples),
+            "predicted_empty": distances.sizes[0] == 0,
+            "reference_empty": distances.sizes[1] == 0,
         }
-    return scores
+        if not by_slice:
+            measures["predicted_ml"] = volume_ml(predicted, found.spacing)
+            measures["reference_ml"] = volume_ml(expected, found.spacing)
+        for index in range(len(predicted)):
+            where = {"slice": index} if by_slice else {}
+            yield where | {"structure": structure} | {k: v[index] for k, v in measures.items()}
 
 
 def _existing(path: Path) -> Path:

@@ -1,16 +1,15 @@
-"""Summaries as printed tables: Markdown, LaTeX (booktabs) and HTML from one layout."""
+"""Printed tables: Markdown, LaTeX (booktabs) and HTML from one layout."""
 
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
-import pandas as pd
 from jinja2 import Environment
 from tabulate import tabulate
 
-from cardiouq.structures import STRUCTURES
-
 NOTHING = "\N{EN DASH}"
+LONG_TEXT = 40
+"""Characters from which on an entry is broken into lines."""
+ROWS_OF_A_PAGE = 50
+"""LaTeX's `longtable` breaks a table of more rows over pages."""
 
 
 @dataclass(frozen=True)
@@ -41,91 +40,6 @@ class PrintedTable:
     rows: list[list[Cell]]
 
 
-def print_dice(
-    summary: pd.DataFrame, methods: dict[str, str], test_sets: dict[str, str], caption: str
-) -> PrintedTable:
-    """Lay Table 1 out: per method a row of ours and below it the paper's, where it has one.
-
-    Args:
-        summary: from `tables.summarise_dice` and `published.with_published`.
-        methods, test_sets: key -> printed label, in order.
-        caption: plain text.
-    """
-    by_key = _by_key(summary, decimals=3, largest=True)
-    keys = [(test_set, structure) for test_set in test_sets for structure in STRUCTURES]
-    rows = []
-    for method, label in methods.items():
-        numbers = [by_key[method, *key] for key in keys]
-        ours = [
-            Cell(_plus_minus(number["mean"], number["sd"]), best=number["best"])
-            for number in numbers
-        ]
-        n_empty = sum(number["n_empty"] for number in numbers)
-        rows.append([Cell(label), Cell("ours"), *ours, Cell(str(n_empty))])
-        if any(pd.notna(number["published"]) for number in numbers):
-            theirs = [
-                Cell(_plus_minus(number["published"], number["published_sd"]), quoted=True)
-                for number in numbers
-            ]
-            rows.append([Cell(""), Cell("paper", quoted=True), *theirs, Cell("")])
-    return PrintedTable(
-        caption,
-        "tab:dice",
-        [("", 2), *((label, len(STRUCTURES)) for label in test_sets.values()), ("", 1)],
-        ["Method", "", *(structure for _, structure in keys), "Empty"],
-        rows,
-    )
-
-
-def print_ece(
-    summary: pd.DataFrame, methods: dict[str, str], test_sets: dict[str, str], caption: str
-) -> PrintedTable:
-    """Lay Table 2 out: per test set a column of ours and beside it the paper's.
-
-    Arguments as of `print_dice`; numbers are in percent.
-    """
-    by_key = _by_key(summary, decimals=2, largest=False)
-    rows = []
-    for method, label in methods.items():
-        numbers = [by_key[method, test_set, ""] for test_set in test_sets]
-        row = [Cell(label)]
-        for number in numbers:
-            row.append(Cell(f"{number['mean']:.2f}", best=number["best"]))
-            theirs = NOTHING if pd.isna(number["published"]) else f"{number['published']:.2f}"
-            row.append(Cell(theirs, quoted=True))
-        rows.append([*row, Cell(str(sum(number["n_empty"] for number in numbers)))])
-    return PrintedTable(
-        caption,
-        "tab:ece",
-        [("", 1), *((label, 2) for label in test_sets.values()), ("", 1)],
-        ["Method", *(["ours", "paper"] * len(test_sets)), "Empty"],
-        rows,
-    )
-
-
-def _by_key(
-    summary: pd.DataFrame, decimals: int, largest: bool
-) -> dict[tuple[str, str, str], dict[str, Any]]:
-    """Rows by method, test set and structure; `best` says whether the mean is the best of its
-    column, where equal as printed is equally good."""
-    means = summary["mean"].round(decimals)
-    columns = means.groupby([summary["test_set"], summary["structure"]])
-    best = means == columns.transform("max" if largest else "min")
-    rows = summary.assign(best=best).to_dict("records")
-    return {
-        (row["method"], row["test_set"], row["structure"]): {str(k): v for k, v in row.items()}
-        for row in rows
-    }
-
-
-def _plus_minus(mean: float, sd: float) -> str:
-    """`.911 ± .052`, as the paper prints Dice."""
-    if pd.isna(mean):
-        return NOTHING
-    parts = [f"{value:.3f}".removeprefix("0") for value in (mean, sd) if np.isfinite(value)]
-    return " ± ".join(parts)
-
-
 def to_markdown(table: PrintedTable) -> str:
     """A pipe table below its caption."""
     spans = [group for group, width in table.groups for _ in range(width)]
@@ -136,13 +50,23 @@ def to_markdown(table: PrintedTable) -> str:
 
 
 _LATEX = r"""% needs \usepackage{booktabs} and \usepackage{xcolor}
+{% if long %}
+% and \usepackage{longtable}, in a document of one column
+{
+  \footnotesize
+  \setlength{\tabcolsep}{3pt}
+  \begin{longtable}{ {{- widths -}} }
+    \caption{ {{- table.caption | latex -}} }
+    \label{ {{- table.label -}} } \\
+{% else %}
 \begin{table*}[t]
   \centering
   \caption{ {{- table.caption | latex -}} }
   \label{ {{- table.label -}} }
   \footnotesize
   \setlength{\tabcolsep}{3pt}
-  \begin{tabular}{l{{ "c" * (table.columns | length - 1) }}}
+  \begin{tabular}{ {{- widths -}} }
+{% endif %}
     \toprule
     {% for group, width in table.groups %}
     {{ "& " if not loop.first }}\multicolumn{ {{- width -}} }{c}{ {{- group | latex -}} }
@@ -151,12 +75,20 @@ _LATEX = r"""% needs \usepackage{booktabs} and \usepackage{xcolor}
     {{ rules }}
     {{ table.columns | map("latex") | join(" & ") }} \\
     \midrule
+    {% if long %}
+    \endhead
+    {% endif %}
     {% for row in table.rows %}
     {{ row | map("latex_cell") | join(" & ") }} \\
     {% endfor %}
     \bottomrule
+{% if long %}
+  \end{longtable}
+}
+{% else %}
   \end{tabular}
 \end{table*}
+{% endif %}
 """
 
 _LATEX_CHARACTERS = str.maketrans(
@@ -166,6 +98,8 @@ _LATEX_CHARACTERS = str.maketrans(
         "~": r"\textasciitilde{}",
         "^": r"\textasciicircum{}",
         "±": r"$\pm$",
+        "<": "$<$",
+        ">": "$>$",
         NOTHING: "--",
     }
 )
@@ -183,7 +117,8 @@ def _latex_cell(cell: Cell) -> str:
 
 
 def to_latex(table: PrintedTable) -> str:
-    """A `table*` with booktabs' rules; special characters are escaped."""
+    """A `table*`, or over several pages a `longtable`, with booktabs' rules; special characters are
+    escaped."""
     first, rules = 1, []
     for group, width in table.groups:
         if group:
@@ -191,7 +126,16 @@ def to_latex(table: PrintedTable) -> str:
         first += width
     environment = Environment(trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
     environment.filters |= {"latex": _latex, "latex_cell": _latex_cell}
-    return environment.from_string(_LATEX).render(table=table, rules=" ".join(rules))
+    long_text = [
+        any(len(row[column].text) > LONG_TEXT for row in table.rows)
+        for column in range(len(table.columns))
+    ]
+    widths = "".join(
+        "p{4cm}" if long else "c" if column else "l" for column, long in enumerate(long_text)
+    )
+    return environment.from_string(_LATEX).render(
+        table=table, rules=" ".join(rules), widths=widths, long=len(table.rows) > ROWS_OF_A_PAGE
+    )
 
 
 _HTML = """<!DOCTYPE html>
@@ -209,6 +153,8 @@ th span { display: block; border-bottom: 1px solid; }
 tbody { border-top: 1px solid; }
 td:first-child, th:first-child { text-align: left; }
 td { font-variant-numeric: tabular-nums; }
+.block td { border-top: 1px solid #ddd; }
+td.long { white-space: normal; min-width: 20rem; text-align: left; }
 .best { font-weight: 700; }
 .quoted { color: #767676; }
 </style>
@@ -230,9 +176,10 @@ td { font-variant-numeric: tabular-nums; }
 </thead>
 <tbody>
 {% for row in table.rows %}
-<tr>
+<tr{% if row[0].text %} class="block"{% endif %}>
 {% for cell in row %}
-<td{% if cell.best %} class="best"{% elif cell.quoted %} class="quoted"{% endif %}>
+<td{% if cell.best %} class="best"{% elif cell.quoted %} class="quoted"
+{%- elif cell.text | length > long_text %} class="long"{% endif %}>
 {{- cell.text -}}
 </td>
 {% endfor %}
@@ -248,4 +195,4 @@ td { font-variant-numeric: tabular-nums; }
 def to_html(table: PrintedTable) -> str:
     """A page of its own, which Snakemake's report shows as it is."""
     environment = Environment(trim_blocks=True, lstrip_blocks=True, autoescape=True)
-    return environment.from_string(_HTML).render(table=table)
+    return environment.from_string(_HTML).render(table=table, long_text=LONG_TEXT)

@@ -44,7 +44,7 @@ def draw_reliability(
 
     Args:
         bins: rows of `calibration.csv` of all methods.
-        ece: Table 2, from `tables.summarise_ece`.
+        ece: rows of Table 2.
         methods, test_sets: key -> printed label, in order.
         n_bins, n_shown: see `reliability_curve`.
         minimum_voxels: merged bins with fewer are not drawn, as their accuracy is chance.
@@ -57,7 +57,7 @@ def draw_reliability(
     axes = figure.subplots(
         3, len(test_sets), sharex=True, sharey="row", squeeze=False, height_ratios=heights
     )
-    errors = ece.set_index(["method", "test_set"])["mean"]
+    errors = ece.set_index(["method", "test_set"])["value"]
     grouped = dict(list(bins.groupby(["method", "test_set"])))
     for column, (test_set, title) in enumerate(test_sets.items()):
         diagram, counts, key = axes[:, column]

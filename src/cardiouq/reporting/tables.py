@@ -1,136 +1,296 @@
-"""Scores to summaries: one row per method, test set and structure, the paper's number beside."""
+"""Rows of `evaluation/summary.csv` laid out as the tables that people read."""
 
 from collections.abc import Sequence
-from typing import Literal
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from cardiouq.errors import CardiouqError
-from cardiouq.evaluation.calibration import expected_calibration_error_of_bins
+from cardiouq.evaluation.clinical import UNITS
+from cardiouq.evaluation.statistics import ALL
+from cardiouq.reporting.printing import NOTHING, Cell, PrintedTable
 from cardiouq.structures import STRUCTURES
 
-COLUMNS = [
-    *("method", "test_set", "structure", "mean", "sd"),
-    *("n_volumes", "n_subjects", "n_empty", "published", "published_sd"),
-]
+Labels = dict[str, str]
 
 
-def summarise_dice(
-    scores: pd.DataFrame, methods: Sequence[str], test_sets: Sequence[str]
-) -> pd.DataFrame:
-    """Mean and SD of Dice over all volumes of each test set (Zhao et al. 2022, Table 1).
+@dataclass(frozen=True)
+class Block:
+    """One metric of a table: a row per method, a column per test set and structure.
+
+    Attributes:
+        metric, level: as in `summary.csv`.
+        label: how the metric is printed, with its unit.
+        structures: what the columns of each test set are of.
+        decimals: how many are printed.
+        larger_is_better: which end is bold; None if neither is better.
+        spread: `sd` or `interval` beside the number, or nothing.
+    """
+
+    metric: str
+    label: str
+    level: str = "volume"
+    structures: Sequence[str] = STRUCTURES
+    decimals: int = 3
+    larger_is_better: bool | None = False
+    spread: str = ""
+
+
+def print_dice(
+    summary: pd.DataFrame, methods: Labels, test_sets: Labels, caption: str
+) -> PrintedTable:
+    """Table 1 of Zhao et al. (2022): per method a row of ours and below it the paper's, where it
+    has one.
 
     Args:
-        scores: rows of `scores.csv` of all methods.
-        methods: keys of the methods in the table's order.
-        test_sets: names of the test sets in the table's order.
+        summary: rows of `summary.csv` with the columns of `published.with_published`.
+        methods, test_sets: key -> printed label, in order.
+        caption: plain text.
+    """
+    block = Block("dice", "Dice", larger_is_better=True, spread="sd")
+    by_key = _by_key(summary, block)
+    keys = [(test_set, structure) for test_set in test_sets for structure in STRUCTURES]
+    rows = []
+    for method, label in methods.items():
+        numbers = [by_key[method, *key] for key in keys]
+        ours = [_cell(number, block) for number in numbers]
+        rows.append([Cell(label), Cell("ours"), *ours, _empty(numbers)])
+        if any(pd.notna(number["published"]) for number in numbers):
+            theirs = [
+                Cell(_plus_minus(number["published"], number["published_sd"], 3), quoted=True)
+                for number in numbers
+            ]
+            rows.append([Cell(""), Cell("paper", quoted=True), *theirs, Cell("")])
+    return PrintedTable(
+        caption,
+        "tab:dice",
+        [("", 2), *((label, len(STRUCTURES)) for label in test_sets.values()), ("", 1)],
+        ["Method", "", *(structure for _, structure in keys), "Empty"],
+        rows,
+    )
 
-    Returns:
-        Rows with method, test_set, structure, mean, sd (of the sample, n - 1), n_volumes,
-        n_subjects and n_empty: the volumes where reference or prediction lacks the structure.
 
-    Raises:
-        CardiouqError: a score is missing or not a number, or methods were scored on other volumes
-            than the first method, so that their means could not be compared.
+def print_ece(
+    summary: pd.DataFrame, methods: Labels, test_sets: Labels, caption: str
+) -> PrintedTable:
+    """Table 2 of Zhao et al. (2022): per test set a column of ours and beside it the paper's.
+
+    Arguments as of `print_dice`.
+    """
+    block = Block("ece_percent", "ECE %", structures=[ALL], decimals=2)
+    by_key = _by_key(summary, block)
+    rows = []
+    for method, label in methods.items():
+        numbers = [by_key[method, test_set, ALL] for test_set in test_sets]
+        row = [Cell(label)]
+        for number in numbers:
+            row += [_cell(number, block), Cell(_number(number["published"], 2), quoted=True)]
+        rows.append([*row, _empty(numbers)])
+    return PrintedTable(
+        caption,
+        "tab:ece",
+        [("", 1), *((label, 2) for label in test_sets.values()), ("", 1)],
+        ["Method", *(["ours", "paper"] * len(test_sets)), "Empty"],
+        rows,
+    )
+
+
+def print_blocks(
+    summary: pd.DataFrame,
+    blocks: Sequence[Block],
+    methods: Labels,
+    test_sets: Labels,
+    caption: str,
+    label: str,
+) -> PrintedTable:
+    """Metrics one below the other; all blocks have the same structures.
+
+    Arguments as of `print_dice`; `label` is LaTeX's.
+    """
+    structures = blocks[0].structures
+    rows = []
+    for block in blocks:
+        by_key = _by_key(summary, block)
+        for position, (method, method_label) in enumerate(methods.items()):
+            numbers = [by_key[method, t, s] for t in test_sets for s in structures]
+            cells = [_cell(number, block) for number in numbers]
+            name = block.label if position == 0 else ""
+            rows.append([Cell(name), Cell(method_label), *cells, _empty(numbers)])
+    headings = ["" if structure == ALL else structure for structure in structures]
+    return PrintedTable(
+        caption,
+        label,
+        [("", 2), *((name, len(structures)) for name in test_sets.values()), ("", 1)],
+        ["Metric", "Method", *(headings * len(test_sets)), "Empty"],
+        rows,
+    )
+
+
+def print_clinical(
+    summary: pd.DataFrame, methods: Labels, test_sets: Labels, caption: str
+) -> PrintedTable:
+    """Per quantity and method: bias ± SD, mean absolute error and coverage of the interval.
+
+    Arguments as of `print_dice`.
     """
     rows = []
-    groups = dict(list(scores.groupby(["method", "test_set", "structure"])))
-    for method in methods:
-        for test_set in test_sets:
-            for structure in STRUCTURES:
-                group = groups.get((method, test_set, structure))
-                reference = groups.get((methods[0], test_set, structure))
-                where = f"Dice of {method} on {test_set}, {structure}"
-                if group is None or reference is None:
-                    raise CardiouqError(f"{where}: no scores; run the evaluation of all methods")
-                if sorted(group["case"]) != sorted(reference["case"]):
-                    raise CardiouqError(
-                        f"{where}: {len(group)} volumes, other ones than the {len(reference)} of "
-                        f"{methods[0]}; evaluate all methods on the same volumes"
-                    )
-                if group["dice"].isna().any():
-                    cases = group.loc[group["dice"].isna(), "case"].tolist()
-                    raise CardiouqError(
-                        f"{where}: no number for {cases}; expected Dice of every volume, as "
-                        "failures would vanish from the mean"
-                    )
-                empty = group[["reference_empty", "predicted_empty"]].any(axis="columns")
-                rows.append(
-                    {
-                        "method": method,
-                        "test_set": test_set,
-                        "structure": structure,
-                        "mean": group["dice"].mean(),
-                        "sd": group["dice"].std(ddof=1),
-                        "n_volumes": len(group),
-                        "n_subjects": group["subject"].nunique(),
-                        "n_empty": int(empty.sum()),
-                    }
-                )
-    return pd.DataFrame(rows)
+    for quantity, unit in UNITS.items():
+        blocks = [
+            Block("bias", "", "subject", [quantity], 1, None, "sd"),
+            Block("absolute_error", "", "subject", [quantity], 1),
+            Block("coverage_percent", "", "subject", [quantity], 0, None),
+        ]
+        by_key = [_by_key(summary, block) for block in blocks]
+        for position, (method, label) in enumerate(methods.items()):
+            row = [Cell(f"{quantity} ({unit})" if position == 0 else ""), Cell(label)]
+            numbers = [found.get((method, t, quantity)) for t in test_sets for found in by_key]
+            row += [
+                _cell(number, blocks[i % len(blocks)]) if number else Cell(NOTHING)
+                for i, number in enumerate(numbers)
+            ]
+            of_quantity = [number for number in numbers[:: len(blocks)] if number]
+            rows.append([*row, _empty(of_quantity)])
+    return PrintedTable(
+        caption,
+        "tab:clinical",
+        [("", 2), *((label, 3) for label in test_sets.values()), ("", 1)],
+        ["Quantity", "Method", *(["bias", "MAE", "coverage %"] * len(test_sets)), "Empty"],
+        rows,
+    )
 
 
-def summarise_ece(
-    bins: pd.DataFrame,
-    scores: pd.DataFrame,
-    methods: Sequence[str],
-    test_sets: Sequence[str],
-    pool: Literal["voxels", "volumes"],
-    box: Literal["reference", "prediction"],
-) -> pd.DataFrame:
-    """Expected calibration error in percent for each test set (Zhao et al. 2022, Table 2).
+def print_ranks(
+    ranks: pd.DataFrame, methods: Labels, test_sets: Labels, caption: str
+) -> PrintedTable:
+    """Rank and its interval of each method by Dice, ASSD, NLL and ECE.
 
     Args:
-        bins: rows of `calibration.csv` of all methods: sums of confidence and of correct voxels.
-        scores: rows of `scores.csv` of all methods, which say what volumes there are.
-        methods: keys of the methods in the table's order.
-        test_sets: names of the test sets in the table's order.
-        pool: one error over all voxels of a test set, or the mean of the volumes' errors.
-        box: whose foreground was boxed.
-
-    Returns:
-        Rows as of `summarise_dice`, with an empty structure; sd is that over volumes, and NaN if
-        voxels are pooled; n_empty counts volumes whose box is empty of all structures, so that
-        the whole volume counted.
-
-    Raises:
-        CardiouqError: a method's bins are not of the volumes that it was scored on.
+        ranks: rows of `ranks.csv`.
+        methods, test_sets: key -> printed label, in order.
+        caption: plain text.
     """
-    rows = []
-    for method in methods:
-        for test_set in test_sets:
-            group = _of(bins, method, test_set)
-            volumes = _of(scores, method, test_set)
-            if set(group["case"]) != set(volumes["case"]) or group.empty:
-                raise CardiouqError(
-                    f"ECE of {method} on {test_set}: bins of {group['case'].nunique()} volumes, "
-                    f"scores of {volumes['case'].nunique()}; expected the same volumes, run the "
-                    "evaluation again"
-                )
-            empty = volumes["reference_empty" if box == "reference" else "predicted_empty"]
-            rows.append(
-                {
-                    "method": method,
-                    "test_set": test_set,
-                    "structure": "",
-                    "mean": 100 * expected_calibration_error_of_bins(group, pool),
-                    "sd": _sd_over_volumes(group) if pool == "volumes" else np.nan,
-                    "n_volumes": volumes["case"].nunique(),
-                    "n_subjects": volumes["subject"].nunique(),
-                    "n_empty": int(empty.astype(bool).groupby(volumes["case"]).all().sum()),
-                }
-            )
-    return pd.DataFrame(rows)
-
-
-def _of(table: pd.DataFrame, method: str, test_set: str) -> pd.DataFrame:
-    return table[(table["method"] == method) & (table["test_set"] == test_set)]
-
-
-def _sd_over_volumes(bins: pd.DataFrame) -> float:
-    errors = [
-        100 * expected_calibration_error_of_bins(of_case, "volumes")
-        for _, of_case in bins.groupby("case")
+    shown = {
+        ("dice", "foreground"): "Dice",
+        ("assd_mm", "foreground"): "ASSD",
+        ("nll_nats", ALL): "NLL",
+        ("ece_percent", ALL): "ECE",
+    }
+    found = _records(ranks, ["method", "test_set", "metric", "structure"])
+    rows = [
+        [Cell(label)]
+        + [_rank_cell(found[method, test_set, *key]) for test_set in test_sets for key in shown]
+        for method, label in methods.items()
     ]
-    return float(pd.Series(errors).std(ddof=1))
+    return PrintedTable(
+        caption,
+        "tab:ranks",
+        [("", 1), *((label, len(shown)) for label in test_sets.values())],
+        ["Method", *(list(shown.values()) * len(test_sets))],
+        rows,
+    )
+
+
+def print_comparisons(
+    comparisons: pd.DataFrame, methods: Labels, test_sets: Labels, caption: str
+) -> PrintedTable:
+    """Every method against the first one: difference, its interval and adjusted p.
+
+    Args:
+        comparisons: rows of `comparisons.csv`.
+        methods, test_sets: key -> printed label, in order.
+        caption: plain text.
+    """
+    shown = {
+        ("dice", "foreground"): ("Dice", 3),
+        ("assd_mm", "foreground"): ("ASSD (mm)", 2),
+        ("nll_nats", ALL): ("NLL (nats)", 4),
+        ("ece_percent", ALL): ("ECE (%)", 2),
+    }
+    first, *others = methods
+    found = _records(comparisons, ["method", "other", "test_set", "metric", "structure"])
+    rows = []
+    for (metric, structure), (label, decimals) in shown.items():
+        for position, method in enumerate(others):
+            row = [Cell(label if position == 0 else ""), Cell(methods[method])]
+            for test_set in test_sets:
+                pair = found[first, method, test_set, metric, structure]
+                # the table holds first less other; printed is other less first
+                difference, low, high = -pair["difference"], -pair["high"], -pair["low"]
+                row.append(Cell(_with_interval(difference, low, high, decimals, sign="+")))
+                p = pair["p_adjusted"]
+                row.append(Cell(NOTHING if pd.isna(p) else f"{p:.3f}" if p >= 0.001 else "< 0.001"))
+            rows.append(row)
+    return PrintedTable(
+        caption,
+        "tab:comparisons",
+        [("", 2), *((label, 2) for label in test_sets.values())],
+        ["Metric", "Method", *(["difference", "p"] * len(test_sets))],
+        rows,
+    )
+
+
+def _by_key(summary: pd.DataFrame, block: Block) -> dict[tuple[str, str, str], dict[str, Any]]:
+    """The block's numbers by method, test set and structure; `best` says whether a number is the
+    best of its column, where equal as printed is equally good."""
+    chosen = (summary["metric"] == block.metric) & (summary["level"] == block.level)
+    rows = summary[chosen & summary["structure"].isin(list(block.structures))]
+    values = rows["value"].round(block.decimals)
+    best = pd.Series(False, rows.index)
+    if block.larger_is_better is not None:
+        columns = values.groupby([rows["test_set"], rows["structure"]])
+        best = values == columns.transform("max" if block.larger_is_better else "min")
+    return {
+        (row["method"], row["test_set"], row["structure"]): {str(k): v for k, v in row.items()}
+        for row in rows.assign(best=best).to_dict("records")
+    }
+
+
+def _records(table: pd.DataFrame, keys: list[str]) -> dict[tuple[str, ...], dict[str, Any]]:
+    """The rows over whole volumes by their keys."""
+    volumes = table[table["level"] == "volume"]
+    return {
+        tuple(row[key] for key in keys): {str(k): v for k, v in row.items()}
+        for row in volumes.to_dict("records")
+    }
+
+
+def _cell(number: dict[str, Any], block: Block) -> Cell:
+    text = {
+        "": lambda: _number(number["value"], block.decimals),
+        "sd": lambda: _plus_minus(number["value"], number["sd"], block.decimals),
+        "interval": lambda: _with_interval(
+            number["value"], number["low"], number["high"], block.decimals
+        ),
+    }[block.spread]()
+    return Cell(text, best=bool(number["best"]))
+
+
+def _rank_cell(row: dict[str, Any]) -> Cell:
+    return Cell(_with_interval(row["rank"], row["low"], row["high"], 1), best=row["rank"] == 1)
+
+
+def _empty(numbers: Sequence[dict[str, Any]]) -> Cell:
+    return Cell(str(sum(int(number["n_empty"]) for number in numbers)))
+
+
+def _number(value: float, decimals: int) -> str:
+    if pd.isna(value):
+        return NOTHING
+    text = f"{value:.{decimals}f}"
+    # three decimals of a number below 1 are printed as the papers do: .911
+    return text.removeprefix("0") if decimals == 3 and 0 <= value < 1 else text
+
+
+def _plus_minus(value: float, sd: float, decimals: int) -> str:
+    """`.911 ± .052`, as the papers print Dice."""
+    parts = [_number(part, decimals) for part in (value, sd) if np.isfinite(part)]
+    return " ± ".join(parts) or NOTHING
+
+
+def _with_interval(value: float, low: float, high: float, decimals: int, sign: str = "") -> str:
+    """`2.56 [2.31, 2.90]`; the number alone if it has no interval."""
+    shown = f"{value:{sign}.{decimals}f}"
+    if pd.isna(low):
+        return shown
+    return f"{shown} [{low:{sign}.{decimals}f}, {high:{sign}.{decimals}f}]"

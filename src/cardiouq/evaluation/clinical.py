@@ -1,0 +1,98 @@
+"""What the field reads off a segmentation: ventricular volumes, ejection fractions and myocardial
+mass of a subject, each with the interval that the method's samples give it."""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cardiouq.structures import STRUCTURES
+
+MYOCARDIAL_DENSITY = 1.05
+"""g/ml."""
+UNITS = {
+    "LVEDV": "ml",
+    "LVESV": "ml",
+    "LVEF": "%",
+    "RVEDV": "ml",
+    "RVESV": "ml",
+    "RVEF": "%",
+    "LVM": "g",
+}
+"""Quantity -> unit. Mass is the left ventricle's at end-diastole, without papillary muscles where
+the reference counts these to the blood."""
+
+PARTS = [(structure, phase) for structure in STRUCTURES for phase in ("ED", "ES")]
+
+Floats = NDArray[np.float64]
+
+
+def clinical_quantities(ml: dict[tuple[str, str], Floats]) -> dict[str, Floats]:
+    """Volumes of one subject to what is read off them.
+
+    Args:
+        ml: (structure, phase) -> volumes in ml, (n,): one per sample, say; index i is of the same
+            sample in both phases, so that what it gets wrong in both cancels where it should.
+
+    Returns:
+        Quantity -> (n,) in `UNITS`. An ejection fraction is 0 where the ventricle has no volume at
+        end-diastole, so that a missed ventricle stays in every mean as the failure it is.
+    """
+    found = {"LVM": MYOCARDIAL_DENSITY * ml["MYO", "ED"]}
+    for ventricle in ("LV", "RV"):
+        filled, emptied = ml[ventricle, "ED"], ml[ventricle, "ES"]
+        found[f"{ventricle}EDV"], found[f"{ventricle}ESV"] = filled, emptied
+        stroke = filled - emptied
+        fraction = np.divide(stroke, filled, out=np.zeros_like(stroke), where=filled > 0)
+        found[f"{ventricle}EF"] = 100 * fraction
+    return found
+
+
+def score_subjects(scores: pd.DataFrame, samples: pd.DataFrame, confidence: float) -> pd.DataFrame:
+    """Clinical quantities of every subject that has both ED and ES.
+
+    Args:
+        scores: rows of `scores.csv` of one method.
+        samples: rows of `sample_volumes.csv` of the same method.
+        confidence: of the intervals, as 0.95.
+
+    Returns:
+        Rows of method, test_set, subject, quantity, unit, reference, predicted (from the
+        segmentation of the mean), low, high (percentiles over the samples; one sample is an
+        interval of no width), n_samples and empty (whether a needed structure is missing in
+        reference or prediction).
+    """
+    tail = (1 - confidence) / 2
+    keys = ["method", "test_set", "subject"]
+    drawn = dict(list(samples.groupby(keys, sort=False)))
+    rows = []
+    for key, of_subject in scores.groupby(keys, sort=False):
+        if not {"ED", "ES"} <= set(of_subject["phase"]):
+            continue
+        volumes = of_subject.set_index(["structure", "phase"])
+        reference, predicted = (
+            clinical_quantities({part: volumes[column].loc[[part]].to_numpy() for part in PARTS})
+            for column in ("reference_ml", "predicted_ml")
+        )
+        in_order = drawn[key].sort_values("sample").set_index(["structure", "phase"]).sort_index()
+        by_sample = clinical_quantities(
+            {part: in_order["ml"].loc[[part]].to_numpy() for part in PARTS}
+        )
+        missing = volumes["reference_empty"] | volumes["predicted_empty"]
+        for quantity, unit in UNITS.items():
+            structure = "MYO" if quantity == "LVM" else quantity[:2]
+            low, high = np.quantile(by_sample[quantity], [tail, 1 - tail])
+            rows.append(
+                dict(zip(keys, key, strict=True))
+                | {
+                    "quantity": quantity,
+                    "unit": unit,
+                    "reference": reference[quantity][0],
+                    "predicted": predicted[quantity][0],
+                    "low": low,
+                    "high": high,
+                    "n_samples": len(by_sample[quantity]),
+                    "empty": bool(missing.loc[[structure]].any()),
+                }
+            )
+    columns = [*keys, "quantity", "unit", "reference", "predicted", "low", "high"]
+    return pd.DataFrame(rows, columns=[*columns, "n_samples", "empty"])

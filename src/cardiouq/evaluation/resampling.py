@@ -1,0 +1,54 @@
+"""Bootstrap over subjects, shared by all methods.
+
+A subject's volumes and slices stay together, since they are not independent. A resample is written
+as weights: how often each case was drawn. Every statistic of the evaluation takes such weights and
+treats all resamples at once, the sample itself (all weights 1) among them as the first, so that a
+number and its interval come from the same code. As all methods meet the same resamples,
+differences between methods and their ranks have intervals too.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cardiouq.seeds import derive
+
+Floats = NDArray[np.float64]
+Weights = NDArray[np.float64]
+
+
+def subject_weights(
+    subjects: Sequence[str] | NDArray[np.str_], resamples: int, seed: int
+) -> Weights:
+    """How often each case is drawn when subjects are drawn with replacement.
+
+    Args:
+        subjects: the subject of each case.
+        resamples: number of resamples.
+        seed: the study's.
+
+    Returns:
+        (1 + resamples, cases); the first row is all ones.
+    """
+    names, of_case = np.unique(np.asarray(subjects, str), return_inverse=True)
+    rng = np.random.default_rng(derive(seed, "bootstrap"))
+    equally = np.full(len(names), 1 / len(names))
+    drawn = rng.multinomial(len(names), equally, size=resamples)
+    return np.concatenate([np.ones((1, len(names))), drawn])[:, of_case].astype(np.float64)
+
+
+def weighted_mean(values: Floats, weights: Weights) -> Floats:
+    """Mean of the cases' values (cases,) in each resample, (resamples,)."""
+    means: Floats = weights @ values / weights.sum(1)
+    return means
+
+
+def interval(statistics: Floats, confidence: float, subjects: int) -> tuple[float, float]:
+    """Percentile interval (Efron, 1979) of a statistic (1 + resamples,) whose first is that of the
+    sample itself; NaN for a single subject, whose resamples are all alike."""
+    if subjects < 2:
+        return np.nan, np.nan
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(statistics[1:], [tail, 1 - tail])
+    return float(low), float(high)

@@ -1,0 +1,298 @@
+"""Every number of a study: each metric of each method on each test set, in every resample."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cardiouq.errors import CardiouqError
+from cardiouq.evaluation.calibration import CLASS_LABELS, TOP_LABEL, binned_errors
+from cardiouq.evaluation.clinical import UNITS
+from cardiouq.evaluation.ranking import augrc, aurc, auroc_failure, flagged_share, spearman
+from cardiouq.evaluation.resampling import Weights, subject_weights, weighted_mean
+from cardiouq.structures import FOREGROUND, STRUCTURES
+
+Floats = NDArray[np.float64]
+
+STRUCTURE_METRICS = (
+    *("dice", "assd_mm", "hausdorff_mm", "hd95_mm", "surface_dice"),
+    *("dice_within", "assd_within_mm", "pairwise_dice"),
+)
+VOXEL_METRICS = (
+    *("nll_nats", "brier", "predictive_entropy_bits", "expected_entropy_bits"),
+    *("mutual_information_bits", "variance"),
+)
+VOXEL_UNCERTAINTIES = ("predictive_entropy_bits", "mutual_information_bits", "variance")
+"""Means over a volume or slice, the same for all of its structures."""
+AGREEMENTS = ("dice_within", "pairwise_dice")
+"""Fall as uncertainty grows."""
+ALL = "all"
+"""What stands for the structure in a number that is of all classes."""
+TABLES = ("scores", "slice_scores", "voxels", "slice_voxels", "calibration", "subjects")
+"""The tables of each method that the statistics are of."""
+
+
+class Key(NamedTuple):
+    """Which number: a metric of a structure (or quantity) of one method on one test set, over its
+    volumes, slices or subjects."""
+
+    method: str
+    test_set: str
+    level: str
+    structure: str
+    metric: str
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """A number in every resample.
+
+    Attributes:
+        values: (1 + resamples,), of the sample itself first.
+        of_cases: (cases,) the values whose mean it is, or None if it is no mean.
+        n_cases, n_subjects: how many volumes, slices or subjects it is of.
+        n_empty: how many of these lack the structure in reference or prediction.
+    """
+
+    values: Floats
+    of_cases: Floats | None
+    n_cases: int
+    n_subjects: int
+    n_empty: int
+
+
+@dataclass(frozen=True)
+class Group:
+    """The cases of one level of a test set, in one order for all methods."""
+
+    index: "pd.Index[Any]"
+    subjects: NDArray[Any]
+    weights: Weights
+
+    def statistic(self, values: Floats, of_cases: Floats | None, empty: Floats) -> Statistic:
+        """A statistic of these cases."""
+        n_subjects = len(np.unique(self.subjects))
+        return Statistic(values, of_cases, len(self.index), n_subjects, int(empty.sum()))
+
+    def mean(self, of_cases: Floats, empty: Floats) -> Statistic:
+        """The mean of the cases' values."""
+        return self.statistic(weighted_mean(of_cases, self.weights), of_cases, empty)
+
+
+def compute_statistics(
+    tables: Mapping[str, pd.DataFrame],
+    methods: Sequence[str],
+    test_sets: Sequence[str],
+    settings: Mapping[str, Any],
+    seed: int,
+) -> tuple[dict[Key, Statistic], dict[tuple[str, str], Group]]:
+    """Every number of the study.
+
+    Args:
+        tables: name (of `TABLES`) -> rows of all methods.
+        methods, test_sets: in the order of the tables.
+        settings: the study's `evaluation` block.
+        seed: the study's, for the resamples.
+
+    Returns:
+        The statistics, and by (test set, level) the cases that they are of.
+
+    Raises:
+        CardiouqError: a score is missing or not a number, or methods were scored on different
+            cases, so that their numbers could not be compared.
+    """
+    statistics: dict[Key, Statistic] = {}
+    groups: dict[tuple[str, str], Group] = {}
+    parts = {
+        name: dict(list(table.groupby(["method", "test_set"]))) for name, table in tables.items()
+    }
+    for test_set in test_sets:
+        for method in methods:
+            found = {}
+            for name in TABLES:
+                if (method, test_set) not in parts[name]:
+                    raise CardiouqError(
+                        f"{name}.csv of {method}: no rows of {test_set}; evaluate the method again"
+                    )
+                found[name] = parts[name][method, test_set]
+            for level, scores, voxels in (
+                ("volume", "scores", "voxels"),
+                ("slice", "slice_scores", "slice_voxels"),
+            ):
+                cases = _Cases(found[scores], found[voxels], level)
+                group = groups.setdefault((test_set, level), cases.group(settings, seed))
+                cases.check(group, f"{scores}.csv of {method} on {test_set}")
+                for structure, metric, statistic in [
+                    *_means(cases, group),
+                    *_rankings(cases, group, settings),
+                    *(_calibration(cases, group, found, settings) if level == "volume" else ()),
+                ]:
+                    statistics[Key(method, test_set, level, structure, metric)] = statistic
+            subjects = found["subjects"]
+            group = groups.setdefault(
+                (test_set, "subject"), _subject_group(subjects, settings, seed)
+            )
+            for quantity, metric, statistic in _clinical(subjects, group):
+                statistics[Key(method, test_set, "subject", quantity, metric)] = statistic
+    return statistics, groups
+
+
+Found = Iterator[tuple[str, str, Statistic]]
+
+
+class _Cases:
+    """Scores of one method on one level of one test set, by case."""
+
+    def __init__(self, scores: pd.DataFrame, voxels: pd.DataFrame, level: str) -> None:
+        keys = ["case"] if level == "volume" else ["case", "slice"]
+        self.level = level
+        self.voxels = voxels.set_index(keys).sort_index()
+        self.by_structure = {
+            str(structure): rows.set_index(keys).sort_index()
+            for structure, rows in scores.groupby("structure")
+        }
+
+    def group(self, settings: Mapping[str, Any], seed: int) -> Group:
+        subjects = self.voxels["subject"].to_numpy(str)
+        resamples = settings["bootstrap"]["resamples"]
+        return Group(self.voxels.index, subjects, subject_weights(subjects, resamples, seed))
+
+    def check(self, group: Group, where: str) -> None:
+        """Raise a CardiouqError unless every structure has a number for each case of the group."""
+        for structure in (*STRUCTURES, FOREGROUND):
+            rows = self.by_structure.get(structure)
+            n_rows = 0 if rows is None else len(rows)
+            if rows is None or not rows.index.equals(group.index):
+                raise CardiouqError(
+                    f"{where}, {structure}: {n_rows} {self.level}s, other ones than the "
+                    f"{len(group.index)} of the first method; evaluate all methods on the same "
+                    "cases"
+                )
+            self._check_numbers(rows[list(STRUCTURE_METRICS)], f"{where}, {structure}")
+        self._check_numbers(self.voxels[list(VOXEL_METRICS)], where)
+
+    @staticmethod
+    def _check_numbers(table: pd.DataFrame, where: str) -> None:
+        missing = table.isna()
+        if missing.any(axis=None):
+            metric = missing.any().idxmax()
+            cases = table.index[missing[metric]].tolist()
+            raise CardiouqError(
+                f"{where}: no number for {metric} of {cases[:5]}; expected one of every case, as "
+                "failures would vanish from the mean"
+            )
+
+    def empty(self, structure: str) -> Floats:
+        """1 where reference or prediction lacks the structure."""
+        rows = self.by_structure[FOREGROUND if structure == ALL else structure]
+        return (rows["reference_empty"] | rows["predicted_empty"]).to_numpy(np.float64)
+
+
+def _means(cases: _Cases, group: Group) -> Found:
+    for structure, rows in cases.by_structure.items():
+        for metric in STRUCTURE_METRICS:
+            values = rows[metric].to_numpy(np.float64)
+            yield structure, metric, group.mean(values, cases.empty(structure))
+    for metric in VOXEL_METRICS:
+        values = cases.voxels[metric].to_numpy(np.float64)
+        yield ALL, metric, group.mean(values, cases.empty(ALL))
+
+
+def _rankings(cases: _Cases, group: Group, settings: Mapping[str, Any]) -> Found:
+    poor_if, weights = settings["poor"][cases.level], group.weights
+    remaining = settings["poor"]["remaining"]
+    for structure, rows in cases.by_structure.items():
+        uncertainties = {
+            name: cases.voxels[name].to_numpy(np.float64) for name in VOXEL_UNCERTAINTIES
+        }
+        uncertainties |= {name: -rows[name].to_numpy(np.float64) for name in AGREEMENTS}
+        uncertainties["assd_within_mm"] = rows["assd_within_mm"].to_numpy(np.float64)
+        risk, distance = 1 - rows["dice"].to_numpy(), rows["assd_mm"].to_numpy()
+        empty = cases.empty(structure)
+        for name, uncertainty in uncertainties.items():
+            measures = {
+                f"spearman_{name}_dice": spearman(uncertainty, risk, weights),
+                f"spearman_{name}_assd_mm": spearman(uncertainty, distance, weights),
+                f"aurc_{name}": aurc(uncertainty, risk, weights),
+                f"augrc_{name}": augrc(uncertainty, risk, weights),
+            }
+            if structure in poor_if:
+                score, limit = rows[poor_if["metric"]].to_numpy(), poor_if[structure]
+                poor = score < limit if poor_if["metric"] == "dice" else score > limit
+                flagged = flagged_share(uncertainty, poor, weights, remaining)
+                measures |= {
+                    f"auroc_failure_{name}": auroc_failure(uncertainty, poor, weights),
+                    f"quality_control_auc_{name}": augrc(uncertainty, 1.0 * poor, weights),
+                    f"flagged_percent_{name}": 100 * flagged,
+                }
+            for metric, values in measures.items():
+                yield structure, metric, group.statistic(values, None, empty)
+
+
+def _calibration(
+    cases: _Cases, group: Group, found: Mapping[str, pd.DataFrame], settings: Mapping[str, Any]
+) -> Found:
+    """Calibration errors in percent, of all voxels of a resample or as mean over its volumes."""
+    bins = found["calibration"]
+    if set(bins["case"]) != set(group.index):
+        raise CardiouqError(
+            f"calibration.csv: bins of {bins['case'].nunique()} volumes, scores of "
+            f"{len(group.index)}; expected the same volumes, evaluate the method again"
+        )
+    errors: dict[str, dict[str, tuple[Floats, Floats | None]]] = {}
+    for label, of_label in bins.groupby("label"):
+        sums = [
+            of_label.pivot(index="case", columns="bin", values=column)
+            .reindex(index=group.index, fill_value=0)
+            .fillna(0)
+            .to_numpy(np.float64)
+            for column in ("voxels", "confidence", "correct")
+        ]
+        errors[str(label)] = {
+            name: (weighted_mean(of_cases, group.weights), of_cases)
+            for name, of_cases in binned_errors(*sums).items()
+        }
+        if settings["ece"]["pool"] == "voxels":
+            pooled = binned_errors(*(group.weights @ values for values in sums))
+            errors[str(label)] = {name: (values, None) for name, values in pooled.items()}
+    empty = cases.empty(ALL)
+    for name, (values, of_cases) in errors[TOP_LABEL].items():
+        percent = None if of_cases is None else 100 * of_cases
+        yield ALL, f"{name}_percent", group.statistic(100 * values, percent, empty)
+    of_classes = [errors[label]["ece"] for label in CLASS_LABELS if label in errors]
+    values = 100 * np.mean([values for values, _ in of_classes], axis=0)
+    yield ALL, "classwise_ece_percent", group.statistic(values, None, empty)
+    # needs the voxels of a volume in order, so it is always the mean over volumes
+    yield (
+        ALL,
+        "adaptive_ce_percent",
+        group.mean(100 * cases.voxels["adaptive_ce"].to_numpy(np.float64), empty),
+    )
+
+
+def _subject_group(subjects: pd.DataFrame, settings: Mapping[str, Any], seed: int) -> Group:
+    index = pd.Index(sorted(set(subjects["subject"])))
+    names = index.to_numpy(str)
+    return Group(index, names, subject_weights(names, settings["bootstrap"]["resamples"], seed))
+
+
+def _clinical(subjects: pd.DataFrame, group: Group) -> Found:
+    """Error against the reference, its absolute value, and what the samples' interval is worth."""
+    for quantity in UNITS:
+        rows = subjects[subjects["quantity"] == quantity].sort_values("subject")
+        if rows.empty:
+            continue
+        error = rows["predicted"] - rows["reference"]
+        covered = rows["reference"].between(rows["low"], rows["high"])
+        width = rows["high"] - rows["low"]
+        empty = rows["empty"].to_numpy(np.float64)
+        for metric, of_subjects in (
+            ("bias", error),
+            ("absolute_error", error.abs()),
+            ("coverage_percent", 100 * covered),
+            ("interval_width", width),
+        ):
+            yield quantity, metric, group.mean(np.asarray(of_subjects, np.float64), empty)

@@ -1,0 +1,192 @@
+"""Distances between the surfaces of masks, in mm, of many pairs of masks at once.
+
+The surface of a mask are its voxels with a face neighbour outside it (outside the image counts),
+as in MONAI and medpy. Pairs are of whole volumes (three spatial axes) or of slices (two): a slice
+must not be given as a volume of one slice, since then every voxel would be surface.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import KDTree
+
+from cardiouq.evaluation.empty_masks import diagonal_mm, mask_sizes, settle_empty
+
+Masks = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+
+REACH = 4
+"""Steps of the smallest spacing within which neighbours are looked up; surfaces of a fair
+segmentation lie closer."""
+
+
+@dataclass(frozen=True)
+class SurfaceDistances:
+    """Distances in mm between the surfaces of n pairs of masks.
+
+    Attributes:
+        to_reference: per pair, from each surface voxel of the prediction to the nearest of the
+            reference; of no length if either mask is empty.
+        to_prediction: per pair, the other way round.
+        sizes: (2, n) voxels in each prediction and in each reference.
+        worst: the image's diagonal in mm, which stands for the distance to a missing surface.
+    """
+
+    to_reference: list[Floats]
+    to_prediction: list[Floats]
+    sizes: NDArray[np.int64]
+    worst: float
+
+    def assd(self, pooled: bool = True) -> Floats:
+        """Average symmetric surface distance of each pair, (n,) mm, from 0 (best).
+
+        Pooled over the voxels of both surfaces (Heimann et al., IEEE TMI 2009; MONAI, medpy from
+        0.5.2 on), or else the mean of the two directed means (medpy to 0.4.0).
+        """
+        if pooled:
+            return self._of_each(lambda there, back: np.concatenate([there, back]).mean())
+        return self._of_each(lambda there, back: (there.mean() + back.mean()) / 2)
+
+    def hausdorff(self) -> Floats:
+        """Hausdorff distance of each pair, (n,) mm, from 0 (best): the largest of all distances."""
+        return self._of_each(lambda there, back: max(there.max(), back.max()))
+
+    def hd95(self) -> Floats:
+        """95 % Hausdorff distance of each pair, (n,) mm, from 0 (best): the larger of the 95th
+        percentiles of the two directions (MONAI; medpy's is the percentile of both together)."""
+        return self._of_each(lambda there, back: max(_percentile_95(there), _percentile_95(back)))
+
+    def surface_dice(self, tolerance_mm: float) -> Floats:
+        """Normalised surface Dice of each pair, (n,) from 0 to 1 (best): the share of both
+        surfaces' voxels that lie within the tolerance of the other one (Nikolov et al., JMIR
+        2021; counted in voxels as by MONAI, not in area)."""
+        return self._of_each(
+            lambda there, back: (np.concatenate([there, back]) <= tolerance_mm).mean(),
+            perfect=1.0,
+            worst=0.0,
+        )
+
+    def _of_each(self, measure, perfect: float = 0.0, worst: float | None = None) -> Floats:  # type: ignore[no-untyped-def]
+        values = np.array(
+            [
+                measure(there, back) if there.size else 0.0
+                for there, back in zip(self.to_reference, self.to_prediction, strict=True)
+            ]
+        )
+        return settle_empty(
+            values, *self.sizes, perfect=perfect, worst=self.worst if worst is None else worst
+        )
+
+
+def surface_distances(
+    predictions: Masks,
+    references: Masks,
+    spacing: Sequence[float],
+    image_shape: Sequence[int] | None = None,
+) -> SurfaceDistances:
+    """Distances between the surfaces of each pair of masks.
+
+    Args:
+        predictions, references: (n, slices, rows, columns) or (n, rows, columns); the references
+            may also be one for all, with n = 1.
+        spacing: in mm along the spatial axes, so as many as the masks have axes but the first.
+        image_shape: spatial shape of the image if the masks are cut out of it; its diagonal stands
+            for the distance to a missing surface.
+    """
+    worst = diagonal_mm(image_shape or predictions.shape[1:], spacing)
+    region = occupied_box(np.logical_or(predictions.any(0), references.any(0)))
+    # masks of a transposed volume are not in the order of their axes
+    predictions = np.ascontiguousarray(predictions[:, *region])
+    references = np.broadcast_to(np.ascontiguousarray(references[:, *region]), predictions.shape)
+    sizes = np.stack([mask_sizes(masks) for masks in (predictions, references)])
+    both = sizes.all(0)
+    there: list[Floats] = [np.empty(0)] * len(sizes[0])
+    back = list(there)
+    if both.any():
+        one, other = surface(predictions[both]), surface(references[both])
+        steps = tuple(spacing)
+        distances = zip(
+            np.flatnonzero(both),
+            _directed(one, other, steps),
+            _directed(other, one, steps),
+            strict=True,
+        )
+        for pair, to_reference, to_prediction in distances:
+            there[pair], back[pair] = to_reference, to_prediction
+    return SurfaceDistances(there, back, sizes, worst)
+
+
+def occupied_box(mask: Masks) -> tuple[slice, ...]:
+    """Smallest box that holds every voxel of a mask; a box of no size if there is none."""
+    box = []
+    for axis in range(mask.ndim):
+        occupied = np.flatnonzero(mask.any(axis=tuple(a for a in range(mask.ndim) if a != axis)))
+        box.append(slice(occupied[0], occupied[-1] + 1) if occupied.size else slice(0, 0))
+        mask = np.moveaxis(np.moveaxis(mask, axis, 0)[box[-1]], 0, axis)  # less for the next axis
+    return tuple(box)
+
+
+def surface(masks: Masks) -> Masks:
+    """Voxels of each mask (n, ...) that have a face neighbour outside it or outside the image."""
+    inside = masks.copy()
+    for axis in range(1, masks.ndim):
+        moved_masks, moved_inside = np.moveaxis(masks, axis, 0), np.moveaxis(inside, axis, 0)
+        moved_inside[1:] &= moved_masks[:-1]
+        moved_inside[:-1] &= moved_masks[1:]
+        moved_inside[[0, -1]] = False
+    return masks & ~inside
+
+
+def _directed(sources: Masks, targets: Masks, spacing: tuple[float, ...]) -> list[Floats]:
+    """Per pair, the distance from each source voxel to the nearest target voxel; none is empty.
+
+    Target voxels are looked for at growing distances around all source voxels at once, so the
+    first hit is the nearest. Most lie a few voxels away: this takes a fraction of the time of a
+    distance transform (`benchmarks/metrics.py`). A k-d tree finds those that lie farther.
+    """
+    offsets, lengths, margin = _neighbourhood(spacing)
+    padding = [(0, 0), *((m, m) for m in margin)]
+    around = np.pad(targets, padding)
+    steps = np.array([np.prod(around.shape[axis + 1 :]) for axis in range(1, around.ndim)], int)
+    around = around.ravel()
+    waiting = np.flatnonzero(np.pad(sources, padding))
+    distances = np.empty(len(waiting))
+    order = np.arange(len(waiting))
+    for step, length in zip(offsets @ steps, lengths, strict=True):
+        hit = around[waiting + step]
+        distances[order[hit]] = length
+        waiting, order = waiting[~hit], order[~hit]
+        if not order.size:
+            break
+    pairs, *places = np.nonzero(sources)
+    ends = np.searchsorted(pairs, np.arange(1, len(sources)))
+    if order.size:
+        points = np.stack(places, axis=1) * spacing
+        for pair in np.unique(pairs[order]):
+            far = order[pairs[order] == pair]
+            tree = KDTree(np.argwhere(targets[pair]) * spacing)
+            distances[far] = tree.query(points[far])[0]
+    return np.split(distances, ends)
+
+
+@lru_cache
+def _neighbourhood(
+    spacing: tuple[float, ...],
+) -> tuple[NDArray[np.int64], Floats, tuple[int, ...]]:
+    """Offsets (n, axes) within reach from near to far, their lengths in mm, and the reach in voxels
+    along each axis."""
+    reach = REACH * min(spacing)
+    margin = tuple(int(reach / step) for step in spacing)
+    grid = np.stack(np.meshgrid(*(np.arange(-m, m + 1) for m in margin), indexing="ij"), axis=-1)
+    offsets = grid.reshape(-1, len(spacing))
+    lengths = np.sqrt(np.square(offsets * np.array(spacing)).sum(1))
+    nearest_first = np.argsort(lengths, kind="stable")
+    nearest_first = nearest_first[lengths[nearest_first] <= reach]
+    return offsets[nearest_first], lengths[nearest_first], margin
+
+
+def _percentile_95(distances: Floats) -> float:
+    return float(np.percentile(distances, 95))

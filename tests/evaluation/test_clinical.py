@@ -1,0 +1,199 @@
+"""Clinical quantities and their intervals, by hand."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cardiouq.evaluation.clinical import (
+    MYOCARDIAL_DENSITY,
+    UNITS,
+    clinical_quantities,
+    score_subjects,
+)
+from cardiouq.structures import FOREGROUND
+
+Part = tuple[str, str]
+
+ML: dict[Part, float] = {
+    ("LV", "ED"): 120.0,
+    ("LV", "ES"): 48.0,
+    ("RV", "ED"): 150.0,
+    ("RV", "ES"): 90.0,
+    ("MYO", "ED"): 100.0,
+    ("MYO", "ES"): 110.0,
+}
+EXPECTED = {
+    "LVEDV": 120,
+    "LVESV": 48,
+    "LVEF": 60,
+    "RVEDV": 150,
+    "RVESV": 90,
+    "RVEF": 40,
+    "LVM": 105,
+}
+
+
+def scores_of(
+    subject: str,
+    reference: Mapping[Part, float] = ML,
+    predicted: Mapping[Part, float] = ML,
+    test_set: str = "test",
+) -> pd.DataFrame:
+    """Rows of `scores.csv` of the phases that the reference has, the whole foreground included."""
+    volumes = pd.DataFrame({"reference_ml": reference, "predicted_ml": predicted}, dtype=float)
+    volumes = volumes.loc[list(reference)].rename_axis(["structure", "phase"]).reset_index()
+    whole = volumes.groupby("phase", as_index=False)[["reference_ml", "predicted_ml"]].sum()
+    rows = pd.concat([volumes, whole.assign(structure=FOREGROUND)], ignore_index=True)
+    rows["reference_empty"], rows["predicted_empty"] = (
+        rows[column] == 0 for column in ("reference_ml", "predicted_ml")
+    )
+    return rows.assign(method="m", test_set=test_set, subject=subject)
+
+
+def samples_of(
+    subject: str, ml: Mapping[Part, Sequence[float]], test_set: str = "test"
+) -> pd.DataFrame:
+    """Rows of `sample_volumes.csv`."""
+    rows = [
+        {"structure": structure, "phase": phase, "sample": sample, "ml": float(value)}
+        for (structure, phase), values in ml.items()
+        for sample, value in enumerate(values)
+    ]
+    return pd.DataFrame(rows).assign(method="m", test_set=test_set, subject=subject)
+
+
+def scaled(factors: Sequence[float]) -> dict[Part, list[float]]:
+    """Samples whose every volume is wrong by the same factor."""
+    return {part: [ml * factor for factor in factors] for part, ml in ML.items()}
+
+
+def test_quantities_by_hand():
+    found = clinical_quantities({part: np.array([ml, 2 * ml]) for part, ml in ML.items()})
+    assert set(found) == set(UNITS) == set(EXPECTED)
+    assert MYOCARDIAL_DENSITY == 1.05
+    for quantity, expected in EXPECTED.items():
+        twice = expected if UNITS[quantity] == "%" else 2 * expected
+        np.testing.assert_allclose(found[quantity], [expected, twice])
+
+
+@pytest.mark.parametrize("end_systolic", [0.0, 5.0])
+def test_ejection_fraction_of_a_missed_ventricle_is_zero(end_systolic: float):
+    ml = {part: np.array([volume]) for part, volume in ML.items()}
+    ml["RV", "ED"], ml["RV", "ES"] = np.zeros(1), np.array([end_systolic])
+    with np.errstate(all="raise"):
+        found = clinical_quantities(ml)
+    assert found["RVEF"].tolist() == [0]
+    assert found["LVEF"].tolist() == [60]
+
+
+def test_subject_is_scored_on_reference_and_segmentation_of_the_mean():
+    predicted = {part: 0.5 * ml for part, ml in ML.items()}
+    found = score_subjects(scores_of("a", ML, predicted), samples_of("a", scaled([3])), 0.5)
+    assert found["quantity"].tolist() == list(UNITS)
+    assert found["unit"].tolist() == list(UNITS.values())
+    found = found.set_index("quantity")
+    for quantity, expected in EXPECTED.items():
+        factor = 1 if UNITS[quantity] == "%" else 0.5
+        assert found.loc[quantity, "reference"] == pytest.approx(expected)
+        assert found.loc[quantity, "predicted"] == pytest.approx(factor * expected)
+    assert not found["empty"].any()
+
+
+def test_errors_common_to_both_phases_leave_the_ejection_fraction_certain():
+    found = score_subjects(scores_of("a"), samples_of("a", scaled([0.5, 0.75, 1, 1.5, 2])), 0.5)
+    width = (found["high"] - found["low"]).set_axis(found["quantity"])
+    np.testing.assert_allclose(width[["LVEF", "RVEF"]], 0, atol=1e-9)
+    # the inner half of five samples: from 0.75 to 1.5
+    np.testing.assert_allclose(width[["LVEDV", "RVESV", "LVM"]], [90, 67.5, 78.75])
+
+
+@pytest.mark.parametrize(
+    ("confidence", "volumes", "fractions"),
+    [
+        (0.5, (110, 130), (100 * 62 / 110, 100 * 82 / 130)),
+        # a fifth of the way from the first sample to the second, and likewise from the last
+        (0.9, (102, 138), (0.8 * 52 + 20 * 62 / 110, 20 * 82 / 130 + 80 * 92 / 140)),
+    ],
+)
+def test_intervals_are_percentiles_of_the_samples(
+    confidence: float, volumes: tuple[float, ...], fractions: tuple[float, ...]
+):
+    ml = {part: [volume] * 5 for part, volume in ML.items()}
+    ml["LV", "ED"] = [140, 110, 120, 100, 130]  # and 48 at end-systole in every sample
+    found = score_subjects(scores_of("a"), samples_of("a", ml), confidence)
+    ends = found.set_index("quantity")[["low", "high"]]
+    np.testing.assert_allclose(ends.loc["LVEDV"], volumes)
+    np.testing.assert_allclose(ends.loc["LVEF"], fractions)
+    np.testing.assert_allclose(ends.loc["RVEF"], 40)
+    assert (found["n_samples"] == 5).all()
+
+
+def test_one_sample_is_an_interval_of_no_width():
+    found = score_subjects(scores_of("a"), samples_of("a", scaled([1])), 0.95)
+    assert (found["n_samples"] == 1).all()
+    for column in ("low", "high"):
+        np.testing.assert_array_equal(found[column], found["predicted"])
+
+
+def test_subjects_without_both_phases_are_left_out():
+    only_ed = {part: ml for part, ml in ML.items() if part[1] == "ED"}
+    scores = pd.concat([scores_of("a"), scores_of("b", only_ed)])
+    samples = pd.concat([samples_of("a", scaled([1])), samples_of("b", scaled([1]))])
+    found = score_subjects(scores, samples, 0.5)
+    assert set(found["subject"]) == {"a"}
+    nobody = score_subjects(scores[scores["phase"] == "ED"], samples, 0.5)
+    assert nobody.empty
+    assert list(nobody.columns) == list(found.columns)
+
+
+@pytest.mark.parametrize("missing_in", ["reference", "prediction"])
+@pytest.mark.parametrize(
+    ("structure", "needed_by"),
+    [("RV", {"RVEDV", "RVESV", "RVEF"}), ("LV", {"LVEDV", "LVESV", "LVEF"}), ("MYO", {"LVM"})],
+)
+def test_only_quantities_of_the_missing_structure_are_marked(
+    missing_in: str, structure: str, needed_by: set[str]
+):
+    without = ML | {(structure, "ED"): 0, (structure, "ES"): 0}
+    volumes = (without, ML) if missing_in == "reference" else (ML, without)
+    scores = pd.concat([scores_of("a", *volumes), scores_of("b")])
+    samples = pd.concat([samples_of("a", scaled([1])), samples_of("b", scaled([1]))])
+    found = score_subjects(scores, samples, 0.5)
+    marked = found[found["empty"]]
+    assert set(marked["subject"]) == {"a"}
+    assert set(marked["quantity"]) == needed_by
+    column = "reference" if missing_in == "reference" else "predicted"
+    assert (marked[column] == 0).all()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_order_of_the_rows_does_not_matter(seed: int):
+    rng = np.random.default_rng(seed)
+    subjects = ["a", "b", "c"]
+    scores = pd.concat([scores_of(subject) for subject in subjects])
+    samples = pd.concat(
+        samples_of(subject, scaled(rng.uniform(0.5, 2, 30).tolist())) for subject in subjects
+    )
+    found, shuffled = (
+        score_subjects(*tables, 0.5).sort_values(["subject", "quantity"], ignore_index=True)
+        for tables in (
+            (scores, samples),
+            (scores.sample(frac=1, random_state=seed), samples.sample(frac=1, random_state=seed)),
+        )
+    )
+    pd.testing.assert_frame_equal(found, shuffled)
+    # volumes of different samples paired by mistake would make the fractions uncertain
+    fractions = shuffled[shuffled["unit"] == "%"]
+    np.testing.assert_allclose(fractions["high"], fractions["low"])
+
+
+def test_a_subject_of_two_test_sets_is_scored_in_each():
+    twice = {part: 2 * ml for part, ml in ML.items()}
+    scores = pd.concat([scores_of("a"), scores_of("a", twice, twice, "noisy")])
+    samples = pd.concat([samples_of("a", scaled([1])), samples_of("a", scaled([2, 2]), "noisy")])
+    found = score_subjects(scores, samples, 0.5).query("quantity == 'LVEDV'").set_index("test_set")
+    assert found["reference"].to_dict() == {"test": 120, "noisy": 240}
+    assert found["high"].to_dict() == {"test": 120, "noisy": 240}
+    assert found["n_samples"].to_dict() == {"test": 1, "noisy": 2}

@@ -1,0 +1,210 @@
+"""The numbers of a whole study: a method that predicts nothing is last, and never lost."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import wilcoxon
+
+from cardiouq.errors import CardiouqError
+from cardiouq.evaluation.comparison import compare_pairs, rank_methods, summarise
+from cardiouq.evaluation.scoring import score_method
+from cardiouq.evaluation.statistics import TABLES, Key, compute_statistics
+
+from .conftest import SETTINGS, study_maker
+
+METHODS = ("nothing", "fair", "good")
+SUBJECTS = ("a", "b", "c", "d", "e", "f")
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pd.DataFrame]:
+    """Three methods on six subjects: one predicts background only, the samples of the others
+    spread as far as their mean is wrong."""
+    make = study_maker(tmp_path_factory.mktemp("study"))
+    shifts: dict[str, dict[str, Sequence[int] | None]] = {
+        "nothing": dict.fromkeys(SUBJECTS),
+        "fair": {s: [i % 4, i % 4, 2 * (i % 4)] for i, s in enumerate(SUBJECTS)},
+        "good": {s: [i % 2, i % 2, 2 * (i % 2)] for i, s in enumerate(SUBJECTS)},
+    }
+    found = [score_method(name, *make(name, **shifts[name])) for name in METHODS]
+    return {name: pd.concat([of[name] for of in found], ignore_index=True) for name in TABLES}
+
+
+def compute(tables: dict[str, pd.DataFrame], **changes: Any) -> Any:
+    settings = SETTINGS | changes
+    return compute_statistics(tables, METHODS, ["id"], settings, seed=1)
+
+
+@pytest.fixture(scope="module")
+def statistics(tables: dict[str, pd.DataFrame]) -> Any:
+    return compute(tables)
+
+
+@pytest.fixture(scope="module")
+def summary(statistics: Any) -> pd.DataFrame:
+    return summarise(statistics[0], 0.95)
+
+
+def test_every_method_has_every_number(summary: pd.DataFrame) -> None:
+    keys = ["level", "structure", "metric"]
+    found = [set(map(tuple, rows[keys].to_numpy())) for _, rows in summary.groupby("method")]
+    assert found[0] == found[1] == found[2]
+    assert len(found[0]) > 300
+    assert np.isfinite(summary[["value", "low", "high"]]).all(axis=None)
+
+
+def test_means_and_deviations_are_those_of_the_cases(
+    summary: pd.DataFrame, tables: dict[str, pd.DataFrame]
+) -> None:
+    scores = tables["scores"].groupby(["method", "structure"])
+    for metric in ("dice", "hd95_mm", "assd_within_mm"):
+        rows = summary.query("level == 'volume' and metric == @metric")
+        rows = rows.set_index(["method", "structure"]).sort_index()
+        np.testing.assert_allclose(rows["value"], scores[metric].mean())
+        np.testing.assert_allclose(rows["sd"], scores[metric].std(ddof=1), atol=1e-12)
+        assert set(rows["n_cases"]) == {12} and set(rows["n_subjects"]) == {6}
+    slices = tables["slice_scores"].groupby(["method", "structure"])["dice"].mean()
+    rows = summary.query("level == 'slice' and metric == 'dice'")
+    np.testing.assert_allclose(
+        rows.set_index(["method", "structure"])["value"].sort_index(), slices
+    )
+
+
+def test_missed_structures_are_counted(summary: pd.DataFrame) -> None:
+    dice = summary.query("metric == 'dice'").set_index(["method", "level", "structure"])["n_empty"]
+    assert dice["nothing", "volume", "RV"] == 12
+    assert dice["nothing", "slice", "RV"] == 36
+    assert dice["good", "volume", "RV"] == 0
+    assert dice["good", "slice", "RV"] == 12  # one of three slices holds no heart
+
+
+def test_intervals_hold_the_number(summary: pd.DataFrame) -> None:
+    dice = summary.query("metric == 'dice' and method == 'fair'")
+    assert (dice["low"] < dice["value"]).all() and (dice["value"] < dice["high"]).all()
+
+
+SMALLER_IS_WORSE = (
+    *("dice", "surface_dice", "spearman", "auroc_failure", "coverage_percent", "pairwise_dice"),
+    "dice_within",
+)
+NO_QUALITY = (
+    *("entropy", "mutual_information", "variance", "within", "pairwise_dice", "bias"),
+    *("interval_width", "maximum_ce", "average_ce"),
+)
+"""Names of uncertainty itself, of signed errors and of errors that weigh bins, not voxels: none
+says that a segmentation is bad."""
+
+
+def test_a_method_that_predicts_nothing_is_worst_by_every_measure_of_quality(
+    summary: pd.DataFrame,
+) -> None:
+    judged = 0
+    for (level, structure, metric), rows in summary.groupby(["level", "structure", "metric"]):
+        name = str(metric)
+        ranking = name.startswith(("spearman", "au", "quality_control", "flagged"))
+        if not ranking and any(part in name for part in NO_QUALITY):
+            continue
+        values = rows.set_index("method")["value"]
+        sign = 1 if name.startswith(SMALLER_IS_WORSE) else -1
+        others = sign * values.drop("nothing")
+        assert sign * values["nothing"] <= others.min() + 1e-9, (level, structure, metric, values)
+        judged += 1
+    assert judged > 150
+
+
+def test_a_method_that_predicts_nothing_ranks_last(statistics: Any) -> None:
+    ranks = rank_methods(statistics[0], METHODS, 0.95)
+    nothing = ranks.query("method == 'nothing'")
+    assert (nothing["rank"] == 3).all()
+    assert (nothing["first_percent"] == 0).all()
+    totals = ranks.groupby(["level", "structure", "metric"])["rank"].sum()
+    assert (totals == 6).all()
+
+
+def test_differences_are_those_of_the_means_and_tested_by_subject(
+    statistics: Any, summary: pd.DataFrame, tables: dict[str, pd.DataFrame]
+) -> None:
+    pairs = compare_pairs(*statistics, METHODS, 0.95)
+    value = summary.set_index(["method", "level", "structure", "metric"])["value"]
+    for row in pairs.itertuples():
+        what = (row.level, row.structure, row.metric)
+        expected = value[row.method, *what] - value[row.other, *what]
+        assert row.difference == pytest.approx(expected)
+        assert row.low <= row.difference <= row.high
+    by_subject = tables["scores"].query("structure == 'RV'").groupby(["method", "subject"])["dice"]
+    means = by_subject.mean()
+    expected_p = wilcoxon((means["fair"] - means["good"]).round(12)).pvalue
+    found = pairs.set_index(["level", "structure", "metric", "method", "other"])
+    assert found.loc[("volume", "RV", "dice", "fair", "good"), "p"] == pytest.approx(expected_p)
+    tested = pairs["p"].notna()
+    assert (pairs.loc[tested, "p_adjusted"] >= pairs.loc[tested, "p"]).all()
+    assert set(pairs.loc[~tested, "metric"]) == {"ece_percent"}  # voxels are pooled
+
+
+def test_equal_methods_do_not_differ(tables: dict[str, pd.DataFrame]) -> None:
+    twins = {
+        name: pd.concat(
+            [
+                table[table["method"] == "fair"].assign(method=method)
+                for method in ("nothing", "fair")
+            ]
+            + [table[table["method"] == "good"]]
+        )
+        for name, table in tables.items()
+    }
+    statistics = compute(twins)
+    pairs = compare_pairs(*statistics, METHODS, 0.95).query("method == 'nothing' & other == 'fair'")
+    assert (pairs[["difference", "low", "high"]] == 0).all(axis=None)
+    assert (pairs["p"].dropna() == 1).all()
+    ranks = rank_methods(statistics[0], METHODS, 0.95).query("metric == 'dice'")
+    shared = ranks.pivot(index=["level", "structure"], columns="method", values="rank")
+    assert (shared["nothing"] == shared["fair"]).all()
+
+
+def test_a_single_subject_has_numbers_and_no_intervals(tables: dict[str, pd.DataFrame]) -> None:
+    one = {name: table[table["subject"] == "b"] for name, table in tables.items()}
+    statistics = compute(one)
+    summary = summarise(statistics[0], 0.95)
+    assert summary["value"].notna().all()
+    assert summary[["low", "high"]].isna().all(axis=None)
+    assert (compare_pairs(*statistics, METHODS, 0.95)["p"].dropna() == 1).all()
+
+
+def test_ece_over_voxels_pools_them_and_over_volumes_is_their_mean(
+    tables: dict[str, pd.DataFrame],
+) -> None:
+    key = Key("fair", "id", "volume", "all", "ece_percent")
+    bins = tables["calibration"].query("method == 'fair' and label == 'top'")
+    sums = bins.groupby("bin")[["voxels", "confidence", "correct"]].sum()
+    pooled = (sums["correct"] - sums["confidence"]).abs().sum() / sums["voxels"].sum()
+    found = compute(tables)[0][key]
+    assert found.values[0] == pytest.approx(100 * pooled)
+    gap = (bins["correct"] - bins["confidence"]).abs().groupby(bins["case"]).sum()
+    mean = (gap / bins.groupby("case")["voxels"].sum()).mean()
+    ece = SETTINGS["ece"] | {"pool": "volumes"}
+    assert compute(tables, ece=ece)[0][key].values[0] == pytest.approx(100 * mean)
+
+
+def test_a_score_that_is_not_a_number_is_refused(tables: dict[str, pd.DataFrame]) -> None:
+    scores = tables["scores"].copy()
+    scores.loc[scores["method"] == "good", "hd95_mm"] = np.nan
+    with pytest.raises(CardiouqError, match=r"good on id.*no number for hd95_mm.*a_ED"):
+        compute(tables | {"scores": scores})
+
+
+def test_methods_scored_on_other_volumes_are_refused(tables: dict[str, pd.DataFrame]) -> None:
+    fewer = {
+        name: table[(table["method"] != "good") | (table["subject"] != "c")]
+        for name, table in tables.items()
+    }
+    with pytest.raises(CardiouqError, match=r"good on id, RV: 10 volumes.*the 12 of the first"):
+        compute(fewer)
+
+
+def test_a_method_without_scores_is_named(tables: dict[str, pd.DataFrame]) -> None:
+    subjects = tables["subjects"].query("method != 'fair'")
+    with pytest.raises(CardiouqError, match=r"subjects\.csv of fair: no rows of id"):
+        compute(tables | {"subjects": subjects})

@@ -1,0 +1,95 @@
+"""The bootstrap over subjects: its draws, and its intervals against scipy's."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import bootstrap
+
+from cardiouq.evaluation.resampling import interval, subject_weights, weighted_mean
+
+subjects_of_cases = st.lists(st.sampled_from("abcdefg"), min_size=1, max_size=20)
+seeds = st.integers(0, 2**32 - 1)
+
+
+@given(subjects_of_cases, st.integers(0, 20), seeds)
+def test_every_resample_draws_as_many_subjects_as_there_are(
+    subjects: list[str], resamples: int, seed: int
+):
+    weights = subject_weights(subjects, resamples, seed)
+    assert weights.shape == (1 + resamples, len(subjects))
+    assert (weights[0] == 1).all()
+    names, first = np.unique(subjects, return_index=True)
+    of_subjects = weights[:, first]
+    assert (of_subjects >= 0).all() and (of_subjects == of_subjects.round()).all()
+    assert (of_subjects.sum(1) == len(names)).all()
+    # cases of a subject stay together
+    for name, of_name in zip(names, of_subjects.T, strict=True):
+        assert (weights[:, np.array(subjects) == name] == of_name[:, None]).all()
+
+
+@given(subjects_of_cases, seeds)
+def test_order_of_the_cases_does_not_matter(subjects: list[str], seed: int):
+    order = np.random.default_rng(seed).permutation(len(subjects))
+    weights = subject_weights(subjects, 5, seed)
+    shuffled = subject_weights([subjects[index] for index in order], 5, seed)
+    np.testing.assert_array_equal(shuffled, weights[:, order])
+
+
+def test_same_draws_on_every_platform_and_others_for_every_seed():
+    subjects = ["b", "a", "b", "c", "d"]
+    expected = [
+        [1, 1, 1, 1, 1],
+        [0, 3, 0, 0, 1],
+        [2, 0, 2, 0, 2],
+        [2, 0, 2, 1, 1],
+        [0, 1, 0, 1, 2],
+    ]
+    assert subject_weights(subjects, 4, 0).tolist() == expected
+    assert subject_weights(np.array(subjects), 4, 0).tolist() == expected
+    assert subject_weights(subjects, 4, 1).tolist() != expected
+
+
+def test_every_subject_is_drawn_equally_often():
+    weights = subject_weights(list("abcd"), 20_000, 3)[1:]
+    # a count of draws is binomial (4, 1/4): mean 1, variance 3/4
+    np.testing.assert_allclose(weights.mean(0), 1, atol=5 * np.sqrt(0.75 / 20_000))
+    np.testing.assert_allclose(weights.var(0), 0.75, atol=0.05)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_weighted_mean_is_the_mean_of_copies(seed: int):
+    rng = np.random.default_rng(seed)
+    subjects = rng.choice(list("abcde"), 12)
+    values = rng.normal(size=12)
+    weights = subject_weights(subjects, 10, seed)
+    copies = [np.repeat(values, row.astype(int)).mean() for row in weights]
+    np.testing.assert_allclose(weighted_mean(values, weights), copies)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_interval_of_a_mean_agrees_with_scipy(seed: int):
+    rng = np.random.default_rng(seed)
+    of_subjects = rng.gamma(2, size=25)
+    values = np.repeat(of_subjects, 2) + np.tile([0.3, -0.3], 25)  # two cases of each subject
+    subjects = np.repeat([f"patient{index:03}" for index in range(25)], 2)
+    statistics = weighted_mean(values, subject_weights(subjects, 20_000, seed))
+    theirs = bootstrap((of_subjects,), np.mean, n_resamples=20_000, method="percentile", rng=rng)
+    assert statistics[0] == pytest.approx(of_subjects.mean())
+    # a 2.5 % quantile of 20,000 draws is uncertain by .019 standard errors, a difference by .027
+    np.testing.assert_allclose(
+        interval(statistics, 0.95, 25),
+        theirs.confidence_interval,
+        atol=0.1 * theirs.standard_error,
+    )
+
+
+def test_interval_is_of_the_resamples_without_the_sample_itself():
+    statistics = np.array([1e6, *range(100, -1, -1)])
+    assert interval(statistics, 0.9, 2) == pytest.approx((5, 95))
+
+
+def test_one_subject_has_no_interval():
+    statistics = weighted_mean(np.array([0.2, 0.4]), subject_weights(["a", "a"], 50, 0))
+    np.testing.assert_allclose(statistics, 0.3)
+    assert np.isnan(interval(statistics, 0.95, 1)).all()

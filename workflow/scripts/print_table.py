@@ -1,0 +1,32 @@
+"""Rules print_*: one table for machines and, in three forms, for people."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from cardiouq.config import read_yaml
+from cardiouq.errors import reported_to_user
+from cardiouq.files import written_whole
+from cardiouq.reporting.captions import render_caption
+from cardiouq.reporting.published import read_claims, read_published
+from cardiouq.reporting.study_tables import make_table
+from cardiouq.reporting.writing import write_printed
+
+with reported_to_user(snakemake.log[0]):
+    rows, printed = make_table(
+        snakemake.params.table,
+        {name: pd.read_csv(snakemake.input[name]) for name in ("summary", "comparisons", "ranks")},
+        read_published(snakemake.input.published),
+        read_claims(snakemake.input.claims),
+        snakemake.params.study,
+        read_yaml(Path(snakemake.input.paper_study)),
+        render_caption(snakemake.input.caption, snakemake),
+    )
+    with written_whole(snakemake.output.csv) as temporary:
+        rows.to_csv(temporary, index=False, float_format="%.6g")
+    write_printed(
+        printed,
+        markdown=snakemake.output.md,
+        latex=snakemake.output.tex,
+        html=snakemake.output.html,
+    )
