@@ -197,6 +197,23 @@ def test_adaptive_error_of_a_case_made_by_hand():
     assert found == pytest.approx((0.3 + 0.2) / 2)
 
 
+@pytest.mark.parametrize(
+    ("foreground", "reference", "expected"),
+    [
+        # each bin gets one of the two .5: |0 + 1 - .2 - .5| and |1 + 0 - .5 - .8|, by 4 voxels
+        ([0.2, 0.5, 0.5, 0.8], [0, 1, 1, 0], (0.3 + 0.3) / 4),
+        # the voxel in the middle counts half in each bin
+        ([0.2, 0.5, 0.8], [0, 1, 0], (0.05 + 0.55) / 3),
+    ],
+)
+def test_adaptive_error_shares_out_what_a_cut_goes_through(
+    foreground: list[float], reference: list[int], expected: float
+):
+    probabilities = np.stack([1 - np.array(foreground), foreground])
+    found = adaptive_calibration_error(probabilities, np.array(reference), 2)
+    assert found == pytest.approx(expected)
+
+
 @pytest.mark.parametrize("bins", [1, 2, 9, 14, 126])
 @pytest.mark.parametrize("seed", SEEDS)
 def test_adaptive_error_is_that_of_equal_shares_of_the_sorted_voxels(seed: int, bins: int):

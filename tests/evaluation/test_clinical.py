@@ -91,6 +91,9 @@ def test_ejection_fraction_of_a_missed_ventricle_is_zero(end_systolic: float):
 def test_subject_is_scored_on_reference_and_segmentation_of_the_mean():
     predicted = {part: 0.5 * ml for part, ml in ML.items()}
     found = score_subjects(scores_of("a", ML, predicted), samples_of("a", scaled([3])), 0.5)
+    keys = ["method", "test_set", "subject"]
+    assert list(found.columns[:3]) == keys
+    assert (found[keys] == ["m", "test", "a"]).all(axis=None)
     assert found["quantity"].tolist() == list(UNITS)
     assert found["unit"].tolist() == list(UNITS.values())
     found = found.set_index("quantity")
@@ -166,6 +169,15 @@ def test_only_quantities_of_the_missing_structure_are_marked(
     assert set(marked["quantity"]) == needed_by
     column = "reference" if missing_in == "reference" else "predicted"
     assert (marked[column] == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("phase", "needed_by"), [("ED", {"LVEDV", "LVEF"}), ("ES", {"LVESV", "LVEF"})]
+)
+def test_only_quantities_of_the_phase_it_is_missing_in_are_marked(phase: str, needed_by: set[str]):
+    scores = scores_of("a", ML, ML | {("LV", phase): 0})
+    found = score_subjects(scores, samples_of("a", scaled([1])), 0.5)
+    assert set(found.loc[found["empty"], "quantity"]) == needed_by
 
 
 @pytest.mark.parametrize("seed", range(5))

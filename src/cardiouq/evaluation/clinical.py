@@ -22,6 +22,12 @@ UNITS = {
 the reference counts these to the blood."""
 
 PARTS = [(structure, phase) for structure in STRUCTURES for phase in ("ED", "ES")]
+NEEDS = {"LVM": [("MYO", "ED")]} | {
+    f"{ventricle}{quantity}": [(ventricle, phase) for phase in phases]
+    for ventricle in ("LV", "RV")
+    for quantity, phases in {"EDV": ["ED"], "ESV": ["ES"], "EF": ["ED", "ES"]}.items()
+}
+"""Quantity -> the structures and phases that it is read off."""
 
 Floats = NDArray[np.float64]
 
@@ -34,8 +40,8 @@ def clinical_quantities(ml: dict[tuple[str, str], Floats]) -> dict[str, Floats]:
             sample in both phases, so that what it gets wrong in both cancels where it should.
 
     Returns:
-        Quantity -> (n,) in `UNITS`. An ejection fraction is 0 where the ventricle has no volume at
-        end-diastole, so that a missed ventricle stays in every mean as the failure it is.
+        Quantity -> (n,) in `UNITS`. A ventricle that was missed has 0 ml, and an ejection fraction
+        of 0 if that is at end-diastole, so that it stays in every mean as the failure it is.
     """
     found = {"LVM": MYOCARDIAL_DENSITY * ml["MYO", "ED"]}
     for ventricle in ("LV", "RV"):
@@ -73,13 +79,13 @@ def score_subjects(scores: pd.DataFrame, samples: pd.DataFrame, confidence: floa
             clinical_quantities({part: volumes[column].loc[[part]].to_numpy() for part in PARTS})
             for column in ("reference_ml", "predicted_ml")
         )
-        in_order = drawn[key].sort_values("sample").set_index(["structure", "phase"]).sort_index()
+        in_order = drawn[key].sort_values(["structure", "phase", "sample"])
+        in_order = in_order.set_index(["structure", "phase"])
         by_sample = clinical_quantities(
             {part: in_order["ml"].loc[[part]].to_numpy() for part in PARTS}
         )
         missing = volumes["reference_empty"] | volumes["predicted_empty"]
         for quantity, unit in UNITS.items():
-            structure = "MYO" if quantity == "LVM" else quantity[:2]
             low, high = np.quantile(by_sample[quantity], [tail, 1 - tail])
             rows.append(
                 dict(zip(keys, key, strict=True))
@@ -91,7 +97,7 @@ def score_subjects(scores: pd.DataFrame, samples: pd.DataFrame, confidence: floa
                     "low": low,
                     "high": high,
                     "n_samples": len(by_sample[quantity]),
-                    "empty": bool(missing.loc[[structure]].any()),
+                    "empty": bool(missing.loc[NEEDS[quantity]].any()),
                 }
             )
     columns = [*keys, "quantity", "unit", "reference", "predicted", "low", "high"]

@@ -5,8 +5,8 @@ from numpy.typing import NDArray
 
 from cardiouq.errors import CardiouqError
 
-SUM_TOLERANCE = 4e-3
-"""By how much probabilities stored as float16 may miss a sum of 1."""
+SUM_TOLERANCE = 1e-3
+"""By how much probabilities stored as float16 may miss a sum of 1: twice what rounding does."""
 SMALLEST = 2.0**-24
 """The smallest positive float16. A stored 0 stands for anything below, and counts as this."""
 
