@@ -114,18 +114,25 @@ def pairs(**columns: Any) -> pd.DataFrame:
 
 def test_comparisons_are_of_each_method_less_the_first() -> None:
     found = pairs(
-        method="vanilla", other="swa", difference=0.25, low=-0.5, high=1.0, p_adjusted=0.0001
+        method="vanilla",
+        other="swa",
+        difference=0.25,
+        low=-0.5,
+        high=1.0,
+        p_adjusted=0.0001,
+        n_empty=3,
     )
     found.loc[found["metric"] == "ece_percent", "p_adjusted"] = np.nan
     rows = texts(print_comparisons(found, METHODS, TEST_SETS, ""))
     assert rows[0][:4] == ["Dice", "SWA", "-0.250 [-1.000, +0.500]", "< 0.001"]
+    assert rows[0][-1] == "6"
     assert rows[-1][0] == "ECE (%)" and rows[-1][3] == NOTHING
 
 
 def test_ranks_have_intervals_and_the_first_is_bold() -> None:
     found = pd.concat(
         [
-            pairs(method=method, rank=rank, low=1.0, high=2.0)
+            pairs(method=method, rank=rank, low=1.0, high=2.0, n_empty=0)
             for method, rank in zip(METHODS, (2, 1), strict=True)
         ]
     )

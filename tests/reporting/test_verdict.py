@@ -39,7 +39,7 @@ def equal_summary(study: dict[str, Any]) -> pd.DataFrame:
         of_paper = NUMBERS[NUMBERS["test_set"] == paper]
         parts.append(of_paper.assign(test_set=ours)[["method", *KEYS, "value", "sd", "n_subjects"]])
     table = pd.concat(parts, ignore_index=True)
-    return table.assign(low=table["value"] - 1e-3, high=table["value"] + 1e-3)
+    return table.assign(low=table["value"] - 1e-3, high=table["value"] + 1e-3, n_empty=1)
 
 
 def all_comparisons(summary: pd.DataFrame) -> pd.DataFrame:
@@ -52,7 +52,8 @@ def all_comparisons(summary: pd.DataFrame) -> pd.DataFrame:
                 difference = round(value - of_other, 6)
                 rows.append((*keys, method, other, difference))
     table = pd.DataFrame(rows, columns=[*KEYS, "method", "other", "difference"])
-    return table.assign(low=table["difference"] - 9e-4, high=table["difference"] + 9e-4)
+    intervals = {"low": table["difference"] - 9e-4, "high": table["difference"] + 9e-4}
+    return table.assign(**intervals, n_empty=2)
 
 
 def judge(
@@ -298,9 +299,9 @@ def judge_claim(
     """The verdict on "swa is smaller than vanilla" of ECE, vendor B."""
     summary = equal_summary(paper)
     pair = ("vanilla", "swa") if swapped else ("swa", "vanilla")
-    row = ("mnms-B", "volume", "all", "ece_percent", *pair, *difference)
+    row = ("mnms-B", "volume", "all", "ece_percent", *pair, *difference, 2)
     comparisons = pd.DataFrame(
-        [row], columns=[*KEYS, "method", "other", "difference", "low", "high"]
+        [row], columns=[*KEYS, "method", "other", "difference", "low", "high", "n_empty"]
     )
     claim = CLAIMS.query("smaller == 'swa' and larger == 'vanilla' and test_set == 'mnms-B'")
     verdict = make_verdict(
@@ -468,16 +469,16 @@ def test_the_verdict_is_printed_with_labels_and_without_gaps(paper: dict[str, An
     texts = [[cell.text for cell in row] for row in table.rows]
     assert texts[0] == [
         *("1", "dice RV", "Vanilla", "ACDC validation (ID)", "0.911", "0.911"),
-        *("[0.91, 0.912]", "yes", "reproduced", ""),
+        *("[0.91, 0.912]", "1", "yes", "reproduced", ""),
     ]
     of_swa = texts[verdict["method"].tolist().index("swa")]
     assert of_swa[2] == "swa"  # has no label, as it is not in the study
     assert of_swa[5:] == [
-        *(NOTHING, NOTHING, "", "not comparable", "method swa is not in this study")
+        *(NOTHING, NOTHING, NOTHING, "", "not comparable", "method swa is not in this study")
     ]
     assert texts[-1][2] == "Ckpt. Ens. (Multi) vs. Ckpt. Ens. (Single)"
-    assert texts[-1][4:7] == ["-0.08", "-0.08", "-0.0809 to -0.0791"]
-    assert {len(row) for row in texts} == {len(table.columns)} == {10}
+    assert texts[-1][4:7] == ["-0.08", "-0.08", "[-0.0809, -0.0791]"]
+    assert {len(row) for row in texts} == {len(table.columns)} == {11}
     for written in (to_markdown(table), to_latex(table), to_html(table)):
         assert "nan" not in written.lower()
         assert "Reason" in written

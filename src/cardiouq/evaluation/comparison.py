@@ -55,9 +55,10 @@ def compare_pairs(
     Returns:
         Rows of test_set, level, structure, metric, method, other, difference (method less other),
         its interval over subjects, p (Wilcoxon's signed-rank test on the subjects' means, as a
-        subject's volumes are not independent; empty where the metric is no mean over cases) and
-        p_adjusted (Benjamini and Yekutieli, 2001: the share of false findings among the pairs and
-        structures of one metric on one test set, whatever their dependence).
+        subject's volumes are not independent; empty where the metric is no mean over cases),
+        n_empty (of both methods together) and p_adjusted (Benjamini and Yekutieli, 2001: the share
+        of false findings among the pairs and structures of one metric on one test set, whatever
+        their dependence).
     """
     rows = []
     for (test_set, level, structure, metric), found in _by_metric(statistics, methods):
@@ -74,6 +75,7 @@ def compare_pairs(
                     **{"test_set": test_set, "level": level, "structure": structure},
                     **{"metric": metric, "method": method, "other": other},
                     **{"difference": difference[0], "low": low, "high": high, "p": p},
+                    "n_empty": one.n_empty + two.n_empty,
                 }
             )
     table = pd.DataFrame(rows)
@@ -90,8 +92,8 @@ def rank_methods(
 
     Returns:
         Rows of test_set, level, structure, metric, method, rank, its interval over resamples of
-        the subjects, and first_percent: in how many resamples the method is best, alone or shared
-        (Wiesenfarth et al., Scientific Reports 2021).
+        the subjects, first_percent: in how many resamples the method is best, alone or shared
+        (Wiesenfarth et al., Scientific Reports 2021), and n_empty.
     """
     rows = []
     for (test_set, level, structure, metric), found in _by_metric(statistics, methods):
@@ -107,6 +109,7 @@ def rank_methods(
                     **{"test_set": test_set, "level": level, "structure": structure},
                     **{"metric": metric, "method": method, "rank": of_method[0]},
                     **{"low": low, "high": high, "first_percent": 100 * first[1:].mean()},
+                    "n_empty": statistic.n_empty,
                 }
             )
     return pd.DataFrame(rows)

@@ -177,16 +177,15 @@ def print_ranks(
         ("ece_percent", ALL): "ECE",
     }
     found = _records(ranks, ["method", "test_set", "metric", "structure"])
-    rows = [
-        [Cell(label)]
-        + [_rank_cell(found[method, test_set, *key]) for test_set in test_sets for key in shown]
-        for method, label in methods.items()
-    ]
+    rows = []
+    for method, label in methods.items():
+        numbers = [found[method, test_set, *key] for test_set in test_sets for key in shown]
+        rows.append([Cell(label), *map(_rank_cell, numbers), _empty(numbers)])
     return PrintedTable(
         caption,
         "tab:ranks",
-        [("", 1), *((label, len(shown)) for label in test_sets.values())],
-        ["Method", *(list(shown.values()) * len(test_sets))],
+        [("", 1), *((label, len(shown)) for label in test_sets.values()), ("", 1)],
+        ["Method", *(list(shown.values()) * len(test_sets)), "Empty"],
         rows,
     )
 
@@ -213,19 +212,19 @@ def print_comparisons(
     for (metric, structure), (label, decimals) in shown.items():
         for position, method in enumerate(others):
             row = [Cell(label if position == 0 else ""), Cell(methods[method])]
-            for test_set in test_sets:
-                pair = found[first, method, test_set, metric, structure]
+            pairs = [found[first, method, t, metric, structure] for t in test_sets]
+            for pair in pairs:
                 # the table holds first less other; printed is other less first
                 difference, low, high = -pair["difference"], -pair["high"], -pair["low"]
                 row.append(Cell(_with_interval(difference, low, high, decimals, sign="+")))
                 p = pair["p_adjusted"]
                 row.append(Cell(NOTHING if pd.isna(p) else f"{p:.3f}" if p >= 0.001 else "< 0.001"))
-            rows.append(row)
+            rows.append([*row, _empty(pairs)])
     return PrintedTable(
         caption,
         "tab:comparisons",
-        [("", 2), *((label, 2) for label in test_sets.values())],
-        ["Metric", "Method", *(["difference", "p"] * len(test_sets))],
+        [("", 2), *((label, 2) for label in test_sets.values()), ("", 1)],
+        ["Metric", "Method", *(["difference", "p"] * len(test_sets)), "Empty"],
         rows,
     )
 

@@ -16,7 +16,7 @@ from cardiouq.reporting.printing import NOTHING, Cell, PrintedTable
 
 COLUMNS = [
     *("kind", "paper", "table", "what", "method", "versus", "test_set", "level", "metric"),
-    *("structure", "published", "ours", "low", "high", "agrees", "verdict", "reason"),
+    *("structure", "published", "ours", "low", "high", "n_empty", "agrees", "verdict", "reason"),
 ]
 REPRODUCED, NOT_REPRODUCED = "reproduced", "not reproduced"
 NOT_COMPARABLE = "not comparable"
@@ -60,9 +60,10 @@ def make_verdict(
 
     Args:
         summary: our numbers; columns method, test_set, level, structure, metric, value, low, high
-            (95 % interval over subjects, NaN for a single one) and n_subjects.
+            (95 % interval over subjects, NaN for a single one), n_subjects and n_empty.
         comparisons: our differences; columns test_set, level, structure, metric, method, other,
-            difference (value of method - value of other), low and high; a pair in either order.
+            difference (value of method - value of other), low, high and n_empty; a pair in either
+            order.
         published: from `published.read_published`.
         claims: from `published.read_claims`.
         study: settings of the study that ran.
@@ -98,15 +99,16 @@ class _Judge:
     ) -> None:
         self.study, self.paper = study, paper_study
         keys = ["method", "test_set", "level", "structure", "metric"]
-        values = ["value", "low", "high", "n_subjects"]
+        values = ["value", "low", "high", "n_subjects", "n_empty"]
         self.measured: dict[Any, Any] = summary.set_index(keys)[values].to_dict("index")
-        self.differences: dict[Key, tuple[float, float, float]] = {}
+        self.differences: dict[Key, tuple[float, float, float, float]] = {}
         for row in comparisons.to_dict("records"):
             where = tuple(row[name] for name in keys[1:])
             difference, low, high = row["difference"], row["low"], row["high"]
-            self.differences[(row["method"], row["other"], *where)] = difference, low, high
+            n_empty = row["n_empty"]
+            self.differences[(row["method"], row["other"], *where)] = difference, low, high, n_empty
             # 0 - x, as -x would print 0 as -0
-            turned = 0 - difference, 0 - high, 0 - low
+            turned = 0 - difference, 0 - high, 0 - low, n_empty
             self.differences[(row["other"], row["method"], *where)] = turned
         paper_keys = published[keys].itertuples(index=False, name=None)
         self.published = dict(zip(paper_keys, published["value"], strict=True))
@@ -115,11 +117,12 @@ class _Judge:
     def number(self, row: Row, test_set: str | None) -> dict[str, Any]:
         """The verdict on a number."""
         missing = self._unmeasured(row, [row["method"]], test_set)
-        ours = low = high = np.nan
+        ours = low = high = n_empty = np.nan
         agrees = False
         if not missing:
             found = self.measured[_key(row, row["method"], test_set)]
             ours, low, high = found["value"], found["low"], found["high"]
+            n_empty = found["n_empty"]
             if np.isnan(low):
                 agrees = f"{ours:.3f}" == f"{row['value']:.3f}"
             else:
@@ -137,6 +140,7 @@ class _Judge:
             "ours": ours,
             "low": low,
             "high": high,
+            "n_empty": n_empty,
             "agrees": "" if missing else _yes(agrees),
         }
 
@@ -144,10 +148,10 @@ class _Judge:
         """The verdict on a claim."""
         pair = smaller, larger = row["smaller"], row["larger"]
         missing = self._unmeasured(row, pair, test_set)
-        ours = low = high = np.nan
+        ours = low = high = n_empty = np.nan
         if not missing:
             key = (smaller, *_key(row, larger, test_set))
-            ours, low, high = self.differences.get(key, (np.nan, np.nan, np.nan))
+            ours, low, high, n_empty = self.differences.get(key, (np.nan,) * 4)
             if np.isnan(ours):
                 missing = ["difference not measured"]
         agrees = ours < 0 if row["strict"] else ours <= 0
@@ -170,6 +174,7 @@ class _Judge:
             "ours": ours,
             "low": low,
             "high": high,
+            "n_empty": n_empty,
             "agrees": "" if missing else _yes(agrees),
         }
 
@@ -333,7 +338,7 @@ def print_verdict(
     """
     columns = [
         *("Table", "What", "Method", "Test set", "Published", "Ours", "95 % interval"),
-        *("Agrees", "Verdict", "Reason"),
+        *("Empty", "Agrees", "Verdict", "Reason"),
     ]
     rows = []
     for row in table.to_dict("records"):
@@ -348,6 +353,7 @@ def print_verdict(
                 Cell(_printed(row["published"]), quoted=True),
                 Cell(_printed(row["ours"])),
                 Cell(f"[{row['low']:.3g}, {row['high']:.3g}]" if has_interval else NOTHING),
+                Cell(NOTHING if pd.isna(row["n_empty"]) else f"{row['n_empty']:g}"),
                 Cell(row["agrees"]),
                 Cell(row["verdict"]),
                 Cell(row["reason"]),
