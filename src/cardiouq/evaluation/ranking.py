@@ -139,5 +139,7 @@ def _sums_by_value(values: Floats, of_cases: Floats) -> Floats:
     """Sums of (resamples, cases) over the cases of each value that occurs, in growing order."""
     order = np.argsort(values, kind="stable")
     starts = np.flatnonzero(np.diff(values[order], prepend=-np.inf))
-    sums: Floats = np.add.reduceat(of_cases[:, order], starts, axis=1)
+    sums = of_cases[:, order]
+    if len(starts) < len(order):  # most uncertainties have no ties
+        sums = np.add.reduceat(sums, starts, axis=1)
     return sums
