@@ -154,7 +154,7 @@ tbody { border-top: 1px solid; }
 td:first-child, th:first-child { text-align: left; }
 td { font-variant-numeric: tabular-nums; }
 .block td { border-top: 1px solid #ddd; }
-td.long { white-space: normal; min-width: 20rem; text-align: left; }
+td.long { white-space: normal; min-width: 36rem; text-align: left; }
 .best { font-weight: 700; }
 .quoted { color: #767676; }
 </style>
