@@ -10,8 +10,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from cardiouq.errors import CardiouqError
+from cardiouq.evaluation.reading import read_tables
 from cardiouq.reporting.checkpoints import choose_checkpoints, draw_checkpoints
-from cardiouq.reporting.reading import read_tables
 from cardiouq.reporting.reliability import draw_reliability, reliability_curve
 from cardiouq.reporting.style import DOUBLE_COLUMN, method_styles, save_figure
 from cardiouq.reporting.training_curves import draw_training_curves

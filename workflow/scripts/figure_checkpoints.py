@@ -6,8 +6,8 @@ import pandas as pd
 
 from cardiouq.data.cases import read_case_table
 from cardiouq.errors import reported_to_user
+from cardiouq.evaluation.reading import read_tables
 from cardiouq.reporting.checkpoints import choose_checkpoints, draw_checkpoints
-from cardiouq.reporting.reading import read_tables
 from cardiouq.reporting.style import save_figure
 
 with reported_to_user(snakemake.log[0]):

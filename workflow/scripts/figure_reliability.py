@@ -4,7 +4,7 @@ import pandas as pd
 
 from cardiouq.errors import reported_to_user
 from cardiouq.evaluation.calibration import TOP_LABEL
-from cardiouq.reporting.reading import read_tables
+from cardiouq.evaluation.reading import read_tables
 from cardiouq.reporting.reliability import draw_reliability
 from cardiouq.reporting.style import save_figure
 

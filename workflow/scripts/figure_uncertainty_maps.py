@@ -4,7 +4,7 @@ from pathlib import Path
 
 from cardiouq.data.cases import read_case_table
 from cardiouq.errors import reported_to_user
-from cardiouq.reporting.reading import read_tables
+from cardiouq.evaluation.reading import read_tables
 from cardiouq.reporting.style import save_figure
 from cardiouq.reporting.uncertainty_maps import draw_uncertainty_maps
 

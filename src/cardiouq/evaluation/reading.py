@@ -1,4 +1,4 @@
-"""Reading the tables of the rooms before: scores, calibration bins, test sets."""
+"""Reading the tables of an evaluation, of several methods as one."""
 
 from collections.abc import Iterable
 from pathlib import Path
