@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 
 from cardiouq.errors import CardiouqError
-from cardiouq.evaluation.scoring import TABLES, score_method
+from cardiouq.evaluation import SCORE_TABLES
+from cardiouq.evaluation.scoring import score_method
 from cardiouq.evaluation.surface import surface_distances
 from cardiouq.structures import FOREGROUND, STRUCTURES
 
@@ -34,7 +35,7 @@ def tables(study: Any) -> dict[str, pd.DataFrame]:
 
 
 def test_every_table_has_every_case_and_structure(tables: dict[str, pd.DataFrame]) -> None:
-    assert set(tables) == set(TABLES)
+    assert set(tables) == set(SCORE_TABLES)
     names = [*STRUCTURES, FOREGROUND]
     assert tables["scores"]["structure"].tolist() == names * 6
     assert (

@@ -1,6 +1,6 @@
 """Evaluation: predictions to scores, one job per method; then every number of the study."""
 
-from cardiouq.evaluation.scoring import TABLES as SCORE_TABLES
+from cardiouq.evaluation import SCORE_TABLES
 
 EVALUATION = f"{RESULTS}/evaluation"
 # Snakemake does not see what a script imports: a changed metric is to be computed again.

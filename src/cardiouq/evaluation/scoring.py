@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +25,6 @@ from cardiouq.evaluation.volumes import volume_ml
 from cardiouq.structures import FOREGROUND, N_CLASSES, STRUCTURES, mask_of
 
 PER_CASE = ["case", "subject", "phase", "pathology", "vendor"]
-TABLES = (
-    *("scores", "slice_scores", "voxels", "slice_voxels", "calibration"),
-    *("sample_volumes", "subjects"),
-)
-"""What `score_method` returns, each a CSV file of `evaluation/<method>/`."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +51,7 @@ class Prediction:
     variance: NDArray[np.float32]
     spacing: tuple[float, float, float]
 
-    @cached_property
+    @property
     def uncertainty(self) -> dict[str, NDArray[np.floating]]:
         """Name of a measure -> its map (slices, rows, columns)."""
         return {
@@ -133,6 +127,7 @@ def score_method(
         settings: the study's `evaluation` block.
 
     Returns:
+        The tables of `SCORE_TABLES`.
         scores, slice_scores: per volume (slice) and structure, the whole foreground among them,
             overlap, distances in mm, agreement of the samples, and whether either mask is empty.
         voxels, slice_voxels: per volume (slice) means over all of its voxels: proper scores and

@@ -123,7 +123,9 @@ def compute_statistics(
                 ("slice", "slice_scores", "slice_voxels"),
             ):
                 cases = _Cases(found[scores], found[voxels], level)
-                group = groups.setdefault((test_set, level), cases.group(settings, seed))
+                if (test_set, level) not in groups:
+                    groups[test_set, level] = cases.group(settings, seed)
+                group = groups[test_set, level]
                 cases.check(group, f"{scores}.csv of {method} on {test_set}")
                 for structure, metric, statistic in [
                     *_means(cases, group),
@@ -132,9 +134,9 @@ def compute_statistics(
                 ]:
                     statistics[Key(method, test_set, level, structure, metric)] = statistic
             subjects = found["subjects"]
-            group = groups.setdefault(
-                (test_set, "subject"), _subject_group(subjects, settings, seed)
-            )
+            if (test_set, "subject") not in groups:
+                groups[test_set, "subject"] = _subject_group(subjects, settings, seed)
+            group = groups[test_set, "subject"]
             for quantity, metric, statistic in _clinical(subjects, group):
                 statistics[Key(method, test_set, "subject", quantity, metric)] = statistic
     return statistics, groups
