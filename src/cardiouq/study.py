@@ -2,15 +2,23 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from cardiouq.config import check_schema, read_yaml, schema_problems
 from cardiouq.errors import CardiouqError, ProblemsError
-from cardiouq.methods import COMMON_KEYS, build_method, method_class, method_names
-from cardiouq.methods.base import BaseMethod
+from cardiouq.methods import (
+    COMMON_KEYS,
+    build_method,
+    build_variant,
+    method_class,
+    method_names,
+    variant_class,
+)
+from cardiouq.methods.base import BaseMethod, BaseVariant, Member
 from cardiouq.methods.checkpoint_ensemble import Method as CheckpointEnsemble
 from cardiouq.training.schedule import CyclicalSchedule, PolynomialSchedule, build_schedule
 
@@ -40,7 +48,12 @@ class Study:
         self.machine = machine
         self.settings: dict[str, Any] = read_yaml(self.file)
         check_schema(self.settings, schemas / "study.schema.yaml", str(self.file))
-        problems = [*self._reference_problems(), *self._method_problems()]
+        self._find_files_of_methods()
+        problems = [
+            *self._reference_problems(),
+            *self._recipe_problems(),
+            *self._method_problems(),
+        ]
         if problems:
             raise ProblemsError(f"{self.file}: {len(problems)} problem(s):", problems)
 
@@ -56,35 +69,72 @@ class Study:
         """The schedule of a recipe."""
         return build_schedule(self["recipes"][recipe]["schedule"])
 
-    def keep_epochs(self, recipe: str) -> list[int]:
-        """Epochs whose weights the runs of a recipe keep: those that a method uses."""
+    def keep_epochs(self, recipe: str, member: Member) -> list[int]:
+        """Epochs whose weights a run keeps: those that a method uses."""
         schedule = self.schedule(recipe)
         return sorted(
             {
                 epoch
                 for name, method in self.methods.items()
-                if self["methods"][name]["recipe"] == recipe
+                if self["methods"][name]["recipe"] == recipe and member in method.members()
                 for epoch in method.checkpoint_epochs(schedule)
             }
         )
 
-    def key(self, recipe: str) -> str:
-        """Eight hex digits that change with every setting that a run of the recipe depends on.
+    def branch_epochs(self, recipe: str, member: Member) -> list[int]:
+        """Epochs after which a run keeps its whole state, for others to branch from."""
+        return sorted(
+            {
+                self.branch_epoch(other)
+                for other, block in self["recipes"].items()
+                if block.get("branch", {}).get("from") == recipe
+                and any(replace(m, branch=None) == member for m in self._used_members(other))
+            }
+        )
+
+    def branch_epoch(self, recipe: str) -> int:
+        """The last epoch that the runs of a recipe share with the one that they branch from."""
+        branch = self["recipes"][recipe]["branch"]
+        shared: int = round(self.schedule(branch["from"]).epochs * branch["at"])
+        return max(shared, 1) - 1
+
+    def base_run(self, recipe: str, member: Member) -> tuple[str, Member] | None:
+        """Recipe and member of the run that a run branches from."""
+        branch = self["recipes"][recipe].get("branch")
+        return (branch["from"], replace(member, branch=None)) if branch else None
+
+    def base_folder(self, recipe: str, member: Member) -> list[str]:
+        """Folder of the run that a run branches from, if it does."""
+        base = self.base_run(recipe, member)
+        return [self.run_folder(*base)] if base else []
+
+    def base_state(self, recipe: str, member: Member) -> str | None:
+        """File of the state that a run starts from; None if it starts from scratch."""
+        for folder in self.base_folder(recipe, member):
+            return f"{folder}/states/epoch-{self.branch_epoch(recipe):04d}.safetensors"
+        return None
+
+    def key(self, recipe: str, member: Member) -> str:
+        """Eight hex digits that change with every setting that a run depends on.
 
         They stand in the run's path: changed settings train a new run, whatever the age of files.
         """
         depends_on = {
             "recipe": self["recipes"][recipe],
-            "keep_epochs": self.keep_epochs(recipe),
+            "keep_epochs": self.keep_epochs(recipe, member),
             "dataset": self["datasets"][self["split"]["dataset"]],
             **{part: self.settings.get(part) for part in ("seed", "phantom", "split", "plan")},
         }
+        if states := self.branch_epochs(recipe, member):
+            depends_on["branch_epochs"] = states
+        if base := self.base_run(recipe, member):
+            depends_on["base"] = self.key(*base)
         text = json.dumps(depends_on, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
-    def run_folder(self, recipe: str, member: int) -> str:
+    def run_folder(self, recipe: str, member: Member) -> str:
         """Folder of a run, relative to the working directory."""
-        return f"{self.results}/training/{recipe}-{self.key(recipe)}/seed-{member}"
+        return f"{self.results}/training/{recipe}-{self.key(recipe, member)}/seed-{member}"
 
     def run_folders(self, method: str) -> list[str]:
         """Folders of the runs that a method draws from."""
@@ -99,16 +149,21 @@ class Study:
             for member in self.members(recipe)
         }
 
-    def members(self, recipe: str) -> list[int]:
-        """Members of a recipe that some method uses."""
-        return sorted(
-            {
-                member
-                for name, method in self.methods.items()
-                if self["methods"][name]["recipe"] == recipe
-                for member in method.members()
-            }
-        )
+    def members(self, recipe: str) -> list[Member]:
+        """Members of a recipe that some method uses, or some run branches from."""
+        used = self._used_members(recipe)
+        for other, block in self["recipes"].items():
+            if block.get("branch", {}).get("from") == recipe:
+                used |= {replace(member, branch=None) for member in self._used_members(other)}
+        return sorted(used, key=str)
+
+    def _used_members(self, recipe: str) -> set[Member]:
+        return {
+            member
+            for name, method in self.methods.items()
+            if self["methods"][name]["recipe"] == recipe
+            for member in method.members()
+        }
 
     def trajectory_method(self) -> str | None:
         """The checkpoint ensemble over the most cycles, whose run the figures of a trajectory show;
@@ -120,15 +175,17 @@ class Study:
         }
         return max(cycles, key=cycles.__getitem__, default=None)
 
-    def run_settings(self, recipe: str, member: int) -> str:
+    def run_settings(self, recipe: str, member: Member) -> str:
         """JSON of what a run needs beside the data."""
         return json.dumps(
             {
                 "recipe_name": recipe,
                 "recipe": self["recipes"][recipe],
-                "member": member,
+                "member": str(member),
                 "seed": self["seed"],
-                "keep_epochs": self.keep_epochs(recipe),
+                "keep_epochs": self.keep_epochs(recipe, member),
+                "branch_epochs": self.branch_epochs(recipe, member),
+                "base": self.base_state(recipe, member),
             }
         )
 
@@ -139,6 +196,7 @@ class Study:
             {
                 "name": method,
                 "method": block,
+                "members": [str(member) for member in self.methods[method].members()],
                 "schedule": self["recipes"][block["recipe"]]["schedule"],
                 "seed": self["seed"],
                 **self["prediction"],
@@ -194,7 +252,9 @@ class Study:
             named.append((f"test_sets.{test_set}", "dataset", block["dataset"], datasets))
         for method, block in self["methods"].items():
             named.append((f"methods.{method}", "recipe", block["recipe"], recipes))
-            named.append((f"methods.{method}", "method", block["method"], method_names()))
+        for recipe, block in recipes.items():
+            if "branch" in block:
+                named.append((f"recipes.{recipe}.branch", "from", block["branch"]["from"], recipes))
         for place, key, value, allowed in named:
             if value not in allowed:
                 yield f"{place}.{key}: {value!r} is not one of {sorted(allowed)}"
@@ -209,24 +269,87 @@ class Study:
         if generated and PHANTOM not in self.settings:
             yield "phantom: missing, but a data set's source is phantom"
 
+    def _find_files_of_methods(self) -> None:
+        """Spell the paths of the user's own methods from the working directory."""
+        named = [(block, "method") for block in self["methods"].values()]
+        named += [(b["variant"], "name") for b in self["recipes"].values() if "variant" in b]
+        for block, key in named:
+            if block[key].endswith(".py"):
+                block[key] = str(self.file.parent / block[key])
+
+    def _recipe_problems(self) -> Iterator[str]:
+        for name, block in self["recipes"].items():
+            place = f"recipes.{name}"
+            if "variant" in block:
+                found = list(
+                    _settings_problems(
+                        f"{place}.variant", block["variant"], "name", ("name",), variant_class
+                    )
+                )
+                yield from found
+                if not found:
+                    for problem in build_variant(block["variant"]).problems(block):
+                        yield f"{place}.{problem}"
+            base = self["recipes"].get(block.get("branch", {}).get("from"), {})
+            if "branch" in base:
+                yield f"{place}.branch.from: {block['branch']['from']!r} is a branch itself"
+            elif base and base["schedule"]["epochs"] != block["schedule"]["epochs"]:
+                yield (
+                    f"{place}.schedule.epochs: {block['schedule']['epochs']}; expected the "
+                    f"{base['schedule']['epochs']} of the recipe that it branches from"
+                )
+
     def _method_problems(self) -> Iterator[str]:
         for name, block in self["methods"].items():
-            if block["method"] not in method_names():
-                continue
-            schema = {
-                "type": "object",
-                "properties": dict.fromkeys(COMMON_KEYS, True)
-                | dict(method_class(block["method"]).schema),
-                "additionalProperties": False,
-            }
-            found = list(schema_problems(block, schema))
-            yield from (f"methods.{name}.{problem}" for problem in found)
+            place = f"methods.{name}"
+            found = list(_settings_problems(place, block, "method", COMMON_KEYS, method_class))
+            yield from found
             if found or block["recipe"] not in self["recipes"]:
                 continue
             try:
-                build_method(block).checkpoint_epochs(self.schedule(block["recipe"]))
+                method = build_method(block)
+                method.checkpoint_epochs(self.schedule(block["recipe"]))
             except (ValueError, AttributeError) as error:
-                yield f"methods.{name}: does not go with recipe {block['recipe']!r}: {error}"
+                yield f"{place}: does not go with recipe {block['recipe']!r}: {error}"
+                continue
+            branches = "branch" in self["recipes"][block["recipe"]]
+            if branches != any(member.branch is not None for member in method.members()):
+                yield (
+                    f"{place}.recipe: {block['recipe']!r} has {'a' if branches else 'no'} "
+                    f"`branch`, which {block['method']} {'does not use' if branches else 'needs'}"
+                )
+            if method.fits() and all(member.fold is None for member in method.members()):
+                yield from (
+                    f"{place}: fits on the validation side, which the test set {test_set!r} has "
+                    "too; set `split.test_fraction` and test on `split: test`, or set `folds`"
+                    for test_set, tested in self["test_sets"].items()
+                    if tested["dataset"] == self["split"]["dataset"]
+                    and tested.get("split", "validation") == "validation"
+                )
+
+
+def _settings_problems(
+    place: str,
+    block: Mapping[str, Any],
+    key: str,
+    common: Sequence[str],
+    find: Callable[[str], type[BaseMethod] | type[BaseVariant]],
+) -> Iterator[str]:
+    """What is wrong with the settings of a method or a variant, named by `block[key]`."""
+    try:
+        settings = find(block[key]).schema
+    except KeyError:
+        yield (
+            f"{place}.{key}: {block[key]!r} is not one of {method_names()}, nor the path of a file "
+            f"with a class {'Method' if key == 'method' else 'Variant'}"
+        )
+        return
+    schema = {
+        "type": "object",
+        "properties": dict.fromkeys(common, True) | dict(settings),
+        "additionalProperties": False,
+    }
+    yield from (f"{place}.{problem}" for problem in schema_problems(block, schema))
 
 
 def _study_file(name: str, config_folder: Path) -> Path:

@@ -1,6 +1,8 @@
 # From a recipe and a seed to a run. A run's path holds a key of all settings it depends on, so
 # settings decide whether it is trained, and the age of its inputs does not (`ancient`).
 
+from cardiouq.methods.base import MEMBER, Member
+
 RUN = f"{RESULTS}/training/{{recipe}}-{{key}}/seed-{{member}}"
 
 
@@ -10,6 +12,14 @@ rule train:
         cases=ancient(f"{RESULTS}/data/cases.csv"),
         split=ancient(f"{RESULTS}/data/split.csv"),
         plan=ancient(f"{RESULTS}/data/plan.json"),
+        base=lambda wildcards: ancient(
+            [
+                f"{run}/run.json"
+                for run in STUDY.base_folder(
+                    wildcards.recipe, Member.parse(wildcards.member)
+                )
+            ]
+        ),
     output:
         checkpoints=directory(f"{RUN}/checkpoints"),
         identity=f"{RUN}/run.json",
@@ -22,7 +32,7 @@ rule train:
     wildcard_constraints:
         recipe="[a-z][a-z0-9_]*",
         key="[0-9a-f]{8}",
-        member="[0-9]+",
+        member=MEMBER.pattern.replace("(", "(?:").replace("(?:?:", "(?:"),
     # the longest chain first: an ensemble's prediction waits for its last run
     priority: 1
     conda:
@@ -33,7 +43,7 @@ rule train:
     params:
         script=Path(workflow.basedir, "workflow/scripts/train.py"),
         settings=lambda wildcards: STUDY.run_settings(
-            wildcards.recipe, int(wildcards.member)
+            wildcards.recipe, Member.parse(wildcards.member)
         ),
         folder=RUN,
     # a shell command, as the age of a `script:` file would count

@@ -7,12 +7,14 @@ from pathlib import Path
 from cardiouq.data.cases import read_case_table
 from cardiouq.data.fingerprint import fingerprint_of
 from cardiouq.data.plan import Plan
-from cardiouq.data.split import read_split, read_test_sets
+from cardiouq.data.split import cases_of, hold_out, read_split, read_test_sets
 from cardiouq.errors import reported_to_user
 from cardiouq.logs import log_to
 from cardiouq.methods import build_method
-from cardiouq.prediction.predict import Predictor, predict
-from cardiouq.prediction.runs import RunOnDisk
+from cardiouq.methods.base import Member
+from cardiouq.prediction.predict import predict
+from cardiouq.prediction.predictor import Predictor
+from cardiouq.prediction.runs import HeldOut, RunOnDisk
 from cardiouq.training.device import choose_device
 from cardiouq.training.schedule import build_schedule
 
@@ -29,14 +31,26 @@ with reported_to_user(arguments.log):
     cases, split = read_case_table(arguments.cases), read_split(arguments.split)
     plan = Plan.from_json(arguments.plan.read_text())
     device = choose_device()
-    fingerprint = fingerprint_of(cases, split, plan)
+    predictor = Predictor(plan, settings["tile_overlap"], device)
+    runs = []
+    members = [Member.parse(text) for text in settings["members"]]
+    for path, member in zip(arguments.runs, members, strict=True):
+        seen = hold_out(cases, split, member.fold, member.folds, settings["seed"])
+        held_out = tuple(cases_of(cases, seen, "validation")["case"])
+        fingerprint = fingerprint_of(cases, seen, plan)
+        runs.append(
+            RunOnDisk(
+                *(path.parent, member, plan, fingerprint, device),
+                HeldOut(held_out, arguments.arrays, predictor),
+            )
+        )
     predict(
         method=build_method(settings["method"]),
-        runs=[RunOnDisk(path.parent, plan, fingerprint, device) for path in arguments.runs],
+        runs=runs,
         schedule=build_schedule(settings["schedule"]),
         test_sets=read_test_sets(arguments.test_sets, cases),
         arrays=arguments.arrays,
-        predictor=Predictor(plan, settings["tile_overlap"], device),
+        predictor=predictor,
         seed=settings["seed"],
         output=arguments.output,
     )

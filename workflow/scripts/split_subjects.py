@@ -12,6 +12,7 @@ with reported_to_user(snakemake.log[0]):
         cases[cases["dataset"] == settings["dataset"]],
         settings["validation_fraction"],
         snakemake.params.seed,
+        settings.get("test_fraction", 0.0),
     )
     check_split(split)
     test_sets = select_test_cases(cases, split, snakemake.params.test_sets)

@@ -7,9 +7,10 @@ from pathlib import Path
 from cardiouq.data.cases import read_case_table
 from cardiouq.data.fingerprint import fingerprint_of
 from cardiouq.data.plan import Plan
-from cardiouq.data.split import cases_of, read_split
+from cardiouq.data.split import cases_of, hold_out, read_split
 from cardiouq.errors import reported_to_user
 from cardiouq.logs import log_to
+from cardiouq.methods.base import Member
 from cardiouq.training.device import choose_device
 from cardiouq.training.train import Run, train
 
@@ -22,10 +23,13 @@ arguments = parser.parse_args()
 with reported_to_user(arguments.log):
     settings = arguments.settings
     log_to(arguments.log, f"{settings['recipe_name']} seed {settings['member']}")
-    cases, split = read_case_table(arguments.cases), read_split(arguments.split)
+    member = Member.parse(settings["member"])
+    cases = read_case_table(arguments.cases)
+    split = read_split(arguments.split)
+    split = hold_out(cases, split, member.fold, member.folds, settings["seed"])
     plan = Plan.from_json(arguments.plan.read_text())
     run = Run(
-        **settings,
+        **settings | {"member": member},
         plan=plan,
         arrays=arguments.arrays,
         train_cases=tuple(cases_of(cases, split, "train")["case"]),

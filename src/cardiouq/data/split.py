@@ -1,7 +1,7 @@
-"""Subject-level split into training and validation, and the cases of each test set."""
+"""Subject-level split into training, validation and test, folds, and the cases of each test set."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,8 +11,11 @@ from cardiouq.data.scans import Case
 from cardiouq.errors import CardiouqError, ProblemsError
 
 
-def split_subjects(cases: pd.DataFrame, validation_fraction: float, seed: int) -> pd.DataFrame:
-    """Assign each subject of one data set to `train` or `validation`, stratified by pathology.
+def split_subjects(
+    cases: pd.DataFrame, validation_fraction: float, seed: int, test_fraction: float = 0.0
+) -> pd.DataFrame:
+    """Assign each subject of one data set to `train`, `validation` or `test`, stratified by
+    pathology.
 
     Subjects with an image in common (some patients of ACDC are bit-identical copies) form one group
     that stays on one side. The order of groups is that of a hash of seed and subject, so the
@@ -22,43 +25,93 @@ def split_subjects(cases: pd.DataFrame, validation_fraction: float, seed: int) -
         cases: rows of the case table of one data set.
         validation_fraction: share of each pathology's subjects held out.
         seed: the study's seed.
+        test_fraction: share of each pathology's subjects held out from validation too.
 
     Returns:
         Columns dataset, subject, pathology, split; one row per subject, sorted by subject.
     """
     subjects = cases.drop_duplicates("subject").set_index("subject").sort_index()
-    group_of = _groups(cases)
-    validation: set[str] = set()
+    members_of = _members(cases)
+    side = dict.fromkeys(subjects.index, "train")
     for _, stratum in subjects.groupby("pathology"):
-        quota = round(len(stratum) * validation_fraction)
-        groups = sorted(
-            {group_of[subject] for subject in stratum.index},
-            key=lambda name: hashlib.sha256(f"{seed}/{name}".encode()).hexdigest(),
-        )
-        for group in groups:
-            members = {subject for subject in group_of if group_of[subject] == group}
-            if members <= set(stratum.index) and len(members) <= quota:
-                validation |= members
-                quota -= len(members)
+        quotas = {
+            "validation": round(len(stratum) * validation_fraction),
+            "test": round(len(stratum) * test_fraction),
+        }
+        for group in _in_order(members_of, stratum.index, seed):
+            for name, quota in quotas.items():
+                if group <= set(stratum.index) and len(group) <= quota:
+                    side |= dict.fromkeys(group, name)
+                    quotas[name] -= len(group)
+                    break
     split = subjects.reset_index()[["dataset", "subject", "pathology"]]
-    split["split"] = ["validation" if s in validation else "train" for s in split["subject"]]
-    if split["split"].nunique() < 2:
+    split["split"] = [side[subject] for subject in split["subject"]]
+    sides = {"train", "validation"} | ({"test"} if test_fraction else set())
+    if set(split["split"]) != sides:
         raise CardiouqError(
-            f"the split of {len(split)} subject(s) leaves no one to train or to test on; expected "
-            f"subjects in both parts with validation_fraction {validation_fraction}"
+            f"the split of {len(split)} subject(s) leaves no one for "
+            f"{', '.join(sorted(sides - set(split['split'])))}; expected subjects in all of "
+            f"{sorted(sides)} with validation_fraction {validation_fraction} and test_fraction "
+            f"{test_fraction}"
         )
     return split
 
 
-def _groups(cases: pd.DataFrame) -> dict[str, str]:
-    """Subject -> name of its group; subjects linked by equal images share a group."""
+def hold_out(
+    cases: pd.DataFrame, split: pd.DataFrame, fold: int | None, folds: int | None, seed: int
+) -> pd.DataFrame:
+    """The split of one run of a cross-validation: the fold's training subjects become its
+    `validation`, and the split's own are left out; without a fold, the split itself.
+
+    The training subjects are dealt out to the folds by pathology; copies of a subject are one.
+
+    Raises:
+        CardiouqError: if there are fewer subjects than folds.
+    """
+    if fold is None or folds is None:
+        return split
+    training = split[split["split"] == "train"]
+    members_of = _members(cases_of(cases, split, "train"))
+    dealt: list[set[str]] = [set() for _ in range(folds)]
+    for _, stratum in training.groupby("pathology"):
+        for group in _in_order(members_of, stratum["subject"], seed):
+            if not group & set().union(*dealt):
+                dealt[min(range(folds), key=lambda index: len(dealt[index]))] |= group
+    if not all(dealt):
+        raise CardiouqError(
+            f"{len(training)} training subject(s) cannot be divided into {folds} folds; set fewer "
+            "`folds`, or train on more subjects"
+        )
+    return training.assign(
+        split=["validation" if s in dealt[fold] else "train" for s in training["subject"]]
+    )
+
+
+def _in_order(
+    members_of: dict[str, set[str]], subjects: Iterable[str], seed: int
+) -> list[set[str]]:
+    """The groups of some subjects, in the order of a hash of seed and name."""
+    return [
+        members_of[name]
+        for name in sorted(
+            {min(members_of[subject]) for subject in subjects},
+            key=lambda name: hashlib.sha256(f"{seed}/{name}".encode()).hexdigest(),
+        )
+    ]
+
+
+def _members(cases: pd.DataFrame) -> dict[str, set[str]]:
+    """Subject -> all subjects of its group; subjects linked by equal images share a group."""
     group_of = {subject: subject for subject in cases["subject"]}
     for _, same in cases.groupby("image_hash"):
         linked = {group_of[subject] for subject in same["subject"]}
         for subject, group in group_of.items():
             if group in linked:
                 group_of[subject] = min(linked)
-    return group_of
+    return {
+        subject: {other for other in group_of if group_of[other] == group}
+        for subject, group in group_of.items()
+    }
 
 
 def check_split(split: pd.DataFrame) -> None:

@@ -1,32 +1,107 @@
 """The interface of a method: how a predictive distribution is drawn from the runs of a recipe.
 
-A method is one file in this folder with a class `Method` derived from `BaseMethod`, a frozen
-dataclass whose fields are its settings, and a JSON schema of those settings. Nothing here imports
-torch: the DAG is built from methods without it.
+A method is one file with a class `Method` derived from `BaseMethod`, a frozen dataclass whose
+fields are its settings, and a JSON schema of those settings. A method that trains in its own way
+has a class `Variant` too, derived from `BaseVariant`. Nothing here imports torch, and no method
+imports MONAI at the top of its file: the DAG is built from methods, and should be quickly.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
-from cardiouq.training.schedule import Schedule
+import numpy as np
+from numpy.typing import NDArray
+
+from cardiouq.structures import N_CLASSES
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from cardiouq.training.network import DeepSupervisionLoss, UNet
 
 Schema = Mapping[str, Any]
-"""JSON schema of each setting of a method."""
+"""JSON schema of each setting of a method or a variant."""
+Fitted = Mapping[str, Any]
+"""What a method fitted on held-out subjects, as it stands in `fitted.json`."""
+
+MEMBER = re.compile(r"(\d+)(?:-fold-(\d+)-of-(\d+))?(?:-branch([+-]\d+))?")
+"""How a member is spelt in the path of its run."""
+
+
+@dataclass(frozen=True, order=True)
+class Member:
+    """Which run of a recipe.
+
+    Attributes:
+        seed: runs differ in it by initial weights and order of data.
+        fold: the part of the training subjects that is held out, of `folds`; None: none is.
+        folds: parts that the training subjects are divided into.
+        branch: which of the runs that start from one shared run's weights; None: from scratch.
+    """
+
+    seed: int = 0
+    fold: int | None = None
+    folds: int | None = None
+    branch: int | None = None
+
+    def __str__(self) -> str:
+        fold = "" if self.fold is None else f"-fold-{self.fold}-of-{self.folds}"
+        branch = "" if self.branch is None else f"-branch{self.branch:+d}"
+        return f"{self.seed}{fold}{branch}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The member that `str` spelt so; raises ValueError for another text."""
+        found = MEMBER.fullmatch(text)
+        if not found:
+            raise ValueError(f"{text!r} is no member of a recipe's runs")
+        seed, *rest = (None if part is None else int(part) for part in found.groups())
+        return cls(seed or 0, *rest)
+
+
+def folds_of(folds: int) -> list[Member]:
+    """One run per fold of a cross-validation."""
+    return [Member(fold=fold, folds=folds) for fold in range(folds)]
 
 
 @dataclass(frozen=True)
 class Sample:
     """Where one sample's weights come from: a run (by member) and a checkpoint (by epoch)."""
 
-    member: int
+    member: Member
     epoch: int
+
+
+def split_classes(output: "Tensor") -> Iterable["Tensor"]:
+    """The logits (batch, classes, rows, columns) of each sample in (batch, samples * classes, rows,
+    columns)."""
+    samples: Iterable[Tensor] = output.split(N_CLASSES, dim=1)  # type: ignore[no-untyped-call]
+    return samples
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Samples of the posterior that come from one network.
+
+    Attributes:
+        samples: where each comes from.
+        network: images (batch, 1, rows, columns) to an output (batch, channels, rows, columns),
+            which is blended where tiles overlap.
+        logits: the blended output to the logits (batch, classes, rows, columns) of each sample.
+    """
+
+    samples: Sequence[Sample]
+    network: "Callable[[Tensor], Tensor]"
+    logits: "Callable[[Tensor], Iterable[Tensor]]" = split_classes
 
 
 class TrainedRun(Protocol):
     """What a method asks of a run on disk; networks come in evaluation mode."""
 
-    member: int
+    member: Member
 
     def network(self, epoch: int) -> Any:
         """The network with the weights after an epoch."""
@@ -34,30 +109,116 @@ class TrainedRun(Protocol):
     def mean_network(self, epochs: Sequence[int]) -> Any:
         """The network with the mean of the weights after several epochs."""
 
+    def held_out(
+        self, network: "Callable[[Tensor], Tensor]"
+    ) -> "Iterator[tuple[Tensor, NDArray[np.uint8]]]":
+        """Per case that the run did not train on: the network's output (slices, channels, rows,
+        columns) and the reference (slices, rows, columns), on the plan's grid. These are the cases
+        of the run's fold, or of the split's validation side."""
+
+    def validation_loss(self, epoch: int) -> float:
+        """On held-out patches, after an epoch."""
+
 
 @dataclass(frozen=True)
 class BaseMethod:
     """A method's settings and how it draws samples from the posterior over networks."""
 
     schema: ClassVar[Schema] = {}
-    """JSON schema of the fields, beside the keys that every method has."""
+    """JSON schema of the fields."""
 
-    temperature: float = 1.0
-    """Logits are divided by it before the softmax."""
+    def members(self) -> list[Member]:
+        """Which runs of its recipe the method uses."""
+        return [Member()]
 
-    def members(self) -> range:
-        """Which runs of its recipe the method uses; each has its own initial weights and data
-        order."""
-        return range(1)
-
-    def checkpoint_epochs(self, schedule: Schedule) -> list[int]:
+    def checkpoint_epochs(self, schedule: Any) -> list[int]:
         """The epochs whose weights a run must keep for this method; the last one by default."""
         return [schedule.epochs - 1]
 
-    def samples(
-        self, runs: Sequence[TrainedRun], schedule: Schedule
-    ) -> Iterator[tuple[Sample, Any]]:
-        """Samples of the posterior, each with the network that predicts it."""
+    def fits(self) -> bool:
+        """Whether `fit` looks at subjects held out of training, which must then not be tested on.
+        (Those of a fold never are.)"""
+        return False
+
+    def fit(self, runs: Sequence[TrainedRun], schedule: Any) -> Fitted:
+        """What the method learns from held-out subjects before it predicts; JSON can hold it."""
+        return {}
+
+    def draws(self, runs: Sequence[TrainedRun], schedule: Any, fitted: Fitted) -> Iterator[Draw]:
+        """Samples of the posterior, each with the network that predicts it.
+
+        Torch's random numbers are seeded before each draw and before each case.
+        """
         for run in runs:
             for epoch in self.checkpoint_epochs(schedule):
-                yield Sample(run.member, epoch), run.network(epoch)
+                yield Draw([Sample(run.member, epoch)], run.network(epoch))
+
+    def combine(
+        self, mean: NDArray[np.float32], labels: NDArray[np.uint8], fitted: Fitted
+    ) -> NDArray[np.float32]:
+        """The predictive distribution (classes, slices, rows, columns): the samples' mean.
+
+        Args:
+            mean: of the samples' probabilities, (classes, slices, rows, columns).
+            labels: of each sample, (samples, slices, rows, columns).
+            fitted: what `fit` returned.
+        """
+        return mean
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a variant may ask about the run that it is part of.
+
+    Attributes:
+        member: which run it is.
+        images: slices in the training set.
+        pixels: of a patch.
+    """
+
+    member: Member
+    images: int
+    pixels: int
+
+
+@dataclass(frozen=True)
+class BaseVariant:
+    """What is special about the training of a method: its network, its loss, its optimiser.
+
+    A recipe names it by `variant: {name: <file>, ...}`. Each function is given the plain thing and
+    returns what takes its place.
+    """
+
+    schema: ClassVar[Schema] = {}
+    """JSON schema of the fields."""
+
+    def problems(self, recipe: Mapping[str, Any]) -> Iterator[str]:
+        """What in a recipe the variant cannot train with, in words."""
+        yield from ()
+
+    def network(self, plain: "UNet") -> "nn.Module":
+        """The network to train; in evaluation mode its output is what `Draw.network` gives."""
+        return plain
+
+    def optimiser(
+        self, plain: "torch.optim.Optimizer", training: Training
+    ) -> "torch.optim.Optimizer":
+        """The optimiser; its parameter groups are told `lr` and `sampling` at every epoch."""
+        return plain
+
+    def loss(
+        self,
+        network: "nn.Module",
+        output: "Tensor",
+        labels: "Tensor",
+        plain: "DeepSupervisionLoss",
+        training: Training,
+    ) -> "Tensor":
+        """The loss of the network's output in training mode on labels (batch, 1, rows, columns)."""
+        loss: Tensor = plain(output, labels)
+        return loss
+
+    def logits(self, output: "Tensor") -> "Tensor":
+        """The output in evaluation mode to (samples, batch, classes, rows, columns), for the
+        training curves."""
+        return output[None]

@@ -1,16 +1,104 @@
-"""One network: Vanilla, and Temp. Scaling with a fixed temperature."""
+"""One network: Vanilla, and Temp. Scaling with a fixed or a fitted temperature."""
 
+import logging
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from cardiouq.methods.base import BaseMethod, Schema
+from scipy.optimize import minimize_scalar
+
+from cardiouq.methods.base import (
+    BaseMethod,
+    Draw,
+    Fitted,
+    Member,
+    Sample,
+    Schema,
+    TrainedRun,
+    folds_of,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+log = logging.getLogger(__name__)
+
+TEMPERATURES = (0.1, 10.0)
+"""Bounds of a fitted temperature."""
 
 
 @dataclass(frozen=True)
 class Method(BaseMethod):
     """The last weights of one run; softmax(logits / temperature).
 
-    Zhao et al. (MICCAI 2022) fix the temperature of Temp. Scaling at 1.5 and do not fit it.
+    Zhao et al. (MICCAI 2022) fix the temperature of Temp. Scaling at 1.5. `fitted` minimises the
+    negative log-likelihood of held-out subjects (Guo et al., ICML 2017): those of the split's
+    validation side, or of a cross-validation where those are to be tested on.
     """
 
-    schema: ClassVar[Schema] = {"temperature": {"type": "number", "exclusiveMinimum": 0}}
+    schema: ClassVar[Schema] = {
+        "temperature": {
+            "anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"const": "fitted"}],
+        },
+        "folds": {"type": "integer", "minimum": 2},
+    }
+
+    temperature: float | Literal["fitted"] = 1.0
+    folds: int | None = None
+    """Fit on the held-out subjects of a cross-validation with this many folds."""
+
+    def __post_init__(self) -> None:
+        if self.folds and not self.fits():
+            raise ValueError("`folds` are for a temperature that is `fitted`")
+
+    def members(self) -> list[Member]:
+        """The run that predicts, and those that the temperature is fitted with."""
+        return [Member(), *(folds_of(self.folds) if self.folds else [])]
+
+    def fits(self) -> bool:
+        """Whether the temperature is fitted."""
+        return self.temperature == "fitted"
+
+    def fit(self, runs: Sequence[TrainedRun], schedule: Any) -> Fitted:
+        """The temperature of the lowest mean negative log-likelihood over all held-out voxels."""
+        if not self.fits():
+            return {"temperature": self.temperature}
+        held_out = [
+            pair
+            for run in (runs[1:] or runs)
+            for pair in run.held_out(run.network(schedule.epochs - 1))
+        ]
+        temperature = float(
+            minimize_scalar(
+                lambda value: negative_log_likelihood(held_out, value),
+                bounds=TEMPERATURES,
+                method="bounded",
+            ).x
+        )
+        log.info("temperature %.3f, fitted on %d held-out volumes", temperature, len(held_out))
+        return {"temperature": temperature, "volumes": len(held_out)}
+
+    def draws(self, runs: Sequence[TrainedRun], schedule: Any, fitted: Fitted) -> Iterator[Draw]:
+        """The network, its logits divided by the temperature."""
+        run, epoch = runs[0], schedule.epochs - 1
+        yield Draw(
+            [Sample(run.member, epoch)],
+            run.network(epoch),
+            lambda output: [output / fitted["temperature"]],
+        )
+
+
+def negative_log_likelihood(held_out: "Sequence[tuple[Tensor, Any]]", temperature: float) -> float:
+    """Mean over voxels, in nats, of logits (slices, classes, rows, columns) on labels."""
+    from torch import as_tensor
+    from torch.nn.functional import cross_entropy
+
+    losses = [
+        (
+            cross_entropy(logits / temperature, as_tensor(labels).long(), reduction="sum"),
+            labels.size,
+        )
+        for logits, labels in held_out
+    ]
+    voxels: int = sum(count for _, count in losses)
+    return sum(float(loss) for loss, _ in losses) / voxels

@@ -4,8 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from cardiouq.methods.base import BaseMethod, Sample, Schema, TrainedRun
-from cardiouq.training.schedule import CyclicalSchedule
+from cardiouq.methods.base import BaseMethod, Draw, Fitted, Sample, Schema, TrainedRun
 
 
 @dataclass(frozen=True)
@@ -23,16 +22,15 @@ class Method(BaseMethod):
     checkpoints: int = 30
     step: int = 2
 
-    def checkpoint_epochs(self, schedule: CyclicalSchedule) -> list[int]:  # type: ignore[override]
+    def checkpoint_epochs(self, schedule: Any) -> list[int]:
         """The latest checkpoints of the last cycle."""
-        return schedule.sampling_epochs(schedule.cycles - 1, self.checkpoints, self.step)
+        epochs: list[int] = schedule.sampling_epochs(
+            schedule.cycles - 1, self.checkpoints, self.step
+        )
+        return epochs
 
-    def samples(
-        self,
-        runs: Sequence[TrainedRun],
-        schedule: CyclicalSchedule,  # type: ignore[override]
-    ) -> Iterator[tuple[Sample, Any]]:
+    def draws(self, runs: Sequence[TrainedRun], schedule: Any, fitted: Fitted) -> Iterator[Draw]:
         """The averaged network, named by the last epoch that went into it."""
         epochs = self.checkpoint_epochs(schedule)
         for run in runs:
-            yield Sample(run.member, epochs[-1]), run.mean_network(epochs)
+            yield Draw([Sample(run.member, epochs[-1])], run.mean_network(epochs))

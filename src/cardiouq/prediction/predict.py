@@ -1,74 +1,35 @@
 """Prediction of one method on all of its test sets: networks outermost, running sums inside."""
 
+import itertools
+import json
 import logging
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from monai.inferers import SlidingWindowInferer
-from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.nn import functional
 
-from cardiouq.data.plan import Plan
 from cardiouq.data.scans import Case
 from cardiouq.files import written_whole
-from cardiouq.methods.base import BaseMethod, Sample, TrainedRun
+from cardiouq.methods.base import BaseMethod, Draw, TrainedRun
+from cardiouq.prediction.predictor import Predictor, probabilities
 from cardiouq.prediction.sums import CaseSums
 from cardiouq.seeds import derive
-from cardiouq.training.schedule import Schedule
 
 log = logging.getLogger(__name__)
 
-TILES_AT_ONCE = 8
 SCRATCH_PREFIX = ".sums-"
-
-
-class Predictor:
-    """Class probabilities of a preprocessed volume on the case's own grid."""
-
-    def __init__(self, plan: Plan, overlap: float, device: torch.device) -> None:
-        # nnU-Net's tiling: patches as in training, weighted by a Gaussian where they overlap
-        self.tile = SlidingWindowInferer(
-            roi_size=plan.patch_size, sw_batch_size=TILES_AT_ONCE, overlap=overlap, mode="gaussian"
-        )
-        self.device = device
-
-    @torch.inference_mode()
-    def probabilities(
-        self,
-        network: nn.Module,
-        image: NDArray[np.float32],
-        temperature: float,
-        grid: tuple[int, int],
-    ) -> Tensor:
-        """softmax(logits / temperature), resampled linearly to the case's own grid.
-
-        Args:
-            network: gives logits (batch, classes, rows, columns).
-            image: preprocessed volume (slices, rows, columns).
-            temperature: 1 leaves the softmax as it is.
-            grid: (rows, columns) of the case's own grid.
-
-        Returns:
-            (classes, slices, rows, columns) float32 on the CPU.
-        """
-        slices = torch.from_numpy(image)[:, None].to(self.device)
-        logits = self.tile(slices, network)
-        probabilities = (logits / temperature).softmax(1)
-        resampled = functional.interpolate(probabilities, grid, mode="bilinear")
-        return resampled.transpose(0, 1).cpu()
 
 
 def predict(
     method: BaseMethod,
     runs: Sequence[TrainedRun],
-    schedule: Schedule,
+    schedule: Any,
     test_sets: Mapping[str, Sequence[Case]],
     arrays: Path,
     predictor: Predictor,
@@ -78,7 +39,8 @@ def predict(
     """Predict every test set with one method.
 
     Each network is made once and sees all cases before the next one is made. The products of a
-    case go to `output/<test set>/`; `samples.csv` says which weights each sample had.
+    case go to `output/<test set>/`; `samples.csv` says which weights each sample had and how long
+    it took, `fitted.json` what the method learnt from held-out subjects.
 
     Args:
         method: draws the samples.
@@ -87,38 +49,52 @@ def predict(
         test_sets: the cases of each test set.
         arrays: folder of the preprocessed volumes.
         predictor: applies a network to a volume.
-        seed: of whatever a network draws while it predicts.
+        seed: of whatever a method draws while it predicts.
         output: folder to write to.
     """
-    drawn: list[Sample] = []
-    start = time.monotonic()
+    rows: list[dict[str, Any]] = []
     output.mkdir(parents=True, exist_ok=True)
     for left_behind in output.glob(f"{SCRATCH_PREFIX}*"):  # by a killed prediction
         shutil.rmtree(left_behind)
+    fitted = method.fit(runs, schedule)
     with tempfile.TemporaryDirectory(dir=output, prefix=SCRATCH_PREFIX) as scratch:
         cases = {case.case: case for members in test_sets.values() for case in members}
         sums = {name: CaseSums(case, Path(scratch)) for name, case in cases.items()}
-        for sample, network in method.samples(runs, schedule):
+        for draw in _seeded(method.draws(runs, schedule, fitted), seed):
+            start = time.monotonic()
             for name, case in cases.items():
-                torch.manual_seed(derive(seed, "prediction", len(drawn), name))
+                torch.manual_seed(derive(seed, "prediction", len(rows), name))
                 image = np.load(arrays / f"{name}_image.npy")
-                probabilities = predictor.probabilities(
-                    network, image, method.temperature, (case.rows, case.columns)
-                )
-                sums[name].add(probabilities.numpy())
-            drawn.append(sample)
-            log.info(
-                "sample %d: %d volumes, %.0f s", len(drawn), len(cases), time.monotonic() - start
-            )
+                blended = predictor.output(draw.network, image)
+                for logits in draw.logits(blended):
+                    sums[name].add(probabilities(logits, (case.rows, case.columns)))
+            seconds = time.monotonic() - start
+            rows += [
+                {
+                    "sample": len(rows) + index,
+                    "member": str(sample.member),
+                    "epoch": sample.epoch,
+                    "seconds": round(seconds / len(draw.samples), 3),
+                }
+                for index, sample in enumerate(draw.samples)
+            ]
+            log.info("%d sample(s) of %d volumes, %.0f s", len(rows), len(cases), seconds)
         for test_set, members in test_sets.items():
             for case in members:
-                sums[case.case].write(output / test_set)
-    table = pd.DataFrame(
-        {
-            "sample": range(len(drawn)),
-            "member": [sample.member for sample in drawn],
-            "epoch": [sample.epoch for sample in drawn],
-        }
-    )
+                sums[case.case].write(
+                    output / test_set, lambda mean, labels: method.combine(mean, labels, fitted)
+                )
+    with written_whole(output / "fitted.json") as temporary:
+        temporary.write_text(json.dumps(fitted, indent=2) + "\n")
     with written_whole(output / "samples.csv") as temporary:
-        table.to_csv(temporary, index=False)
+        pd.DataFrame(rows).to_csv(temporary, index=False)
+
+
+def _seeded(draws: Iterator[Draw], seed: int) -> Iterator[Draw]:
+    """The draws, each made from random numbers of its own."""
+    for index in itertools.count():
+        torch.manual_seed(derive(seed, "draw", index))
+        draw = next(draws, None)
+        if draw is None:
+            return
+        yield draw

@@ -1,5 +1,6 @@
 """What a case accumulates while the samples of a method pass by."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ from scipy.special import entr
 from cardiouq.data.scans import Case, write_volume
 from cardiouq.files import written_whole
 from cardiouq.structures import N_CLASSES
+
+Combine = Callable[[NDArray[np.float32], NDArray[np.uint8]], NDArray[np.float32]]
 
 
 class CaseSums:
@@ -36,23 +39,32 @@ class CaseSums:
             stream.write(probabilities.argmax(0).astype(np.uint8).tobytes())
         self.samples += 1
 
-    def write(self, folder: Path) -> None:
-        """Write segmentation, entropy map and mean probabilities; if there are several samples,
-        also their segmentations and the maps of mutual information and of variance."""
+    def write(self, folder: Path, combine: Combine) -> None:
+        """Write segmentation, entropy map and probabilities; if there are several samples,
+        also their segmentations and the maps of mutual information and of variance.
+
+        Args:
+            folder: to write to.
+            combine: mean probabilities (classes, slices, rows, columns) and labels (samples,
+                slices, rows, columns) of the samples to the method's probabilities.
+        """
         means = np.load(self._sum_file) / np.float32(self.samples)
         mean, expected_entropy, squares = means[:N_CLASSES], means[-2], means[-1]
-        entropy = entropy_bits(mean)
-        volumes = {"segmentation": mean.argmax(0).astype(np.uint8), "entropy": entropy}
+        labels = np.fromfile(self._label_file, np.uint8).reshape(self.samples, *self.grid)
+        combined = combine(mean, labels)
+        volumes = {
+            "segmentation": combined.argmax(0).astype(np.uint8),
+            "entropy": entropy_bits(combined),
+        }
         if self.samples > 1:
             # neither is negative but by rounding
-            volumes["mutual_information"] = (entropy - expected_entropy).clip(min=0)
+            volumes["mutual_information"] = (entropy_bits(mean) - expected_entropy).clip(min=0)
             volumes["variance"] = (squares - np.square(mean).sum(0)).clip(min=0) / N_CLASSES
-            labels = np.fromfile(self._label_file, np.uint8)
-            volumes["samples"] = labels.reshape(self.samples, *self.grid)
+            volumes["samples"] = labels
         for name, volume in volumes.items():
             write_volume(volume, self.case, folder / f"{self.case.case}_{name}.nii.gz")
         with written_whole(folder / f"{self.case.case}_probabilities.npy") as temporary:
-            np.save(temporary, mean.astype(np.float16))
+            np.save(temporary, combined.astype(np.float16))
 
 
 def entropy_bits(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,10 +1,10 @@
 """The 2D network that nnU-Net would configure, from MONAI's parts."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from monai.losses import DiceCELoss
+from monai.losses import DiceCELoss, DiceLoss
 from monai.networks.nets import DynUNet
 from torch import Tensor, nn
 
@@ -15,12 +15,54 @@ DROPOUT_PLACES = {
     "all": ("input_block", "downsamples", "bottleneck", "upsamples"),
     "encoder": ("input_block", "downsamples", "bottleneck"),
     "decoder": ("upsamples",),
+    "middle": ("downsamples.{last}.", "bottleneck", "upsamples.0."),
     "bottleneck": ("bottleneck",),
 }
-"""Parts of the U-Net that keep their dropout layers, by the recipe's `dropout.place`."""
+"""Parts of the U-Net that keep their dropout layers, by the recipe's `dropout.place`. Ng et al.
+(IEEE TBME 2022) do not say which layers are the middle ones: here the two deepest stages of the
+encoder and the deepest of the decoder."""
 
 
-def build_network(plan: Plan, dropout: dict[str, Any]) -> DynUNet:
+class UNet(DynUNet):  # type: ignore[misc]
+    """MONAI's U-Net, which can also be asked for the features of its stages."""
+
+    def encode(
+        self, images: Tensor, *, known: Sequence[Tensor] = (), last: int | None = None
+    ) -> list[Tensor]:
+        """Features of each stage of the encoder, from the input down to the bottleneck.
+
+        Args:
+            images: (batch, 1, rows, columns).
+            known: features of the first stages, which are not computed again.
+            last: index of the last stage to compute (-1: none); None is the bottleneck's.
+        """
+        stages = [self.input_block, *self.downsamples, self.bottleneck]
+        features = list(known)
+        for stage in stages[len(known) : None if last is None else last + 1]:
+            features.append(stage(features[-1] if features else images))
+        return features
+
+    def decode(self, encoded: Sequence[Tensor]) -> list[Tensor]:
+        """Features of each stage of the decoder, from the one above the bottleneck up."""
+        features: list[Tensor] = []
+        for stage, skipped in zip(self.upsamples, reversed(encoded[:-1]), strict=True):
+            features.append(stage(features[-1] if features else encoded[-1], skipped))
+        return features
+
+    def first_dropout_stage(self) -> int:
+        """Index of the encoder's first stage with dropout; the number of stages if none has."""
+        stages = [self.input_block, *self.downsamples, self.bottleneck]
+        return next(
+            (
+                index
+                for index, stage in enumerate(stages)
+                if any(isinstance(m, nn.Dropout) and m.p > 0 for m in stage.modules())
+            ),
+            len(stages),
+        )
+
+
+def build_network(plan: Plan, dropout: dict[str, Any]) -> UNet:
     """Plain convolutional U-Net with instance norm, leaky ReLU and deep supervision.
 
     Instance norm is written as group norm with one channel a group, the same function, because only
@@ -30,7 +72,7 @@ def build_network(plan: Plan, dropout: dict[str, Any]) -> DynUNet:
     mode the network returns logits (batch, heads, classes, rows, columns), the heads of lower
     stages brought to full resolution; in evaluation mode (batch, classes, rows, columns).
     """
-    network = DynUNet(
+    network = UNet(
         spatial_dims=2,
         in_channels=1,
         out_channels=N_CLASSES,
@@ -45,21 +87,33 @@ def build_network(plan: Plan, dropout: dict[str, Any]) -> DynUNet:
         # nnU-Net gives the lowest decoder stage weight 0; the full resolution is not counted here
         deep_supr_num=max(1, plan.n_stages - 3),
     )
+    places = tuple(part.format(last=plan.n_stages - 3) for part in DROPOUT_PLACES[dropout["place"]])
     for name, module in network.named_modules():
-        in_place = name.startswith(DROPOUT_PLACES[dropout["place"]])
+        in_place = name.startswith(places)
         if isinstance(module, nn.Dropout) and not in_place:
             module.p = 0.0
         for child, norm in list(module.named_children()):
             if isinstance(norm, nn.InstanceNorm2d):
                 channels = norm.num_features
                 setattr(module, child, nn.GroupNorm(channels, channels, eps=norm.eps))
-    return network.to(memory_format=torch.channels_last)
+    return network
 
 
-def last_decoder_layer(network: DynUNet) -> Tensor:
-    """Weights of the last convolution before the segmentation head, flattened."""
-    weight: Tensor = network.upsamples[-1].conv_block.conv2.conv.weight
-    return weight.detach().flatten()
+def channels_last(network: nn.Module) -> nn.Module:
+    """The network with its convolutions in the layout that is fast for them."""
+    moved: nn.Module = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return moved
+
+
+def last_decoder_layer(network: nn.Module) -> Tensor:
+    """Weights of the last convolution before the segmentation head, flattened; their means where
+    they are a distribution."""
+    [*_, weights] = [
+        parameter
+        for name, parameter in network.named_parameters()
+        if "upsamples" in name and "conv2.conv" in name and not name.endswith("rho")
+    ]
+    return weights.detach().flatten()
 
 
 class DeepSupervisionLoss(nn.Module):
@@ -70,20 +124,27 @@ class DeepSupervisionLoss(nn.Module):
         weights = torch.tensor([0.5**head for head in range(heads)])
         self.weights: Sequence[float] = (weights / weights.sum()).tolist()
         # nnU-Net's 2D setting: Dice over the batch as one, background left out
-        self.head_loss = DiceCELoss(
-            include_background=False,
-            to_onehot_y=True,
-            softmax=True,
-            batch=True,
-            smooth_nr=1e-5,
-            smooth_dr=1e-5,
-        )
+        settings = {
+            "include_background": False,
+            "to_onehot_y": True,
+            "softmax": True,
+            "batch": True,
+            "smooth_nr": 1e-5,
+            "smooth_dr": 1e-5,
+        }
+        self.head_loss = DiceCELoss(**settings)
+        self.dice_loss = DiceLoss(**settings)
 
-    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+    def forward(
+        self,
+        logits: Tensor,
+        labels: Tensor,
+        head_loss: Callable[[Tensor, Tensor], Tensor] | None = None,
+    ) -> Tensor:
         """Loss of logits (batch, heads, classes, rows, columns) on labels (batch, 1, rows,
-        columns)."""
+        columns), by Dice + cross-entropy or by another loss of one head."""
+        loss_of = head_loss or self.head_loss
         losses = [
-            weight * self.head_loss(logits[:, head], labels)
-            for head, weight in enumerate(self.weights)
+            weight * loss_of(logits[:, head], labels) for head, weight in enumerate(self.weights)
         ]
         return torch.stack(losses).sum()

@@ -1,5 +1,6 @@
 """Learning rate by epoch, and the epochs at which a cyclical run samples its posterior."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -11,6 +12,8 @@ class Schedule(Protocol):
     def epochs(self) -> int: ...
 
     def learning_rate(self, epoch: int) -> float: ...
+
+    def is_sampling(self, epoch: int) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,10 @@ class PolynomialSchedule:
     def learning_rate(self, epoch: int) -> float:
         """Learning rate of an epoch in [0, T)."""
         return float(self.alpha_0 * (1 - epoch / self.epochs) ** self.epsilon)
+
+    def is_sampling(self, epoch: int) -> bool:
+        """Whether an epoch is in a phase of constant rate: never."""
+        return False
 
 
 @dataclass(frozen=True)
@@ -65,19 +72,28 @@ class CyclicalSchedule:
         span = self.epochs if self.denominator == "T" else self.cycle_length
         return float(self.alpha_0 * (1 - decayed / span) ** self.epsilon)
 
+    def constant_phase(self, cycle: int) -> tuple[int, int]:
+        """First epoch of a cycle's phase of constant rate, and the first after it."""
+        before = math.ceil(round(self.gamma * self.cycle_length, 9))
+        return cycle * self.cycle_length + before, (cycle + 1) * self.cycle_length
+
+    def is_sampling(self, epoch: int) -> bool:
+        """Whether an epoch is in a phase of constant rate, from which the posterior is sampled."""
+        return epoch >= self.constant_phase(epoch // self.cycle_length)[0]
+
     def sampling_epochs(self, cycle: int, count: int, step: int) -> list[int]:
         """The latest `count` epochs of a cycle, every `step`-th, in ascending order.
 
         Raises:
             ValueError: if they reach back beyond the phase of constant learning rate.
         """
-        last = (cycle + 1) * self.cycle_length - 1
+        start, end = self.constant_phase(cycle)
+        last = end - 1
         first = last - (count - 1) * step
-        start = cycle * self.cycle_length + self.gamma * self.cycle_length
         if first < start:
             raise ValueError(
                 f"{count} checkpoints every {step} epochs reach back to epoch {first}, but the "
-                f"constant phase of cycle {cycle} has the epochs {start:g} to {last}"
+                f"constant phase of cycle {cycle} has the epochs {start} to {last}"
             )
         return list(range(first, last + 1, step))
 

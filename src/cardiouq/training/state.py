@@ -19,8 +19,6 @@ from torch import Tensor, nn
 from cardiouq.errors import CardiouqError
 from cardiouq.files import written_whole
 
-STATE = "resume.safetensors"
-
 
 class SideFolder:
     """Where a run grows until it is complete; `identity` says which run it is."""
@@ -29,6 +27,7 @@ class SideFolder:
         self.output = output
         self.path = output.with_name(f".{output.name}.unfinished")
         self.products = self.path / "products"
+        self.state = self.path / "resume.safetensors"
         self.identity = json.dumps(identity, indent=2, sort_keys=True) + "\n"
         (self.products / "checkpoints").mkdir(parents=True, exist_ok=True)
         identity_file = self.products / "run.json"
@@ -39,43 +38,6 @@ class SideFolder:
             (self.products / "checkpoints").mkdir(parents=True)
         with written_whole(identity_file) as temporary:
             temporary.write_text(self.identity)
-
-    def save_state(
-        self, epoch: int, network: nn.Module, optimiser: torch.optim.Optimizer, extra: Tensor
-    ) -> None:
-        """Keep what is needed to go on with the epoch after `epoch`."""
-        tensors = {f"network/{name}": value.detach() for name, value in network.named_parameters()}
-        for index, values in optimiser.state_dict()["state"].items():
-            for name, value in values.items():
-                tensors[f"optimiser/{index}/{name}"] = torch.as_tensor(value)
-        tensors["extra"] = extra
-        tensors["epoch"] = torch.tensor(epoch)
-        save_tensors(tensors, self.path / STATE)
-
-    def load_state(
-        self, network: nn.Module, optimiser: torch.optim.Optimizer
-    ) -> tuple[int, Tensor | None]:
-        """Restore the last state; returns the epoch to start with and `extra`."""
-        if not (self.path / STATE).is_file():
-            return 0, None
-        tensors = load_tensors(self.path / STATE)
-        load_weights(
-            network,
-            {
-                name.removeprefix("network/"): value
-                for name, value in tensors.items()
-                if name.startswith("network/")
-            },
-        )
-        state: dict[int, dict[str, Tensor]] = {}
-        for name, value in tensors.items():
-            if name.startswith("optimiser/"):
-                _, index, key = name.split("/")
-                state.setdefault(int(index), {})[key] = value
-        optimiser.load_state_dict(
-            {"state": state, "param_groups": optimiser.state_dict()["param_groups"]}
-        )
-        return int(tensors["epoch"]) + 1, tensors["extra"]
 
     def finish(self) -> None:
         """Turn the products into the output; the state goes last, so a kill here costs nothing."""
@@ -91,6 +53,43 @@ class SideFolder:
         done = self.path.with_suffix(".done")
         self.path.replace(done)
         shutil.rmtree(done)
+
+
+def save_state(
+    path: Path, epoch: int, network: nn.Module, optimiser: torch.optim.Optimizer, extra: Tensor
+) -> None:
+    """Keep what is needed to go on with the epoch after `epoch`."""
+    tensors = {f"network/{name}": value.detach() for name, value in network.named_parameters()}
+    for index, values in optimiser.state_dict()["state"].items():
+        for name, value in values.items():
+            tensors[f"optimiser/{index}/{name}"] = torch.as_tensor(value)
+    tensors["extra"] = extra
+    tensors["epoch"] = torch.tensor(epoch)
+    save_tensors(tensors, path)
+
+
+def load_state(
+    path: Path, network: nn.Module, optimiser: torch.optim.Optimizer
+) -> tuple[int, Tensor]:
+    """Restore what `save_state` kept; returns the epoch to go on with and `extra`."""
+    tensors = load_tensors(path)
+    load_weights(
+        network,
+        {
+            name.removeprefix("network/"): value
+            for name, value in tensors.items()
+            if name.startswith("network/")
+        },
+    )
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        if name.startswith("optimiser/"):
+            _, index, key = name.split("/")
+            state.setdefault(int(index), {})[key] = value
+    optimiser.load_state_dict(
+        {"state": state, "param_groups": optimiser.state_dict()["param_groups"]}
+    )
+    return int(tensors["epoch"]) + 1, tensors["extra"]
 
 
 def _link(source: str, target: str) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import logging
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,14 +17,21 @@ from tqdm import tqdm
 
 from cardiouq.data.plan import Plan
 from cardiouq.files import written_whole
+from cardiouq.methods import build_variant
+from cardiouq.methods.base import BaseVariant, Member, Training
 from cardiouq.seeds import derive
 from cardiouq.structures import N_CLASSES
 from cardiouq.training.augmentation import Augmentation, cut_patch
 from cardiouq.training.device import make_deterministic, training_precision
-from cardiouq.training.network import DeepSupervisionLoss, build_network, last_decoder_layer
+from cardiouq.training.network import (
+    DeepSupervisionLoss,
+    build_network,
+    channels_last,
+    last_decoder_layer,
+)
 from cardiouq.training.patches import WindowSampler
 from cardiouq.training.schedule import build_schedule
-from cardiouq.training.state import SideFolder, save_tensors
+from cardiouq.training.state import SideFolder, load_state, save_state, save_tensors
 
 log = logging.getLogger(__name__)
 
@@ -43,38 +51,44 @@ HISTORY_COLUMNS = (
 
 @dataclass(frozen=True)
 class Run:
-    """One recipe and one seed, and the data they meet."""
+    """One recipe and one of its members, and the data they meet."""
 
     recipe_name: str
     recipe: dict[str, Any]
-    member: int
+    member: Member
     seed: int
-    keep_epochs: tuple[int, ...]
+    keep_epochs: Sequence[int]
+    branch_epochs: Sequence[int]
+    """After which the whole state is kept, for other runs to start from."""
     plan: Plan
     arrays: Path
     train_cases: tuple[str, ...]
     validation_cases: tuple[str, ...]
     fingerprint: str
     """Of the training data and the plan; a prediction asks for the same."""
+    base: str | None = None
+    """State of the run that this one branches from."""
 
     def seed_for(self, *purpose: str | int) -> int:
         """Seed of one purpose in this run; an epoch's depends on nothing before it."""
-        return derive(self.seed, self.recipe_name, self.member, *purpose)
+        return derive(self.seed, self.recipe_name, str(self.member), *purpose)
 
     def identity(self) -> dict[str, Any]:
         """What `run.json` says."""
         return {
             "recipe_name": self.recipe_name,
             "recipe": self.recipe,
-            "member": self.member,
+            "member": str(self.member),
             "seed": self.seed,
             "keep_epochs": list(self.keep_epochs),
+            "branch_epochs": list(self.branch_epochs),
             "data_fingerprint": self.fingerprint,
         }
 
 
 def build_optimiser(network: nn.Module, settings: dict[str, Any]) -> torch.optim.Optimizer:
-    """SGD with Nesterov momentum, as nnU-Net has it, or AdamW for budgets of few iterations.
+    """SGD with momentum (Nesterov's, as nnU-Net has it, unless it is switched off), or AdamW for
+    budgets of few iterations.
 
     The learning rate is the schedule's and is set at every epoch.
     """
@@ -85,7 +99,7 @@ def build_optimiser(network: nn.Module, settings: dict[str, Any]) -> torch.optim
         network.parameters(),
         lr=0.0,
         momentum=settings["momentum"],
-        nesterov=True,
+        nesterov=settings.get("nesterov", True),
         weight_decay=decay,
     )
 
@@ -94,8 +108,9 @@ def train(run: Run, output: Path, device: torch.device) -> None:
     """Train a run to its end, going on from where an interrupted one stopped.
 
     Writes into `output`: `run.json`, `history.csv`, `last_layer.npy` (epochs, weights) float32 and
-    `checkpoints/epoch-NNNN.safetensors` after each epoch in `keep_epochs`. An interrupted and
-    resumed run ends with the same bits as an uninterrupted one on the same machine.
+    `checkpoints/epoch-NNNN.safetensors` after each epoch in `keep_epochs`; with `branch_epochs`
+    also `states/epoch-NNNN.safetensors`. An interrupted and resumed run ends with the same bits as
+    an uninterrupted one on the same machine.
     """
     make_deterministic()
     recipe = run.recipe
@@ -106,9 +121,10 @@ def train(run: Run, output: Path, device: torch.device) -> None:
         mirror=recipe["augmentation"]["mirror"],
     )
     torch.manual_seed(run.seed_for("weights"))
-    network = build_network(run.plan, recipe["dropout"]).to(device)
-    optimiser = build_optimiser(network, recipe["optimiser"])
-    loss_of = DeepSupervisionLoss(heads=1 + network.deep_supr_num)
+    variant = build_variant(recipe.get("variant"))
+    plain = build_network(run.plan, recipe["dropout"])
+    plain_loss = DeepSupervisionLoss(heads=1 + plain.deep_supr_num)
+    network = channels_last(variant.network(plain)).to(device)
     samplers = [
         WindowSampler(
             run.arrays,
@@ -120,14 +136,26 @@ def train(run: Run, output: Path, device: torch.device) -> None:
         for cases in (run.train_cases, run.validation_cases)
     ]
 
+    training = Training(
+        member=run.member,
+        images=sum(len(image) for image in samplers[0].images),
+        pixels=math.prod(run.plan.patch_size),
+    )
+    optimiser = variant.optimiser(build_optimiser(network, recipe["optimiser"]), training)
+
     side = SideFolder(output, run.identity())
-    first_epoch, last_layers = side.load_state(network, optimiser)
-    if last_layers is None:
-        last_layers = torch.zeros(schedule.epochs, len(last_decoder_layer(network)))
-        history: list[dict[str, float]] = []
-    else:
-        history = read_history(side.products / "history.csv")[:first_epoch]
+    history: list[dict[str, float]] = []
+    if side.state.is_file():
+        first_epoch, last_layers = load_state(side.state, network, optimiser)
+        history = [
+            row for row in read_history(side.products / "history.csv") if row["epoch"] < first_epoch
+        ]
         log.info("resuming at epoch %d of %d", first_epoch, schedule.epochs)
+    elif run.base:
+        first_epoch, last_layers = load_state(Path(run.base), network, optimiser)
+    else:
+        first_epoch = 0
+        last_layers = torch.zeros(schedule.epochs, len(last_decoder_layer(network)))
 
     state_time = report_time = start = time.monotonic()
     for epoch in range(first_epoch, schedule.epochs):
@@ -138,6 +166,7 @@ def train(run: Run, output: Path, device: torch.device) -> None:
         learning_rate = schedule.learning_rate(epoch)
         for group in optimiser.param_groups:
             group["lr"] = learning_rate
+            group["sampling"] = schedule.is_sampling(epoch)
 
         network.train()
         losses = []
@@ -147,10 +176,10 @@ def train(run: Run, output: Path, device: torch.device) -> None:
                 images.to(device), labels.to(device), run.plan.patch_size, draw
             )
             with training_precision(device):
-                logits = network(images)
-            loss = loss_of(logits.float(), labels)
+                outputs = network(images)
+            loss = variant.loss(network, outputs.float(), labels, plain_loss, training)
             optimiser.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(network.parameters(), MAX_GRADIENT_NORM)
             optimiser.step()
             losses.append(loss.detach())
@@ -158,7 +187,7 @@ def train(run: Run, output: Path, device: torch.device) -> None:
         if not np.isfinite(train_loss):
             raise FloatingPointError(f"the loss became {train_loss} in epoch {epoch}")
 
-        validation_loss, validation_dice = validate(network, loss_of, samplers[1], run)
+        validation_loss, validation_dice = validate(network, variant, plain_loss, samplers[1], run)
         last_layers[epoch] = last_decoder_layer(network).cpu()
         history.append(
             dict(
@@ -179,10 +208,14 @@ def train(run: Run, output: Path, device: torch.device) -> None:
         if epoch in run.keep_epochs:
             name = f"epoch-{epoch:04d}.safetensors"
             save_tensors(dict(network.named_parameters()), side.products / "checkpoints" / name)
+        if epoch in run.branch_epochs:
+            kept = side.products / "states" / f"epoch-{epoch:04d}.safetensors"
+            kept.parent.mkdir(exist_ok=True)
+            save_state(kept, epoch, network, optimiser, last_layers)
         now = time.monotonic()
         if now - state_time > SECONDS_BETWEEN_STATES or epoch + 1 == schedule.epochs:
             write_history(history, side.products / "history.csv")
-            side.save_state(epoch, network, optimiser, last_layers)
+            save_state(side.state, epoch, network, optimiser, last_layers)
             state_time = now
         if now - report_time > SECONDS_BETWEEN_REPORTS or epoch + 1 == schedule.epochs:
             done = tqdm.format_meter(
@@ -198,13 +231,17 @@ def train(run: Run, output: Path, device: torch.device) -> None:
 
 @torch.no_grad()
 def validate(
-    network: nn.Module, loss_of: DeepSupervisionLoss, sampler: WindowSampler, run: Run
+    network: nn.Module,
+    variant: BaseVariant,
+    plain_loss: DeepSupervisionLoss,
+    sampler: WindowSampler,
+    run: Run,
 ) -> tuple[float, float]:
-    """Loss and mean foreground Dice on unaugmented validation patches, the same ones at every epoch
-    of every run of a study.
+    """Loss and mean foreground Dice on unaugmented patches of held-out subjects, the same ones at
+    every epoch of every run of a study.
 
-    Nothing is selected by them; they are for the training curves alone. Dice is over all patches
-    as one, as nnU-Net's pseudo Dice.
+    They are of the mean over the network's samples, if it has several. The loss is the plain one,
+    so that it compares between variants. Dice is over all patches as one, as nnU-Net's pseudo Dice.
     """
     device = next(network.parameters()).device
     rng = np.random.default_rng(derive(run.seed, "validation"))
@@ -215,8 +252,9 @@ def validate(
         windows = sampler.draw(run.recipe["batch_size"], rng)
         images, labels = (cut_patch(w, run.plan.patch_size).to(device) for w in windows)
         with training_precision(device):
-            logits = network(images).float()
-        losses.append(loss_of.head_loss(logits, labels))
+            samples = variant.logits(network(images)).float()
+        logits = samples.softmax(2).mean(0).log() if len(samples) > 1 else samples[0]
+        losses.append(plain_loss.head_loss(logits, labels))
         overlap += count_overlap(logits.max(1).indices, labels[:, 0]).cpu()
     both, predicted, reference = overlap[:, 1:].double()
     dice = 2 * both / (predicted + reference).clamp_min(1)

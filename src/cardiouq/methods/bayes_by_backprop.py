@@ -1,0 +1,138 @@
+"""Bayes by Backprop (Blundell et al., ICML 2015), as Ng et al. (IEEE TBME 2022) have it."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Normal, kl_divergence
+from torch.nn.functional import softplus
+from torch.nn.utils import parametrize
+
+from cardiouq.methods.base import (
+    BaseMethod,
+    BaseVariant,
+    Draw,
+    Fitted,
+    Sample,
+    Schema,
+    TrainedRun,
+    Training,
+)
+
+if TYPE_CHECKING:
+    from cardiouq.training.network import DeepSupervisionLoss, UNet
+
+CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
+
+
+class Gaussian(nn.Module):
+    """A weight that is drawn anew whenever it is read: mu + softplus(rho) * eps.
+
+    It is a parametrization (`torch.nn.utils.parametrize`) of the weight mu.
+    """
+
+    def __init__(self, mu: Tensor, initial_sd: float) -> None:
+        super().__init__()
+        self.rho = nn.Parameter(torch.full_like(mu, math.log(math.expm1(initial_sd))))
+
+    @property
+    def sd(self) -> Tensor:
+        """Of the weight's posterior, the weight's shape."""
+        return softplus(self.rho)
+
+    def forward(self, mu: Tensor) -> Tensor:
+        """A draw from the posterior N(mu, sd^2)."""
+        return mu + self.sd * torch.randn_like(mu)
+
+
+def gaussian_layers(network: nn.Module) -> dict[str, tuple[Tensor, Gaussian]]:
+    """Name of each convolution -> its weight's mu and posterior; MONAI's network has some under
+    several names, of which the first counts."""
+    return {
+        name: (module.parametrizations.weight.original, module.parametrizations.weight[0])
+        for name, module in network.named_modules()
+        if parametrize.is_parametrized(module, "weight")
+    }
+
+
+def kl_to_prior(network: nn.Module, prior_sd: float) -> Tensor:
+    """KL divergence of the posterior over all weights from N(0, prior_sd^2), in nats."""
+    divergences = [
+        kl_divergence(Normal(mu, posterior.sd), Normal(torch.zeros_like(mu), prior_sd)).sum()
+        for mu, posterior in gaussian_layers(network).values()
+    ]
+    return torch.stack(divergences).sum()
+
+
+@dataclass(frozen=True)
+class Variant(BaseVariant):
+    """A Gaussian posterior over the weights of every convolution; biases and norms are points.
+
+    Minimises loss + kl_weight * KL / D. The loss is a mean over pixels, so that D = `per: pixel`
+    (pixels of the training set) makes it the evidence lower bound of independent pixels. The paper
+    leaves the scale open.
+    """
+
+    schema: ClassVar[Schema] = {
+        "prior_sd": {"type": "number", "exclusiveMinimum": 0},
+        "kl_weight": {"type": "number", "minimum": 0},
+        "initial_sd": {"type": "number", "exclusiveMinimum": 0},
+        "per": {"enum": ["pixel", "image"]},
+    }
+
+    prior_sd: float = 0.1
+    kl_weight: float = 10.0
+    """The paper's lambda."""
+    initial_sd: float = 0.005
+    """SD of the posterior at the start; the paper does not say."""
+    per: Literal["pixel", "image"] = "pixel"
+    """D: all pixels of the training set (its slices, as large as a patch), or its slices."""
+
+    def network(self, plain: "UNet") -> nn.Module:
+        """The plain network with the weights of its convolutions parametrized."""
+        for module in list(plain.modules()):
+            if isinstance(module, CONVOLUTIONS):
+                posterior = Gaussian(module.weight, self.initial_sd)
+                parametrize.register_parametrization(module, "weight", posterior)
+        return plain
+
+    def loss(
+        self,
+        network: nn.Module,
+        output: Tensor,
+        labels: Tensor,
+        plain: "DeepSupervisionLoss",
+        training: Training,
+    ) -> Tensor:
+        """The plain loss of one draw of the weights, and the KL term in closed form."""
+        images = training.images * (training.pixels if self.per == "pixel" else 1)
+        loss: Tensor = plain(output, labels)
+        return loss + self.kl_weight / images * kl_to_prior(network, self.prior_sd)
+
+
+@dataclass(frozen=True)
+class Method(BaseMethod):
+    """Networks whose weights are drawn from the posterior; one draw sees all cases."""
+
+    schema: ClassVar[Schema] = {"samples": {"type": "integer", "minimum": 1}}
+
+    samples: int = 50
+
+    def draws(self, runs: Sequence[TrainedRun], schedule: Any, fitted: Fitted) -> Iterator[Draw]:
+        """Each with plain convolutions that hold the drawn weights."""
+        for run in runs:
+            for _ in range(self.samples):
+                epoch = schedule.epochs - 1
+                yield Draw([Sample(run.member, epoch)], drawn(run.network(epoch)))
+
+
+def drawn(network: nn.Module) -> nn.Module:
+    """The network with one draw of its weights in place of their distribution."""
+    for module in network.modules():
+        if parametrize.is_parametrized(module, "weight"):
+            with torch.no_grad():
+                parametrize.remove_parametrizations(module, "weight", leave_parametrized=True)
+    return network

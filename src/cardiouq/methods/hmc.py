@@ -1,0 +1,73 @@
+"""HMC-CP: cyclical stochastic-gradient Hamiltonian Monte Carlo with a cold posterior.
+
+Zhao et al., MELBA 2024:011, on the sampler of Zhang et al., ICLR 2020 (cSGHMC). The paper's
+temperature and schedule are unknown here; the schedule is that of Zhao et al., MICCAI 2022.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+
+from cardiouq.methods.base import BaseVariant, Schema, Training
+from cardiouq.methods.checkpoint_ensemble import Method as CheckpointEnsemble
+
+Method = CheckpointEnsemble
+"""The samples of the chain are the checkpoints of the constant phases."""
+
+
+class SGHMC(torch.optim.SGD):
+    """SGD with momentum 1 - a whose gradient, while sampling, carries the noise that makes
+    exp(-N * loss / T) its stationary distribution (to first order in the learning rate).
+
+    In terms of the velocity v = -lr * (SGD's buffer): v <- (1 - a) v - lr * gradient
+    + sqrt(2 * lr * a * T / N) * eps; w <- w + v. At T = 0 it is `torch.optim.SGD`, bit for bit.
+
+    Args:
+        params, lr, momentum, weight_decay: as `torch.optim.SGD` has them.
+        temperature: T; below 1 the posterior is cold.
+        n: N, training samples that the loss is a mean over.
+    """
+
+    def __init__(self, params: Any, *, temperature: float, n: int, **settings: Any) -> None:
+        super().__init__(params, **settings)
+        self.temperature = temperature
+        self.n = n
+
+    def step(self, closure: Any = None) -> Any:
+        """One step; groups whose `sampling` is true get the noise."""
+        for group in self.param_groups:
+            if not (self.temperature and group.get("sampling")):
+                continue
+            friction = 1 - group["momentum"]
+            sd = math.sqrt(2 * friction * self.temperature / (self.n * group["lr"]))
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    parameter.grad.add_(torch.randn_like(parameter), alpha=sd)
+        return super().step(closure)
+
+
+@dataclass(frozen=True)
+class Variant(BaseVariant):
+    """SGD with momentum, and in the constant phase of each cycle the noise of the sampler."""
+
+    schema: ClassVar[Schema] = {"temperature": {"type": "number", "minimum": 0}}
+
+    temperature: float = 0.01
+    """T of the cold posterior; unknown in the paper."""
+
+    def problems(self, recipe: Mapping[str, Any]) -> Iterator[str]:
+        """The sampler needs SGD's plain momentum and a phase to sample in."""
+        optimiser = recipe["optimiser"]
+        if optimiser["name"] != "sgd" or optimiser.get("nesterov", True):
+            yield "optimiser: hmc needs {name: sgd, nesterov: false}"
+        if recipe["schedule"]["name"] != "cyclical":
+            yield "schedule: hmc samples in the constant phases of a cyclical schedule"
+
+    def optimiser(self, plain: torch.optim.Optimizer, training: Training) -> SGHMC:
+        """The sampler over the plain optimiser's parameters."""
+        [group] = plain.param_groups
+        settings = {key: group[key] for key in ("lr", "momentum", "weight_decay")}
+        return SGHMC(group["params"], temperature=self.temperature, n=training.images, **settings)

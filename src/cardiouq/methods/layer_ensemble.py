@@ -1,0 +1,97 @@
+"""Layer Ensembles (Kushibar et al., MICCAI 2022, arXiv 2203.08878)."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from cardiouq.methods.base import (
+    BaseMethod,
+    BaseVariant,
+    Draw,
+    Fitted,
+    Sample,
+    Schema,
+    TrainedRun,
+    Training,
+    split_classes,
+)
+from cardiouq.structures import N_CLASSES
+
+if TYPE_CHECKING:
+    from cardiouq.training.network import DeepSupervisionLoss, UNet
+
+
+class LayerEnsemble(nn.Module):
+    """A U-Net with a segmentation head (convolution 3 x 3, bilinear upsampling) on every stage.
+
+    Its output is (batch, heads * classes, rows, columns): the stages of the encoder from the input
+    down, those of the decoder up again, the network's own output last.
+    """
+
+    def __init__(self, unet: "UNet") -> None:
+        super().__init__()
+        self.unet = unet
+        widths = [*unet.filters, *reversed(unet.filters[:-1])]
+        self.heads = nn.ModuleList(
+            nn.Conv2d(width, N_CLASSES, kernel_size=3, padding=1) for width in widths
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits of every head."""
+        encoded = self.unet.encode(images)
+        decoded = self.unet.decode(encoded)
+        logits = [
+            interpolate(head(features), images.shape[2:], mode="bilinear")
+            for head, features in zip(self.heads, [*encoded, *decoded], strict=True)
+        ]
+        return torch.cat([*logits, self.unet.output_block(decoded[-1])], dim=1)
+
+
+@dataclass(frozen=True)
+class Variant(BaseVariant):
+    """Heads on every stage, trained by the sum of their multi-class soft Dice losses."""
+
+    def network(self, plain: "UNet") -> nn.Module:
+        """The plain network with heads."""
+        return LayerEnsemble(plain)
+
+    def loss(
+        self,
+        network: nn.Module,
+        output: Tensor,
+        labels: Tensor,
+        plain: "DeepSupervisionLoss",
+        training: Training,
+    ) -> Tensor:
+        """Sum over the heads; the plain loss gives the Dice term its settings."""
+        losses = [plain.dice_loss(logits, labels) for logits in split_classes(output)]
+        return torch.stack(losses).sum()
+
+    def logits(self, output: Tensor) -> Tensor:
+        """Of every head."""
+        return torch.stack(list(split_classes(output)))
+
+
+@dataclass(frozen=True)
+class Method(BaseMethod):
+    """The heads of one network from shallow to deep, all in one pass, but the first few."""
+
+    schema: ClassVar[Schema] = {"skip": {"type": "integer", "minimum": 0}}
+
+    skip: int = 5
+    """Heads left out, from the input on."""
+
+    def draws(self, runs: Sequence[TrainedRun], schedule: Any, fitted: Fitted) -> Iterator[Draw]:
+        """One draw with a sample per head."""
+        for run in runs:
+            epoch = schedule.epochs - 1
+            network = run.network(epoch)
+            yield Draw(
+                [Sample(run.member, epoch)] * (len(network.heads) + 1 - self.skip),
+                network,
+                lambda output: list(split_classes(output))[self.skip :],
+            )

@@ -1,0 +1,132 @@
+"""Stochastic segmentation networks (Monteiro et al., NeurIPS 2020, arXiv 2006.06015)."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import LowRankMultivariateNormal
+from torch.nn.functional import log_softmax, softplus
+
+from cardiouq.methods.base import (
+    BaseMethod,
+    BaseVariant,
+    Draw,
+    Fitted,
+    Sample,
+    Schema,
+    TrainedRun,
+    Training,
+)
+from cardiouq.structures import N_CLASSES
+
+if TYPE_CHECKING:
+    from cardiouq.training.network import DeepSupervisionLoss, UNet
+
+LEAST_VARIANCE = 1e-5
+
+
+class StochasticSegmentation(nn.Module):
+    """A U-Net with three heads that give a low-rank Gaussian over an image's logits.
+
+    Its output is (batch, classes * (2 + rank), rows, columns): the mean, the diagonal of the
+    covariance before its softplus, and the factor, all by class.
+    """
+
+    def __init__(self, unet: "UNet", rank: int) -> None:
+        super().__init__()
+        self.unet = unet
+        self.spread = nn.Conv2d(unet.filters[0], N_CLASSES * (1 + rank), kernel_size=1)
+        # little noise at the start, so that the mean is learnt first
+        nn.init.normal_(self.spread.weight, std=0.01)
+        nn.init.constant_(self.spread.bias, 0.0)  # type: ignore[arg-type]
+        nn.init.constant_(self.spread.bias[:N_CLASSES], -5.0)  # type: ignore[index]
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Parameters of the Gaussian."""
+        features = self.unet.decode(self.unet.encode(images))[-1]
+        return torch.cat([self.unet.output_block(features), self.spread(features)], dim=1)
+
+
+def logit_distribution(output: Tensor) -> LowRankMultivariateNormal:
+    """The Gaussian over the logits of each image, flattened: N(mean, factor factor^T + diagonal).
+
+    Args:
+        output: (batch, classes * (2 + rank), rows, columns).
+    """
+    mean, diagonal = output[:, :N_CLASSES], output[:, N_CLASSES : 2 * N_CLASSES]
+    factor = output[:, 2 * N_CLASSES :]
+    by_rank = factor.reshape(len(output), -1, mean[0].numel())
+    return LowRankMultivariateNormal(
+        mean.flatten(1),
+        by_rank.transpose(1, 2),
+        softplus(diagonal).flatten(1) + LEAST_VARIANCE,
+        validate_args=False,
+    )
+
+
+def sample_logits(output: Tensor, samples: int) -> Tensor:
+    """Draws (samples, batch, classes, rows, columns) from the Gaussian over the logits."""
+    drawn: Tensor = logit_distribution(output).rsample(torch.Size([samples]))
+    return drawn.view(samples, len(output), N_CLASSES, *output.shape[2:])
+
+
+@dataclass(frozen=True)
+class Variant(BaseVariant):
+    """Trained by the likelihood of the labels of a whole image, by Monte Carlo over its logits."""
+
+    schema: ClassVar[Schema] = {
+        "rank": {"type": "integer", "minimum": 1},
+        "samples": {"type": "integer", "minimum": 1},
+    }
+
+    rank: int = 10
+    samples: int = 20
+
+    def network(self, plain: "UNet") -> nn.Module:
+        """The plain network with heads for the covariance."""
+        return StochasticSegmentation(plain, self.rank)
+
+    def loss(
+        self,
+        network: nn.Module,
+        output: Tensor,
+        labels: Tensor,
+        plain: "DeepSupervisionLoss",
+        training: Training,
+    ) -> Tensor:
+        """-log of the mean likelihood of the samples, per pixel (Eq. 6), plus the Dice term of the
+        mean's logits, without which few iterations learn no small structure."""
+        logits = sample_logits(output, self.samples)
+        of_pixels = log_softmax(logits, 2).gather(
+            2, labels.long().expand(self.samples, *labels.shape)
+        )
+        of_images = of_pixels.flatten(2).sum(2)
+        pixels = labels[0].numel()
+        likelihood = (of_images.logsumexp(0) - torch.tensor(self.samples).log()) / pixels
+        dice: Tensor = plain.dice_loss(output[:, :N_CLASSES], labels)
+        return dice - likelihood.mean()
+
+    def logits(self, output: Tensor) -> Tensor:
+        """The mean's."""
+        return output[None, :, :N_CLASSES]
+
+
+@dataclass(frozen=True)
+class Method(BaseMethod):
+    """Draws from the Gaussian over the logits, from one pass of the network."""
+
+    schema: ClassVar[Schema] = {"samples": {"type": "integer", "minimum": 1}}
+
+    samples: int = 50
+
+    def draws(self, runs: Sequence[TrainedRun], schedule: Any, fitted: Fitted) -> Iterator[Draw]:
+        """One draw of all samples of a run."""
+        for run in runs:
+            epoch = schedule.epochs - 1
+            yield Draw(
+                [Sample(run.member, epoch)] * self.samples,
+                run.network(epoch),
+                lambda output: (sample_logits(output, 1)[0] for _ in range(self.samples)),
+            )

@@ -1,0 +1,55 @@
+"""A network applied to a volume, tile by tile."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from monai.inferers import SlidingWindowInferer
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from cardiouq.data.plan import Plan
+
+TILES_AT_ONCE = 8
+
+
+class Predictor:
+    """Applies networks to preprocessed volumes, and brings logits to a case's own grid."""
+
+    def __init__(self, plan: Plan, overlap: float, device: torch.device) -> None:
+        # nnU-Net's tiling: patches as in training, weighted by a Gaussian where they overlap
+        self.tile = SlidingWindowInferer(
+            roi_size=plan.patch_size, sw_batch_size=TILES_AT_ONCE, overlap=overlap, mode="gaussian"
+        )
+        self.device = device
+
+    @torch.inference_mode()
+    def output(self, network: Callable[[Tensor], Tensor], image: NDArray[np.float32]) -> Tensor:
+        """The network's output on every slice, blended where tiles overlap.
+
+        Args:
+            network: from (batch, 1, rows, columns) to (batch, channels, rows, columns).
+            image: preprocessed volume (slices, rows, columns).
+
+        Returns:
+            (slices, channels, rows, columns) on the predictor's device.
+        """
+        slices = torch.from_numpy(image)[:, None].to(self.device)
+        output: Tensor = self.tile(slices, network)
+        return output
+
+
+@torch.inference_mode()
+def probabilities(logits: Tensor, grid: tuple[int, int]) -> NDArray[np.float32]:
+    """Softmax of logits (slices, classes, rows, columns), resampled linearly to a case's own grid.
+
+    Args:
+        grid: (rows, columns) of the case's own grid.
+
+    Returns:
+        (classes, slices, rows, columns) float32.
+    """
+    resampled = functional.interpolate(logits.softmax(1), grid, mode="bilinear")
+    values: NDArray[np.float32] = resampled.transpose(0, 1).cpu().numpy()
+    return values
