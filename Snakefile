@@ -43,8 +43,11 @@ rule all:
     default_target: True
     input:
         [getattr(rules, f"print_{table}").output for table in PRINTED],
+        rules.print_cost.output,
+        rules.figure_quality_cost.output,
         rules.figure_uncertainty_maps.output,
         rules.figure_reliability.output,
         rules.figure_training_curves.output,
+        rules.figure_posterior_sd.output if POSTERIORS else [],
         rules.figure_checkpoints.output if TRAJECTORY else [],
         rules.figure_tsne.output if TRAJECTORY else [],

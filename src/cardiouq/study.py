@@ -129,6 +129,7 @@ class Study:
             depends_on["branch_epochs"] = states
         if base := self.base_run(recipe, member):
             depends_on["base"] = self.key(*base)
+        depends_on |= _own_code(self["recipes"][recipe].get("variant", {}).get("name"))
         text = json.dumps(depends_on, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
@@ -199,6 +200,7 @@ class Study:
                 "members": [str(member) for member in self.methods[method].members()],
                 "schedule": self["recipes"][block["recipe"]]["schedule"],
                 "seed": self["seed"],
+                **_own_code(block["method"]),
                 **self["prediction"],
             }
         )
@@ -265,6 +267,12 @@ class Study:
                     f"recipes.{recipe}.augmentation.scale: [{low}, {high}] goes down; expected the "
                     "smaller number first"
                 )
+        fractions = [self["split"].get(f"{side}_fraction", 0) for side in ("validation", "test")]
+        if sum(fractions) >= 1:
+            yield f"split: fractions {fractions} leave no one to train on; expected a sum below 1"
+        for test_set, block in self["test_sets"].items():
+            if block.get("split") == "test" and "test_fraction" not in self["split"]:
+                yield f"test_sets.{test_set}.split: 'test' needs `split.test_fraction`"
         generated = any(block["source"] == PHANTOM for block in datasets.values())
         if generated and PHANTOM not in self.settings:
             yield "phantom: missing, but a data set's source is phantom"
@@ -273,7 +281,8 @@ class Study:
         """Spell the paths of the user's own methods from the working directory."""
         named = [(block, "method") for block in self["methods"].values()]
         named += [(b["variant"], "name") for b in self["recipes"].values() if "variant" in b]
-        for block, key in named:
+        # recipes that YAML merges share a block, which is to be changed once
+        for block, key in {id(block): (block, key) for block, key in named}.values():
             if block[key].endswith(".py"):
                 block[key] = str(self.file.parent / block[key])
 
@@ -298,6 +307,9 @@ class Study:
                     f"{place}.schedule.epochs: {block['schedule']['epochs']}; expected the "
                     f"{base['schedule']['epochs']} of the recipe that it branches from"
                 )
+            for key in ("optimiser", "dropout"):  # whose state it takes over
+                if base and base[key] != block[key]:
+                    yield f"{place}.{key}: {block[key]}; expected the {base[key]} of its base"
 
     def _method_problems(self) -> Iterator[str]:
         for name, block in self["methods"].items():
@@ -326,6 +338,14 @@ class Study:
                     if tested["dataset"] == self["split"]["dataset"]
                     and tested.get("split", "validation") == "validation"
                 )
+
+
+def _own_code(name: str | None) -> dict[str, str]:
+    """A hash of the user's own file of a method, so that changed code is computed anew; nothing for
+    a method of the package."""
+    if name is None or not name.endswith(".py"):
+        return {}
+    return {"code": hashlib.sha256(Path(name).read_bytes()).hexdigest()[:8]}
 
 
 def _settings_problems(

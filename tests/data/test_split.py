@@ -1,5 +1,6 @@
 """The split is by subject, stratified, and the same wherever it is made."""
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from cardiouq.data.split import (
     cases_of,
     check_split,
+    hold_out,
     read_split,
     read_test_sets,
     select_test_cases,
@@ -21,8 +23,31 @@ from cardiouq.errors import CardiouqError, ProblemsError
 Subjects = Callable[..., pd.DataFrame]
 
 
+def side(split: pd.DataFrame, name: str) -> list[str]:
+    return split.loc[split["split"] == name, "subject"].tolist()
+
+
 def validation(split: pd.DataFrame) -> list[str]:
-    return split.loc[split["split"] == "validation", "subject"].tolist()
+    return side(split, "validation")
+
+
+def cases_by_pathology(sizes: list[int]) -> pd.DataFrame:
+    """A case table of so many subjects of each pathology, two cases each."""
+    return pd.DataFrame(
+        {
+            "dataset": "d",
+            "subject": f"{pathology}-{number}",
+            "pathology": str(pathology),
+            "image_hash": f"{pathology}-{number}-{phase}",
+        }
+        for pathology, size in enumerate(sizes)
+        for number in range(size)
+        for phase in ("ED", "ES")
+    )
+
+
+def in_order_of_hash(subjects: list[str], seed: int) -> list[str]:
+    return sorted(subjects, key=lambda s: hashlib.sha256(f"{seed}/{s}".encode()).hexdigest())
 
 
 def test_split_of_a_small_table_is_the_recorded_one(subjects: Subjects) -> None:
@@ -54,24 +79,15 @@ def test_other_seeds_give_other_splits(subjects: Subjects) -> None:
 def test_every_subject_has_one_side_and_every_pathology_its_share(
     sizes: list[int], fraction: float, seed: int
 ) -> None:
-    rows = [
-        {
-            "dataset": "d",
-            "subject": f"{pathology}-{number}",
-            "pathology": str(pathology),
-            "image_hash": f"{pathology}-{number}-{phase}",
-        }
-        for pathology, size in enumerate(sizes)
-        for number in range(size)
-        for phase in ("ED", "ES")
-    ]
+    cases = cases_by_pathology(sizes)
     quotas = [round(size * fraction) for size in sizes]
     if sum(quotas) in (0, sum(sizes)):
-        with pytest.raises(CardiouqError, match="no one to train"):
-            split_subjects(pd.DataFrame(rows), fraction, seed)
+        empty = "train" if sum(quotas) else "validation"
+        with pytest.raises(CardiouqError, match=f"leaves no one for {empty};"):
+            split_subjects(cases, fraction, seed)
         return
-    split = split_subjects(pd.DataFrame(rows), fraction, seed)
-    assert sorted(split["subject"]) == sorted({row["subject"] for row in rows})
+    split = split_subjects(cases, fraction, seed)
+    assert sorted(split["subject"]) == sorted(set(cases["subject"]))
     assert split["subject"].is_unique
     held_out = split[split["split"] == "validation"].groupby("pathology").size()
     assert [held_out.get(str(i), 0) for i in range(len(sizes))] == quotas
@@ -98,6 +114,161 @@ def test_same_image_in_two_pathologies_stays_in_training(subjects: Subjects) -> 
 def test_split_that_leaves_nobody_on_a_side_is_an_error(subjects: Subjects) -> None:
     with pytest.raises(CardiouqError, match=r"validation_fraction 0\.01"):
         split_subjects(subjects(4), 0.01, seed=1)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    sizes=st.lists(st.integers(4, 12), min_size=1, max_size=4),
+    fractions=st.sampled_from([(0.2, 0.2), (0.25, 0.5), (0.4, 0.15), (0.3, 0.0)]),
+    seed=st.integers(0, 10**6),
+)
+def test_sides_are_the_first_subjects_of_each_pathology_by_their_hash(
+    sizes: list[int], fractions: tuple[float, float], seed: int
+) -> None:
+    cases = cases_by_pathology(sizes)
+    expected = {}
+    for pathology, size in enumerate(sizes):
+        names = in_order_of_hash([f"{pathology}-{n}" for n in range(size)], seed)
+        first, second = (round(size * fraction) for fraction in fractions)
+        expected |= dict.fromkeys(names, "train")
+        expected |= dict.fromkeys(names[:first], "validation")
+        expected |= dict.fromkeys(names[first : first + second], "test")
+    if fractions[1] and "test" not in expected.values():
+        with pytest.raises(CardiouqError, match="leaves no one for test;"):
+            split_subjects(cases, fractions[0], seed, fractions[1])
+        return
+    split = split_subjects(cases, fractions[0], seed, fractions[1])
+    assert dict(zip(split["subject"], split["split"], strict=True)) == expected
+    assert split["subject"].is_unique
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_test_side_leaves_the_validation_side_as_it_was(subjects: Subjects, seed: int) -> None:
+    table = subjects(24, {"patient009": "patient003", "patient014": "patient002"})
+    two_ways, three_ways = (split_subjects(table, 0.25, seed, test) for test in (0.0, 0.25))
+    assert validation(three_ways) == validation(two_ways)
+    assert set(side(three_ways, "test")) < set(side(two_ways, "train"))
+    assert set(two_ways["split"]) == {"train", "validation"}
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_subjects_with_the_same_image_stay_together_on_three_sides(
+    subjects: Subjects, seed: int
+) -> None:
+    table = subjects(20, {"patient009": "patient003", "patient008": "patient002"})
+    split = split_subjects(table, 0.2, seed, 0.2).set_index("subject")["split"]
+    assert split["patient009"] == split["patient003"]
+    assert split["patient008"] == split["patient002"]
+    assert split.value_counts().to_dict() == {"train": 12, "validation": 4, "test": 4}
+
+
+def test_split_without_anyone_to_test_on_is_an_error(subjects: Subjects) -> None:
+    with pytest.raises(CardiouqError, match=r"no one for test; .* test_fraction 0\.01"):
+        split_subjects(subjects(8), 0.5, seed=1, test_fraction=0.01)
+
+
+@pytest.fixture
+def held_out_of(subjects: Subjects) -> Callable[..., list[pd.DataFrame]]:
+    """The split of every fold; 3, 9 and 15, 2 and 8, and (of two pathologies) 5 and 6 share
+    images."""
+
+    def make(folds: int, seed: int = 2022, state: int | None = None) -> list[pd.DataFrame]:
+        copies = {
+            "patient009": "patient003",
+            "patient008": "patient002",
+            "patient006": "patient005",
+        }
+        table = subjects(40, copies)
+        table.loc[table["case"] == "patient015_ES", "image_hash"] = "patient003-ES"
+        split = split_subjects(table, 0.2, seed, 0.1)
+        if state is not None:
+            table = table.sample(frac=1, random_state=state)
+            split = split.sample(frac=1, random_state=state)
+        return [hold_out(table, split, fold, folds, seed) for fold in range(folds)]
+
+    return make
+
+
+Folds = Callable[..., list[pd.DataFrame]]
+
+
+@pytest.mark.parametrize("folds", [2, 3, 4, 5])
+@pytest.mark.parametrize("seed", [1, 2022])
+def test_folds_partition_the_training_subjects_and_meet_no_one_else(
+    held_out_of: Folds, subjects: Subjects, folds: int, seed: int
+) -> None:
+    splits = held_out_of(folds, seed)
+    for split in splits:
+        check_split(split)
+        assert set(split["split"]) == {"train", "validation"}
+    everyone = [set(split["subject"]) for split in splits]
+    held_out = [subject for split in splits for subject in validation(split)]
+    # once each, and of the study's own split only the training side
+    assert all(subjects_of == set(held_out) for subjects_of in everyone)
+    assert len(held_out) == len(set(held_out)) == 28  # 40 less 20 % and 10 % of both pathologies
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_copies_of_a_subject_are_in_one_fold(held_out_of: Folds, seed: int) -> None:
+    for split in held_out_of(3, seed):
+        side_of = split.set_index("subject")["split"]
+        for copies in (
+            ["patient003", "patient009", "patient015"],
+            ["patient002", "patient008"],
+            ["patient005", "patient006"],
+        ):
+            found = side_of.reindex(copies).dropna()
+            assert len(found) in (0, len(copies))
+            assert found.nunique() <= 1
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    sizes=st.lists(st.integers(4, 15), min_size=1, max_size=4),
+    folds=st.integers(2, 4),
+    seed=st.integers(0, 10**6),
+)
+def test_pathologies_are_spread_over_the_folds(sizes: list[int], folds: int, seed: int) -> None:
+    cases = cases_by_pathology(sizes)
+    split = cases.drop_duplicates("subject").assign(split="train")
+    counts = pd.DataFrame(
+        hold_out(cases, split, fold, folds, seed)
+        .query("split == 'validation'")
+        .groupby("pathology")
+        .size()
+        for fold in range(folds)
+    ).fillna(0)
+    assert int((counts.max() - counts.min()).max()) <= 1
+    assert int(counts.sum(axis=1).max() - counts.sum(axis=1).min()) <= 1
+
+
+def test_folds_do_not_depend_on_the_order_of_rows(held_out_of: Folds) -> None:
+    once = [set(validation(split)) for split in held_out_of(4)]
+    assert once == [set(validation(split)) for split in held_out_of(4)]
+    for state in range(3):
+        assert once == [set(validation(split)) for split in held_out_of(4, state=state)]
+
+
+def test_other_seeds_give_other_folds(subjects: Subjects) -> None:
+    table = subjects(40)
+    split = split_subjects(table, 0.2, seed=2022)
+    first = {tuple(validation(hold_out(table, split, 0, 4, seed))) for seed in range(10)}
+    assert len(first) == 10
+
+
+def test_run_without_a_fold_has_the_study_s_split(subjects: Subjects) -> None:
+    table = subjects(20)
+    split = split_subjects(table, 0.2, seed=2022)
+    pd.testing.assert_frame_equal(hold_out(table, split, None, None, 2022), split)
+
+
+def test_more_folds_than_subjects_is_an_error(subjects: Subjects) -> None:
+    table = subjects(10, {"patient003": "patient001"})
+    split = pd.DataFrame(table.drop_duplicates("subject").assign(split="train"))
+    hold_out(table, split, 0, 9, 1)
+    # 10 subjects, of whom two are copies
+    with pytest.raises(CardiouqError, match=r"10 training subject\(s\) .* into 10 folds"):
+        hold_out(table, split, 0, 10, 1)
 
 
 def test_subject_on_both_sides_is_named(subjects: Subjects, tmp_path: Path) -> None:

@@ -12,7 +12,10 @@ import pytest
 import torch
 
 from cardiouq.data.plan import Plan
-from cardiouq.prediction.runs import RunOnDisk
+from cardiouq.methods import build_variant
+from cardiouq.methods.base import Member
+from cardiouq.prediction.predictor import Predictor
+from cardiouq.prediction.runs import HeldOut, RunOnDisk
 from cardiouq.training.network import build_network
 from cardiouq.training.state import save_tensors
 
@@ -22,26 +25,34 @@ FINGERPRINT = "0123456789ab"
 
 
 @pytest.fixture
-def make_run(tmp_path: Path, plan: Plan) -> Callable[..., RunOnDisk]:
-    """A finished run: `weights` says epoch -> seed of the weights kept after it."""
+def make_run(tmp_path: Path, plan: Plan, arrays: Path) -> Callable[..., RunOnDisk]:
+    """A finished run: `weights` says epoch -> seed of the weights kept after it. Case c was held
+    out."""
 
-    def make(member: int, weights: dict[int, int], dropout: float = 0.0) -> RunOnDisk:
+    def make(
+        member: int,
+        weights: dict[int, int],
+        dropout: float = 0.0,
+        variant: dict[str, Any] | None = None,
+    ) -> RunOnDisk:
         folder = tmp_path / f"seed-{member}"
         settings = {"p": dropout, "place": "all"}
         for epoch, seed in weights.items():
             torch.manual_seed(seed)
-            network = build_network(plan, settings)
+            network = build_variant(variant).network(build_network(plan, settings))
             save_tensors(
                 dict(network.named_parameters()),
                 folder / "checkpoints" / f"epoch-{epoch:04d}.safetensors",
             )
         identity = {
             "data_fingerprint": FINGERPRINT,
-            "member": member,
-            "recipe": {"dropout": settings},
+            "member": str(member),
+            "recipe": {"dropout": settings} | ({"variant": variant} if variant else {}),
         }
         (folder / "run.json").write_text(json.dumps(identity))
-        return RunOnDisk(folder, plan, FINGERPRINT, torch.device("cpu"))
+        cpu = torch.device("cpu")
+        held_out = HeldOut(("c",), arrays, Predictor(plan, 0.25, cpu))
+        return RunOnDisk(folder, Member(member), plan, FINGERPRINT, cpu, held_out)
 
     return make
 

@@ -1,7 +1,9 @@
 """Methods compared with one another through everything that a prediction does."""
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,11 @@ import torch
 from cardiouq.data.plan import Plan
 from cardiouq.data.scans import load_volume
 from cardiouq.methods import build_method
-from cardiouq.prediction.predict import Predictor, predict
+from cardiouq.methods.base import BaseMethod, Member, folds_of
+from cardiouq.prediction import predict as module
+from cardiouq.prediction.predict import predict
+from cardiouq.prediction.predictor import Predictor
+from cardiouq.prediction.predictor import probabilities as probabilities_of
 from cardiouq.prediction.runs import RunOnDisk
 from cardiouq.training.schedule import CyclicalSchedule, PolynomialSchedule
 
@@ -58,7 +64,7 @@ def test_every_test_set_holds_its_cases_on_their_own_grid(
 ) -> None:
     folder = predicted({"method": "single"}, [make_run(0, {19: 0})])
     names = {p.name for p in folder.iterdir()}
-    assert names == {"one", "two", "samples.csv"}
+    assert names == {"one", "two", "samples.csv", "fitted.json"}
     cases = {p.name.split("_")[0] for p in (folder / "one").iterdir()}
     assert cases == {"a", "b"}
     assert {p.name.split("_")[0] for p in (folder / "two").iterdir()} == {"a"}
@@ -69,14 +75,29 @@ def test_temperature_one_is_vanilla_exactly(predicted: Predict, make_run: MakeRu
     run = make_run(0, {19: 0})
     vanilla = predicted({"method": "single"}, [run], name="vanilla")
     scaled = predicted({"method": "single", "temperature": 1.0}, [run], name="scaled")
-    for path in (p for p in vanilla.rglob("*") if p.is_file() and p.suffix != ".gz"):
+    for path in (p for p in vanilla.rglob("*") if p.is_file() and p.suffix in (".npy", ".json")):
         assert path.read_bytes() == (scaled / path.relative_to(vanilla)).read_bytes()
+    tables = [pd.read_csv(f / "samples.csv").drop(columns="seconds") for f in (vanilla, scaled)]
+    pd.testing.assert_frame_equal(*tables)
+
+
+def logits_of(temperature: float, output: torch.Tensor) -> Any:
+    """What Temp. Scaling makes of a network's output."""
+    method = build_method({"method": "single", "temperature": temperature})
+    run = SimpleNamespace(member=Member(), network=lambda epoch: None)
+    [draw] = method.draws([run], LAST, method.fit([run], LAST))
+    return draw.logits(output)
 
 
 def test_temperature_divides_the_logits(plan: Plan, arrays: Path, make_run: MakeRun) -> None:
     network, predictor = make_run(0, {19: 0}).network(19), Predictor(plan, 0.25, CPU)
     image = np.load(arrays / "a_image.npy")
-    plain, scaled = (predictor.probabilities(network, image, t, (40, 40)) for t in (1.0, 1.5))
+    output = predictor.output(network, image)
+    plain, scaled = (
+        torch.from_numpy(probabilities_of(logits, (40, 40)))
+        for temperature in (1.0, 1.5)
+        for logits in logits_of(temperature, output)
+    )
     by_hand = plain.double() ** (1 / 1.5)
     by_hand = by_hand / by_hand.sum(0)
     torch.testing.assert_close(scaled.double(), by_hand, atol=1e-5, rtol=0)
@@ -110,7 +131,8 @@ def test_ensemble_is_the_mean_of_its_members_softmax(
     runs = [make_run(member, {19: member}) for member in range(3)]
     folder = predicted({"method": "deep_ensemble", "size": 3}, runs)
     predictor, image = Predictor(plan, 0.25, CPU), np.load(arrays / "b_image.npy")
-    stack = [predictor.probabilities(r.network(19), image, 1.0, (50, 44)).numpy() for r in runs]
+    outputs = [predictor.output(run.network(19), image) for run in runs]
+    stack = [probabilities_of(output, (50, 44)) for output in outputs]
     np.testing.assert_allclose(probabilities(folder, "b"), np.mean(stack, axis=0), atol=5e-4)
     labels = load_volume(folder / "one" / "b_samples.nii.gz", -1)
     np.testing.assert_array_equal(labels, np.argmax(stack, axis=1))
@@ -145,7 +167,110 @@ def test_samples_table_says_whose_weights_each_sample_had(
     runs = [make_run(0, {19: 0}), make_run(1, {19: 1})]
     folder = predicted({"method": "deep_ensemble", "size": 2}, runs)
     table = pd.read_csv(folder / "samples.csv")
+    seconds = table.pop("seconds")
     assert table.to_dict("list") == {"sample": [0, 1], "member": [0, 1], "epoch": [19, 19]}
+    assert (seconds > 0).all()
+
+
+def test_samples_table_spells_members_of_folds(predicted: Predict, make_run: MakeRun) -> None:
+    runs = [make_run(0, {19: 0}), make_run(1, {19: 1})]
+    for run, member in zip(runs, folds_of(2), strict=True):
+        run.member = member
+    folder = predicted({"method": "cv_ensemble", "folds": 2}, runs)
+    assert pd.read_csv(folder / "samples.csv")["member"].tolist() == [
+        "0-fold-0-of-2",
+        "0-fold-1-of-2",
+    ]
+
+
+def test_seconds_of_one_draw_are_shared_by_its_samples(
+    predicted: Predict, make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter([100.0, 112.0])
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    folder = predicted({"method": "mc_dropout", "passes": 3}, [make_run(0, {19: 0}, dropout=0.5)])
+    table = pd.read_csv(folder / "samples.csv")
+    assert table["seconds"].tolist() == [4.0] * 3
+    assert table["sample"].tolist() == [0, 1, 2]
+
+
+def test_what_a_method_learnt_is_written(predicted: Predict, make_run: MakeRun) -> None:
+    run, schedule = make_run(0, {9: 5, 19: 5}), CyclicalSchedule(epochs=20, cycles=2, gamma=0.5)
+    block: dict[str, Any] = {"method": "single", "temperature": 1.5}
+    scaled = predicted(block, [run], name="scaled")
+    assert json.loads((scaled / "fitted.json").read_text()) == {"temperature": 1.5}
+    block = {"method": "checkpoint_ensemble", "cycles": 2, "checkpoints": 1, "step": 1}
+    ensemble = predicted(block, [run], schedule, name="ensemble")
+    assert json.loads((ensemble / "fitted.json").read_text()) == {"0": [9, 19]}
+
+
+def test_method_s_own_distribution_is_written(
+    make_run: MakeRun, plan: Plan, arrays: Path, cases: list[Any], tmp_path: Path
+) -> None:
+    given: list[Any] = []
+
+    class Doubtful(BaseMethod):
+        """Says the same everywhere."""
+
+        def fit(self, runs: Any, schedule: Any) -> Any:
+            return {"of_myocardium": 0.75}
+
+        def combine(self, mean: Any, labels: Any, fitted: Any) -> Any:
+            given.append((mean, labels))
+            even = np.full_like(mean, (1 - fitted["of_myocardium"]) / 3)
+            even[2] = fitted["of_myocardium"]
+            return even
+
+    runs = [make_run(0, {19: 0}), make_run(1, {19: 1})]
+    predictor = Predictor(plan, 0.25, CPU)
+    predict(Doubtful(), runs, LAST, {"one": cases[:1]}, arrays, predictor, 1, tmp_path / "out")
+    assert (load_volume(tmp_path / "out" / "one" / "a_segmentation.nii.gz", -1) == 2).all()
+    np.testing.assert_allclose(probabilities(tmp_path / "out")[2], 0.75)
+    [(mean, labels)] = given
+    assert mean.shape == (4, 4, 50, 44)
+    np.testing.assert_allclose(mean.sum(0), 1, rtol=1e-5)
+    assert labels.shape == (2, 4, 50, 44)
+    np.testing.assert_array_equal(
+        labels, load_volume(tmp_path / "out" / "one" / "a_samples.nii.gz", -1)
+    )
+
+
+def bayes_by_backprop(
+    make_run: MakeRun, plan: Plan, arrays: Path, output: Path, test_sets: dict[str, list[Any]]
+) -> Path:
+    """Three draws from a posterior that is wide, so that they differ."""
+    variant = {"name": "bayes_by_backprop", "initial_sd": 0.3}
+    run = make_run(0, {19: 0}, variant=variant)
+    method = build_method({"method": "bayes_by_backprop", "samples": 3})
+    predict(method, [run], LAST, test_sets, arrays, Predictor(plan, 0.25, CPU), 1, output)
+    return output
+
+
+def test_drawn_weights_do_not_depend_on_the_other_test_sets(
+    make_run: MakeRun, plan: Plan, arrays: Path, cases: list[Any], tmp_path: Path
+) -> None:
+    of_both, of_one, of_swapped = (
+        bayes_by_backprop(make_run, plan, arrays, tmp_path / name, test_sets)
+        for name, test_sets in (
+            ("both", {"one": cases[:1], "two": cases[1:]}),
+            ("one", {"one": cases[:1]}),
+            ("swapped", {"two": cases[1:], "one": cases[:1]}),
+        )
+    )
+    np.testing.assert_array_equal(probabilities(of_both), probabilities(of_one))
+    np.testing.assert_array_equal(probabilities(of_both), probabilities(of_swapped))
+    samples, alone = (load_volume(f / "one" / "a_samples.nii.gz", -1) for f in (of_both, of_one))
+    np.testing.assert_array_equal(samples, alone)
+    assert len({labels.tobytes() for labels in samples}) == 3
+
+
+def test_a_draw_of_weights_is_the_same_for_all_cases(
+    make_run: MakeRun, plan: Plan, arrays: Path, cases: list[Any], tmp_path: Path
+) -> None:
+    np.save(tmp_path / "a_image.npy", np.load(arrays / "a_image.npy"))
+    np.save(tmp_path / "b_image.npy", np.load(arrays / "a_image.npy"))  # a copy of a
+    folder = bayes_by_backprop(make_run, plan, tmp_path, tmp_path / "out", {"one": cases})
+    np.testing.assert_array_equal(probabilities(folder, "a"), probabilities(folder, "b"))
 
 
 def test_each_network_is_made_once_for_all_test_sets(
@@ -160,13 +285,13 @@ def test_each_network_is_made_once_for_all_test_sets(
 
     monkeypatch.setattr(RunOnDisk, "network", network)
     predicted({"method": "deep_ensemble", "size": 2}, runs)
-    assert made == [0, 1]
+    assert made == [Member(0), Member(1)]
 
 
 def test_slice_smaller_or_larger_than_the_patch_is_predicted(plan: Plan, make_run: MakeRun) -> None:
     network, predictor = make_run(0, {19: 0}).network(19), Predictor(plan, 0.5, CPU)
     for shape in ((20, 70), (70, 20), (9, 9)):
         image = np.random.default_rng(0).normal(size=(2, *shape)).astype(np.float32)
-        found = predictor.probabilities(network, image, 1.0, shape)
+        found = probabilities_of(predictor.output(network, image), shape)
         assert found.shape == (4, 2, *shape)
-        torch.testing.assert_close(found.sum(0), torch.ones(2, *shape))
+        np.testing.assert_allclose(found.sum(0), np.ones((2, *shape)), rtol=1e-5, atol=1e-5)

@@ -1,6 +1,8 @@
 """From checkpoints on disk to networks."""
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,17 +12,27 @@ from safetensors.numpy import load_file
 from cardiouq.data.plan import Plan
 from cardiouq.errors import CardiouqError
 from cardiouq.methods import build_method
-from cardiouq.prediction.runs import RunOnDisk
+from cardiouq.methods.base import BaseMethod, Member
+from cardiouq.prediction.predictor import Predictor
+from cardiouq.prediction.runs import HeldOut, RunOnDisk
 from cardiouq.training.schedule import CyclicalSchedule, PolynomialSchedule
+from cardiouq.training.train import HISTORY_COLUMNS, write_history
 
 MakeRun = Callable[..., RunOnDisk]
 SCHEDULE = CyclicalSchedule(epochs=20, cycles=2, gamma=0.5)
+LAST = PolynomialSchedule(epochs=20)
+
+
+def network_of(method: BaseMethod, run: RunOnDisk, schedule: Any) -> Any:
+    """What the only draw of a method predicts with."""
+    [draw] = method.draws([run], schedule, method.fit([run], schedule))
+    return draw.network
 
 
 def test_swa_has_the_mean_of_the_checkpoints_weights(make_run: MakeRun) -> None:
     run = make_run(0, {15: 1, 17: 2, 19: 3})
     method = build_method({"method": "swa", "checkpoints": 3, "step": 2})
-    [(_, network)] = method.samples([run], SCHEDULE)
+    network = network_of(method, run, SCHEDULE)
     files = [run.folder / "checkpoints" / f"epoch-{e:04d}.safetensors" for e in (15, 17, 19)]
     checkpoints = [load_file(file) for file in files]
     for name, weight in network.named_parameters():
@@ -44,7 +56,7 @@ def test_networks_come_in_evaluation_mode(make_run: MakeRun) -> None:
 def test_dropout_is_off_in_vanilla(make_run: MakeRun) -> None:
     run = make_run(0, {19: 3}, dropout=0.5)
     method = build_method({"method": "single"})
-    [(_, network)] = method.samples([run], PolynomialSchedule(epochs=20))
+    network = network_of(method, run, LAST)
     images = torch.randn(2, 1, 32, 32)
     assert torch.equal(network(images), network(images))
 
@@ -52,19 +64,68 @@ def test_dropout_is_off_in_vanilla(make_run: MakeRun) -> None:
 def test_mc_dropout_switches_on_dropout_and_nothing_else(make_run: MakeRun) -> None:
     run = make_run(0, {19: 3}, dropout=0.5)
     method = build_method({"method": "mc_dropout", "passes": 1})
-    [(_, network)] = method.samples([run], PolynomialSchedule(epochs=20))
-    on = {type(module).__name__ for module in network.modules() if module.training}
+    network = network_of(method, run, LAST)
+    on = {type(module).__name__ for module in network.network.modules() if module.training}
     assert on == {"Dropout"}
     images = torch.randn(2, 1, 32, 32)
     assert network(images).shape == (2, 4, 32, 32)  # no deep supervision
     assert not torch.equal(network(images), network(images))
 
 
-def test_run_of_other_data_is_refused(make_run: MakeRun, plan: Plan) -> None:
-    folder = make_run(0, {19: 3}).folder
+def test_run_of_other_data_is_refused(make_run: MakeRun, plan: Plan, arrays: Path) -> None:
+    folder, cpu = make_run(0, {19: 3}).folder, torch.device("cpu")
+    held_out = HeldOut(("c",), arrays, Predictor(plan, 0.25, cpu))
+    RunOnDisk(folder, Member(), plan, "0123456789ab", cpu, held_out)
     with pytest.raises(CardiouqError, match="other scans") as caught:
-        RunOnDisk(folder, plan, "ffffffffffff", torch.device("cpu"))
+        RunOnDisk(folder, Member(), plan, "ffffffffffff", cpu, held_out)
     assert str(folder) in str(caught.value)
+
+
+def test_held_out_cases_come_with_the_network_s_output_and_their_reference(
+    make_run: MakeRun, plan: Plan, arrays: Path
+) -> None:
+    run = make_run(0, {19: 3})
+    network = run.network(19)
+    [(output, reference)] = run.held_out(network)
+    np.testing.assert_array_equal(reference, np.load(arrays / "c_label.npy"))
+    image = np.load(arrays / "c_image.npy")
+    expected = Predictor(plan, 0.25, torch.device("cpu")).output(network, image)
+    assert output.shape == (4, 4, 40, 40)  # slices, classes, rows and columns of the plan's grid
+    assert torch.equal(output, expected)
+
+
+def test_validation_loss_is_the_history_s_of_that_epoch(make_run: MakeRun) -> None:
+    run = make_run(0, {19: 3})
+    # a branch's history starts after the epochs that it shares
+    history = [dict.fromkeys(HISTORY_COLUMNS, 0.0) | {"epoch": e} for e in range(15, 20)]
+    for row in history:
+        row["validation_loss"] = row["epoch"] / 7
+    write_history(history, run.folder / "history.csv")
+    assert [run.validation_loss(epoch) for epoch in (15, 19)] == [15 / 7, 19 / 7]
+    with pytest.raises(KeyError):
+        run.validation_loss(14)
+
+
+@pytest.mark.parametrize(
+    "variant",
+    [
+        {"name": "bayes_by_backprop"},
+        {"name": "layer_ensemble"},
+        {"name": "stochastic_segmentation", "rank": 2},
+        {"name": "calibrated_ensemble"},
+    ],
+    ids=lambda block: block["name"],
+)
+def test_network_is_that_of_the_recipe_s_variant(
+    make_run: MakeRun, variant: dict[str, Any]
+) -> None:
+    run = make_run(0, {19: 3}, variant=variant)
+    kept = load_file(run.folder / "checkpoints" / "epoch-0019.safetensors")
+    network = run.network(19)
+    assert {name for name, _ in network.named_parameters()} == kept.keys()
+    for name, parameter in network.named_parameters():
+        np.testing.assert_array_equal(parameter.detach().numpy(), kept[name])
+    assert not any(module.training for module in network.modules())
 
 
 @pytest.mark.parametrize("content", [None, b"", b"half a checkpoint"])

@@ -21,6 +21,12 @@ def random_samples(count: int, shape: tuple[int, ...]) -> Any:
     return (exponents / exponents.sum(1, keepdims=True)).astype(np.float32)
 
 
+def mean_of(mean: Any, labels: Any) -> Any:
+    """The samples' mean, as most methods have it."""
+    del labels
+    return mean
+
+
 @pytest.fixture
 def written(cases: list[Any], tmp_path: Path) -> tuple[Any, Path]:
     samples = random_samples(7, (4, 50, 44))
@@ -28,7 +34,7 @@ def written(cases: list[Any], tmp_path: Path) -> tuple[Any, Path]:
         sums = CaseSums(cases[0], Path(scratch))
         for sample in samples:
             sums.add(sample)
-        sums.write(tmp_path / "out")
+        sums.write(tmp_path / "out", mean_of)
     return samples, tmp_path / "out"
 
 
@@ -85,7 +91,7 @@ def test_equal_samples_have_neither_mutual_information_nor_variance(
     sums = CaseSums(cases[0], tmp_path)
     for _ in range(3):
         sums.add(random_samples(1, (4, 50, 44))[0])
-    sums.write(tmp_path / "out")
+    sums.write(tmp_path / "out", mean_of)
     for name in ("mutual_information", "variance"):
         found = read(tmp_path / "out" / f"a_{name}.nii.gz")
         assert found.min() >= 0
@@ -101,10 +107,48 @@ def test_samples_are_the_label_maps_in_the_order_they_were_drawn(
     assert nib.load(folder / "a_samples.nii.gz").shape == (44, 50, 4, 7)
 
 
+def test_distribution_of_the_method_s_own_decides_segmentation_and_entropy_alone(
+    written: tuple[Any, Path], cases: list[Any], tmp_path: Path
+) -> None:
+    samples, of_mean = written
+    given = []
+
+    def combine(mean: Any, labels: Any) -> Any:
+        given.append((mean, labels))
+        return mean[::-1].copy()
+
+    sums = CaseSums(cases[0], tmp_path)
+    for sample in samples:
+        sums.add(sample)
+    sums.write(tmp_path / "combined", combine)
+    [(mean, labels)] = given
+    np.testing.assert_allclose(mean, samples.mean(0), atol=1e-6)
+    np.testing.assert_array_equal(labels, samples.argmax(1))
+    combined = tmp_path / "combined"
+    np.testing.assert_array_equal(
+        np.load(combined / "a_probabilities.npy"), np.load(of_mean / "a_probabilities.npy")[::-1]
+    )
+    segmentations = [read(f / "a_segmentation.nii.gz") for f in (combined, of_mean)]
+    np.testing.assert_array_equal(segmentations[0], 3 - segmentations[1])
+    # what is said about the samples stays theirs
+    for name in ("mutual_information", "variance", "samples"):
+        file = f"a_{name}.nii.gz"
+        np.testing.assert_array_equal(read(combined / file), read(of_mean / file))
+
+
+def test_entropy_map_is_that_of_the_method_s_own_distribution(
+    cases: list[Any], tmp_path: Path
+) -> None:
+    sums = CaseSums(cases[0], tmp_path)
+    sums.add(random_samples(1, (4, 50, 44))[0])
+    sums.write(tmp_path / "out", lambda mean, labels: np.full_like(mean, 0.25))
+    np.testing.assert_allclose(read(tmp_path / "out" / "a_entropy.nii.gz"), 2, rtol=1e-6)
+
+
 def test_a_single_sample_has_no_file_of_samples(cases: list[Any], tmp_path: Path) -> None:
     sums = CaseSums(cases[0], tmp_path)
     sums.add(random_samples(1, (4, 50, 44))[0])
-    sums.write(tmp_path / "out")
+    sums.write(tmp_path / "out", mean_of)
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names == {"a_probabilities.npy", "a_segmentation.nii.gz", "a_entropy.nii.gz"}
 

@@ -13,13 +13,20 @@ from cardiouq.errors import CardiouqError
 from cardiouq.evaluation.reading import read_tables
 from cardiouq.reporting.checkpoints import choose_checkpoints, draw_checkpoints
 from cardiouq.reporting.reliability import draw_reliability, reliability_curve
-from cardiouq.reporting.style import DOUBLE_COLUMN, method_styles, save_figure
+from cardiouq.reporting.style import (
+    DOUBLE_COLUMN,
+    KNOWN,
+    save_figure,
+    sequence_colours,
+)
 from cardiouq.reporting.training_curves import draw_training_curves
 from cardiouq.reporting.tsne import draw_tsne, embed
 from cardiouq.reporting.uncertainty_maps import draw_uncertainty_maps
 
 MULTI = "checkpoint_ensemble_multi"
 METHODS = {"vanilla": "Vanilla", MULTI: "Ckpt. Ens. (Multi)"}
+TALLEST = 9.5
+"""Of a figure on a page, inches."""
 TEST_SETS = {"val": "Phantom (ID)", "A": "Vendor A (OOD)", "B": "Vendor B (OOD)"}
 
 
@@ -28,7 +35,8 @@ def check_saved(figure: Figure, folder: Path) -> np.ndarray:
     save_figure(figure, png, pdf)
     assert pdf.read_bytes().startswith(b"%PDF")
     pixels = matplotlib.image.imread(png)
-    assert pixels.shape[1] == DOUBLE_COLUMN * 200
+    assert pixels.shape[1] <= DOUBLE_COLUMN * 200
+    assert pixels.shape[0] <= TALLEST * 200
     return pixels
 
 
@@ -59,6 +67,20 @@ def test_uncertainty_maps_share_one_scale(study: Any, tmp_path: Path) -> None:
     low, high = maps[0].get_clim()
     assert low == 0
     assert high == pytest.approx(max(image.get_array().max() for image in maps))
+    check_saved(figure, tmp_path)
+
+
+def test_uncertainty_maps_of_many_methods_fit_a_page(study: Any, tmp_path: Path) -> None:
+    predictions = tmp_path / "prediction"
+    predictions.mkdir()
+    for method in KNOWN:
+        (predictions / method).symlink_to(study.root / "prediction/vanilla")
+    methods = {method: method.replace("_", " ") for method in KNOWN}
+    figure = draw_uncertainty_maps(
+        study.scores, study.cases, predictions, methods, TEST_SETS, n_failures=3
+    )
+    shown = [axes.get_ylabel().replace("\n", " ") for axes in figure.axes if axes.get_ylabel()]
+    assert shown == ["Image, reference", *methods.values()]
     check_saved(figure, tmp_path)
 
 
@@ -100,12 +122,26 @@ def test_reliability(study: Any, tmp_path: Path) -> None:
     figure = draw_reliability(
         study.calibration, ece, METHODS, TEST_SETS, n_bins=100, n_shown=20, minimum_voxels=50
     )
-    first = figure.axes[0]
-    assert first.get_title() == "Phantom (ID)"
-    labels = [line.get_label() for line in first.lines[1:]]
-    assert labels[1] == f"{METHODS[list(METHODS)[1]]} (1.50 %)"
-    colours = [line.get_color() for line in first.lines[1:]]
-    assert colours == [style.colour for style in method_styles(list(METHODS)).values()]
+    assert [axes.get_title() for axes in figure.axes[:2]] == list(METHODS.values())
+    second = figure.axes[1]
+    assert [text.get_text() for text in second.texts] == ["1.50", "2.00", "2.50"]
+    colours = [line.get_color() for line in second.lines[1:]]
+    assert colours == sequence_colours(len(TEST_SETS))
+    assert [text.get_color() for text in second.texts] == colours
+    check_saved(figure, tmp_path)
+
+
+def test_reliability_of_many_methods_fits_a_page(study: Any, tmp_path: Path) -> None:
+    methods = {method: method.replace("_", " ") for method in KNOWN}
+    vanilla = study.calibration[study.calibration["method"] == "vanilla"]
+    bins = pd.concat(vanilla.assign(method=method) for method in methods)
+    pairs = [(method, test_set, 1.0) for method in methods for test_set in TEST_SETS]
+    ece = pd.DataFrame(pairs, columns=["method", "test_set", "value"])
+    figure = draw_reliability(
+        bins, ece, methods, TEST_SETS, n_bins=100, n_shown=20, minimum_voxels=50
+    )
+    titles = [axes.get_title().replace("\n", " ") for axes in figure.axes if axes.get_title()]
+    assert titles == list(methods.values())
     check_saved(figure, tmp_path)
 
 
@@ -130,9 +166,20 @@ def test_training_curves(study: Any, tmp_path: Path) -> None:
         recipe = path.parts[-3].partition("-")[0]
         histories.setdefault(recipe, {})[path.parts[-2]] = pd.read_csv(path)
     figure = draw_training_curves(histories)
-    titles = [axes.get_title() for axes in figure.axes[:3]]
-    assert titles == ["cyclical (1 run)", "dropout (1 run)", "polynomial (3 runs)"]
-    assert [len(axes.lines) for axes in figure.axes[:3]] == [2, 2, 6]
+    losses = figure.axes[::3]
+    labels = [axes.get_ylabel() for axes in losses]
+    assert labels == ["cyclical\n(1 run)", "dropout\n(1 run)", "polynomial\n(3 runs)"]
+    assert [len(axes.lines) for axes in losses] == [2, 2, 6]
+    check_saved(figure, tmp_path)
+
+
+def test_training_curves_of_many_recipes_fit_a_page(study: Any, tmp_path: Path) -> None:
+    history = pd.read_csv(study.root / "training/cyclical-2b/seed-0/history.csv")
+    branch = history[history["epoch"] >= 27]
+    histories = {f"recipe_{k}": {"seed-0": history if k else branch} for k in range(11)}
+    figure = draw_training_curves(histories)
+    limits = {axes.get_xlim() for axes in figure.axes}
+    assert len(limits) == 1  # where a branch starts is read off the others' axis
     check_saved(figure, tmp_path)
 
 

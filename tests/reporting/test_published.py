@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from cardiouq.config import read_yaml
 from cardiouq.errors import CardiouqError
 from cardiouq.reporting.published import read_claims, read_published, with_published
 
@@ -146,6 +147,26 @@ def test_numbers_stand_beside_the_test_set_that_names_them() -> None:
     beside = with_published(ours, read_published(ZHAO), "dice", {"B": "mnms-B"})
     assert beside.loc[0, ["published", "published_sd"]].tolist() == [0.897, 0.069]
     assert beside.loc[1:, ["published", "published_sd"]].isna().all(axis=None)
+
+
+def test_without_a_paper_no_number_stands_beside_ours() -> None:
+    ours = pd.DataFrame(
+        {"method": ["swa"], "test_set": ["B"], "level": ["volume"], "structure": ["LV"]}
+    )
+    beside = with_published(ours, read_published(None), "dice", {})
+    assert beside[["published", "published_sd"]].isna().all(axis=None)
+    assert read_claims(None).empty
+
+
+def test_methods_of_the_papers_are_keys_of_their_studies() -> None:
+    """Those that a study has not got are known: a misspelt key would never be compared."""
+    missing = {}
+    for paper in ("zhao2022", "zhao2024", "kushibar2022"):
+        study = read_yaml(PUBLISHED.parent / f"studies/{paper}.yaml")
+        claims = read_claims(PUBLISHED / f"{paper}_claims.csv")
+        named = {*read_published(PUBLISHED / f"{paper}.csv")["method"]}
+        missing[paper] = (named | {*claims["smaller"], *claims["larger"]}) - set(study["methods"])
+    assert missing == {"zhao2022": set(), "zhao2024": set(), "kushibar2022": {"multi_head"}}
 
 
 def changed(file: Path, old: str, new: str, folder: Path) -> Path:

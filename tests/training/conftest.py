@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from cardiouq.data.plan import Plan
+from cardiouq.methods.base import Member
 from cardiouq.training.train import Run
 
 torch.set_num_threads(1)
@@ -45,9 +46,10 @@ def make_run(arrays: Path, plan: Plan, recipe: dict[str, Any]) -> Callable[..., 
         run = Run(
             recipe_name="cyclical",
             recipe=recipe,
-            member=0,
+            member=Member(),
             seed=2022,
             keep_epochs=(2, 5),
+            branch_epochs=(),
             plan=plan,
             arrays=arrays,
             train_cases=("a", "b"),

@@ -52,9 +52,10 @@ def command(run: Run, arrays: Path, repository: Path, tmp_path: Path) -> list[st
     settings = {
         "recipe_name": run.recipe_name,
         "recipe": run.recipe,
-        "member": run.member,
+        "member": str(run.member),
         "seed": run.seed,
         "keep_epochs": list(run.keep_epochs),
+        "branch_epochs": list(run.branch_epochs),
     }
     script = str(repository / "workflow" / "scripts" / "train.py")
     arguments = {

@@ -1,7 +1,10 @@
 """The network that MONAI builds is the one that the plan and the recipe describe."""
 
+import re
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
@@ -13,6 +16,7 @@ from cardiouq.training.network import (
     DROPOUT_PLACES,
     DeepSupervisionLoss,
     build_network,
+    channels_last,
     last_decoder_layer,
 )
 from cardiouq.training.state import load_weights
@@ -67,15 +71,85 @@ def test_every_normalisation_is_instance_norm_without_running_statistics(plan: P
         torch.testing.assert_close(norm(images), expected)
 
 
-@pytest.mark.parametrize("place", DROPOUT_PLACES)
-def test_dropout_is_active_in_its_place_alone(plan: Plan, place: str) -> None:
-    network = build_network(plan, {"p": 0.3, "place": place})
-    active = {
-        name.split(".")[0]
+ENCODER = ("input_block", "downsamples.0", "downsamples.1", "bottleneck")
+DECODER = ("upsamples.0", "upsamples.1", "upsamples.2")
+STAGES_WITH_DROPOUT = {
+    "all": {*ENCODER, *DECODER},
+    "encoder": {*ENCODER},
+    "decoder": {*DECODER},
+    "middle": {"downsamples.1", "bottleneck", "upsamples.0"},
+    "bottleneck": {"bottleneck"},
+}
+"""Stages of the plan's U-Net by the recipe's place; the middle is its three deepest."""
+
+
+def stages_with_dropout(network: nn.Module) -> set[str]:
+    found = re.compile(r"(input_block|bottleneck|(down|up)samples\.\d+|.*)")
+    return {
+        found.match(name)[1]
         for name, module in network.named_modules()
         if "Dropout" in type(module).__name__ and module.p > 0
     }
-    assert active == set(DROPOUT_PLACES[place])
+
+
+@pytest.mark.parametrize("place", DROPOUT_PLACES)
+def test_dropout_is_active_in_its_place_alone(plan: Plan, place: str) -> None:
+    network = build_network(plan, {"p": 0.3, "place": place})
+    assert stages_with_dropout(network) == STAGES_WITH_DROPOUT[place]
+
+
+def test_middle_of_a_deeper_network_is_its_three_deepest_stages(plan: Plan) -> None:
+    network = build_network(deeper(plan, 7), {"p": 0.3, "place": "middle"})
+    assert stages_with_dropout(network) == {"downsamples.4", "bottleneck", "upsamples.0"}
+
+
+# input block 0, two stages below it, the bottleneck 3
+@pytest.mark.parametrize(
+    ("place", "stage"), [("all", 0), ("encoder", 0), ("middle", 2), ("bottleneck", 3)]
+)
+def test_first_stage_with_dropout_is_that_of_its_place(plan: Plan, place: str, stage: int) -> None:
+    assert build_network(plan, {"p": 0.3, "place": place}).first_dropout_stage() == stage
+    assert build_network(plan, {"p": 0.0, "place": place}).first_dropout_stage() == 4
+
+
+def test_dropout_of_the_decoder_leaves_the_encoder_certain(plan: Plan) -> None:
+    assert build_network(plan, {"p": 0.3, "place": "decoder"}).first_dropout_stage() == 4
+
+
+@pytest.fixture
+def images() -> torch.Tensor:
+    return torch.randn(3, 1, 32, 32, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("layout", [nn.Module.eval, lambda n: channels_last(n).eval()])
+def test_stages_one_by_one_give_the_output_of_the_whole_bit_for_bit(
+    plan: Plan, images: torch.Tensor, layout: Callable[[nn.Module], Any]
+) -> None:
+    network = layout(build_network(plan, NO_DROPOUT))
+    with torch.inference_mode():
+        encoded = network.encode(images)
+        decoded = network.decode(encoded)
+        assert torch.equal(network.output_block(decoded[-1]), network(images))
+    assert [f.shape[1] for f in encoded] == list(plan.features_per_stage)
+    assert [f.shape[1] for f in decoded] == list(plan.features_per_stage[-2::-1])
+    assert [f.shape[2] for f in encoded] == [32, 16, 8, 4]
+    assert [f.shape[2] for f in decoded] == [8, 16, 32]
+
+
+@pytest.mark.parametrize("last", [-1, 0, 1, 2, 3])
+def test_encoding_goes_on_from_the_stages_that_are_known(
+    plan: Plan, images: torch.Tensor, last: int
+) -> None:
+    network = build_network(plan, NO_DROPOUT).eval()
+    with torch.inference_mode():
+        whole = network.encode(images)
+        known = network.encode(images, last=last)
+        assert len(known) == last + 1
+        went_on = network.encode(images, known=known)
+    assert all(torch.equal(a, b) for a, b in zip(whole, went_on, strict=True))
+    # what is known is taken as it is, not computed again
+    assert all(a is b for a, b in zip(known, went_on[: last + 1], strict=True))
+    assert len(known) == last + 1
 
 
 def test_dropout_in_all_places_leaves_the_logits_alone(plan: Plan) -> None:

@@ -1,7 +1,7 @@
 """An interrupted run, resumed, ends with the bits of an undisturbed one."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,13 @@ import torch
 from safetensors.numpy import load_file
 
 from cardiouq.errors import CardiouqError
+from cardiouq.methods.base import Member
 from cardiouq.training import train as module
-from cardiouq.training.state import STATE, SideFolder
 from cardiouq.training.train import Run, train
 
 CPU = torch.device("cpu")
 MakeRun = Callable[..., Run]
+STATE = "resume.safetensors"
 PRODUCTS = (
     "last_layer.npy",
     "checkpoints/epoch-0002.safetensors",
@@ -65,8 +66,8 @@ def interrupted_at(run: Run, output: Path, epoch: int) -> Path:
     return side_of(output)
 
 
-def assert_same(output: Path, undisturbed: Path) -> None:
-    for name in PRODUCTS:
+def assert_same(output: Path, undisturbed: Path, products: Sequence[str] = PRODUCTS) -> None:
+    for name in products:
         assert (output / name).read_bytes() == (undisturbed / name).read_bytes(), name
     columns = [c for c in module.HISTORY_COLUMNS if c != "seconds"]
     histories = [pd.read_csv(f / "history.csv", dtype=str)[columns] for f in (output, undisturbed)]
@@ -98,15 +99,15 @@ def test_run_interrupted_anywhere_ends_with_the_same_bits(
 def test_run_interrupted_between_history_and_state_has_every_epoch_once(
     make_run: MakeRun, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original, output = SideFolder.save_state, tmp_path / "seed-0"
+    original, output = module.save_state, tmp_path / "seed-0"
 
-    def stop(self: SideFolder, epoch: int, *arguments: Any) -> None:
+    def stop(path: Path, epoch: int, *arguments: Any) -> None:
         if epoch == 3:
             raise Killed
-        original(self, epoch, *arguments)
+        original(path, epoch, *arguments)
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(SideFolder, "save_state", stop)
+        patch.setattr(module, "save_state", stop)
         train(make_run(), output, CPU)
     train(make_run(), output, CPU)
     assert_same(output, undisturbed)
@@ -138,7 +139,9 @@ def test_resumed_run_does_not_train_kept_epochs_again(
     assert len(trained) == 2, "epochs 4 and 5 of 6 were left"
 
 
-@pytest.mark.parametrize("change", ["recipe", "seed", "fingerprint", "keep_epochs", "member"])
+@pytest.mark.parametrize(
+    "change", ["recipe", "seed", "fingerprint", "keep_epochs", "branch_epochs", "member"]
+)
 def test_side_folder_of_another_run_is_not_resumed(
     make_run: MakeRun, recipe: dict[str, Any], tmp_path: Path, change: str
 ) -> None:
@@ -149,7 +152,8 @@ def test_side_folder_of_another_run_is_not_resumed(
         "seed": 1,
         "fingerprint": "ffffffffffff",
         "keep_epochs": (5,),
-        "member": 1,
+        "branch_epochs": (3,),
+        "member": Member(1),
     }
     other = make_run(**{change: changes[change]})
     train(other, output, CPU)
@@ -239,3 +243,52 @@ def test_broken_state_is_one_clear_error(make_run: MakeRun, tmp_path: Path) -> N
     with pytest.raises(CardiouqError, match="delete") as caught:
         train(make_run(), tmp_path / "seed-0", CPU)
     assert str(side / STATE) in str(caught.value)
+
+
+@pytest.fixture
+def base(make_run: MakeRun, tmp_path: Path) -> Path:
+    """A finished run that keeps its state after epoch 2."""
+    train(make_run(branch_epochs=(2,)), tmp_path / "base", CPU)
+    return tmp_path / "base"
+
+
+@pytest.mark.parametrize(
+    ("function", "calls"),
+    [
+        ("validate", 0),  # nothing of the branch was kept: it starts from the base again
+        ("validate", 1),  # in the middle of its second epoch
+        ("save_tensors", 0),  # before its checkpoint is written
+        ("write_history", 1),  # between its second epoch and that epoch's state
+    ],
+)
+def test_branch_interrupted_anywhere_ends_with_the_same_bits(
+    make_run: MakeRun,
+    recipe: dict[str, Any],
+    base: Path,
+    tmp_path: Path,
+    function: str,
+    calls: int,
+) -> None:
+    branch = make_run(
+        recipe=recipe | {"variant": {"name": "calibrated_ensemble"}},
+        member=Member(branch=2),
+        keep_epochs=(5,),
+        base=str(base / "states" / "epoch-0002.safetensors"),
+    )
+    train(branch, tmp_path / "undisturbed", CPU)
+    output = tmp_path / "seed-0-branch+2"
+    interrupt(branch, output, function, calls)
+    assert not output.exists()
+    train(branch, output, CPU)
+    assert_same(output, tmp_path / "undisturbed", (PRODUCTS[0], PRODUCTS[2]))
+    assert pd.read_csv(output / "history.csv")["epoch"].tolist() == [3, 4, 5]
+
+
+@pytest.mark.parametrize("calls", [2, 4])  # validations: before, and well after, epoch 2 was kept
+def test_interrupted_base_keeps_the_same_state_for_its_branches(
+    make_run: MakeRun, base: Path, tmp_path: Path, calls: int
+) -> None:
+    output, run = tmp_path / "seed-0", make_run(branch_epochs=(2,))
+    interrupt(run, output, "validate", calls)
+    train(run, output, CPU)
+    assert_same(output, base, (*PRODUCTS, "states/epoch-0002.safetensors"))

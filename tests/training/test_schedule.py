@@ -71,6 +71,33 @@ def test_sampled_epochs_lie_in_the_constant_phase_or_are_refused(
     assert epochs[-1] == 400 * (cycle + 1) - 1
 
 
+def test_constant_phase_is_the_last_fifth_of_each_cycle() -> None:
+    assert [PAPER.constant_phase(cycle) for cycle in range(3)] == [
+        (320, 400),
+        (720, 800),
+        (1120, 1200),
+    ]
+
+
+def test_sampling_is_where_the_rate_has_stopped_falling() -> None:
+    lowest = min(PAPER.learning_rate(epoch) for epoch in range(1200))
+    for epoch in range(1200):
+        assert PAPER.is_sampling(epoch) == (PAPER.learning_rate(epoch) == lowest)
+
+
+@pytest.mark.parametrize(("epochs", "cycles", "gamma"), [(12, 3, 0.5), (30, 3, 0.7), (9, 3, 0.5)])
+def test_sampling_starts_with_the_first_whole_epoch_of_the_constant_phase(
+    epochs: int, cycles: int, gamma: float
+) -> None:
+    schedule = CyclicalSchedule(epochs=epochs, cycles=cycles, gamma=gamma)
+    in_phase = [(e % schedule.cycle_length) >= gamma * schedule.cycle_length for e in range(epochs)]
+    assert [schedule.is_sampling(epoch) for epoch in range(epochs)] == in_phase
+
+
+def test_polynomial_decay_never_samples() -> None:
+    assert not any(PolynomialSchedule(epochs=50).is_sampling(epoch) for epoch in range(50))
+
+
 def test_cycles_that_do_not_divide_the_epochs_are_refused() -> None:
     with pytest.raises(ValueError, match="divisible"):
         CyclicalSchedule(epochs=100, cycles=3)

@@ -11,6 +11,8 @@ import pytest
 import torch
 from torch import nn
 
+from cardiouq.methods.base import Member
+from cardiouq.training import train as module
 from cardiouq.training.network import build_network, last_decoder_layer
 from cardiouq.training.schedule import build_schedule
 from cardiouq.training.state import load_tensors, load_weights
@@ -73,7 +75,7 @@ def test_same_run_gives_the_same_bits_and_another_member_does_not(
     finished: Path, make_run: MakeRun, tmp_path: Path
 ) -> None:
     train(make_run(), tmp_path / "again", CPU)
-    train(make_run(member=1), tmp_path / "other", CPU)
+    train(make_run(member=Member(1)), tmp_path / "other", CPU)
     name = "checkpoints/epoch-0005.safetensors"
     assert (finished / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
     assert (finished / name).read_bytes() != (tmp_path / "other" / name).read_bytes()
@@ -114,6 +116,40 @@ def test_sgd_is_nnunet_s() -> None:
     settings = {"name": "sgd", "momentum": 0.99, "weight_decay": 3e-5}
     group = build_optimiser(nn.Linear(1, 1), settings).param_groups[0]
     assert (group["momentum"], group["weight_decay"], group["nesterov"]) == (0.99, 3e-5, True)
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_nesterov_s_momentum_can_be_switched_off(nesterov: bool) -> None:
+    settings = {"name": "sgd", "momentum": 0.9, "nesterov": nesterov, "weight_decay": 0.0}
+    assert build_optimiser(nn.Linear(1, 1), settings).param_groups[0]["nesterov"] is nesterov
+
+
+def test_optimiser_is_told_the_rate_and_the_phase_of_every_epoch(
+    make_run: MakeRun, recipe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[float, bool]] = []
+
+    class Told(torch.optim.SGD):
+        def step(self, closure: Any = None) -> Any:
+            [group] = self.param_groups
+            told.append((group["lr"], group["sampling"]))
+            return super().step(closure)
+
+    monkeypatch.setattr(
+        module, "build_optimiser", lambda network, settings: Told(network.parameters(), lr=0.0)
+    )
+    train(make_run(), tmp_path / "run", CPU)
+    schedule = build_schedule(recipe["schedule"])
+    phases = [False, False, True] * 2  # two cycles of three epochs, gamma 0.5
+    expected = [(schedule.learning_rate(e), sampling) for e, sampling in enumerate(phases)]
+    assert told == [epoch for epoch in expected for _ in range(recipe["iterations_per_epoch"])]
+
+
+def test_seeds_differ_between_recipes_members_and_epochs(make_run: MakeRun) -> None:
+    members = [Member(), Member(1), Member(fold=0, folds=2), Member(branch=1), Member(branch=-1)]
+    runs = [*(make_run(member=m) for m in members), make_run(recipe_name="other")]
+    seeds = {run.seed_for("patches", epoch) for run in runs for epoch in range(3)}
+    assert len(seeds) == 3 * len(runs)
 
 
 def test_overlap_counts_voxels_of_each_class() -> None:

@@ -45,7 +45,7 @@ class Workflow:
             stderr=subprocess.STDOUT,
             text=True,
             check=False,
-            timeout=900,
+            timeout=3600,  # a guard against hanging, well above what a loaded machine takes
         )
 
     def plan(
@@ -75,7 +75,7 @@ class Planned:
     @property
     def trainings(self) -> list[str]:
         """`<recipe> <member>` of every training."""
-        pattern = r"^ +output: .*training/(\w+)-[0-9a-f]{8}/seed-(\d+)/run\.json"
+        pattern = r"^ +output: .*training/(\w+)-[0-9a-f]{8}/seed-([^/]+)/run\.json"
         found = re.findall(pattern, self.text, re.MULTILINE)
         return sorted({f"{recipe} {member}" for recipe, member in found})
 

@@ -1,41 +1,103 @@
-"""The studies that come with the project, and the paper's settings to the letter."""
+"""The studies that come with the project, and the papers' settings to the letter."""
 
+import contextlib
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cardiouq.config import read_yaml
+from cardiouq.methods import method_class, method_names, variant_class
+from cardiouq.methods.base import Member, folds_of
 from cardiouq.study import Study
 
-STUDIES = ("demo", "laptop", "zhao2022")
+ZHAO2022 = {
+    "vanilla": "Vanilla",
+    "temperature_scaling": "Temp. Scaling",
+    "swa": "SWA",
+    "mc_dropout": "MC-Dropout",
+    "deep_ensemble": "Deep Ens.",
+    "checkpoint_ensemble_single": "Ckpt. Ens. (Single)",
+    "checkpoint_ensemble_multi": "Ckpt. Ens. (Multi)",
+}
+"""Methods of zhao2022 in its order, by the keys that its numbers have."""
+SHIPPED = ("buddenkotte2023", "demo", "kushibar2022", "laptop", "zhao2022", "zhao2024")
 
 
 def load(name: str, machine: dict[str, Any], repository: Path) -> Study:
     return Study(name, machine, repository / "config")
 
 
-@pytest.mark.parametrize("name", STUDIES)
-def test_study_loads_and_has_the_paper_s_methods_in_its_order(
+@pytest.mark.parametrize("name", ["demo", "laptop", "zhao2022"])
+def test_study_has_the_methods_of_zhao2022_in_its_order(
     name: str, machine: dict[str, Any], repository: Path
 ) -> None:
     study = load(name, machine, repository)
-    assert [study["methods"][method]["label"] for method in study.methods] == [
-        "Vanilla",
-        "Temp. Scaling",
-        "SWA",
-        "MC-Dropout",
-        "Deep Ens.",
-        "Ckpt. Ens. (Single)",
-        "Ckpt. Ens. (Multi)",
-    ]
-    assert next(iter(study["test_sets"].values()))["domain"] == "ID"
+    labels = {key: block["label"] for key, block in study["methods"].items() if key in ZHAO2022}
+    assert list(labels.items()) == list(ZHAO2022.items())
     published = [test_set["published"] for test_set in study["test_sets"].values()]
     assert [p for p in published if p] == ["acdc-val", "mnms-A", "mnms-B"]
 
 
+@pytest.mark.parametrize("name", ["demo", "laptop"])
+def test_every_method_and_variant_stands_in_the_studies_for_everyone(
+    name: str, machine: dict[str, Any], repository: Path
+) -> None:
+    study = load(name, machine, repository)
+    used = {block["method"] for block in study["methods"].values()}
+    trained = {
+        block["variant"]["name"] for block in study["recipes"].values() if "variant" in block
+    }
+    assert used | trained == set(method_names())
+    assert {study["methods"][key]["recipe"] for key in study["methods"]} == set(study["recipes"])
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_study_loads_and_begins_in_domain(
+    name: str, machine: dict[str, Any], repository: Path
+) -> None:
+    study = load(name, machine, repository)
+    assert next(iter(study["test_sets"].values()))["domain"] == "ID"
+    paper = study["reporting"]["published"]
+    named = {test_set["published"] for test_set in study["test_sets"].values()} - {None}
+    if paper:
+        numbers = (repository / f"config/published/{paper}.csv").read_text()
+        assert all(f",{test_set}," in numbers for test_set in named)
+        assert paper == name or name in ("demo", "laptop")
+    else:
+        assert not named
+
+
 def test_every_shipped_study_is_tested(repository: Path) -> None:
     files = (repository / "config" / "studies").glob("*.yaml")
-    assert {file.stem for file in files} == set(STUDIES)
+    assert {file.stem for file in files} == set(SHIPPED)
+
+
+def keys_of(schema: Any) -> set[str]:
+    """Every key that a schema names, however deep."""
+    if isinstance(schema, list):
+        return set().union(*map(keys_of, schema))
+    if not isinstance(schema, dict):
+        return set()
+    below = set().union(*map(keys_of, schema.values()))
+    properties = schema.get("properties", {})
+    return below | (set(properties) if isinstance(properties, dict) else set())
+
+
+def test_every_key_of_a_study_is_documented(repository: Path) -> None:
+    keys = keys_of(read_yaml(repository / "config/schemas/study.schema.yaml"))
+    assert {"seed", "branch", "test_fraction", "nesterov"} < keys
+    for name in method_names():
+        keys |= set(method_class(name).schema)
+        with contextlib.suppress(KeyError):  # most methods train as any
+            keys |= set(variant_class(name).schema)
+    documented = (repository / "config/README.md").read_text()
+    words = {
+        word for code in re.findall(r"`([^`]+)`", documented) for word in re.split(r"\W+", code)
+    }
+    assert keys - words == set()
+    assert set(method_names()) - words == set()
 
 
 @pytest.fixture
@@ -137,8 +199,8 @@ def test_paper_s_methods_draw_from_its_recipes(paper: Study) -> None:
 
 def test_paper_keeps_the_epochs_it_samples(paper: Study) -> None:
     tails = {*range(390, 400), *range(790, 800), *range(1190, 1200), *range(1141, 1200, 2)}
-    assert paper.keep_epochs("cyclical") == sorted(tails)
-    assert paper.keep_epochs("polynomial") == [999]
+    assert paper.keep_epochs("cyclical", Member()) == sorted(tails)
+    assert paper.keep_epochs("polynomial", Member()) == [999]
 
 
 def test_paper_s_data_and_evaluation(paper: Study) -> None:
@@ -155,3 +217,68 @@ def test_paper_s_data_and_evaluation(paper: Study) -> None:
         "margin": 0,
         "pool": "voxels",
     }
+
+
+def test_every_run_of_zhao2024_has_one_budget(machine: dict[str, Any], repository: Path) -> None:
+    study = load("zhao2024", machine, repository)
+    recipes = study["recipes"]
+    budgets = {
+        (block["schedule"]["epochs"], block["iterations_per_epoch"], block["batch_size"])
+        for block in recipes.values()
+    }
+    assert budgets == {(1200, 250, 20)}
+    assert set(study.methods) == {*ZHAO2022, "hmc_cp"} - {"temperature_scaling"}
+    # the sampler differs from the checkpoint ensembles' run by its noise and by Nesterov's step
+    assert recipes["hmc"] == recipes["cyclical"] | {
+        "optimiser": recipes["cyclical"]["optimiser"] | {"nesterov": False},
+        "variant": {"name": "hmc", "temperature": recipes["hmc"]["variant"]["temperature"]},
+    }
+    assert 0 < recipes["hmc"]["variant"]["temperature"] < 1
+    assert study.keep_epochs("hmc", Member()) == study.methods["hmc_cp"].checkpoint_epochs(
+        study.schedule("cyclical")
+    )
+
+
+def test_settings_of_kushibar2022(machine: dict[str, Any], repository: Path) -> None:
+    study = load("kushibar2022", machine, repository)
+    plain, layers = study["recipes"]["plain"], study["recipes"]["layer_ensemble"]
+    assert layers == plain | {"variant": {"name": "layer_ensemble"}}
+    schedule = study.schedule("plain")
+    assert {schedule.learning_rate(epoch) for epoch in range(200)} == {1e-4}
+    assert (schedule.epochs, plain["batch_size"]) == (200, 5)
+    assert plain["optimiser"] == {"name": "adamw", "weight_decay": 0.0}
+    assert plain["augmentation"] == {
+        "rotation_degrees": 15,
+        "scale": [1.0, 1.0],
+        "mirror": True,
+    }
+    assert study["plan"]["patch_size"] == [128, 128]
+    # heads of the encoder, of the decoder, and the network's own
+    stages = study["plan"]["max_stages"]
+    assert stages + (stages - 1) + 1 == 10
+    assert study["methods"]["layer_ensemble"]["skip"] == 5
+    assert len(study.methods["deep_ensemble"].members()) == 5
+    limits = {"RV": 0.80, "MYO": 0.80, "LV": 0.85, "foreground": 0.90}
+    for level in ("volume", "slice"):
+        assert study["evaluation"]["poor"][level] == {"metric": "dice", **limits}
+    # tested on subjects of its own, which nothing else looks at
+    assert [t["split"] for t in study["test_sets"].values()] == ["test"]
+    assert study["split"]["test_fraction"] == 0.2
+
+
+def test_members_of_buddenkotte2023(machine: dict[str, Any], repository: Path) -> None:
+    study = load("buddenkotte2023", machine, repository)
+    members = [Member(0, fold, 4, w) for fold in range(4) for w in (-3, -2, -1, 0, 1, 2, 3)]
+    for calibration in ("count", "pattern"):
+        name = f"calibrated_ensemble_{calibration}"
+        assert study["methods"][name]["calibration"] == calibration
+        assert study.methods[name].members() == members
+    assert len(study.members("biased")) == 4 * 7
+    # one shared run a fold, which the cross-validation ensemble goes on with
+    assert study.methods["cv_ensemble"].members() == folds_of(4)
+    assert [m for m in study.members("polynomial") if m.fold is not None] == folds_of(4)
+    # the last epoch that members share is the 750th of 1000
+    assert {study.branch_epoch("biased"), *study.branch_epochs("polynomial", Member(0, 2, 4))} == {
+        749
+    }
+    assert study["reporting"]["published"] is None

@@ -51,6 +51,11 @@ def test_tiny_study_as_it_stands_is_no_error(make_study: MakeStudy, tiny: Settin
         ("methods.mc_dropout.pases", "passes"),
         ("test_sets.phantom-A.vendors", "vendor"),
         ("evaluation.ece.bin", "bins"),
+        ("split.test_fractoin", "test_fraction"),
+        ("recipes.hmc.optimiser.nestrov", "nesterov"),
+        ("recipes.hmc.variant.temprature", "temperature"),
+        ("recipes.biased.branch.form", "from"),
+        ("methods.temperature_fitted.fold", "folds"),
     ],
 )
 def test_misspelt_key_is_named_with_the_one_that_was_meant(
@@ -66,6 +71,11 @@ def test_misspelt_key_is_named_with_the_one_that_was_meant(
     [
         ("split.validation_fraction", 1.0),
         ("split.validation_fraction", 0),
+        ("split.test_fraction", 1.0),
+        ("recipes.biased.branch.at", 1.0),
+        ("recipes.bayes_by_backprop.variant.prior_sd", 0),
+        ("recipes.stochastic_segmentation.variant.rank", 0),
+        ("methods.cv_ensemble.folds", 1),
         ("recipes.dropout.dropout.p", 1.0),
         ("recipes.dropout.dropout.p", -0.1),
         ("recipes.cyclical.schedule.gamma", 1.2),
@@ -118,10 +128,13 @@ def test_value_of_the_wrong_type_is_named(
         ("split.dataset", "acdc", "phantom-acdc"),
         ("test_sets.phantom-B.dataset", "mnms", "phantom-mnms"),
         ("recipes.cyclical.schedule.name", "cosine", "cyclical"),
-        ("recipes.dropout.dropout.place", "middle", "bottleneck"),
+        ("recipes.dropout.dropout.place", "deepest", "bottleneck"),
         ("recipes.polynomial.optimiser.name", "adam", "adamw"),
         ("evaluation.ece.pool", "slices", "volumes"),
         ("datasets.phantom-acdc.layout", "nnunet", "acdc"),
+        ("recipes.hmc.variant.name", "hmcc", "hmc"),
+        ("recipes.biased.branch.from", "polynomal", "polynomial"),
+        ("test_sets.phantom-val.split", "held_out", "test"),
     ],
 )
 def test_unknown_name_is_named_with_those_allowed(
@@ -171,8 +184,150 @@ def test_setting_of_another_method_is_refused(make_study: MakeStudy, tiny: Setti
     tiny["methods"]["vanilla"]["passes"] = 10
     [problem] = problems_of(make_study, tiny)
     assert problem == (
-        "methods.vanilla.passes: unknown key; allowed: label, method, recipe, temperature"
+        "methods.vanilla.passes: unknown key; allowed: folds, label, method, recipe, temperature"
     )
+
+
+def test_method_that_trains_as_any_is_no_variant(make_study: MakeStudy, tiny: Settings) -> None:
+    tiny["recipes"]["cyclical"]["variant"] = {"name": "swa"}
+    [problem] = problems_of(make_study, tiny)
+    assert problem.startswith("recipes.cyclical.variant.name: 'swa' is not one of")
+    assert "a class Variant" in problem
+
+
+def test_setting_of_another_variant_is_refused(make_study: MakeStudy, tiny: Settings) -> None:
+    tiny["recipes"]["hmc"]["variant"]["rank"] = 10
+    [problem] = problems_of(make_study, tiny)
+    assert problem == "recipes.hmc.variant.rank: unknown key; allowed: name, temperature"
+
+
+@pytest.mark.parametrize(
+    "optimiser",
+    [
+        {"name": "adamw", "weight_decay": 0.0},
+        {"name": "sgd", "momentum": 0.9, "weight_decay": 0.0},  # Nesterov's, by default
+        {"name": "sgd", "momentum": 0.9, "nesterov": True, "weight_decay": 0.0},
+    ],
+)
+def test_hmc_with_another_optimiser_than_plain_momentum_is_refused(
+    make_study: MakeStudy, tiny: Settings, optimiser: Settings
+) -> None:
+    tiny["recipes"]["hmc"]["optimiser"] = optimiser
+    assert problems_of(make_study, tiny) == [
+        "recipes.hmc.optimiser: hmc needs {name: sgd, nesterov: false}"
+    ]
+
+
+def test_hmc_without_a_phase_to_sample_in_is_refused(make_study: MakeStudy, tiny: Settings) -> None:
+    tiny["recipes"]["hmc"]["schedule"] = tiny["recipes"]["polynomial"]["schedule"]
+    tiny["methods"]["hmc_cp"] = tiny["methods"]["vanilla"] | {"recipe": "hmc"}
+    [problem] = problems_of(make_study, tiny)
+    assert problem.startswith("recipes.hmc.schedule: hmc samples in the constant phases")
+
+
+def test_method_of_branches_needs_a_recipe_that_branches(
+    make_study: MakeStudy, tiny: Settings
+) -> None:
+    tiny["methods"]["calibrated_ensemble"]["recipe"] = "polynomial"
+    assert problems_of(make_study, tiny) == [
+        "methods.calibrated_ensemble.recipe: 'polynomial' has no `branch`, which "
+        "calibrated_ensemble needs"
+    ]
+
+
+def test_method_of_whole_runs_needs_a_recipe_without_a_branch(
+    make_study: MakeStudy, tiny: Settings
+) -> None:
+    tiny["methods"]["deep_ensemble"]["recipe"] = "biased"
+    assert problems_of(make_study, tiny) == [
+        "methods.deep_ensemble.recipe: 'biased' has a `branch`, which deep_ensemble does not use"
+    ]
+
+
+def test_branch_from_a_branch_is_refused(make_study: MakeStudy, tiny: Settings) -> None:
+    tiny["recipes"]["twig"] = tiny["recipes"]["biased"] | {"branch": {"from": "biased", "at": 0.9}}
+    assert problems_of(make_study, tiny) == [
+        "recipes.twig.branch.from: 'biased' is a branch itself"
+    ]
+
+
+def test_branch_from_itself_is_refused(make_study: MakeStudy, tiny: Settings) -> None:
+    tiny["recipes"]["biased"]["branch"]["from"] = "biased"
+    assert problems_of(make_study, tiny) == [
+        "recipes.biased.branch.from: 'biased' is a branch itself"
+    ]
+
+
+def test_branch_of_another_length_than_its_base_is_refused(
+    make_study: MakeStudy, tiny: Settings
+) -> None:
+    tiny["recipes"]["biased"]["schedule"]["epochs"] = 9
+    assert problems_of(make_study, tiny) == [
+        "recipes.biased.schedule.epochs: 9; expected the 8 of the recipe that it branches from"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("method", "changes"),
+    [
+        ("temperature_scaling", {"temperature": "fitted"}),
+        ("checkpoint_ensemble_multi", {"select": "best"}),
+        ("hmc_cp", {"select": "best"}),
+    ],
+)
+def test_fit_on_the_subjects_that_are_tested_on_is_refused(
+    make_study: MakeStudy, tiny: Settings, method: str, changes: Settings
+) -> None:
+    tiny["methods"][method] |= changes
+    tiny["test_sets"]["everyone"] = tiny["test_sets"]["phantom-val"] | {"label": "All"}
+    del tiny["test_sets"]["everyone"]["split"]
+    advice = "set `split.test_fraction` and test on `split: test`, or set `folds`"
+    assert problems_of(make_study, tiny) == [
+        f"methods.{method}: fits on the validation side, which the test set {test_set!r} has too; "
+        f"{advice}"
+        for test_set in ("everyone", "phantom-val")
+    ]
+    # what is wrong is the test sets: with a side of their own they are fine
+    tiny["split"] |= {"validation_fraction": 0.3, "test_fraction": 0.3}
+    del tiny["test_sets"]["everyone"]
+    tiny["test_sets"]["phantom-val"]["split"] = "test"
+    assert make_study(tiny).methods[method].fits()
+
+
+def test_fit_on_folds_may_be_tested_on_the_validation_side(
+    make_study: MakeStudy, tiny: Settings
+) -> None:
+    study = make_study(tiny)
+    assert study.methods["temperature_fitted"].fits()
+    del tiny["methods"]["temperature_fitted"]["folds"]
+    [problem] = problems_of(make_study, tiny)
+    assert "'phantom-val'" in problem
+
+
+def test_folds_of_a_fixed_temperature_are_refused(make_study: MakeStudy, tiny: Settings) -> None:
+    tiny["methods"]["temperature_scaling"]["folds"] = 4
+    assert problems_of(make_study, tiny) == [
+        "methods.temperature_scaling: does not go with recipe 'polynomial': `folds` are for a "
+        "temperature that is `fitted`"
+    ]
+
+
+@pytest.mark.parametrize("place", ["recipes.hmc.variant.name", "methods.vanilla.method"])
+def test_user_s_file_that_is_not_there_is_named_where_it_was_looked_for(
+    make_study: MakeStudy, tiny: Settings, tmp_path: Path, place: str
+) -> None:
+    [problem] = problems_of(make_study, set_key(tiny, place, "own/nowhere.py"))
+    assert problem.startswith(f"{place}: '{tmp_path / 'own' / 'nowhere.py'}' is not one of ")
+
+
+def test_user_s_file_without_a_variant_is_refused(
+    make_study: MakeStudy, tiny: Settings, tmp_path: Path
+) -> None:
+    (tmp_path / "empty.py").write_text("")
+    tiny["recipes"]["cyclical"]["variant"] = {"name": "empty.py"}
+    [problem] = problems_of(make_study, tiny)
+    assert problem.startswith("recipes.cyclical.variant.name: ")
+    assert "empty.py" in problem
 
 
 def test_more_checkpoints_than_the_cycle_has_are_refused(

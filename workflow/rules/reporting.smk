@@ -2,7 +2,9 @@
 
 from pathlib import PurePath
 
+from cardiouq.methods import build_variant
 from cardiouq.reporting.captions import count_volumes
+from cardiouq.reporting.needed_runs import needed_checkpoints, needed_runs
 
 TABLES = f"{RESULTS}/reporting/tables"
 FIGURES = f"{RESULTS}/reporting/figures"
@@ -18,6 +20,20 @@ PAPER_TEST_SETS = {
 }
 # The method whose samples are the trajectory of Figs. 1 and 2; a study may have none.
 TRAJECTORY = STUDY.trajectory_method()
+DOMAINS = {name: STUDY["test_sets"][name]["domain"] for name in TEST_SETS}
+# Quality against cost is drawn of the first test set of each domain.
+FIRST_OF_DOMAINS = {
+    name: TEST_SET_LABELS[name]
+    for place, name in enumerate(TEST_SETS)
+    if DOMAINS[name] not in list(DOMAINS.values())[:place]
+}
+# Methods whose weights have a posterior of their own -> how it is trained.
+POSTERIORS = {
+    method: build_variant(variant)
+    for method in METHODS
+    for variant in [STUDY["recipes"][STUDY["methods"][method]["recipe"]].get("variant")]
+    if variant and variant["name"] == "bayes_by_backprop"
+}
 
 
 # What is printed, and what it is called in the report.
@@ -32,6 +48,8 @@ PRINTED = {
     "comparisons": "Comparisons",
     "ranks": "Ranks",
 }
+if not PAPER:
+    del PRINTED["verdict"]
 
 
 for TABLE, TITLE in PRINTED.items():
@@ -45,9 +63,15 @@ for TABLE, TITLE in PRINTED.items():
             ranks=f"{RESULTS}/evaluation/ranks.csv",
             cases=f"{RESULTS}/data/cases.csv",
             test_sets=f"{RESULTS}/data/test_sets.csv",
-            published=f"{workflow.basedir}/config/published/{PAPER}.csv",
-            claims=f"{workflow.basedir}/config/published/{PAPER}_claims.csv",
-            paper_study=f"{workflow.basedir}/config/studies/{PAPER}.yaml",
+            paper=(
+                [
+                    f"{workflow.basedir}/config/published/{PAPER}.csv",
+                    f"{workflow.basedir}/config/published/{PAPER}_claims.csv",
+                    f"{workflow.basedir}/config/studies/{PAPER}.yaml",
+                ]
+                if PAPER
+                else []
+            ),
             caption=f"{workflow.basedir}/workflow/report/{TABLE}.rst",
             code=expand(
                 CODE,
@@ -96,6 +120,102 @@ for TABLE, TITLE in PRINTED.items():
             ),
         script:
             "../scripts/print_table.py"
+
+
+# The files of Snakemake's benchmarks, which no rule puts out: they are read where they are.
+def training_benchmark(run):
+    return f"{RESULTS}/benchmarks/train/{run.removeprefix(f'{RESULTS}/training/')}.tsv"
+
+
+rule print_cost:
+    input:
+        summary=f"{RESULTS}/evaluation/summary.csv",
+        samples=expand(f"{RESULTS}/prediction/{{method}}/samples.csv", method=METHODS),
+        histories=[f"{run}/history.csv" for run in STUDY.all_run_folders().values()],
+        checkpoints=[f"{run}/checkpoints" for run in STUDY.all_run_folders().values()],
+        cases=f"{RESULTS}/data/cases.csv",
+        test_sets=f"{RESULTS}/data/test_sets.csv",
+        caption=f"{workflow.basedir}/workflow/report/cost.rst",
+        code=expand(CODE, module=["cost", "needed_runs", "printing"]),
+    output:
+        html=report(
+            f"{TABLES}/cost.html",
+            caption="../report/cost.rst",
+            category="Tables",
+            labels={"table": "Cost", "form": "printed"},
+        ),
+        csv=report(
+            f"{TABLES}/cost.csv",
+            caption="../report/cost.rst",
+            category="Tables",
+            labels={"table": "Cost", "form": "CSV"},
+        ),
+        tex=report(
+            f"{TABLES}/cost.tex",
+            caption="../report/cost.rst",
+            category="Tables",
+            labels={"table": "Cost", "form": "LaTeX"},
+        ),
+        md=f"{TABLES}/cost.md",
+    log:
+        f"{RESULTS}/logs/reporting/cost.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/print/cost.tsv"
+    group:
+        "reporting"
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        title=STUDY["title"],
+        seed=STUDY["seed"],
+        methods=METHOD_LABELS,
+        domains=DOMAINS,
+        runs={method: needed_runs(STUDY, method) for method in METHODS},
+        checkpoints={method: needed_checkpoints(STUDY, method) for method in METHODS},
+        training_benchmarks={
+            run: training_benchmark(run) for run in STUDY.all_run_folders().values()
+        },
+        prediction_benchmarks={
+            method: f"{RESULTS}/benchmarks/predict/{method}.tsv" for method in METHODS
+        },
+        counts=lambda wildcards, input: count_volumes(
+            input.cases, input.test_sets, TEST_SET_LABELS
+        ),
+    script:
+        "../scripts/print_cost.py"
+
+
+rule figure_quality_cost:
+    input:
+        cost=f"{TABLES}/cost.csv",
+        cases=f"{RESULTS}/data/cases.csv",
+        test_sets=f"{RESULTS}/data/test_sets.csv",
+        code=expand(CODE, module=["quality_cost", "style"]),
+    output:
+        png=report(
+            f"{FIGURES}/quality_cost.png",
+            caption="../report/figure_quality_cost.rst",
+            category="Figures",
+            labels={"figure": "Quality against cost"},
+        ),
+        pdf=f"{FIGURES}/quality_cost.pdf",
+    log:
+        f"{RESULTS}/logs/reporting/figure_quality_cost.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/figure_quality_cost/all.tsv"
+    group:
+        "reporting"
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        methods=METHOD_LABELS,
+        test_sets=FIRST_OF_DOMAINS,
+        seed=STUDY["seed"],
+        counts=lambda wildcards, input: count_volumes(
+            input.cases, input.test_sets, FIRST_OF_DOMAINS
+        ),
+    script:
+        "../scripts/figure_quality_cost.py"
 
 
 rule figure_uncertainty_maps:
@@ -207,6 +327,45 @@ rule figure_training_curves:
         seed=STUDY["seed"],
     script:
         "../scripts/figure_training_curves.py"
+
+
+if POSTERIORS:
+
+    rule figure_posterior_sd:
+        input:
+            checkpoints=[
+                f"{STUDY.run_folders(method)[0]}/checkpoints" for method in POSTERIORS
+            ],
+            code=expand(CODE, module=["posterior_sd", "style"]),
+        output:
+            png=report(
+                f"{FIGURES}/posterior_sd.png",
+                caption="../report/figure_posterior_sd.rst",
+                category="Figures",
+                labels={"figure": "Posterior SD of the weights"},
+            ),
+            pdf=f"{FIGURES}/posterior_sd.pdf",
+        log:
+            f"{RESULTS}/logs/reporting/figure_posterior_sd.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/figure_posterior_sd/all.tsv"
+        group:
+            "reporting"
+        conda:
+            "../../envs/environment.yaml"
+        params:
+            posteriors=[
+                {
+                    "label": METHOD_LABELS[method],
+                    "checkpoint": needed_checkpoints(STUDY, method)[0],
+                    "prior_sd": variant.prior_sd,
+                    "initial_sd": variant.initial_sd,
+                }
+                for method, variant in POSTERIORS.items()
+            ],
+            seed=STUDY["seed"],
+        script:
+            "../scripts/figure_posterior_sd.py"
 
 
 if TRAJECTORY:

@@ -13,13 +13,15 @@ from cardiouq.reporting.study_tables import make_table
 from cardiouq.reporting.writing import write_printed
 
 with reported_to_user(snakemake.log[0]):
+    # none of a study that stands beside no paper
+    published, claims, paper_study = snakemake.input.paper or (None, None, None)
     rows, printed = make_table(
         snakemake.params.table,
         {name: pd.read_csv(snakemake.input[name]) for name in ("summary", "comparisons", "ranks")},
-        read_published(snakemake.input.published),
-        read_claims(snakemake.input.claims),
+        read_published(published),
+        read_claims(claims),
         snakemake.params.study,
-        read_yaml(Path(snakemake.input.paper_study)),
+        read_yaml(Path(paper_study)) if paper_study else None,
         render_caption(snakemake.input.caption, snakemake),
     )
     with written_whole(snakemake.output.csv) as temporary:

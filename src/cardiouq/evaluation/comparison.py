@@ -1,14 +1,14 @@
 """Statistics to tables: summary with intervals, paired comparisons, stability of ranks."""
 
 from collections.abc import Mapping, Sequence
-from itertools import combinations, groupby
+from itertools import groupby
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import false_discovery_control, rankdata, wilcoxon
 
-from cardiouq.evaluation.resampling import interval
+from cardiouq.evaluation.resampling import intervals
 from cardiouq.evaluation.statistics import Group, Key, Statistic
 
 COMPARED = {
@@ -17,6 +17,8 @@ COMPARED = {
 }
 """The metrics by which methods are compared pairwise and ranked."""
 LARGER_IS_BETTER = ("dice",)
+TIED_AT_ONCE = 8
+"""Pairs of methods of which the permutations of tied differences are held in memory together."""
 
 Floats = NDArray[np.float64]
 
@@ -25,22 +27,26 @@ def summarise(statistics: Mapping[Key, Statistic], confidence: float) -> pd.Data
     """One row per statistic: its value, the SD over cases (n - 1) if it is a mean, and its interval
     over subjects (empty for a single subject)."""
     rows = []
-    for key, statistic in statistics.items():
-        low, high = interval(statistic.values, confidence, statistic.n_subjects)
-        of_cases = statistic.of_cases
-        sd = np.nan if of_cases is None or len(of_cases) < 2 else np.std(of_cases, ddof=1)
-        rows.append(
-            key._asdict()
-            | {
-                "value": statistic.values[0],
-                "sd": sd,
-                "low": low,
-                "high": high,
-                "n_cases": statistic.n_cases,
-                "n_subjects": statistic.n_subjects,
-                "n_empty": statistic.n_empty,
-            }
-        )
+    # as many at once as memory does not notice
+    for _, part in groupby(statistics.items(), key=lambda item: (item[0][:3], item[1].n_subjects)):
+        keys, found = zip(*part, strict=True)
+        values = np.stack([statistic.values for statistic in found])
+        ends = intervals(values, confidence, found[0].n_subjects)
+        for key, statistic, low, high in zip(keys, found, *ends, strict=True):
+            of_cases = statistic.of_cases
+            sd = np.nan if of_cases is None or len(of_cases) < 2 else np.std(of_cases, ddof=1)
+            rows.append(
+                key._asdict()
+                | {
+                    "value": statistic.values[0],
+                    "sd": sd,
+                    "low": low,
+                    "high": high,
+                    "n_cases": statistic.n_cases,
+                    "n_subjects": statistic.n_subjects,
+                    "n_empty": statistic.n_empty,
+                }
+            )
     return pd.DataFrame(rows)
 
 
@@ -60,25 +66,30 @@ def compare_pairs(
         of false findings among the pairs and structures of one metric on one test set, whatever
         their dependence).
     """
-    rows = []
+    parts = []
+    first, second = np.triu_indices(len(methods), 1)
     for (test_set, level, structure, metric), found in _by_metric(statistics, methods):
-        subjects = groups[test_set, level].subjects
-        for method, other in combinations(found, 2):
-            one, two = found[method], found[other]
-            difference = one.values - two.values
-            low, high = interval(difference, confidence, one.n_subjects)
-            p = np.nan
-            if one.of_cases is not None and two.of_cases is not None:
-                p = _paired_test(one.of_cases - two.of_cases, subjects)
-            rows.append(
+        of_methods = list(found.values())
+        values = np.stack([statistic.values for statistic in of_methods])
+        differences = values[first] - values[second]
+        low, high = intervals(differences, confidence, of_methods[0].n_subjects)
+        n_empty = np.array([statistic.n_empty for statistic in of_methods])
+        p = np.full(len(first), np.nan)
+        if all(statistic.of_cases is not None for statistic in of_methods):
+            means = _means_of_subjects(of_methods, groups[test_set, level].subjects)
+            p = _paired_tests(means[first] - means[second])
+        parts.append(
+            pd.DataFrame(
                 {
                     **{"test_set": test_set, "level": level, "structure": structure},
-                    **{"metric": metric, "method": method, "other": other},
-                    **{"difference": difference[0], "low": low, "high": high, "p": p},
-                    "n_empty": one.n_empty + two.n_empty,
+                    **{"metric": metric, "method": np.array(methods, object)[first]},
+                    "other": np.array(methods, object)[second],
+                    **{"difference": differences[:, 0], "low": low, "high": high, "p": p},
+                    "n_empty": n_empty[first] + n_empty[second],
                 }
             )
-    table = pd.DataFrame(rows)
+        )
+    table = pd.concat(parts, ignore_index=True)
     table["p_adjusted"] = np.nan
     for _, family in table[table["p"].notna()].groupby(["test_set", "level", "metric"]):
         table.loc[family.index, "p_adjusted"] = false_discovery_control(family["p"], method="by")
@@ -101,15 +112,15 @@ def rank_methods(
         values = np.stack([statistic.values for statistic in found.values()])
         # rounded, so that equal numbers summed in another order are ties
         ranks = rankdata(sign * values.round(12), axis=0)
-        for method, of_method, statistic in zip(found, ranks, found.values(), strict=True):
-            low, high = interval(of_method, confidence, statistic.n_subjects)
+        ends = intervals(ranks, confidence, next(iter(found.values())).n_subjects)
+        for method, of_method, low, high in zip(found, ranks, *ends, strict=True):
             first = of_method == ranks.min(0)
             rows.append(
                 {
                     **{"test_set": test_set, "level": level, "structure": structure},
                     **{"metric": metric, "method": method, "rank": of_method[0]},
                     **{"low": low, "high": high, "first_percent": 100 * first[1:].mean()},
-                    "n_empty": statistic.n_empty,
+                    "n_empty": found[method].n_empty,
                 }
             )
     return pd.DataFrame(rows)
@@ -127,10 +138,29 @@ def _by_metric(
     ]
 
 
-def _paired_test(differences: Floats, subjects: NDArray[np.str_]) -> float:
-    """Two-sided p of Wilcoxon's signed-rank test on the subjects' mean differences; 1 if all are
-    0."""
+def _means_of_subjects(of_methods: Sequence[Statistic], subjects: NDArray[np.str_]) -> Floats:
+    """(methods, subjects)"""
     _, of_case = np.unique(subjects, return_inverse=True)
-    means = np.bincount(of_case, differences) / np.bincount(of_case)
-    means = means.round(12)
-    return float(wilcoxon(means).pvalue) if means.any() else 1.0
+    sums = [np.bincount(of_case, statistic.of_cases) for statistic in of_methods]
+    means: Floats = np.stack(sums) / np.bincount(of_case)
+    return means
+
+
+def _paired_tests(differences: Floats) -> Floats:
+    """Two-sided p of Wilcoxon's signed-rank test on each row (pairs, subjects); 1 where all are 0.
+
+    scipy takes one way to p for all rows that it is given, by whether any has ties. Here each row
+    has the p that it would have alone.
+    """
+    differences = differences.round(12)
+    p = np.ones(len(differences))
+    ordered = np.sort(np.abs(differences), axis=1)
+    # a first difference of 0, or two that are equal
+    tied = (np.diff(ordered, axis=1, prepend=0) == 0).any(1)
+    untied = np.flatnonzero(~tied)
+    some = np.flatnonzero(tied & differences.any(1))
+    batches = np.split(some, range(TIED_AT_ONCE, len(some), TIED_AT_ONCE))
+    for rows in (untied, *batches):
+        if rows.size:
+            p[rows] = wilcoxon(differences[rows], axis=1).pvalue
+    return p

@@ -1,5 +1,7 @@
 """Overlap of masks."""
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -43,6 +45,24 @@ def mean_pairwise_dice(samples: Masks) -> Floats:
         pairs = _dice_of_counts(overlaps[first, second], sizes[first], sizes[second])
         means.append(pairs.mean())
     return np.array(means)
+
+
+def aula(samples: Masks) -> Floats:
+    """Area under the curve of agreement between neighbouring samples, from 0 to 1 (all alike).
+
+    The curve is the Dice coefficient of samples i and i + 1, the area that of its trapezoids
+    (AULA: Kushibar et al., MICCAI 2022, for the heads of a network from shallow to deep). It runs
+    from 0 to 1, not in steps of 1, so that areas of other numbers of samples compare. 1 if there
+    is only one sample; of two it is their Dice.
+
+    Arguments and result as of `mean_pairwise_dice`.
+    """
+    if len(samples) == 1:
+        return np.ones(samples.shape[1])
+    agreement = np.stack([dice(one, following) for one, following in pairwise(samples)])
+    if len(agreement) == 1:
+        return agreement[0]
+    return np.asarray(np.trapezoid(agreement, np.linspace(0, 1, len(agreement)), axis=0))
 
 
 def _dice_of_counts(

@@ -1,10 +1,13 @@
 """Does uncertainty find the bad segmentations? Measures of a ranking by uncertainty.
 
-Each takes the cases' uncertainties and what they should tell, and for each resample how often each
-case was drawn (`resampling`); each gives one number per resample. Cases of equal uncertainty count
-as one step, so that no measure depends on the order of the cases. An uncertainty that is the same
-for all cases ranks nothing: it gets the value of chance.
+Cases are put in the order of their uncertainty once, in all resamples; each measure then takes what
+the uncertainty should tell and gives one number per resample. Cases of equal uncertainty count as
+one step, so that no measure depends on the order of the cases. An uncertainty that is the same for
+all cases ranks nothing: it gets the value of chance.
 """
+
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,133 +16,153 @@ Floats = NDArray[np.float64]
 Weights = NDArray[np.float64]
 
 
-def spearman(uncertainty: Floats, error: Floats, weights: Weights) -> Floats:
-    """Spearman's rank correlation of uncertainty and error, from -1 to 1 (best); 0 if either is
-    the same for all cases.
+class Ranking:
+    """Cases in the order of a value, such as an uncertainty, in every resample.
 
     Args:
-        uncertainty, error: (cases,)
-        weights: (resamples, cases) how often each case was drawn.
-
-    Returns:
-        (resamples,)
+        values: (cases,)
+        weights: (resamples, cases) how often each case was drawn (`resampling`).
     """
-    ranks = [_mid_ranks(values, weights) for values in (uncertainty, error)]
-    total = weights.sum(1, keepdims=True)
-    one, other = (r - (weights * r).sum(1, keepdims=True) / total for r in ranks)
-    product = np.sqrt((weights * one**2).sum(1) * (weights * other**2).sum(1))
-    covariance = (weights * one * other).sum(1)
+
+    def __init__(self, values: Floats, weights: Weights) -> None:
+        self.weights = weights
+        self.order = np.argsort(values, kind="stable")
+        self.starts = np.flatnonzero(np.diff(values[self.order], prepend=-np.inf))
+        """Where in the order the cases of each value that occurs begin."""
+        self.drawn = self.sums(weights)
+        """(resamples, values that occur)"""
+        self.total = weights.sum(1, keepdims=True)
+
+    def sums(self, of_cases: Floats) -> Floats:
+        """Sums of (resamples, cases) over the cases of each value that occurs, in growing order."""
+        sums: Floats = of_cases[:, self.order]
+        if len(self.starts) < len(self.order):  # most uncertainties have no ties
+            sums = np.add.reduceat(sums, self.starts, axis=1)
+        return sums
+
+    def running_share(self, sums: Floats) -> Floats:
+        """Running totals of `sums` over the number of all cases, from 0, (resamples, 1 + values)."""
+        share = np.zeros((len(sums), sums.shape[1] + 1))
+        np.cumsum(sums, axis=1, out=share[:, 1:])
+        share /= self.total
+        return share
+
+    @cached_property
+    def coverage(self) -> Floats:
+        """Share of the cases up to each value, from 0 to 1."""
+        return self.running_share(self.drawn)
+
+    @cached_property
+    def centred_ranks(self) -> Floats:
+        """Rank of each case less the mean rank, ties sharing their mean, (resamples, cases)."""
+        of_value = self.drawn.cumsum(1) - (self.drawn - 1) / 2 - (self.total + 1) / 2
+        ranks = np.empty_like(self.weights)
+        repeats = np.diff(self.starts, append=len(self.order))
+        ranks[:, self.order] = np.repeat(of_value, repeats, axis=1)
+        return ranks
+
+    @cached_property
+    def weighted_ranks(self) -> Floats:
+        """`centred_ranks` times how often each case was drawn."""
+        return self.weights * self.centred_ranks
+
+    @cached_property
+    def spread(self) -> Floats:
+        """Standard deviation of the ranks times the root of the number of cases, (resamples,)."""
+        squares: Floats = np.einsum("rc,rc->r", self.weighted_ranks, self.centred_ranks)
+        return np.sqrt(squares)
+
+    def curve(self, risk: Floats) -> "RiskCoverage":
+        """The risk-coverage curve of a risk (cases,) that the values should foretell."""
+        return RiskCoverage(self.coverage, self.running_share(self.sums(self.weights * risk)))
+
+    def auroc_failure(self, failed: NDArray[np.bool_]) -> Floats:
+        """Probability that a failed case is more uncertain than one that did not fail (ties count
+        half), from 0 to 1 (best), (resamples,).
+
+        1 where nothing failed, as nothing was left undetected; 0 where everything did, so that such
+        a method does not leave the table.
+
+        Args:
+            failed: (cases,)
+        """
+        bad = self.sums(self.weights * failed)
+        good = self.drawn - bad
+        lower = good.cumsum(1) - good / 2
+        n_bad = bad.sum(1)
+        pairs = n_bad * good.sum(1)
+        undecided = np.where(n_bad > 0, 0.0, 1.0)
+        found: Floats = np.einsum("rv,rv->r", bad, lower)
+        return np.divide(found, pairs, out=undecided, where=pairs > 0)
+
+
+def spearman(uncertainty: Ranking, error: Ranking) -> Floats:
+    """Spearman's rank correlation of uncertainty and error, both of the same cases and resamples,
+    from -1 to 1 (best), (resamples,); 0 if either is the same for all cases."""
+    product = uncertainty.spread * error.spread
+    covariance = np.einsum("rc,rc->r", uncertainty.centred_ranks, error.weighted_ranks)
     # ranks are multiples of 1/2: less than this is rounding
     correlation: Floats = np.divide(
-        covariance, product, out=np.zeros(len(weights)), where=product > 1e-9
+        covariance, product, out=np.zeros(len(product)), where=product > 1e-9
     )
     return correlation
 
 
-def aurc(uncertainty: Floats, risk: Floats, weights: Weights) -> Floats:
-    """Area under the risk-coverage curve: the mean risk of the cases that are kept, averaged over
-    the share kept, most certain first; from 0 (best) to the largest risk.
+@dataclass(frozen=True)
+class RiskCoverage:
+    """What risk remains as cases are kept, most certain first; a step for every uncertainty that
+    occurs. With poor segmentations as risk, and 1 - coverage for the share that is flagged for
+    review, it is the quality-control curve of Ng et al. (2022).
 
-    As fd-shifts has it (Jaeger et al., ICLR 2023): trapezoids between the thresholds that occur,
-    and to the left of the first one the risk stays. Arguments and result as of `spearman`.
+    Attributes:
+        coverage: share of the cases that is kept, growing from 0 to 1, (resamples, steps).
+        kept: summed risk of the kept over the number of all cases, likewise.
     """
-    coverage, kept_risk = _generalised_risk(uncertainty, risk, weights)
-    selective = np.divide(
-        kept_risk, coverage, out=np.full_like(coverage, np.nan), where=coverage > 0
-    )
-    first = np.argmax(coverage > 0, axis=1)[:, None]
-    selective = np.where(coverage > 0, selective, np.take_along_axis(selective, first, axis=1))
-    return np.asarray(np.trapezoid(selective, coverage, axis=1))
+
+    coverage: Floats
+    kept: Floats
+
+    def aurc(self) -> Floats:
+        """Area under the risk-coverage curve: the mean risk of the cases that are kept, averaged
+        over the share kept; from 0 (best) to the largest risk, (resamples,).
+
+        As fd-shifts has it (Jaeger et al., ICLR 2023): trapezoids between the thresholds that
+        occur, and to the left of the first one the risk stays.
+        """
+        some = self.coverage > 0
+        selective = np.divide(self.kept, self.coverage, out=np.zeros_like(self.kept), where=some)
+        first = np.argmax(some, axis=1)[:, None]
+        selective = np.where(some, selective, np.take_along_axis(selective, first, axis=1))
+        return _area(selective, self.coverage)
+
+    def augrc(self) -> Floats:
+        """Area under the generalised risk-coverage curve: the risk that kept cases add to all
+        cases, averaged over the share kept; from 0 (best) to half the largest risk if nothing is
+        ranked, (resamples,) (Traub et al., NeurIPS 2024). Of poor segmentations it is the area
+        under the quality-control curve.
+        """
+        return _area(self.kept, self.coverage)
+
+    def flagged_share(self, remaining: float) -> Floats:
+        """Share of the cases that must be flagged for at most `remaining` of all cases to be poor
+        and not flagged, from 0 (best) to 1, (resamples,); between two thresholds it is
+        interpolated."""
+        flagged, left = 1 - self.coverage, self.kept
+        above = np.count_nonzero(left <= remaining, axis=1)[:, None]  # first that leaves too many
+        enough = (above == left.shape[1])[:, 0]
+        above = np.minimum(above, left.shape[1] - 1)
+        x0, y0, x1, y1 = (
+            np.take_along_axis(axis, step, 1)[:, 0]
+            for step in (above - 1, above)
+            for axis in (flagged, left)
+        )
+        part = np.divide(remaining - y0, y1 - y0, out=np.ones_like(y0), where=~enough)
+        return np.where(enough, 0, x0 + part * (x1 - x0))
 
 
-def augrc(uncertainty: Floats, risk: Floats, weights: Weights) -> Floats:
-    """Area under the generalised risk-coverage curve: the risk that kept cases add to all cases,
-    averaged over the share kept; from 0 (best) to half the largest risk if nothing is ranked
-    (Traub et al., NeurIPS 2024). Arguments and result as of `spearman`.
-    """
-    coverage, kept_risk = _generalised_risk(uncertainty, risk, weights)
-    return np.asarray(np.trapezoid(kept_risk, coverage, axis=1))
-
-
-def auroc_failure(uncertainty: Floats, failed: NDArray[np.bool_], weights: Weights) -> Floats:
-    """Probability that a failed case is more uncertain than one that did not fail (ties count
-    half), from 0 to 1 (best).
-
-    1 where nothing failed, as nothing was left undetected; 0 where everything did, so that such a
-    method does not leave the table. Arguments and result as of `spearman`.
-    """
-    bad = _sums_by_value(uncertainty, weights * failed)
-    good = _sums_by_value(uncertainty, weights * ~failed)
-    lower = good.cumsum(1) - good / 2
-    pairs = bad.sum(1) * good.sum(1)
-    undecided = np.where(bad.sum(1) > 0, 0.0, 1.0)
-    auroc: Floats = np.divide((bad * lower).sum(1), pairs, out=undecided, where=pairs > 0)
-    return auroc
-
-
-def quality_control_curve(
-    uncertainty: Floats, poor: NDArray[np.bool_], weights: Weights
-) -> tuple[Floats, Floats]:
-    """Poor segmentations that remain as the most uncertain ones are flagged for review.
-
-    Args:
-        uncertainty: (cases,)
-        poor: (cases,)
-        weights: (resamples, cases) how often each case was drawn.
-
-    Returns:
-        flagged: share of all cases that is flagged, falling from 1 to 0; remaining: share of all
-        cases that is poor and not flagged (Ng et al. 2022, QC curves); both (resamples, steps).
-    """
-    coverage, remaining = _generalised_risk(uncertainty, poor.astype(np.float64), weights)
-    return 1 - coverage, remaining
-
-
-def flagged_share(
-    uncertainty: Floats, poor: NDArray[np.bool_], weights: Weights, remaining: float
-) -> Floats:
-    """Share of the cases that must be flagged for at most `remaining` of all cases to be poor and
-    not flagged, from 0 (best) to 1; between two thresholds it is interpolated.
-
-    The area under `quality_control_curve` is `augrc` of `poor`. Result (resamples,).
-    """
-    flagged, left = quality_control_curve(uncertainty, poor, weights)
-    above = np.count_nonzero(left <= remaining, axis=1)[:, None]  # first step that leaves too many
-    enough = (above == left.shape[1])[:, 0]
-    above = np.minimum(above, left.shape[1] - 1)
-    x0, y0, x1, y1 = (
-        np.take_along_axis(axis, step, 1)[:, 0]
-        for step in (above - 1, above)
-        for axis in (flagged, left)
-    )
-    part = np.divide(remaining - y0, y1 - y0, out=np.ones_like(y0), where=~enough)
-    return np.where(enough, 0, x0 + part * (x1 - x0))
-
-
-def _generalised_risk(uncertainty: Floats, risk: Floats, weights: Weights) -> tuple[Floats, Floats]:
-    """Coverage, from 0 to 1, and the summed risk of the covered over the number of all cases; one
-    step per uncertainty that occurs, most certain first, (resamples, steps)."""
-    total = weights.sum(1, keepdims=True)
-    coverage, kept = (
-        np.pad(_sums_by_value(uncertainty, values).cumsum(1) / total, ((0, 0), (1, 0)))
-        for values in (weights, weights * risk)
-    )
-    return coverage, kept
-
-
-def _mid_ranks(values: Floats, weights: Weights) -> Floats:
-    """Rank of each case in each resample, ties sharing their mean, (resamples, cases)."""
-    _, of_case = np.unique(values, return_inverse=True)
-    drawn = _sums_by_value(values, weights)
-    ranks: Floats = (drawn.cumsum(1) - (drawn - 1) / 2)[:, of_case]
-    return ranks
-
-
-def _sums_by_value(values: Floats, of_cases: Floats) -> Floats:
-    """Sums of (resamples, cases) over the cases of each value that occurs, in growing order."""
-    order = np.argsort(values, kind="stable")
-    starts = np.flatnonzero(np.diff(values[order], prepend=-np.inf))
-    sums = of_cases[:, order]
-    if len(starts) < len(order):  # most uncertainties have no ties
-        sums = np.add.reduceat(sums, starts, axis=1)
-    return sums
+def _area(heights: Floats, places: Floats) -> Floats:
+    """Area under each curve by trapezoids, as `numpy.trapezoid` in half the time."""
+    widths = np.diff(places, axis=1)
+    area: Floats = np.einsum("rs,rs->r", widths, heights[:, 1:])
+    area += np.einsum("rs,rs->r", widths, heights[:, :-1])
+    return area / 2

@@ -44,11 +44,16 @@ def weighted_mean(values: Floats, weights: Weights) -> Floats:
     return means
 
 
-def interval(statistics: Floats, confidence: float, subjects: int) -> tuple[float, float]:
-    """Percentile interval (Efron, 1979) of a statistic (1 + resamples,) whose first is that of the
-    sample itself; NaN for a single subject, whose resamples are all alike."""
+def intervals(statistics: Floats, confidence: float, subjects: int) -> Floats:
+    """Percentile intervals (Efron, 1979) of statistics, (2, n): their low and their high ends.
+
+    Args:
+        statistics: (n, 1 + resamples), of the sample itself first.
+        confidence: such as 0.95.
+        subjects: how many were resampled; all resamples of one are alike, so it has no interval,
+            and NaN stands there.
+    """
     if subjects < 2:
-        return np.nan, np.nan
+        return np.full((2, len(statistics)), np.nan)
     tail = (1 - confidence) / 2
-    low, high = np.quantile(statistics[1:], [tail, 1 - tail])
-    return float(low), float(high)
+    return np.quantile(statistics[:, 1:], [tail, 1 - tail], axis=1)

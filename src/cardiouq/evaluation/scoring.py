@@ -14,7 +14,13 @@ from cardiouq.data.scans import load_volume, read_label
 from cardiouq.errors import CardiouqError
 from cardiouq.evaluation.calibration import adaptive_calibration_error, confidence_bins, heart_box
 from cardiouq.evaluation.clinical import score_subjects
-from cardiouq.evaluation.overlap import dice, mean_pairwise_dice
+from cardiouq.evaluation.heat_maps import (
+    estimated_dice,
+    heat_map,
+    precision_certain,
+    sensitivity_possible,
+)
+from cardiouq.evaluation.overlap import aula, dice, mean_pairwise_dice
 from cardiouq.evaluation.probabilities import (
     brier_score,
     check_probabilities,
@@ -129,7 +135,8 @@ def score_method(
     Returns:
         The tables of `SCORE_TABLES`.
         scores, slice_scores: per volume (slice) and structure, the whole foreground among them,
-            overlap, distances in mm, agreement of the samples, and whether either mask is empty.
+            overlap, distances in mm, agreement of the samples, what the heat map says, and whether
+            either mask is empty.
         voxels, slice_voxels: per volume (slice) means over all of its voxels: proper scores and
             uncertainty; per volume also the calibration errors inside the heart's box.
         calibration: per volume the bins of confidence.
@@ -217,7 +224,7 @@ def _score_structures(
         count = len(samples)
         flat = samples.reshape(-1, *samples.shape[2:])
         of_mean = np.broadcast_to(predicted, samples.shape).reshape(flat.shape)
-        within = surface_distances(flat, of_mean, spacing, shape).assd(pooled)
+        within = surface_distances(flat, predicted, spacing, shape).assd(pooled)
         measures = {
             "dice": dice(predicted, expected),
             "assd_mm": distances.assd(pooled),
@@ -227,15 +234,35 @@ def _score_structures(
             "dice_within": dice(flat, of_mean).reshape(count, -1).mean(0),
             "assd_within_mm": within.reshape(count, -1).mean(0),
             "pairwise_dice": mean_pairwise_dice(samples),
+            "aula": aula(samples),
             "predicted_empty": distances.sizes[0] == 0,
             "reference_empty": distances.sizes[1] == 0,
         }
+        measures |= _read_heat_map(found, structure, measures["dice"], by_slice=by_slice)
         if not by_slice:
             measures["predicted_ml"] = volume_ml(predicted, found.spacing)
             measures["reference_ml"] = volume_ml(expected, found.spacing)
         for index in range(len(predicted)):
             where = {"slice": index} if by_slice else {}
             yield where | {"structure": structure} | {k: v[index] for k, v in measures.items()}
+
+
+def _read_heat_map(
+    found: Prediction, structure: str, true_dice: NDArray[np.float64], *, by_slice: bool
+) -> dict[str, NDArray[np.float64]]:
+    """What the heat map says. It is read as a whole: far from the heart, too, it may hold the
+    structure possible."""
+    heat = heat_map(found.probabilities, structure)
+    predicted, expected = (mask_of(m, structure) for m in (found.segmentation, found.reference))
+    if not by_slice:
+        heat, predicted, expected = heat[None], predicted[None], expected[None]
+    estimate = estimated_dice(heat, predicted)
+    return {
+        "estimated_dice": estimate,
+        "estimated_dice_error": np.abs(estimate - true_dice),
+        "sensitivity_possible": sensitivity_possible(heat, expected),
+        "precision_certain": precision_certain(heat, expected),
+    }
 
 
 def _existing(path: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from cardiouq.errors import CardiouqError
 from cardiouq.evaluation.calibration import CLASS_LABELS, TOP_LABEL, binned_errors
 from cardiouq.evaluation.clinical import UNITS
-from cardiouq.evaluation.ranking import augrc, aurc, auroc_failure, flagged_share, spearman
+from cardiouq.evaluation.ranking import Ranking, spearman
 from cardiouq.evaluation.resampling import Weights, subject_weights, weighted_mean
 from cardiouq.structures import FOREGROUND, STRUCTURES
 
@@ -19,7 +20,8 @@ Floats = NDArray[np.float64]
 
 STRUCTURE_METRICS = (
     *("dice", "assd_mm", "hausdorff_mm", "hd95_mm", "surface_dice"),
-    *("dice_within", "assd_within_mm", "pairwise_dice"),
+    *("dice_within", "assd_within_mm", "pairwise_dice", "aula"),
+    *("estimated_dice", "estimated_dice_error", "sensitivity_possible", "precision_certain"),
 )
 VOXEL_METRICS = (
     *("nll_nats", "brier", "predictive_entropy_bits", "expected_entropy_bits"),
@@ -27,8 +29,8 @@ VOXEL_METRICS = (
 )
 VOXEL_UNCERTAINTIES = ("predictive_entropy_bits", "mutual_information_bits", "variance")
 """Means over a volume or slice, the same for all of its structures."""
-AGREEMENTS = ("dice_within", "pairwise_dice")
-"""Fall as uncertainty grows."""
+AGREEMENTS = ("dice_within", "pairwise_dice", "aula", "estimated_dice")
+"""Of a structure's samples, or of its heat map and segmentation; they fall as uncertainty grows."""
 ALL = "all"
 """What stands for the structure in a number that is of all classes."""
 TABLES = ("scores", "slice_scores", "voxels", "slice_voxels", "calibration", "subjects")
@@ -72,10 +74,14 @@ class Group:
     subjects: NDArray[Any]
     weights: Weights
 
+    @cached_property
+    def n_subjects(self) -> int:
+        """How many subjects the cases are of."""
+        return len(np.unique(self.subjects))
+
     def statistic(self, values: Floats, of_cases: Floats | None, empty: Floats) -> Statistic:
         """A statistic of these cases."""
-        n_subjects = len(np.unique(self.subjects))
-        return Statistic(values, of_cases, len(self.index), n_subjects, int(empty.sum()))
+        return Statistic(values, of_cases, len(self.index), self.n_subjects, int(empty.sum()))
 
     def mean(self, of_cases: Floats, empty: Floats) -> Statistic:
         """The mean of the cases' values."""
@@ -206,29 +212,34 @@ def _means(cases: _Cases, group: Group) -> Found:
 def _rankings(cases: _Cases, group: Group, settings: Mapping[str, Any]) -> Found:
     poor_if, weights = settings["poor"][cases.level], group.weights
     remaining = settings["poor"]["remaining"]
+    of_all = {
+        name: Ranking(cases.voxels[name].to_numpy(np.float64), weights)
+        for name in VOXEL_UNCERTAINTIES
+    }
     for structure, rows in cases.by_structure.items():
-        uncertainties = {
-            name: cases.voxels[name].to_numpy(np.float64) for name in VOXEL_UNCERTAINTIES
+        uncertainties = of_all | {
+            name: Ranking(-rows[name].to_numpy(np.float64), weights) for name in AGREEMENTS
         }
-        uncertainties |= {name: -rows[name].to_numpy(np.float64) for name in AGREEMENTS}
-        uncertainties["assd_within_mm"] = rows["assd_within_mm"].to_numpy(np.float64)
-        risk, distance = 1 - rows["dice"].to_numpy(), rows["assd_mm"].to_numpy()
+        uncertainties["assd_within_mm"] = Ranking(rows["assd_within_mm"].to_numpy(), weights)
+        risk = 1 - rows["dice"].to_numpy()
+        by_risk, by_distance = (Ranking(e, weights) for e in (risk, rows["assd_mm"].to_numpy()))
         empty = cases.empty(structure)
         for name, uncertainty in uncertainties.items():
+            curve = uncertainty.curve(risk)
             measures = {
-                f"spearman_{name}_dice": spearman(uncertainty, risk, weights),
-                f"spearman_{name}_assd_mm": spearman(uncertainty, distance, weights),
-                f"aurc_{name}": aurc(uncertainty, risk, weights),
-                f"augrc_{name}": augrc(uncertainty, risk, weights),
+                f"spearman_{name}_dice": spearman(uncertainty, by_risk),
+                f"spearman_{name}_assd_mm": spearman(uncertainty, by_distance),
+                f"aurc_{name}": curve.aurc(),
+                f"augrc_{name}": curve.augrc(),
             }
             if structure in poor_if:
                 score, limit = rows[poor_if["metric"]].to_numpy(), poor_if[structure]
                 poor = score < limit if poor_if["metric"] == "dice" else score > limit
-                flagged = flagged_share(uncertainty, poor, weights, remaining)
+                quality_control = uncertainty.curve(1.0 * poor)
                 measures |= {
-                    f"auroc_failure_{name}": auroc_failure(uncertainty, poor, weights),
-                    f"quality_control_auc_{name}": augrc(uncertainty, 1.0 * poor, weights),
-                    f"flagged_percent_{name}": 100 * flagged,
+                    f"auroc_failure_{name}": uncertainty.auroc_failure(poor),
+                    f"quality_control_auc_{name}": quality_control.augrc(),
+                    f"flagged_percent_{name}": 100 * quality_control.flagged_share(remaining),
                 }
             for metric, values in measures.items():
                 yield structure, metric, group.statistic(values, None, empty)

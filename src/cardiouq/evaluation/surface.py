@@ -90,8 +90,9 @@ def surface_distances(
     """Distances between the surfaces of each pair of masks.
 
     Args:
-        predictions, references: (n, slices, rows, columns) or (n, rows, columns); the references
-            may also be one for all, with n = 1.
+        predictions: (n, slices, rows, columns) or (n, rows, columns).
+        references: as many, or fewer, m, that are taken in turn: prediction i is compared with
+            reference i modulo m. What m references have in common is computed once.
         spacing: in mm along the spatial axes, so as many as the masks have axes but the first.
         image_shape: spatial shape of the image if the masks are cut out of it; its diagonal stands
             for the distance to a missing surface.
@@ -99,23 +100,28 @@ def surface_distances(
     worst = diagonal_mm(image_shape or predictions.shape[1:], spacing)
     region = occupied_box(np.logical_or(predictions.any(0), references.any(0)))
     # masks of a transposed volume are not in the order of their axes
-    predictions = np.ascontiguousarray(predictions[:, *region])
-    references = np.broadcast_to(np.ascontiguousarray(references[:, *region]), predictions.shape)
-    sizes = np.stack([mask_sizes(masks) for masks in (predictions, references)])
-    both = sizes.all(0)
-    there: list[Floats] = [np.empty(0)] * len(sizes[0])
+    predictions, references = (
+        np.ascontiguousarray(masks[:, *region]) for masks in (predictions, references)
+    )
+    its_reference = np.arange(len(predictions)) % len(references)
+    sizes = np.stack([mask_sizes(predictions), mask_sizes(references)[its_reference]])
+    pairs = np.flatnonzero(sizes.all(0))
+    there: list[Floats] = [np.empty(0)] * len(predictions)
     back = list(there)
-    if both.any():
-        one, other = surface(predictions[both]), surface(references[both])
+    if pairs.size:
+        used, of_pair = np.unique(its_reference[pairs], return_inverse=True)
+        one, other = surface(predictions[pairs]), surface(references[used])
         steps = tuple(spacing)
-        distances = zip(
-            np.flatnonzero(both),
-            _directed(one, other, steps),
-            _directed(other, one, steps),
-            strict=True,
-        )
-        for pair, to_reference, to_prediction in distances:
-            there[pair], back[pair] = to_reference, to_prediction
+        # predictions of the same reference share most of their surface: each voxel is asked once
+        asked = np.zeros_like(other)
+        for index, surface_voxels in zip(of_pair, one, strict=True):
+            asked[index] |= surface_voxels
+        nearest = np.empty(other.shape)
+        nearest[asked] = np.concatenate(_directed(asked, other, steps))
+        to_prediction = _directed(other[of_pair], one, steps)
+        for index, pair in enumerate(pairs):
+            there[pair] = nearest[of_pair[index]][one[index]]
+            back[pair] = to_prediction[index]
     return SurfaceDistances(there, back, sizes, worst)
 
 
@@ -161,15 +167,29 @@ def _directed(sources: Masks, targets: Masks, spacing: tuple[float, ...]) -> lis
         waiting, order = waiting[~hit], order[~hit]
         if not order.size:
             break
-    pairs, *places = np.nonzero(sources)
-    ends = np.searchsorted(pairs, np.arange(1, len(sources)))
+    ends = mask_sizes(sources).cumsum()
     if order.size:
-        points = np.stack(places, axis=1) * spacing
-        for pair in np.unique(pairs[order]):
-            far = order[pairs[order] == pair]
-            tree = KDTree(np.argwhere(targets[pair]) * spacing)
-            distances[far] = tree.query(points[far])[0]
-    return np.split(distances, ends)
+        far = np.flatnonzero(sources)[order]
+        pairs = far // sources[0].size
+        for pair in np.unique(pairs):
+            chosen = pairs == pair
+            tree = KDTree(
+                _points(np.flatnonzero(targets[pair]), targets.shape[1:], spacing),
+                # neither pays off for the few queries of one tree
+                compact_nodes=False,
+                balanced_tree=False,
+            )
+            points = _points(far[chosen] % sources[0].size, sources.shape[1:], spacing)
+            distances[order[chosen]] = tree.query(points)[0]
+    return np.split(distances, ends[:-1])
+
+
+def _points(
+    voxels: NDArray[np.int64], shape: tuple[int, ...], spacing: tuple[float, ...]
+) -> Floats:
+    """Places (n, axes) in mm of voxels (n,) of an image, faster than `argwhere`."""
+    points: Floats = np.stack(np.unravel_index(voxels, shape), axis=1) * spacing
+    return points
 
 
 @lru_cache

@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import pkgutil
+import sys
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -31,9 +32,10 @@ def method_module(name: str) -> ModuleType:
         return importlib.import_module(f"{__name__}.{name}")
     if not name.endswith(".py") or not Path(name).is_file():
         raise KeyError(name)
-    spec = importlib.util.spec_from_file_location(Path(name).stem, name)
+    spec = importlib.util.spec_from_file_location(f"{__name__}.own.{Path(name).stem}", name)
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where dataclasses look up their annotations
     spec.loader.exec_module(module)
     return module
 

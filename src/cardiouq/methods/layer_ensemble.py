@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from cardiouq.errors import CardiouqError
 from cardiouq.methods.base import (
     BaseMethod,
     BaseVariant,
@@ -86,12 +87,22 @@ class Method(BaseMethod):
     """Heads left out, from the input on."""
 
     def draws(self, runs: Sequence[TrainedRun], schedule: Any, fitted: Fitted) -> Iterator[Draw]:
-        """One draw with a sample per head."""
+        """One draw with a sample per head.
+
+        Raises:
+            CardiouqError: if `skip` leaves no head.
+        """
         for run in runs:
             epoch = schedule.epochs - 1
             network = run.network(epoch)
+            heads = len(network.heads) + 1
+            if self.skip >= heads:
+                raise CardiouqError(
+                    f"layer_ensemble: skip {self.skip} leaves none of the network's {heads} heads; "
+                    f"set skip to {heads - 1} at most"
+                )
             yield Draw(
-                [Sample(run.member, epoch)] * (len(network.heads) + 1 - self.skip),
+                [Sample(run.member, epoch)] * (heads - self.skip),
                 network,
                 lambda output: list(split_classes(output))[self.skip :],
             )

@@ -1,7 +1,9 @@
 """Stochastic segmentation networks (Monteiro et al., NeurIPS 2020, arXiv 2006.06015)."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -104,7 +106,7 @@ class Variant(BaseVariant):
         )
         of_images = of_pixels.flatten(2).sum(2)
         pixels = labels[0].numel()
-        likelihood = (of_images.logsumexp(0) - torch.tensor(self.samples).log()) / pixels
+        likelihood = (of_images.logsumexp(0) - math.log(self.samples)) / pixels
         dice: Tensor = plain.dice_loss(output[:, :N_CLASSES], labels)
         return dice - likelihood.mean()
 
@@ -128,5 +130,5 @@ class Method(BaseMethod):
             yield Draw(
                 [Sample(run.member, epoch)] * self.samples,
                 run.network(epoch),
-                lambda output: (sample_logits(output, 1)[0] for _ in range(self.samples)),
+                partial(sample_logits, samples=self.samples),
             )

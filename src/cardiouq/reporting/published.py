@@ -24,8 +24,8 @@ ALLOWED = {
 }
 
 
-def read_published(path: str | Path) -> pd.DataFrame:
-    """Read `config/published/<paper>.csv`.
+def read_published(path: str | Path | None) -> pd.DataFrame:
+    """Read `config/published/<paper>.csv`; None is a study that stands beside no paper.
 
     Returns:
         The file's rows; value, sd and n_subjects are numbers (NaN where the paper has none), the
@@ -43,8 +43,8 @@ def read_published(path: str | Path) -> pd.DataFrame:
     return table
 
 
-def read_claims(path: str | Path) -> pd.DataFrame:
-    """Read `config/published/<paper>_claims.csv`.
+def read_claims(path: str | Path | None) -> pd.DataFrame:
+    """Read `config/published/<paper>_claims.csv`; None is a study that stands beside no paper.
 
     Returns:
         The file's rows; strict is true or false, the rest is text.
@@ -84,7 +84,9 @@ def with_published(
     )
 
 
-def _read(path: str | Path, columns: Sequence[str], keys: Sequence[str]) -> pd.DataFrame:
+def _read(path: str | Path | None, columns: Sequence[str], keys: Sequence[str]) -> pd.DataFrame:
+    if path is None:
+        return pd.DataFrame(columns=list(columns), dtype=str)
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
     if list(table.columns) != list(columns):
         raise CardiouqError(f"{path}: columns {list(table.columns)}; expected {list(columns)}")
@@ -98,7 +100,7 @@ def _read(path: str | Path, columns: Sequence[str], keys: Sequence[str]) -> pd.D
     return table
 
 
-def _refuse(path: str | Path, rows: pd.DataFrame, column: str, expected: str) -> None:
+def _refuse(path: str | Path | None, rows: pd.DataFrame, column: str, expected: str) -> None:
     """Raise a CardiouqError on the first of the rows, if there is one."""
     if len(rows):
         # the headings are the file's first line

@@ -1,10 +1,21 @@
 """Reliability diagrams: how often a prediction of a confidence is right."""
 
+import itertools
+import math
+import textwrap
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
-from cardiouq.reporting.style import DOUBLE_COLUMN, method_styles, use_style
+from cardiouq.reporting.style import DOUBLE_COLUMN, sequence_colours, use_style
+
+MOST_COLUMNS = 6
+LARGEST_PANEL = 1.8
+"""Inches."""
+MARKERS = "os^D"
+"""Of test sets, in order; then again."""
 
 
 def reliability_curve(bins: pd.DataFrame, n_bins: int, n_shown: int) -> pd.DataFrame:
@@ -40,7 +51,8 @@ def draw_reliability(
     n_shown: int,
     minimum_voxels: int,
 ) -> Figure:
-    """Draw a panel per test set: accuracy against confidence, and below it where the voxels are.
+    """Draw a panel per method with a curve per test set: accuracy against confidence, and below it
+    where the voxels are.
 
     Args:
         bins: rows of `calibration.csv` of all methods.
@@ -50,31 +62,59 @@ def draw_reliability(
         minimum_voxels: merged bins with fewer are not drawn, as their accuracy is chance.
     """
     use_style()
-    styles = method_styles(list(methods))
-    width = min(DOUBLE_COLUMN, 2.4 * len(test_sets) + 0.3)
-    heights = (width / len(test_sets), 0.9, 0.4 + 0.13 * len(methods))  # inches
-    figure = Figure(figsize=(width, sum(heights)), layout="constrained")
+    n_rows = math.ceil(len(methods) / MOST_COLUMNS)
+    n_columns = math.ceil(len(methods) / n_rows)
+    width = min(LARGEST_PANEL, (DOUBLE_COLUMN - 0.4) / n_columns)
+    figure = Figure(figsize=(DOUBLE_COLUMN, n_rows * (width + 0.75) + 0.6), layout="constrained")
     axes = figure.subplots(
-        3, len(test_sets), sharex=True, sharey="row", squeeze=False, height_ratios=heights
+        2 * n_rows, n_columns, sharex=True, squeeze=False, height_ratios=[width, 0.35] * n_rows
     )
     errors = ece.set_index(["method", "test_set"])["value"]
     grouped = dict(list(bins.groupby(["method", "test_set"])))
-    for column, (test_set, title) in enumerate(test_sets.items()):
-        diagram, counts, key = axes[:, column]
+    colours = sequence_colours(len(test_sets))
+    panels = [panel for row in range(n_rows) for panel in axes[2 * row : 2 * row + 2].T]
+    for diagram, counts in panels[len(methods) :]:
+        diagram.set_axis_off()
+        counts.set_axis_off()
+    for number, method in enumerate(methods):
+        diagram, counts = panels[number]
         diagram.plot([0, 1], [0, 1], color="#BBBBBB", linewidth=0.8, zorder=0)
-        for method in methods:
+        for place, (test_set, colour) in enumerate(zip(test_sets, colours, strict=True)):
             curve = reliability_curve(grouped[method, test_set], n_bins, n_shown)
-            share = curve["voxels"] / curve["voxels"].sum()
-            style = styles[method].options
             shown = curve[curve["voxels"] >= minimum_voxels]
-            label = f"{methods[method]} ({errors[method, test_set]:.2f} %)"
-            diagram.plot(shown["confidence"], shown["accuracy"], label=label, **style)
-            counts.plot(curve["confidence"], share, **(style | {"marker": "none"}))
-        diagram.set(title=title, xlim=(0.2, 1.01), ylim=(0, 1.01))
-        key.legend(*diagram.get_legend_handles_labels(), title="ECE", loc="upper center")
-        key.set_axis_off()
-        counts.set(xlabel="Confidence", yscale="log")
+            style = {"color": colour, "linewidth": 1, "markersize": 2}
+            marker = MARKERS[place % len(MARKERS)]
+            diagram.plot(shown["confidence"], shown["accuracy"], marker=marker, **style)
+            counts.plot(curve["confidence"], curve["voxels"] / curve["voxels"].sum(), **style)
+            diagram.text(
+                *((place + 0.5) / len(test_sets), 1.02),
+                f"{errors[method, test_set]:.2f}",
+                transform=diagram.transAxes,
+                color=colour,
+                fontsize=6,
+                ha="center",
+            )
+        diagram.set(xlim=(0.2, 1.01), ylim=(0, 1.01), yticks=[0, 0.5, 1])
+        diagram.set_title(textwrap.fill(methods[method], 24), fontsize=6.5, pad=11)
+        counts.set(yscale="log", ylim=(1e-6, 2), yticks=[1e-5, 1])
+        counts.minorticks_off()
         counts.tick_params(labelbottom=True)
-    axes[0, 0].set_ylabel("Accuracy")
-    axes[1, 0].set_ylabel("Share of voxels")
+        if number % n_columns == 0:
+            diagram.set_ylabel("Accuracy")
+            counts.set_ylabel("Share")
+        else:
+            diagram.tick_params(labelleft=False)
+            counts.tick_params(labelleft=False)
+        if number // n_columns == n_rows - 1:
+            counts.set_xlabel("Confidence")
+    figure.legend(
+        handles=[
+            Line2D([], [], color=colour, marker=marker, markersize=3, label=label)
+            for label, colour, marker in zip(
+                test_sets.values(), colours, itertools.cycle(MARKERS), strict=False
+            )
+        ],
+        loc="outside lower center",
+        ncols=len(test_sets),
+    )
     return figure

@@ -136,15 +136,15 @@ class Window:
                 axes.contour(x, y, mask, [0.5], **({"colors": colour, "linewidths": 0.8} | options))
 
 
-def name_panel(axes: Axes, text: str) -> None:
-    """Write a few words into a panel's lower left corner, readable on any image."""
+def name_panel(axes: Axes, text: str, size: float = 6) -> None:
+    """Write a few words into a panel's lower left corner, readable on any image; size in points."""
     axes.text(
         0.04,
         0.04,
         text,
         transform=axes.transAxes,
         color="white",
-        fontsize=6,
+        fontsize=size,
         bbox={"facecolor": "black", "alpha": 0.55, "pad": 1, "linewidth": 0},
     )
 

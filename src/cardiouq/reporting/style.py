@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import matplotlib
+from matplotlib import colormaps
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from cardiouq.files import written_whole
@@ -20,42 +22,44 @@ STRUCTURE_COLOURS = {"RV": "#4DC3FF", "MYO": "#FFD92F", "LV": "#FF5C8A"}
 TRAINING_COLOUR, VALIDATION_COLOUR = "#0072B2", "#D55E00"
 
 
-class LineStyle(NamedTuple):
-    """How a method's line is drawn."""
+class MethodStyle(NamedTuple):
+    """How a method's points are drawn."""
 
     colour: str
-    dashes: str | tuple[int, tuple[int, ...]]
     marker: str
 
-    @property
-    def options(self) -> dict[str, Any]:
-        """Keyword arguments of matplotlib's `plot`."""
-        return {"color": self.colour, "linestyle": self.dashes, "marker": self.marker}
 
-
-LONG_DASHES, DASH_DOTS = (0, (7, 2)), (0, (4, 1, 1, 1, 1, 1))
-
-# Okabe and Ito's colours, told apart with the common forms of colour blindness. Methods that share
-# weights have near styles: Vanilla and its temperature, the two checkpoint ensembles.
+# Families share hues: greys for Vanilla's temperatures, greens for dropout, blues for ensembles of
+# runs, warm colours for trajectories. Seven are Okabe and Ito's; the others were searched for the
+# largest distance from one another in CIELAB, also as colour-blind readers see it.
 KNOWN = {
-    "vanilla": LineStyle("#000000", "-", "o"),
-    "temperature_scaling": LineStyle("#7A7A7A", "--", "s"),
-    "swa": LineStyle("#E69F00", "-.", "^"),
-    "mc_dropout": LineStyle("#009E73", LONG_DASHES, "v"),
-    "deep_ensemble": LineStyle("#0072B2", "-", "D"),
-    "checkpoint_ensemble_single": LineStyle("#CC79A7", "--", "P"),
-    "checkpoint_ensemble_multi": LineStyle("#D55E00", "-", "X"),
+    "vanilla": MethodStyle("#000000", "o"),
+    "temperature_scaling": MethodStyle("#7A7A7A", "s"),
+    "temperature_fitted": MethodStyle("#C6CACC", "8"),
+    "test_time_augmentation": MethodStyle("#4C1908", "h"),
+    "swa": MethodStyle("#E69F00", "^"),
+    "mc_dropout": MethodStyle("#009E73", "v"),
+    "mcd_0_1": MethodStyle("#4CBD71", "<"),
+    "mcd_0_5": MethodStyle("#085340", ">"),
+    "deep_ensemble": MethodStyle("#0072B2", "D"),
+    "cv_ensemble": MethodStyle("#73B9FF", "d"),
+    "calibrated_ensemble": MethodStyle("#300F93", "*"),
+    "checkpoint_ensemble_single": MethodStyle("#CC79A7", "P"),
+    "checkpoint_ensemble_multi": MethodStyle("#D55E00", "X"),
+    "hmc_cp": MethodStyle("#B20000", "p"),
+    "bbb": MethodStyle("#66753A", "x"),
+    "layer_ensemble": MethodStyle("#7130F2", "+"),
+    "ssn": MethodStyle("#E6D46D", "H"),
 }
-# Sky blue, wine, olive and indigo (the last three from Tol's muted scheme) for other methods; when
-# these are used up, they come again in other dashes.
+# For other methods; when the colours are used up, they come again with other markers.
 SPARE = [
-    LineStyle(colour, dashes, marker)
-    for dashes, marker in (("-", "<"), ("--", ">"), (":", "*"), (DASH_DOTS, "p"))
-    for colour in ("#56B4E9", "#882255", "#999933", "#332288")
+    MethodStyle(colour, marker)
+    for marker in ("^", "s", "D", "v")
+    for colour in ("#631A66", "#FFCCB2", "#E377FF", "#7FE0E0")
 ]
 
 
-def method_styles(methods: Sequence[str]) -> dict[str, LineStyle]:
+def method_styles(methods: Sequence[str]) -> dict[str, MethodStyle]:
     """Style of every method; a known method keeps its own in every study and figure.
 
     Args:
@@ -71,6 +75,12 @@ def method_styles(methods: Sequence[str]) -> dict[str, LineStyle]:
         )
     spare = dict(zip(others, SPARE, strict=False))
     return {method: KNOWN.get(method) or spare[method] for method in methods}
+
+
+def sequence_colours(count: int) -> list[str]:
+    """Colours of things in an order, such as cycles and test sets: viridis without its pale end,
+    which is hard to see on white."""
+    return [to_hex(colormaps["viridis"](0.75 * i / max(1, count - 1))) for i in range(count)]
 
 
 def use_style() -> None:

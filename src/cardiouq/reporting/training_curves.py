@@ -14,20 +14,25 @@ from cardiouq.reporting.style import (
     use_style,
 )
 
+TALLEST_ROW, TALLEST = 1.5, 8.2
+"""Of a recipe, of all of them; inches."""
+
 
 def draw_training_curves(histories: dict[str, dict[str, pd.DataFrame]]) -> Figure:
-    """Draw a column per recipe and a line per run.
+    """Draw a row per recipe and a line per run.
 
     Args:
         histories: recipe -> run -> rows of `history.csv`.
     """
     use_style()
     n_recipes = len(histories)
-    width = DOUBLE_COLUMN if n_recipes > 1 else DOUBLE_COLUMN / 2
-    figure = Figure(figsize=(width, 4.6), layout="constrained")
-    axes = figure.subplots(3, n_recipes, sharex="col", sharey="row", squeeze=False)
-    for column, (recipe, runs) in zip(axes.T, histories.items(), strict=True):
-        loss, rate, dice = column
+    row = min(TALLEST_ROW, TALLEST / n_recipes)
+    figure = Figure(figsize=(DOUBLE_COLUMN, row * n_recipes + 0.7), layout="constrained")
+    # losses of different variants have no common scale
+    axes = figure.subplots(n_recipes, 3, sharex=True, squeeze=False)
+    for axis in axes[1:, 1]:
+        axis.sharey(axes[0, 1])
+    for (loss, rate, dice), (recipe, runs) in zip(axes, histories.items(), strict=True):
         for history in runs.values():
             alpha = 0.9 if len(runs) == 1 else 0.55
             for axis, name, colour in (
@@ -38,18 +43,23 @@ def draw_training_curves(histories: dict[str, dict[str, pd.DataFrame]]) -> Figur
             ):
                 _plot(axis, history, name, colour, alpha)
         count = "1 run" if len(runs) == 1 else f"{len(runs)} runs"
-        loss.set_title(f"{recipe} ({count})")
+        label = f"{recipe}\n({count})"
+        loss.set_ylabel(label, rotation=0, ha="right", va="center", fontsize=7)
         rate.set_yscale("log")
-        dice.set(xlabel="Epoch", ylim=(0, 1))
-        dice.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    for axis, label in zip(axes[:, 0], ("Loss", "Learning rate", "Validation Dice"), strict=True):
-        axis.set_ylabel(label)
+        dice.set(ylim=(0, 1), yticks=(0, 0.5, 1))
+    for axis, title in zip(axes[0], ("Loss", "Learning rate", "Validation Dice"), strict=True):
+        axis.set_title(title)
+    for axis in axes[-1]:
+        axis.set_xlabel("Epoch")
+        axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     figure.align_ylabels(axes[:, 0])
-    axes[0, -1].legend(
+    figure.legend(
         handles=[
             Line2D([], [], color=TRAINING_COLOUR, label="training"),
             Line2D([], [], color=VALIDATION_COLOUR, label="validation"),
-        ]
+        ],
+        loc="outside lower center",
+        ncols=2,
     )
     return figure
 

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -11,7 +10,7 @@ from sklearn.manifold import TSNE
 
 from cardiouq.errors import CardiouqError
 from cardiouq.reporting.checkpoints import cycle_of_epoch
-from cardiouq.reporting.style import DOUBLE_COLUMN, use_style
+from cardiouq.reporting.style import DOUBLE_COLUMN, sequence_colours, use_style
 
 MINIMUM_POINTS = 4
 CYCLE_MARKERS = "osD^vP"
@@ -96,10 +95,8 @@ def _scatter(
     size: float,
 ) -> None:
     of_point = np.array([cycle_of_epoch(int(epoch), n_epochs, cycles) for epoch in epochs])
-    for cycle in range(cycles):
+    for cycle, colour in enumerate(sequence_colours(cycles)):
         inside = points[of_point == cycle]
-        # viridis without its pale end, which is hard to see on white
-        colour = colormaps["viridis"](0.85 * cycle / max(1, cycles - 1))
         marker = CYCLE_MARKERS[cycle % len(CYCLE_MARKERS)]
         axes.scatter(
             inside[:, 0],

@@ -16,7 +16,6 @@ from cardiouq.reporting.slices import (
     Scan,
     Window,
     add_structure_legend,
-    close_layout,
     load_map,
     load_scan,
     name_panel,
@@ -25,7 +24,11 @@ from cardiouq.reporting.style import DOUBLE_COLUMN, use_style
 
 COLOUR_MAP = "inferno"
 GAP = 0.06
-"""Height of the space between volumes, in panels."""
+"""Width of the space between volumes, in panels."""
+LABELS, TALLEST, HEADING, FOOT = 0.95, 8.1, 0.55, 0.5
+"""Width of the methods' labels; height of all panels, above and below them. Inches."""
+LETTER = 0.05
+"""Width of a letter of a heading, inches."""
 SMALLEST_SCALE = 0.1
 """Bits; below this the scale does not shrink, so that certain methods look certain."""
 
@@ -49,29 +52,45 @@ def draw_uncertainty_maps(
     """
     use_style()
     volumes = success_and_failures(scores, n_failures)
-    n_columns = len(methods) + 1
-    panel = DOUBLE_COLUMN / (n_columns + 0.3)
-    # Two rows of panels for each volume, and a thin empty row between volumes.
-    heights = ([1, 1, GAP] * len(volumes))[:-1]
-    figure = Figure(figsize=(DOUBLE_COLUMN, panel * sum(heights) + 0.9), layout=close_layout())
-    axes = figure.subplots(len(heights), n_columns, squeeze=False, height_ratios=heights)
-    for gap in axes[2::3].flat:
+    n_rows = len(methods) + 1
+    # two columns of panels for each volume, and a thin empty one between volumes
+    widths = ([1, 1, GAP] * len(volumes))[:-1]
+    panel = min(TALLEST / n_rows, (DOUBLE_COLUMN - LABELS) / sum(widths))
+    width, height = LABELS + panel * sum(widths), HEADING + panel * n_rows + FOOT
+    figure = Figure(figsize=(width, height))
+    axes = figure.subplots(n_rows, len(widths), squeeze=False, width_ratios=widths)
+    # by hand, as matplotlib's layouts leave gaps between so many images
+    figure.subplots_adjust(
+        left=LABELS / width,
+        right=1,
+        bottom=FOOT / height,
+        top=1 - HEADING / height,
+        wspace=0.03,
+        hspace=0.03,
+    )
+    for gap in axes[:, 2::3].flat:
         gap.set_axis_off()
     maps: list[AxesImage] = []
-    for rows, volume in zip(np.split(axes, range(3, len(heights), 3)), volumes, strict=True):
+    for columns, volume in zip(
+        np.split(axes, range(3, len(widths), 3), axis=1), volumes, strict=True
+    ):
         scan = load_scan(cases, volume.case)
-        maps += _draw_volume(rows, volume, scan, predictions, list(methods))
+        z = _draw_volume(columns.T, volume, scan, predictions, list(methods))
+        maps += [axis.images[0] for axis in columns[1:, 1]]
         fate = "Failure" if volume.failure else "Success"
-        rows[0, 0].set_ylabel(f"{fate}\n{scan.subject}, {scan.phase}", fontsize=6.5)
-        rows[1, 0].set_ylabel(textwrap.fill(test_sets[volume.test_set], 16), fontsize=6.5)
-    for axis, title in zip(axes[0], ["Image, reference", *methods.values()], strict=True):
-        axis.set_title(textwrap.fill(title, 14), fontsize=6.5)
+        test_set = textwrap.fill(test_sets[volume.test_set], int(2 * panel / LETTER))
+        columns[0, 0].set_title(
+            f"{fate}: {scan.subject}\n{scan.phase}, slice {z + 1}/{len(scan.image)}\n{test_set}",
+            fontsize=6,
+            loc="left",
+        )
+    for axis, label in zip(axes[:, 0], ["Image, reference", *methods.values()], strict=True):
+        axis.set_ylabel(textwrap.fill(label, 16), fontsize=6.5, rotation=0, ha="right", va="center")
     largest = max(entropy.get_clim()[1] or 0 for entropy in maps)
     for entropy in maps:
         entropy.set_clim(0, max(largest, SMALLEST_SCALE))
-    bar = figure.colorbar(
-        maps[0], ax=axes, location="bottom", fraction=0.02, aspect=50, shrink=0.5, pad=0.01
-    )
+    place = figure.add_axes((0.4, 0.75 * FOOT / height, 0.5, 0.12 * FOOT / height))
+    bar = figure.colorbar(maps[0], cax=place, orientation="horizontal")
     bar.set_label("Entropy of the mean prediction (bits)", fontsize=7)
     bar.outline.set_visible(False)
     add_structure_legend(figure, "lower left")
@@ -80,8 +99,9 @@ def draw_uncertainty_maps(
 
 def _draw_volume(
     axes: NDArray[Any], volume: Volume, scan: Scan, predictions: Path, methods: list[str]
-) -> list[AxesImage]:
-    """Fill the two rows of a volume; return the entropy maps, which have no common scale yet."""
+) -> int:
+    """Fill the two columns of a volume (the first axis of `axes`); the entropy maps have no common
+    scale yet. Return the position of the slice."""
     folders = [predictions / method / volume.test_set for method in methods]
     labels = [load_map(folder / f"{volume.case}_segmentation.nii.gz") for folder in folders]
     z = choose_slice(scan.reference, labels, volume.failure)
@@ -89,12 +109,10 @@ def _draw_volume(
     for axis in axes[:2, 0]:
         window.show_image(axis, scan.image[z])
     window.draw_contours(axes[0, 0], scan.reference[z])
-    name_panel(axes[0, 0], f"slice {z + 1}/{len(scan.image)}")
-    maps = []
-    for column, (folder, predicted) in enumerate(zip(folders, labels, strict=True), start=1):
-        window.show_image(axes[0, column], scan.image[z])
-        window.draw_contours(axes[0, column], predicted[z])
-        name_panel(axes[0, column], f"{mean_dice(scan.reference[z], predicted[z]):.2f}")
+    for row, (folder, predicted) in enumerate(zip(folders, labels, strict=True), start=1):
+        window.show_image(axes[0, row], scan.image[z])
+        window.draw_contours(axes[0, row], predicted[z], linewidths=0.6)
+        name_panel(axes[0, row], f"{mean_dice(scan.reference[z], predicted[z]):.2f}", size=5)
         entropy = load_map(folder / f"{volume.case}_entropy.nii.gz")[z]
-        maps.append(window.show(axes[1, column], entropy, cmap=COLOUR_MAP))
-    return maps
+        window.show(axes[1, row], entropy, cmap=COLOUR_MAP)
+    return z

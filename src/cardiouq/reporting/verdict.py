@@ -183,15 +183,17 @@ class _Judge:
         missing = []
         if test_set is None and row["test_set"]:
             missing.append(f"test set {row['test_set']} is not in this study")
-        missing += [
-            f"method {method} is not in this study"
-            for method in methods
-            if method != ANY and method not in self.study["methods"]
-        ]
+        for method in methods:
+            if method != ANY and method not in self.study["methods"]:
+                ours = self.paper is None or method in self.paper["methods"]
+                missing.append(
+                    f"method {method} is not in this study" if ours else f"no such method: {method}"
+                )
         if not missing:
             found = [self.measured.get(_key(row, method, test_set)) for method in methods]
             if None in found:
-                missing.append("metric not measured")
+                # of a row that leaves its level open, say, no number of ours can be the counterpart
+                missing.append("no counterpart" if row["unknown"] else "metric not measured")
             elif any(number and np.isnan(number["value"]) for number in found):
                 missing.append("ours is not a number")
         return missing

@@ -1,0 +1,76 @@
+"""What docs/adding-a-method.md tells a reader to do, done to the letter."""
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "adding-a-method.md"
+TEXT = DOCUMENT.read_text()
+
+# with `--dist loadgroup`, all runs of the whole workflow go to one worker of pytest-xdist
+pytestmark = pytest.mark.xdist_group("workflow")
+
+
+def code_block(language: str) -> str:
+    [block] = re.findall(rf"^```{language}\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
+    return str(block)
+
+
+def small_study(repository: Path) -> str:
+    """The tiny study with Vanilla alone, on one test set, beside no paper."""
+    text = (repository / "tests" / "workflow" / "tiny.yaml").read_text()
+    for section, kept in (("methods", "vanilla"), ("test_sets", "phantom-val")):
+        lines = re.search(rf"^{section}:\n((?: .*\n)+)", text, re.MULTILINE)
+        assert lines
+        [line] = re.findall(rf"^  {kept}:.*\n", lines[1], re.MULTILINE)
+        text = text.replace(lines[1], line)
+    text = text.replace("published: acdc-val", "published: null")
+    return text.replace("published: zhao2022", "published: null")
+
+
+def add_to(study: str, block: str) -> str:
+    """The study with the lines of a block at the end of its sections of the same names."""
+    for section, lines in re.findall(r"^(\w+):\n((?: .*\n)+)", block, re.MULTILINE):
+        [found] = re.findall(rf"^{section}:\n(?:(?: .*)?\n)+", study, re.MULTILINE)
+        study = study.replace(found, f"{found.rstrip()}\n{lines}\n")
+    return study
+
+
+def test_document_is_under_sixty_lines() -> None:
+    assert len(TEXT.splitlines()) < 60
+
+
+def test_method_added_as_the_document_says_stands_in_the_tables(
+    fresh: Any, tmp_path: Path, repository: Path
+) -> None:
+    file, study = re.findall(r"`(my_study/\w+\.(?:py|yaml))`", TEXT)[1::-1]
+    (tmp_path / "my_study").mkdir()
+    (tmp_path / file).write_text(code_block("python"))
+    (tmp_path / study).write_text(add_to(small_study(repository), code_block("yaml")))
+    [command] = re.findall(r"`snakemake (.*?)`", TEXT)
+    assert shlex.split(command) == ["--cores", "all", "--config", f"study={study}"]
+
+    done = fresh.run(study=study)
+    assert done.returncode == 0, done.stdout
+
+    results = tmp_path / "results" / "my_study"
+    [(key, block)] = yaml.safe_load(code_block("yaml").split("methods:")[1]).items()
+    tables = results / "reporting" / "tables"
+    printed = {path.stem: path.read_text() for path in tables.glob("*.md")}
+    assert "table1_dice" in printed
+    assert "verdict" not in printed  # there is no paper beside
+    for name, table in printed.items():
+        assert ("Vanilla" in table, block["label"] in table) == (True, True), name
+    # it is its own code that ran: so many samples, which differ
+    drawn = pd.read_csv(results / "prediction" / key / "samples.csv")
+    assert len(drawn) == block["samples"]
+    summary = pd.read_csv(results / "evaluation" / "summary.csv").set_index(["method", "metric"])
+    spread = summary.loc[(key, "mutual_information_bits"), "value"]
+    assert (spread > 0).all()
+    runs = {folder.name.rpartition("-")[0] for folder in (results / "training").iterdir()}
+    assert runs == {"polynomial", block["recipe"]}

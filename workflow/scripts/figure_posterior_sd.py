@@ -1,0 +1,9 @@
+"""Rule figure_posterior_sd: SD of the weights' posterior, layer by layer."""
+
+from cardiouq.errors import reported_to_user
+from cardiouq.reporting.posterior_sd import draw_posterior_sd
+from cardiouq.reporting.style import save_figure
+
+with reported_to_user(snakemake.log[0]):
+    figure = draw_posterior_sd(snakemake.params.posteriors)
+    save_figure(figure, snakemake.output.png, snakemake.output.pdf)

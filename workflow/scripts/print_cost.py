@@ -1,0 +1,46 @@
+"""Rule print_cost: what each method costs, beside its quality."""
+
+import pandas as pd
+
+from cardiouq.errors import reported_to_user
+from cardiouq.files import written_whole
+from cardiouq.reporting.captions import render_caption
+from cardiouq.reporting.cost import (
+    count_slices,
+    prediction_cost,
+    print_cost,
+    quality,
+    training_cost,
+)
+from cardiouq.reporting.writing import write_printed
+
+with reported_to_user(snakemake.log[0]):
+    params = snakemake.params
+    n_slices = count_slices(
+        pd.read_csv(snakemake.input.cases), pd.read_csv(snakemake.input.test_sets)
+    )
+    costs = {
+        method: training_cost(params.runs[method], params.training_benchmarks)
+        | prediction_cost(
+            pd.read_csv(samples),
+            n_slices,
+            params.prediction_benchmarks[method],
+            params.checkpoints[method],
+        )
+        for method, samples in zip(params.methods, snakemake.input.samples, strict=True)
+    }
+    columns = pd.DataFrame.from_dict(costs, orient="index").rename_axis("method")
+    rows = quality(pd.read_csv(snakemake.input.summary)).merge(columns, on="method")
+    with written_whole(snakemake.output.csv) as temporary:
+        rows.to_csv(temporary, index=False, float_format="%.6g")
+    write_printed(
+        print_cost(
+            rows,
+            params.methods,
+            params.domains,
+            render_caption(snakemake.input.caption, snakemake),
+        ),
+        markdown=snakemake.output.md,
+        latex=snakemake.output.tex,
+        html=snakemake.output.html,
+    )
