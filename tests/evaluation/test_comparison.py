@@ -9,9 +9,14 @@ import pytest
 from scipy.stats import wilcoxon
 
 from cardiouq.errors import CardiouqError
-from cardiouq.evaluation.comparison import compare_pairs, rank_methods, summarise
+from cardiouq.evaluation.comparison import (
+    MOST_ENUMERATED,
+    compare_pairs,
+    rank_methods,
+    summarise,
+)
 from cardiouq.evaluation.scoring import score_method
-from cardiouq.evaluation.statistics import TABLES, Key, compute_statistics
+from cardiouq.evaluation.statistics import TABLES, Group, Key, compute_statistics
 
 from .conftest import SETTINGS, study_maker
 
@@ -88,14 +93,14 @@ def test_intervals_hold_the_number(summary: pd.DataFrame) -> None:
 
 SMALLER_IS_WORSE = (
     *("dice", "surface_dice", "spearman", "auroc_failure", "coverage_percent", "pairwise_dice"),
-    "dice_within",
+    *("dice_within", "precision_certain"),
 )
 NO_QUALITY = (
     *("entropy", "mutual_information", "variance", "within", "pairwise_dice", "bias"),
-    *("interval_width", "maximum_ce", "average_ce"),
+    *("interval_width", "maximum_ce", "average_ce", "aula", "sensitivity_possible"),
 )
 """Names of uncertainty itself, of signed errors and of errors that weigh bins, not voxels: none
-says that a segmentation is bad."""
+says that a segmentation is bad. A heat map that rules out nothing has full sensitivity."""
 
 
 def test_a_method_that_predicts_nothing_is_worst_by_every_measure_of_quality(
@@ -105,7 +110,7 @@ def test_a_method_that_predicts_nothing_is_worst_by_every_measure_of_quality(
     for (level, structure, metric), rows in summary.groupby(["level", "structure", "metric"]):
         name = str(metric)
         ranking = name.startswith(("spearman", "au", "quality_control", "flagged"))
-        if not ranking and any(part in name for part in NO_QUALITY):
+        if name == "estimated_dice" or (not ranking and any(part in name for part in NO_QUALITY)):
             continue
         values = rows.set_index("method")["value"]
         sign = 1 if name.startswith(SMALLER_IS_WORSE) else -1
@@ -142,6 +147,25 @@ def test_differences_are_those_of_the_means_and_tested_by_subject(
     tested = pairs["p"].notna()
     assert (pairs.loc[tested, "p_adjusted"] >= pairs.loc[tested, "p"]).all()
     assert set(pairs.loc[~tested, "metric"]) == {"ece_percent"}  # voxels are pooled
+
+
+@pytest.mark.parametrize("subjects", [1, 2, 7, MOST_ENUMERATED, MOST_ENUMERATED + 1, 60])
+def test_each_pair_has_the_p_that_scipy_gives_it_alone(subjects: int) -> None:
+    rng = np.random.default_rng(subjects)
+    untied = rng.normal(0.2, 1, (8, subjects))
+    tied = rng.integers(-2, 4, (8, subjects)) / 4  # with each other and with 0
+    differences = rng.permutation(np.concatenate([untied, tied, np.zeros((1, subjects))]))
+    methods = ["none", *map(str, range(len(differences)))]
+    names = np.array([f"s{number:02}" for number in range(subjects)])
+    group = Group(pd.Index(names), names, np.ones((2, subjects)))
+    statistics = {
+        Key(method, "id", "volume", "RV", "dice"): group.mean(of_cases, np.zeros(subjects))
+        for method, of_cases in zip(methods, [np.zeros(subjects), *-differences], strict=True)
+    }
+    groups = {("id", "volume"): group}
+    found = compare_pairs(statistics, groups, methods, 0.95).query("method == 'none'")
+    expected = [wilcoxon(row.round(12)).pvalue if row.any() else 1 for row in differences]
+    np.testing.assert_allclose(found["p"], expected, rtol=1e-12)
 
 
 def test_equal_methods_do_not_differ(tables: dict[str, pd.DataFrame]) -> None:

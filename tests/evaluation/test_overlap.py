@@ -1,14 +1,15 @@
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from medpy.metric.binary import dc
 from numpy.typing import NDArray
 from sklearn.metrics import f1_score
 
-from cardiouq.evaluation.overlap import dice, mean_pairwise_dice
+from cardiouq.evaluation.overlap import aula, dice, mean_pairwise_dice
 
 Masks = NDArray[np.bool_]
 
@@ -75,3 +76,44 @@ def test_a_structure_found_by_one_sample_of_three_counts_as_one_pair_that_agrees
     samples = np.zeros((3, 1, *SHAPE), bool)
     samples[0] = True
     assert mean_pairwise_dice(samples) == pytest.approx(1 / 3)
+
+
+HEADS = np.array(  # probability of a structure at four voxels, from the shallow head to the deep
+    [
+        [0.9, 0.1, 0.2, 0.1],
+        [0.1, 0.9, 0.1, 0.2],
+        [0.2, 0.6, 0.4, 0.1],
+        [0.1, 0.7, 0.8, 0.9],
+    ]
+)[:, None]
+
+
+def test_aula_of_heads_made_by_hand():
+    # Dice of neighbours 0, 1, 1/2, at 0, 1/2 and 1
+    assert aula(HEADS > 0.5).tolist() == [(0 + 1) / 4 + (1 + 0.5) / 4]
+
+
+def test_aula_of_soft_maps_is_refused_as_it_would_be_1():
+    # what is not 0 counts as the structure, so all soft maps are alike
+    assert [dc(one, other) for one, other in pairwise(HEADS)] == [1, 1, 1]
+    assert aula(HEADS > 0) == 1
+    with pytest.raises(TypeError):
+        aula(HEADS)
+
+
+def test_aula_depends_on_the_order_of_the_samples():
+    masks = HEADS > 0.5
+    # Dice of neighbours 1, 1/2, 0 from the second head on, the first one last
+    assert aula(masks[[1, 2, 3, 0]]).tolist() == [(1 + 0.5) / 4 + (0.5 + 0) / 4]
+    assert mean_pairwise_dice(masks[[1, 2, 3, 0]]) == mean_pairwise_dice(masks)
+
+
+@pytest.mark.parametrize("heads", [2, 3, 4, 11])
+def test_aula_does_not_grow_with_the_number_of_heads(heads: int):
+    to_and_fro = np.array([[True, True, False], [False, True, True]])[np.arange(heads) % 2]
+    assert aula(to_and_fro[:, None]) == pytest.approx(0.5)
+
+
+def test_aula_of_one_head_and_of_empty_ones_is_full_agreement():
+    assert aula(np.ones((1, PAIRS, *SHAPE), bool)).tolist() == [1] * PAIRS
+    assert aula(np.zeros((3, PAIRS, *SHAPE), bool)).tolist() == [1] * PAIRS

@@ -7,14 +7,7 @@ import pytest
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
-from cardiouq.evaluation.ranking import (
-    augrc,
-    aurc,
-    auroc_failure,
-    flagged_share,
-    quality_control_curve,
-    spearman,
-)
+from cardiouq.evaluation.ranking import Ranking, RiskCoverage, spearman
 
 SEEDS = range(40)
 
@@ -32,15 +25,24 @@ def one(count: int) -> Any:
     return np.ones((1, count))
 
 
+def correlation(uncertainty: Any, error: Any, weights: Any) -> Any:
+    return spearman(Ranking(uncertainty, weights), Ranking(error, weights))
+
+
+def curve(uncertainty: Any, risk: Any, weights: Any) -> RiskCoverage:
+    return Ranking(uncertainty, weights).curve(risk)
+
+
 def measures(uncertainty: Any, risk: Any, weights: Any) -> Any:
     poor = risk > 0.5
+    of_risk, of_poor = (curve(uncertainty, values, weights) for values in (risk, poor))
     return np.stack(
         [
-            spearman(uncertainty, risk, weights),
-            aurc(uncertainty, risk, weights),
-            augrc(uncertainty, risk, weights),
-            auroc_failure(uncertainty, poor, weights),
-            flagged_share(uncertainty, poor, weights, 0.05),
+            correlation(uncertainty, risk, weights),
+            of_risk.aurc(),
+            of_risk.augrc(),
+            Ranking(uncertainty, weights).auroc_failure(poor),
+            of_poor.flagged_share(0.05),
         ]
     )
 
@@ -70,7 +72,7 @@ def test_the_order_of_the_cases_does_not_matter(seed: int) -> None:
 def test_spearman_agrees_with_scipy(seed: int) -> None:
     uncertainty, risk, _ = random_cases(seed)
     expected = spearmanr(uncertainty, risk).statistic
-    assert spearman(uncertainty, risk, one(25))[0] == pytest.approx(expected)
+    assert correlation(uncertainty, risk, one(25))[0] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -78,7 +80,8 @@ def test_auroc_agrees_with_scikit_learn(seed: int) -> None:
     uncertainty, risk, weights = random_cases(seed)
     failed = risk > 0.5
     expected = [roc_auc_score(failed, uncertainty, sample_weight=w) for w in weights]
-    np.testing.assert_allclose(auroc_failure(uncertainty, failed, weights), expected)
+    found = Ranking(uncertainty, weights).auroc_failure(failed)
+    np.testing.assert_allclose(found, expected)
 
 
 def by_definition(uncertainty: Any, risk: Any) -> tuple[float, float]:
@@ -98,39 +101,39 @@ def by_definition(uncertainty: Any, risk: Any) -> tuple[float, float]:
 def test_aurc_and_augrc_are_the_areas_under_their_curves(seed: int) -> None:
     uncertainty, risk, _ = random_cases(seed)
     expected = by_definition(uncertainty, risk)
-    found = aurc(uncertainty, risk, one(25))[0], augrc(uncertainty, risk, one(25))[0]
-    assert found == pytest.approx(expected)
+    found = curve(uncertainty, risk, one(25))
+    assert (found.aurc()[0], found.augrc()[0]) == pytest.approx(expected)
 
 
 def test_aurc_and_augrc_of_four_cases_by_hand() -> None:
     uncertainty, risk = np.array([0.1, 0.2, 0.3, 0.4]), np.array([0, 0, 1, 1])
     # risk-coverage (0, 0) (1/4, 0) (1/2, 0) (3/4, 1/3) (1, 1/2)
-    assert aurc(uncertainty, risk, one(4))[0] == pytest.approx((1 / 3 / 2 + 5 / 6 / 2) / 4)
+    assert curve(uncertainty, risk, one(4)).aurc()[0] == pytest.approx((1 / 3 / 2 + 5 / 6 / 2) / 4)
     # generalised (1/2, 0) (3/4, 1/4) (1, 1/2)
-    assert augrc(uncertainty, risk, one(4))[0] == pytest.approx((1 / 4 / 2 + 3 / 4 / 2) / 4)
+    assert curve(uncertainty, risk, one(4)).augrc()[0] == pytest.approx((1 / 4 / 2 + 3 / 4 / 2) / 4)
 
 
 def test_certainty_that_is_the_same_for_all_is_chance() -> None:
     same, risk = np.full(4, 0.3), np.array([0.0, 0.2, 0.9, 1.0])
-    assert spearman(same, risk, one(4))[0] == 0
-    assert spearman(risk, same, one(4))[0] == 0
-    assert auroc_failure(same, risk > 0.5, one(4))[0] == 0.5
-    assert aurc(same, risk, one(4))[0] == pytest.approx(risk.mean())
-    assert augrc(same, risk, one(4))[0] == pytest.approx(risk.mean() / 2)
+    assert correlation(same, risk, one(4))[0] == 0
+    assert correlation(risk, same, one(4))[0] == 0
+    assert Ranking(same, one(4)).auroc_failure(risk > 0.5)[0] == 0.5
+    assert curve(same, risk, one(4)).aurc()[0] == pytest.approx(risk.mean())
+    assert curve(same, risk, one(4)).augrc()[0] == pytest.approx(risk.mean() / 2)
 
 
 def test_where_all_or_none_failed_auroc_is_the_worst_or_the_best() -> None:
     uncertainty = np.array([0.1, 0.2, 0.3])
-    assert auroc_failure(uncertainty, np.array([True] * 3), one(3))[0] == 0
-    assert auroc_failure(uncertainty, np.array([False] * 3), one(3))[0] == 1
+    assert Ranking(uncertainty, one(3)).auroc_failure(np.array([True] * 3))[0] == 0
+    assert Ranking(uncertainty, one(3)).auroc_failure(np.array([False] * 3))[0] == 1
 
 
 def test_quality_control_curve_by_hand() -> None:
     uncertainty = np.array([0.9, 0.1, 0.5, 0.2])
     poor = np.array([True, False, True, False])
-    flagged, remaining = quality_control_curve(uncertainty, poor, one(4))
-    np.testing.assert_allclose(flagged[0], [1, 0.75, 0.5, 0.25, 0])
-    np.testing.assert_allclose(remaining[0], [0, 0, 0, 0.25, 0.5])
+    found = curve(uncertainty, poor, one(4))
+    np.testing.assert_allclose(1 - found.coverage[0], [1, 0.75, 0.5, 0.25, 0])
+    np.testing.assert_allclose(found.kept[0], [0, 0, 0, 0.25, 0.5])
 
 
 @pytest.mark.parametrize(
@@ -148,5 +151,5 @@ def test_quality_control_curve_by_hand() -> None:
     ],
 )
 def test_share_to_flag(uncertainty: Any, poor: list[bool], expected: float) -> None:
-    found = flagged_share(uncertainty, np.array(poor), one(len(poor)), 0.05)
+    found = curve(uncertainty, np.array(poor), one(len(poor))).flagged_share(0.05)
     assert found[0] == pytest.approx(expected)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import bootstrap
 
-from cardiouq.evaluation.resampling import interval, subject_weights, weighted_mean
+from cardiouq.evaluation.resampling import intervals, subject_weights, weighted_mean
 
 subjects_of_cases = st.lists(st.sampled_from("abcdefg"), min_size=1, max_size=20)
 seeds = st.integers(0, 2**32 - 1)
@@ -78,7 +78,7 @@ def test_interval_of_a_mean_agrees_with_scipy(seed: int):
     assert statistics[0] == pytest.approx(of_subjects.mean())
     # a 2.5 % quantile of 20,000 draws is uncertain by .019 standard errors, a difference by .027
     np.testing.assert_allclose(
-        interval(statistics, 0.95, 25),
+        intervals(statistics[None], 0.95, 25)[:, 0],
         theirs.confidence_interval,
         atol=0.1 * theirs.standard_error,
     )
@@ -86,10 +86,11 @@ def test_interval_of_a_mean_agrees_with_scipy(seed: int):
 
 def test_interval_is_of_the_resamples_without_the_sample_itself():
     statistics = np.array([1e6, *range(100, -1, -1)])
-    assert interval(statistics, 0.9, 2) == pytest.approx((5, 95))
+    two = np.stack([statistics, statistics + 1])
+    np.testing.assert_allclose(intervals(two, 0.9, 2), [[5, 6], [95, 96]])
 
 
 def test_one_subject_has_no_interval():
     statistics = weighted_mean(np.array([0.2, 0.4]), subject_weights(["a", "a"], 50, 0))
     np.testing.assert_allclose(statistics, 0.3)
-    assert np.isnan(interval(statistics, 0.95, 1)).all()
+    assert np.isnan(intervals(statistics[None], 0.95, 1)).all()

@@ -56,7 +56,7 @@ def test_every_table_has_every_case_and_structure(tables: dict[str, pd.DataFrame
 def test_a_right_segmentation_scores_best(tables: dict[str, pd.DataFrame]) -> None:
     for name in ("scores", "slice_scores"):
         right = tables[name].query("subject == 'right'")
-        for metric in ("dice", "surface_dice", "dice_within", "pairwise_dice"):
+        for metric in ("dice", "surface_dice", "dice_within", "pairwise_dice", "aula"):
             assert (right[metric] == 1).all()
         for metric in ("assd_mm", "hausdorff_mm", "hd95_mm", "assd_within_mm"):
             assert (right[metric] == 0).all()
@@ -94,8 +94,33 @@ def test_disagreement_of_the_samples_is_that_with_their_mean(
         for i, j in ((0, 1), (0, 2), (1, 2))
     )
     assert found["pairwise_dice"] == pytest.approx((one + two + three) / 3)
+    assert found["aula"] == pytest.approx((one + three) / 2)  # of neighbours, in order
     # 2 slices of 4 x 4 voxels of 10 x 2 x 1.5 mm
     assert found["reference_ml"] == found["predicted_ml"] == pytest.approx(32 * 0.03)
+
+
+def test_the_heat_map_is_scored_by_volume_and_slice(
+    study: Any, tables: dict[str, pd.DataFrame]
+) -> None:
+    stored = np.load(study.predictions / "id" / "spread_ED_probabilities.npy").astype(float)
+    heat, reference = stored[3], heart() == 3
+    scores = tables["scores"].set_index(["case", "structure"]).loc[("spread_ED", "LV")]
+    slices = tables["slice_scores"].query("case == 'spread_ED' and structure == 'LV'")
+    slices = slices.set_index("slice")
+    predicted = reference  # the mean of shifts by -1, 0 and 1
+    estimate = 2 * heat[predicted].sum() / (heat.sum() + predicted.sum())
+    assert scores["estimated_dice"] == pytest.approx(estimate)
+    assert scores["estimated_dice_error"] == pytest.approx(1 - estimate)
+    in_slice = 2 * heat[0][predicted[0]].sum() / (heat[0].sum() + predicted[0].sum())
+    assert slices.loc[0, "estimated_dice"] == pytest.approx(in_slice)
+    assert slices.loc[2, "estimated_dice"] == pytest.approx(0.95, abs=1e-3)  # no heart, 5 % sure
+    # 0.85 is nowhere certain, and 0.05 possible everywhere
+    assert scores["precision_certain"] == 0 and scores["sensitivity_possible"] == 1
+    assert slices.loc[2, "precision_certain"] == 1
+    foreground = tables["scores"].set_index(["case", "structure"]).loc[("spread_ED", FOREGROUND)]
+    union, predicted = stored[1:].sum(0), heart() > 0
+    estimate = 2 * union[predicted].sum() / (union.sum() + predicted.sum())
+    assert foreground["estimated_dice"] == pytest.approx(estimate)
 
 
 def test_uncertainty_is_the_mean_of_the_maps(study: Any, tables: dict[str, pd.DataFrame]) -> None:

@@ -406,6 +406,18 @@ def test_one_reference_for_many_predictions_is_as_good_as_repeating_it(
         np.testing.assert_array_equal(getattr(one, measure)(), getattr(repeated, measure)())
 
 
+def test_fewer_references_are_taken_in_turn(all_pairs: Pairs):
+    references = all_pairs.references[::7][:3]  # none, one or both of a pair may be empty
+    predictions = all_pairs.predictions[: len(all_pairs.predictions) // 3 * 3]
+    in_turn = surface_distances(predictions, references, all_pairs.spacing)
+    tiled = np.tile(references, (len(predictions) // 3, *[1] * (references.ndim - 1)))
+    repeated = surface_distances(predictions, tiled, all_pairs.spacing)
+    np.testing.assert_array_equal(in_turn.sizes, repeated.sizes)
+    for directed in ("to_reference", "to_prediction"):
+        for one, other in zip(getattr(in_turn, directed), getattr(repeated, directed), strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
 def test_masks_may_lie_in_memory_in_any_order(all_pairs: Pairs):
     as_read = [np.asfortranarray(m) for m in (all_pairs.predictions, all_pairs.references)]
     turned = surface_distances(*as_read, all_pairs.spacing)

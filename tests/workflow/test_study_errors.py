@@ -258,6 +258,34 @@ def test_branch_from_itself_is_refused(make_study: MakeStudy, tiny: Settings) ->
     ]
 
 
+def test_branch_with_another_optimiser_than_its_base_is_refused(
+    make_study: MakeStudy, tiny: Settings
+) -> None:
+    tiny["recipes"]["biased"]["optimiser"] = {"name": "adamw", "weight_decay": 0.5}
+    assert problems_of(make_study, tiny) == [
+        "recipes.biased.optimiser: {'name': 'adamw', 'weight_decay': 0.5}; expected the "
+        "{'name': 'adamw', 'weight_decay': 0.01} of its base"
+    ]
+
+
+def test_test_set_of_a_part_that_the_split_has_not_is_refused(
+    make_study: MakeStudy, tiny: Settings
+) -> None:
+    tiny["test_sets"]["phantom-val"]["split"] = "test"
+    assert problems_of(make_study, tiny) == [
+        "test_sets.phantom-val.split: 'test' needs `split.test_fraction`"
+    ]
+
+
+def test_split_that_leaves_no_one_to_train_on_is_refused(
+    make_study: MakeStudy, tiny: Settings
+) -> None:
+    tiny["split"]["test_fraction"] = 0.5
+    assert problems_of(make_study, tiny) == [
+        "split: fractions [0.5, 0.5] leave no one to train on; expected a sum below 1"
+    ]
+
+
 def test_branch_of_another_length_than_its_base_is_refused(
     make_study: MakeStudy, tiny: Settings
 ) -> None:

@@ -123,10 +123,6 @@ for TABLE, TITLE in PRINTED.items():
 
 
 # The files of Snakemake's benchmarks, which no rule puts out: they are read where they are.
-def training_benchmark(run):
-    return f"{RESULTS}/benchmarks/train/{run.removeprefix(f'{RESULTS}/training/')}.tsv"
-
-
 rule print_cost:
     input:
         summary=f"{RESULTS}/evaluation/summary.csv",
@@ -173,7 +169,8 @@ rule print_cost:
         runs={method: needed_runs(STUDY, method) for method in METHODS},
         checkpoints={method: needed_checkpoints(STUDY, method) for method in METHODS},
         training_benchmarks={
-            run: training_benchmark(run) for run in STUDY.all_run_folders().values()
+            run: f"{RESULTS}/benchmarks/train/{PurePath(run).relative_to(f'{RESULTS}/training')}.tsv"
+            for run in STUDY.all_run_folders().values()
         },
         prediction_benchmarks={
             method: f"{RESULTS}/benchmarks/predict/{method}.tsv" for method in METHODS

@@ -17,8 +17,8 @@ COMPARED = {
 }
 """The metrics by which methods are compared pairwise and ranked."""
 LARGER_IS_BETTER = ("dice",)
-TIED_AT_ONCE = 8
-"""Pairs of methods of which the permutations of tied differences are held in memory together."""
+MOST_ENUMERATED = 13
+"""Subjects up to which all signs of their differences are gone through, as scipy does for ties."""
 
 Floats = NDArray[np.float64]
 
@@ -149,18 +149,29 @@ def _means_of_subjects(of_methods: Sequence[Statistic], subjects: NDArray[np.str
 def _paired_tests(differences: Floats) -> Floats:
     """Two-sided p of Wilcoxon's signed-rank test on each row (pairs, subjects); 1 where all are 0.
 
-    scipy takes one way to p for all rows that it is given, by whether any has ties. Here each row
-    has the p that it would have alone.
+    Each row has the p that scipy gives it alone: of few subjects that of all signs, which are gone
+    through for all rows at once in a hundredth of the time.
     """
     differences = differences.round(12)
+    if differences.shape[1] <= MOST_ENUMERATED:
+        return _of_all_signs(differences)
     p = np.ones(len(differences))
     ordered = np.sort(np.abs(differences), axis=1)
-    # a first difference of 0, or two that are equal
-    tied = (np.diff(ordered, axis=1, prepend=0) == 0).any(1)
-    untied = np.flatnonzero(~tied)
-    some = np.flatnonzero(tied & differences.any(1))
-    batches = np.split(some, range(TIED_AT_ONCE, len(some), TIED_AT_ONCE))
-    for rows in (untied, *batches):
-        if rows.size:
+    tied = (np.diff(ordered, axis=1, prepend=0) == 0).any(1)  # with each other or with 0
+    # scipy takes one way to p for all rows of a call, by whether any has ties
+    for rows in (~tied, tied & differences.any(1)):
+        if rows.any():
             p[rows] = wilcoxon(differences[rows], axis=1).pvalue
     return p
+
+
+def _of_all_signs(differences: Floats) -> Floats:
+    size = np.abs(differences)
+    # zeros are left out (Wilcoxon, 1945)
+    ranks = (rankdata(size, axis=1) - np.sum(size == 0, axis=1, keepdims=True)) * (size > 0)
+    observed = (ranks * (differences > 0)).sum(1)
+    subjects = differences.shape[1]
+    positive = np.arange(2**subjects)[:, None] >> np.arange(subjects) & 1
+    sums = positive.astype(np.float64) @ ranks.T
+    tails = [(sums >= observed).mean(0), (sums <= observed).mean(0)]
+    return np.asarray(np.minimum(2 * np.minimum(*tails), 1))

@@ -29,8 +29,8 @@ def heat_map(probabilities: NDArray[np.floating], structure: str) -> Floats:
         structure: one of `STRUCTURES`, or the whole foreground.
     """
     if structure != FOREGROUND:
-        return probabilities[label_of(structure)].astype(np.float64)
-    return np.minimum(probabilities[1:].sum(0, dtype=np.float64), 1)
+        return np.asarray(probabilities[label_of(structure)], np.float64)
+    return np.asarray(np.minimum(probabilities[1:].sum(0, dtype=np.float64), 1))
 
 
 def estimated_dice(heat: Floats, predictions: Masks) -> Floats:
@@ -49,7 +49,7 @@ def estimated_dice(heat: Floats, predictions: Masks) -> Floats:
     sizes = mask_sizes(predictions)
     overlap = 2 * np.sum(heat, axis=voxels, where=predictions)
     estimate = overlap / np.maximum(heat.sum(voxels) + sizes, 1)
-    return np.where(sizes > 0, estimate, 1 - heat.max(voxels))
+    return np.asarray(np.where(sizes > 0, estimate, 1 - heat.max(voxels)))
 
 
 def sensitivity_possible(heat: Floats, references: Masks) -> Floats:

@@ -61,7 +61,7 @@ def aula(samples: Masks) -> Floats:
         return np.ones(samples.shape[1])
     agreement = np.stack([dice(one, following) for one, following in pairwise(samples)])
     if len(agreement) == 1:
-        return agreement[0]
+        return np.asarray(agreement[0])
     return np.asarray(np.trapezoid(agreement, np.linspace(0, 1, len(agreement)), axis=0))
 
 

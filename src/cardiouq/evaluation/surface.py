@@ -188,8 +188,8 @@ def _points(
     voxels: NDArray[np.int64], shape: tuple[int, ...], spacing: tuple[float, ...]
 ) -> Floats:
     """Places (n, axes) in mm of voxels (n,) of an image, faster than `argwhere`."""
-    points: Floats = np.stack(np.unravel_index(voxels, shape), axis=1) * spacing
-    return points
+    places = np.stack(np.unravel_index(voxels, shape), axis=1).astype(np.float64)
+    return np.asarray(places * spacing)
 
 
 @lru_cache

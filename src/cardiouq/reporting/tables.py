@@ -10,7 +10,7 @@ import pandas as pd
 from cardiouq.evaluation.clinical import UNITS
 from cardiouq.evaluation.statistics import ALL
 from cardiouq.reporting.printing import NOTHING, Cell, PrintedTable
-from cardiouq.structures import STRUCTURES
+from cardiouq.structures import FOREGROUND, STRUCTURES
 
 Labels = dict[str, str]
 
@@ -35,6 +35,15 @@ class Block:
     decimals: int = 3
     larger_is_better: bool | None = False
     spread: str = ""
+
+
+COMPARED = (
+    Block("dice", "Dice", structures=[FOREGROUND], larger_is_better=True),
+    Block("assd_mm", "ASSD (mm)", structures=[FOREGROUND], decimals=2),
+    Block("nll_nats", "NLL (nats)", structures=[ALL], decimals=4),
+    Block("ece_percent", "ECE (%)", structures=[ALL], decimals=2),
+)
+"""What methods are compared and ranked by in print; the CSV files have more."""
 
 
 def print_dice(
@@ -170,22 +179,17 @@ def print_ranks(
         methods, test_sets: key -> printed label, in order.
         caption: plain text.
     """
-    shown = {
-        ("dice", "foreground"): "Dice",
-        ("assd_mm", "foreground"): "ASSD",
-        ("nll_nats", ALL): "NLL",
-        ("ece_percent", ALL): "ECE",
-    }
+    keys = [(block.metric, block.structures[0]) for block in COMPARED]
     found = _records(ranks, ["method", "test_set", "metric", "structure"])
     rows = []
     for method, label in methods.items():
-        numbers = [found[method, test_set, *key] for test_set in test_sets for key in shown]
+        numbers = [found[method, test_set, *key] for test_set in test_sets for key in keys]
         rows.append([Cell(label), *map(_rank_cell, numbers), _empty(numbers)])
     return PrintedTable(
         caption,
         "tab:ranks",
-        [("", 1), *((label, len(shown)) for label in test_sets.values()), ("", 1)],
-        ["Method", *(list(shown.values()) * len(test_sets)), "Empty"],
+        [("", 1), *((label, len(keys)) for label in test_sets.values()), ("", 1)],
+        ["Method", *([block.label for block in COMPARED] * len(test_sets)), "Empty"],
         rows,
     )
 
@@ -193,40 +197,74 @@ def print_ranks(
 def print_comparisons(
     comparisons: pd.DataFrame, methods: Labels, test_sets: Labels, caption: str
 ) -> PrintedTable:
-    """Every method against the first one: difference, its interval and adjusted p.
+    """Every method less the first one and less the best one of each test set: differences, their
+    intervals and adjusted p. Which pairs differ among the others is in the rows alone.
 
     Args:
         comparisons: rows of `comparisons.csv`.
         methods, test_sets: key -> printed label, in order.
         caption: plain text.
     """
-    shown = {
-        ("dice", "foreground"): ("Dice", 3),
-        ("assd_mm", "foreground"): ("ASSD (mm)", 2),
-        ("nll_nats", ALL): ("NLL (nats)", 4),
-        ("ece_percent", ALL): ("ECE (%)", 2),
-    }
-    first, *others = methods
+    first, *_ = methods
     found = _records(comparisons, ["method", "other", "test_set", "metric", "structure"])
     rows = []
-    for (metric, structure), (label, decimals) in shown.items():
-        for position, method in enumerate(others):
-            row = [Cell(label if position == 0 else ""), Cell(methods[method])]
-            pairs = [found[first, method, t, metric, structure] for t in test_sets]
-            for pair in pairs:
-                # the table holds first less other; printed is other less first
-                difference, low, high = -pair["difference"], -pair["high"], -pair["low"]
-                row.append(Cell(_with_interval(difference, low, high, decimals, sign="+")))
-                p = pair["p_adjusted"]
-                row.append(Cell(NOTHING if pd.isna(p) else f"{p:.3f}" if p >= 0.001 else "< 0.001"))
+    for block in COMPARED:
+        what = (block.metric, block.structures[0])
+        best = {t: _best(found, methods, (t, *what), block) for t in test_sets}
+        for position, method in enumerate(methods):
+            row = [Cell(block.label if position == 0 else ""), Cell(methods[method])]
+            pairs = []
+            for test_set in test_sets:
+                others = (first, best[test_set])
+                less = [_less(found, method, other, (test_set, *what)) for other in others]
+                for pair in less:
+                    row += _difference_cells(pair, block, best=method == best[test_set])
+                pairs += [pair for pair in less if pair][:1]
             rows.append([*row, _empty(pairs)])
+    columns = [f"less {methods[first]}", "p", "less best", "p"]
     return PrintedTable(
         caption,
         "tab:comparisons",
-        [("", 2), *((label, 2) for label in test_sets.values()), ("", 1)],
-        ["Metric", "Method", *(["difference", "p"] * len(test_sets)), "Empty"],
+        [("", 2), *((label, len(columns)) for label in test_sets.values()), ("", 1)],
+        ["Metric", "Method", *(columns * len(test_sets)), "Empty"],
         rows,
     )
+
+
+Records = dict[tuple[str, ...], dict[str, Any]]
+
+
+def _less(found: Records, method: str, other: str, what: tuple[str, ...]) -> dict[str, Any] | None:
+    """The row of a pair with the sign of method less other; None for a method and itself."""
+    if (method, other, *what) in found:
+        return found[method, other, *what]
+    if (other, method, *what) not in found:
+        return None
+    pair = found[other, method, *what]
+    turned = {"difference": -pair["difference"], "low": -pair["high"], "high": -pair["low"]}
+    return pair | turned
+
+
+def _best(found: Records, methods: Labels, what: tuple[str, ...], block: Block) -> str:
+    """The method with the best number, by how much each has more or less than the first one."""
+    first, *others = methods
+    lead = {first: 0.0}
+    lead |= {m: float(found[first, m, *what]["difference"]) for m in others}
+    # the table holds first less other
+    return min(lead, key=lambda m: lead[m] if block.larger_is_better else -lead[m])
+
+
+def _difference_cells(pair: dict[str, Any] | None, block: Block, best: bool) -> list[Cell]:
+    if pair is None:
+        return [Cell(NOTHING, best=best), Cell(NOTHING)]
+    p = pair["p_adjusted"]
+    difference = _with_interval(
+        pair["difference"], pair["low"], pair["high"], block.decimals, sign="+"
+    )
+    return [
+        Cell(difference, best=best),
+        Cell(NOTHING if pd.isna(p) else f"{p:.3f}" if p >= 0.001 else "< 0.001"),
+    ]
 
 
 def _by_key(summary: pd.DataFrame, block: Block) -> dict[tuple[str, str, str], dict[str, Any]]:
@@ -245,7 +283,7 @@ def _by_key(summary: pd.DataFrame, block: Block) -> dict[tuple[str, str, str], d
     }
 
 
-def _records(table: pd.DataFrame, keys: list[str]) -> dict[tuple[str, ...], dict[str, Any]]:
+def _records(table: pd.DataFrame, keys: list[str]) -> Records:
     """The rows over whole volumes by their keys."""
     volumes = table[table["level"] == "volume"]
     return {
