@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CORES ?= all
 STUDY ?= demo
 
-.PHONY: demo study test bench-metrics check format clean
+.PHONY: demo study test bench-metrics bench-variational check format clean
 
 ## the default study, from the phantom's scans to the report
 demo: STUDY = demo
@@ -25,6 +25,11 @@ test: $(VENV)/installed
 bench-metrics: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --requirement benchmarks/requirements.txt
 	$(BIN)/python benchmarks/metrics.py $(CARDIOUQ_ACDC_ROOT)
+
+## Bayes by Backprop's convolutions beside libraries of variational layers
+bench-variational: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --no-deps --requirement benchmarks/requirements.txt
+	$(BIN)/python benchmarks/variational_layers.py
 
 ## format, lint, types, tests
 check: $(VENV)/installed
