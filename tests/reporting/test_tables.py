@@ -15,6 +15,7 @@ from cardiouq.reporting.tables import (
     print_blocks,
     print_clinical,
     print_comparisons,
+    print_ece,
     print_ranks,
 )
 
@@ -64,6 +65,22 @@ def test_equal_as_printed_is_equally_good() -> None:
     found = summary("nll_nats", "volume", [ALL], 0.001)
     block = Block("nll_nats", "NLL", structures=[ALL], decimals=2)
     assert len(bold(print_blocks(found, [block], METHODS, TEST_SETS, "", ""))) == 4
+
+
+@pytest.mark.parametrize(
+    ("published", "columns", "cells"),
+    [
+        (2.56, ["ours", "paper"] * 2, ["1.50", "2.56", "1.50", "2.56"]),
+        (np.nan, ["ours"] * 2, ["1.50", "1.50"]),
+    ],
+)
+def test_ece_stands_beside_the_paper_s_where_there_is_one(
+    published: float, columns: list[str], cells: list[str]
+) -> None:
+    found = summary("ece_percent", "volume", [ALL], 0.1).assign(published=published)
+    table = print_ece(found, METHODS, TEST_SETS, "")
+    assert table.columns == ["Method", *columns, "Empty"]
+    assert texts(table)[0] == ["Vanilla", *cells, "2"]
 
 
 def test_blocks_of_slices_and_of_volumes_are_told_apart() -> None:
