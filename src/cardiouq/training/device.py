@@ -16,17 +16,20 @@ def choose_device() -> torch.device:
     return torch.device(wanted)
 
 
-def training_precision(device: torch.device) -> contextlib.AbstractContextManager[object]:
-    """bf16 autocast where the hardware has it, full precision otherwise.
+def trains_in_bf16(device: torch.device) -> bool:
+    """Whether the hardware has bf16.
 
     oneDNN calls bf16 supported on any AVX-512 processor and emulates it, which takes twice the time
     of float32; only the processor's own instructions count here.
     """
     if device.type == "cuda":
-        supported = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        supported = torch.cpu._is_avx512_bf16_supported()
-    return torch.autocast(device.type, torch.bfloat16, enabled=supported)
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.cpu._is_avx512_bf16_supported()
+
+
+def training_precision(device: torch.device) -> contextlib.AbstractContextManager[object]:
+    """bf16 autocast where the hardware has it, full precision otherwise."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=trains_in_bf16(device))
 
 
 def make_deterministic() -> None:

@@ -22,7 +22,7 @@ from cardiouq.methods.base import BaseVariant, Member, Training
 from cardiouq.seeds import derive
 from cardiouq.structures import N_CLASSES
 from cardiouq.training.augmentation import Augmentation, cut_patch
-from cardiouq.training.device import make_deterministic, training_precision
+from cardiouq.training.device import make_deterministic, trains_in_bf16, training_precision
 from cardiouq.training.network import (
     DeepSupervisionLoss,
     build_network,
@@ -124,7 +124,9 @@ def train(run: Run, output: Path, device: torch.device) -> None:
     variant = build_variant(recipe.get("variant"))
     plain = build_network(run.plan, recipe["dropout"])
     plain_loss = DeepSupervisionLoss(heads=1 + plain.deep_supr_num)
-    network = channels_last(variant.network(plain)).to(device)
+    network = variant.network(plain).to(device)
+    if not trains_in_bf16(device):
+        network = channels_last(network)
     samplers = [
         WindowSampler(
             run.arrays,
