@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CORES ?= all
 STUDY ?= demo
 
-.PHONY: demo study test bench-metrics bench-variational check format clean
+.PHONY: demo study test bench-metrics bench-variational bench-training check format clean
 
 ## the default study, from the phantom's scans to the report
 demo: STUDY = demo
@@ -30,6 +30,10 @@ bench-metrics: $(VENV)/installed
 bench-variational: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --no-deps --requirement benchmarks/requirements.txt
 	$(BIN)/python benchmarks/variational_layers.py
+
+## a training step in each layout and precision
+bench-training: $(VENV)/installed
+	MALLOC_MMAP_THRESHOLD_=17179869184 MALLOC_TRIM_THRESHOLD_=17179869184 $(BIN)/python benchmarks/training_step.py
 
 ## format, lint, types, tests
 check: $(VENV)/installed

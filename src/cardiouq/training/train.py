@@ -22,7 +22,7 @@ from cardiouq.methods.base import BaseVariant, Member, Training
 from cardiouq.seeds import derive
 from cardiouq.structures import N_CLASSES
 from cardiouq.training.augmentation import Augmentation, cut_patch
-from cardiouq.training.device import make_deterministic, trains_in_bf16, training_precision
+from cardiouq.training.device import make_deterministic, training_precision, trains_in_bf16
 from cardiouq.training.network import (
     DeepSupervisionLoss,
     build_network,
