@@ -38,6 +38,7 @@ include: "workflow/rules/prediction.smk"
 include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/reporting.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/shift.smk"
 
 
 rule all:
@@ -45,10 +46,17 @@ rule all:
     input:
         [getattr(rules, f"print_{table}").output for table in PRINTED],
         rules.print_cost.output,
+        rules.print_quality_control.output,
         rules.figure_quality_cost.output,
+        rules.figure_quality_control.output,
         rules.figure_uncertainty_maps.output,
         rules.figure_reliability.output,
         rules.figure_training_curves.output,
         rules.figure_posterior_sd.output if POSTERIORS else [],
         rules.figure_checkpoints.output if TRAJECTORY else [],
         rules.figure_tsne.output if TRAJECTORY else [],
+        rules.figure_dataset_shift.output,
+        rules.figure_structural_uncertainty.output,
+        rules.figure_distorted_examples.output if DISTORTED else [],
+        rules.figure_distortion_maps.output if DISTORTED else [],
+        expand(rules.figure_distortion_boxes.output, metric=BOXED) if DISTORTED else [],

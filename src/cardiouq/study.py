@@ -8,7 +8,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from cardiouq.config import check_schema, read_yaml, schema_problems
+from cardiouq.data.distortions import KINDS as DISTORTIONS
+from cardiouq.data.distortions import distort
 from cardiouq.errors import CardiouqError, ProblemsError
 from cardiouq.methods import (
     COMMON_KEYS,
@@ -22,6 +26,7 @@ from cardiouq.methods.base import BaseMethod, BaseVariant, Member
 from cardiouq.methods.checkpoint_ensemble import Method as CheckpointEnsemble
 from cardiouq.training.schedule import CyclicalSchedule, PolynomialSchedule, build_schedule
 
+TINY_SCAN = np.arange(8, dtype=np.float32).reshape(2, 2, 2), np.ones((2, 2, 2), np.uint8)
 PHANTOM = "phantom"
 """Source of a data set that a rule generates; other sources are keys of `config.yaml`."""
 
@@ -205,6 +210,23 @@ class Study:
             }
         )
 
+    def distorted_test_sets(self) -> dict[str, dict[str, Any]]:
+        """Name of each test set of distorted scans -> the test set it is made from, kind, place of
+        the degree (from 1; 0 would be the test set itself) and degree."""
+        settings = self.settings.get("distortions")
+        if not settings:
+            return {}
+        return {
+            f"{settings['test_set']}+{kind}-{place}": {
+                "of": settings["test_set"],
+                "kind": kind,
+                "place": place,
+                "degree": degree,
+            }
+            for kind, degrees in settings["kinds"].items()
+            for place, degree in enumerate(degrees, start=1)
+        }
+
     def roots(self) -> dict[str, tuple[str, str]]:
         """Data set -> (layout, folder)."""
         return {
@@ -252,6 +274,10 @@ class Study:
         named = [("split", "dataset", self["split"]["dataset"], datasets)]
         for test_set, block in self["test_sets"].items():
             named.append((f"test_sets.{test_set}", "dataset", block["dataset"], datasets))
+        if "distortions" in self.settings:
+            distorted = self["distortions"]
+            named.append(("distortions", "test_set", distorted["test_set"], self["test_sets"]))
+            named += [("distortions", "kinds", kind, DISTORTIONS) for kind in distorted["kinds"]]
         for method, block in self["methods"].items():
             named.append((f"methods.{method}", "recipe", block["recipe"], recipes))
         for recipe, block in recipes.items():
@@ -273,6 +299,14 @@ class Study:
         for test_set, block in self["test_sets"].items():
             if block.get("split") == "test" and "test_fraction" not in self["split"]:
                 yield f"test_sets.{test_set}.split: 'test' needs `split.test_fraction`"
+        for kind, degrees in self.settings.get("distortions", {}).get("kinds", {}).items():
+            if degrees != sorted(set(degrees)):
+                yield f"distortions.kinds.{kind}: {degrees} does not grow from degree to degree"
+            for degree in degrees if kind in DISTORTIONS else ():
+                try:  # on a scan of a few voxels, so that a degree is refused before any training
+                    distort(*TINY_SCAN, kind, degree, (1.0, 1.0, 1.0), seed=0)
+                except CardiouqError as error:
+                    yield f"distortions.kinds.{kind}: {error}"
         generated = any(block["source"] == PHANTOM for block in datasets.values())
         if generated and PHANTOM not in self.settings:
             yield "phantom: missing, but a data set's source is phantom"

@@ -317,7 +317,7 @@ def test_test_sets_are_narrowed_by_split_and_vendor(two_sets: pd.DataFrame, tmp_
     assert members["B"] == [f"m-patient00{n}_{p}" for n in (3, 4) for p in ("ED", "ES")]
     assert len(members["all"]) == 8
     chosen.to_csv(tmp_path / "test_sets.csv", index=False)
-    read = read_test_sets(tmp_path / "test_sets.csv", two_sets)
+    read = read_test_sets([tmp_path / "test_sets.csv"], two_sets)
     assert {name: [case.case for case in cases] for name, cases in read.items()} == members
 
 

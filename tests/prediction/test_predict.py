@@ -45,7 +45,7 @@ def predicted(plan: Plan, arrays: Path, cases: list[Any], tmp_path: Path) -> Pre
             runs=runs,
             schedule=schedule,
             test_sets={"one": cases, "two": cases[:1]},
-            arrays=arrays,
+            arrays=[arrays],
             predictor=Predictor(plan, 0.25, CPU),
             seed=seed,
             output=output,
@@ -223,7 +223,7 @@ def test_method_s_own_distribution_is_written(
 
     runs = [make_run(0, {19: 0}), make_run(1, {19: 1})]
     predictor = Predictor(plan, 0.25, CPU)
-    predict(Doubtful(), runs, LAST, {"one": cases[:1]}, arrays, predictor, 1, tmp_path / "out")
+    predict(Doubtful(), runs, LAST, {"one": cases[:1]}, [arrays], predictor, 1, tmp_path / "out")
     assert (load_volume(tmp_path / "out" / "one" / "a_segmentation.nii.gz", -1) == 2).all()
     np.testing.assert_allclose(probabilities(tmp_path / "out")[2], 0.75)
     [(mean, labels)] = given
@@ -242,7 +242,7 @@ def bayes_by_backprop(
     variant = {"name": "bayes_by_backprop", "initial_sd": 0.3}
     run = make_run(0, {19: 0}, variant=variant)
     method = build_method({"method": "bayes_by_backprop", "samples": 3})
-    predict(method, [run], LAST, test_sets, arrays, Predictor(plan, 0.25, CPU), 1, output)
+    predict(method, [run], LAST, test_sets, [arrays], Predictor(plan, 0.25, CPU), 1, output)
     return output
 
 

@@ -12,12 +12,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cardiouq.reporting.distortion_boxes import BOXED
+
 # with `--dist loadgroup`, one worker of pytest-xdist runs the study for all
 pytestmark = pytest.mark.xdist_group("workflow")
 
 PRINTED = (
     *("table1_dice", "table2_ece", "verdict", "segmentation", "calibration"),
     *("failure_detection", "clinical", "comparisons", "ranks", "cost"),
+    "quality_control",
 )
 TABLES = {f"{t}.{s}" for t in PRINTED for s in ("csv", "md", "tex", "html")}
 MAPS = ("segmentation", "entropy", "mutual_information", "variance", "samples")
@@ -30,7 +33,13 @@ FIGURES = {
         "reliability",
         "training_curves",
         "quality_cost",
+        "quality_control",
         "posterior_sd",
+        "dataset_shift",
+        "structural_uncertainty",
+        "distorted_examples",
+        "distortion_maps",
+        *(f"distortion_{metric}" for metric in BOXED),
     )
     for suffix in ("png", "pdf")
 }
@@ -55,6 +64,7 @@ METHODS = {
 }
 """Samples that each method of the tiny study draws."""
 TEST_SETS = ("phantom-val", "phantom-A", "phantom-B")
+DISTORTED = ("phantom-val+noise-1", "phantom-val+noise-2", "phantom-val+stretch-1")
 Newer = Callable[[list[Path]], AbstractContextManager[None]]
 Longer = Callable[[Path, str], AbstractContextManager[None]]
 
@@ -64,7 +74,9 @@ def results(workflow: Any) -> Path:
 
 
 def case_table(workflow: Any) -> pd.DataFrame:
-    return pd.read_csv(results(workflow) / "data" / "cases.csv").set_index("case")
+    data = results(workflow) / "data"
+    tables = [pd.read_csv(data / name) for name in ("cases.csv", "distorted_cases.csv")]
+    return pd.concat(tables).set_index("case")
 
 
 @pytest.mark.parametrize(("folder", "names"), [("tables", TABLES), ("figures", FIGURES)])
@@ -93,8 +105,8 @@ def test_no_half_written_or_scratch_file_is_left(finished: Any) -> None:
 def test_every_written_volume_has_its_case_s_geometry(finished: Any, method: str) -> None:
     cases = case_table(finished)
     paths = list((results(finished) / "prediction" / method).rglob("*.nii.gz"))
-    # 5 validation subjects and 2 of each vendor, at two phases
-    assert len(paths) == 18 * (len(MAPS) if METHODS[method] > 1 else 2)
+    # 5 validation subjects, 2 of each vendor, and thrice 2 distorted ones, at two phases
+    assert len(paths) == 30 * (len(MAPS) if METHODS[method] > 1 else 2)
     for path in paths:
         kind = next(kind for kind in MAPS if path.name.endswith(f"_{kind}.nii.gz"))
         case = path.name.removesuffix(f"_{kind}.nii.gz")
@@ -112,7 +124,7 @@ def test_every_written_volume_has_its_case_s_geometry(finished: Any, method: str
 def test_predictions_are_distributions_and_agree_with_one_another(
     finished: Any, method: str
 ) -> None:
-    for test_set in TEST_SETS:
+    for test_set in (*TEST_SETS, *DISTORTED):
         folder = results(finished) / "prediction" / method / test_set
         path = sorted(folder.glob("*_probabilities.npy"))[0]
         probabilities = np.load(path).astype(np.float64)
@@ -192,7 +204,8 @@ def test_temperature_scaling_shares_vanilla_s_run_and_not_its_probabilities(
 def test_subjects_of_the_test_set_were_not_trained_on(finished: Any) -> None:
     data = results(finished) / "data"
     split = pd.read_csv(data / "split.csv")
-    test_sets = pd.read_csv(data / "test_sets.csv")
+    tables = ("test_sets.csv", "distorted_test_sets.csv")
+    test_sets = pd.concat(pd.read_csv(data / name) for name in tables)
     tested = case_table(finished).loc[test_sets["case"], "subject"]
     trained = split.loc[split["split"] == "train", "subject"]
     assert len(trained) == 5
@@ -209,6 +222,27 @@ def test_report_holds_the_tables_the_figures_and_their_captions(
     for name in (*names, "fig1_checkpoints.png", "fig2_tsne.png"):
         assert name in report
     assert "10 volumes of 5 subjects" in report
+
+
+def test_distortions_are_of_every_method_at_every_degree(finished: Any) -> None:
+    table = pd.read_csv(results(finished) / "evaluation" / "distortions.csv")
+    assert set(table["method"]) == set(METHODS)
+    places = {("noise", 0), ("noise", 1), ("noise", 2), ("stretch", 0), ("stretch", 1)}
+    for _, rows in table.groupby("method"):
+        assert set(zip(rows["kind"], rows["place"], strict=True)) == places
+    assert set(table["n_subjects"]) == {2}
+    verdict = pd.read_csv(results(finished) / "reporting" / "tables" / "verdict.csv")
+    findings = verdict[verdict["kind"] == "finding"]
+    assert set(METHODS) <= set(findings["method"])
+
+
+def test_study_without_distortions_has_no_figures_of_them(finished: Any, tmp_path: Path) -> None:
+    text = Path(finished.study).read_text()
+    before, rest = text.split("distortions:\n")
+    (tmp_path / "tiny.yaml").write_text(before + rest[rest.index("prediction:") :])
+    planned = finished.plan("--forceall", study=str(tmp_path / "tiny.yaml"))
+    assert not [rule for rule in planned.jobs if "distort" in rule]
+    assert "figure_dataset_shift" in planned.jobs
 
 
 def test_study_without_a_checkpoint_ensemble_has_no_figures_of_a_trajectory(
@@ -317,6 +351,7 @@ def test_changed_metric_is_computed_again_and_nothing_is_predicted_again(
         ("passes: 3", "passes: 2", []),
         ("title: Tiny study", "title: Another", []),
         ("perplexity: 30", "perplexity: 5", []),
+        ("stretch: [0.5]", "stretch: [0.6]", []),
     ],
 )
 def test_changed_setting_trains_what_depends_on_it_alone(

@@ -56,6 +56,7 @@ def test_tiny_study_as_it_stands_is_no_error(make_study: MakeStudy, tiny: Settin
         ("recipes.hmc.variant.temprature", "temperature"),
         ("recipes.biased.branch.form", "from"),
         ("methods.temperature_fitted.fold", "folds"),
+        ("distortions.subject", "subjects"),
     ],
 )
 def test_misspelt_key_is_named_with_the_one_that_was_meant(
@@ -135,6 +136,7 @@ def test_value_of_the_wrong_type_is_named(
         ("recipes.hmc.variant.name", "hmcc", "hmc"),
         ("recipes.biased.branch.from", "polynomal", "polynomial"),
         ("test_sets.phantom-val.split", "held_out", "test"),
+        ("distortions.test_set", "phantom", "phantom-val"),
     ],
 )
 def test_unknown_name_is_named_with_those_allowed(
@@ -144,6 +146,25 @@ def test_unknown_name_is_named_with_those_allowed(
     assert len(problems) == 1
     assert f"{place}: {value!r} is not one of" in problems[0]
     assert allowed in problems[0].split("is not one of")[1]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "problem"),
+    [
+        ({"nois": [0.05]}, "distortions.kinds: 'nois' is not one of ['bias_field', 'blur'"),
+        ({"noise": [0.1, 0.05]}, "distortions.kinds.noise: [0.1, 0.05] does not grow"),
+        ({"noise": [0.1, 0.1]}, "distortions.kinds.noise: [0.1, 0.1] does not grow"),
+        ({"noise": [0]}, "distortions.kinds.noise.0: 0"),  # that is the scan itself
+        ({"stretch": [0.5, 3]}, "distortions.kinds.stretch: A stretch of degree 3 folds"),
+        ({"noise": []}, "distortions.kinds.noise: "),
+    ],
+)
+def test_distortion_that_is_none_is_refused(
+    make_study: MakeStudy, tiny: Settings, kinds: Settings, problem: str
+) -> None:
+    tiny["distortions"]["kinds"] = kinds
+    [found] = problems_of(make_study, tiny)
+    assert found.startswith(problem)
 
 
 @pytest.mark.parametrize(

@@ -127,6 +127,10 @@ def change_test_sets(settings: Settings) -> None:
     settings["test_sets"]["phantom-A"]["label"] = "A"
 
 
+def change_distortions(settings: Settings) -> None:
+    settings["distortions"]["kinds"]["blur"] = [1, 2]
+
+
 def change_order(settings: Settings) -> None:
     for part in ("recipes", "methods", "test_sets", "datasets"):
         settings[part] = dict(reversed(settings[part].items()))
@@ -140,6 +144,7 @@ def change_order(settings: Settings) -> None:
         change_prediction,
         change_members,
         change_test_sets,
+        change_distortions,
         change_order,
     ],
 )

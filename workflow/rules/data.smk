@@ -90,3 +90,41 @@ rule preprocess:
         training_dataset=STUDY["split"]["dataset"],
     script:
         "../scripts/preprocess.py"
+
+
+# What predictions and evaluations are of: the data sets' own scans, and distorted ones.
+ARRAYS = [f"{RESULTS}/data/preprocessed"]
+CASE_TABLES = [f"{RESULTS}/data/cases.csv"]
+TEST_SET_TABLES = [f"{RESULTS}/data/test_sets.csv"]
+DISTORTED = STUDY.distorted_test_sets()
+
+
+if DISTORTED:
+
+    rule distort:
+        input:
+            cases=rules.list_cases.output.cases,
+            test_sets=rules.split_subjects.output.test_sets,
+            plan=rules.make_plan.output.plan,
+            code=f"{workflow.basedir}/src/cardiouq/data/distortions.py",
+        output:
+            scans=directory(f"{RESULTS}/data/distorted"),
+            cases=f"{RESULTS}/data/distorted_cases.csv",
+            test_sets=f"{RESULTS}/data/distorted_test_sets.csv",
+        log:
+            f"{RESULTS}/logs/distort.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/distort.tsv"
+        conda:
+            "../../envs/environment.yaml"
+        params:
+            distorted=DISTORTED,
+            of=STUDY["distortions"]["test_set"],
+            subjects=STUDY["distortions"]["subjects"],
+            seed=STUDY["seed"],
+        script:
+            "../scripts/distort.py"
+
+    ARRAYS.append(rules.distort.output.scans)
+    CASE_TABLES.append(rules.distort.output.cases)
+    TEST_SET_TABLES.append(rules.distort.output.test_sets)

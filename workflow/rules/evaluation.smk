@@ -13,11 +13,12 @@ EVALUATION_CODE = [
 rule evaluate:
     input:
         predictions=expand(
-            f"{RESULTS}/prediction/{{{{method}}}}/{{test_set}}", test_set=TEST_SETS
+            f"{RESULTS}/prediction/{{{{method}}}}/{{test_set}}",
+            test_set=[*TEST_SETS, *DISTORTED],
         ),
         samples=f"{RESULTS}/prediction/{{method}}/samples.csv",
-        cases=f"{RESULTS}/data/cases.csv",
-        test_sets=f"{RESULTS}/data/test_sets.csv",
+        cases=CASE_TABLES,
+        test_sets=TEST_SET_TABLES,
         code=EVALUATION_CODE,
     output:
         **{table: f"{EVALUATION}/{{method}}/{table}.csv" for table in SCORE_TABLES},
@@ -57,3 +58,49 @@ rule compare:
         seed=STUDY["seed"],
     script:
         "../scripts/compare.py"
+
+
+if DISTORTED:
+
+    rule summarise_distortions:
+        input:
+            slice_scores=expand(
+                f"{EVALUATION}/{{method}}/slice_scores.csv", method=METHODS
+            ),
+            slice_voxels=expand(
+                f"{EVALUATION}/{{method}}/slice_voxels.csv", method=METHODS
+            ),
+            code=EVALUATION_CODE,
+        output:
+            f"{EVALUATION}/distortions.csv",
+        log:
+            f"{RESULTS}/logs/evaluation/summarise_distortions.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/summarise_distortions/all.tsv"
+        conda:
+            "../../envs/environment.yaml"
+        params:
+            distorted=DISTORTED,
+        script:
+            "../scripts/summarise_distortions.py"
+
+
+rule quality_control:
+    input:
+        slice_scores=expand(f"{EVALUATION}/{{method}}/slice_scores.csv", method=METHODS),
+        code=EVALUATION_CODE,
+    output:
+        table=f"{EVALUATION}/quality_control.csv",
+        curves=f"{EVALUATION}/quality_control_curves.csv",
+    log:
+        f"{RESULTS}/logs/evaluation/quality_control.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/quality_control/all.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        methods=METHODS,
+        test_sets=TEST_SETS,
+        poor=STUDY["evaluation"]["poor"],
+    script:
+        "../scripts/quality_control.py"

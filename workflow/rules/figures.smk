@@ -238,6 +238,7 @@ if TRAJECTORY:
                 STUDY["methods"][TRAJECTORY]["recipe"]
             ]["schedule"],
             per_cycle=2,
+            test_sets=TEST_SETS,
             label=METHOD_LABELS[TRAJECTORY],
             seed=STUDY["seed"],
             counts=lambda wildcards, input: count_volumes(
@@ -276,3 +277,37 @@ if TRAJECTORY:
             seed=STUDY["seed"],
         script:
             "../scripts/figure_tsne.py"
+
+
+rule figure_quality_control:
+    input:
+        curves=f"{RESULTS}/evaluation/quality_control_curves.csv",
+        cases=f"{RESULTS}/data/cases.csv",
+        test_sets=f"{RESULTS}/data/test_sets.csv",
+        code=expand(CODE, module=["quality_control", "style"]),
+    output:
+        png=report(
+            f"{FIGURES}/quality_control.png",
+            caption="../report/figure_quality_control.rst",
+            category="Figures",
+            labels={"figure": "Quality control"},
+        ),
+        pdf=f"{FIGURES}/quality_control.pdf",
+    log:
+        f"{RESULTS}/logs/reporting/figure_quality_control.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/figure_quality_control/all.tsv"
+    group:
+        "reporting"
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        methods=METHOD_LABELS,
+        test_sets=FIRST_OF_DOMAINS,
+        poor=STUDY["evaluation"]["poor"],
+        seed=STUDY["seed"],
+        counts=lambda wildcards, input: count_volumes(
+            input.cases, input.test_sets, FIRST_OF_DOMAINS
+        ),
+    script:
+        "../scripts/figure_quality_control.py"

@@ -9,15 +9,15 @@ rule predict:
         checkpoints=lambda wildcards: [
             f"{run}/checkpoints" for run in STUDY.run_folders(wildcards.method)
         ],
-        arrays=rules.preprocess.output.arrays,
-        cases=rules.list_cases.output.cases,
+        arrays=ARRAYS,
+        cases=CASE_TABLES,
         split=rules.split_subjects.output.split,
-        test_sets=rules.split_subjects.output.test_sets,
+        test_sets=TEST_SET_TABLES,
         plan=rules.make_plan.output.plan,
     output:
         predictions=[
             directory(f"{RESULTS}/prediction/{{method}}/{test_set}")
-            for test_set in TEST_SETS
+            for test_set in [*TEST_SETS, *DISTORTED]
         ],
         samples=f"{RESULTS}/prediction/{{method}}/samples.csv",
         fitted=f"{RESULTS}/prediction/{{method}}/fitted.json",

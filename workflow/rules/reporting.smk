@@ -2,7 +2,7 @@
 
 from pathlib import PurePath
 
-from cardiouq.reporting.captions import count_volumes
+from cardiouq.reporting.captions import count_distorted, count_volumes
 from cardiouq.reporting.needed_runs import needed_checkpoints, needed_runs
 
 TABLES = f"{RESULTS}/reporting/tables"
@@ -53,10 +53,22 @@ for TABLE, TITLE in PRINTED.items():
                 if PAPER
                 else []
             ),
+            distortions=(
+                [f"{RESULTS}/evaluation/distortions.csv"]
+                if DISTORTED and TABLE == "verdict"
+                else []
+            ),
             caption=f"{workflow.basedir}/workflow/report/{TABLE}.rst",
             code=expand(
                 CODE,
-                module=["study_tables", "tables", "printing", "published", "verdict"],
+                module=[
+                    "study_tables",
+                    "tables",
+                    "printing",
+                    "published",
+                    "verdict",
+                    "findings",
+                ],
             ),
         output:
             html=report(
@@ -111,6 +123,7 @@ rule print_cost:
         histories=[f"{run}/history.csv" for run in STUDY.all_run_folders().values()],
         checkpoints=[f"{run}/checkpoints" for run in STUDY.all_run_folders().values()],
         cases=f"{RESULTS}/data/cases.csv",
+        distorted=CASE_TABLES[1:],
         test_sets=f"{RESULTS}/data/test_sets.csv",
         caption=f"{workflow.basedir}/workflow/report/cost.rst",
         code=expand(CODE, module=["cost", "needed_runs", "printing"]),
@@ -161,3 +174,51 @@ rule print_cost:
         ),
     script:
         "../scripts/print_cost.py"
+
+
+rule print_quality_control:
+    input:
+        table=f"{RESULTS}/evaluation/quality_control.csv",
+        cases=f"{RESULTS}/data/cases.csv",
+        test_sets=f"{RESULTS}/data/test_sets.csv",
+        caption=f"{workflow.basedir}/workflow/report/quality_control.rst",
+        code=expand(CODE, module=["quality_control", "tables", "printing"]),
+    output:
+        html=report(
+            f"{TABLES}/quality_control.html",
+            caption="../report/quality_control.rst",
+            category="Tables",
+            labels={"table": "Quality control", "form": "printed"},
+        ),
+        csv=report(
+            f"{TABLES}/quality_control.csv",
+            caption="../report/quality_control.rst",
+            category="Tables",
+            labels={"table": "Quality control", "form": "CSV"},
+        ),
+        tex=report(
+            f"{TABLES}/quality_control.tex",
+            caption="../report/quality_control.rst",
+            category="Tables",
+            labels={"table": "Quality control", "form": "LaTeX"},
+        ),
+        md=f"{TABLES}/quality_control.md",
+    log:
+        f"{RESULTS}/logs/reporting/quality_control.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/print/quality_control.tsv"
+    group:
+        "reporting"
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        title=STUDY["title"],
+        seed=STUDY["seed"],
+        methods=METHOD_LABELS,
+        test_sets=TEST_SET_LABELS,
+        poor=STUDY["evaluation"]["poor"],
+        counts=lambda wildcards, input: count_volumes(
+            input.cases, input.test_sets, TEST_SET_LABELS
+        ),
+    script:
+        "../scripts/print_quality_control.py"

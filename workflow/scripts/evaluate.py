@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-import pandas as pd
-
 from cardiouq.data.cases import read_case_table
+from cardiouq.data.split import read_test_set_table
 from cardiouq.errors import reported_to_user
 from cardiouq.evaluation.scoring import score_method
 from cardiouq.files import written_whole
@@ -13,8 +12,8 @@ with reported_to_user(snakemake.log[0]):
     tables = score_method(
         snakemake.wildcards.method,
         Path(snakemake.input.samples).parent,
-        read_case_table(snakemake.input.cases),
-        pd.read_csv(snakemake.input.test_sets, dtype=str),
+        read_case_table(*snakemake.input.cases),
+        read_test_set_table(*snakemake.input.test_sets),
         snakemake.params.settings,
     )
     for name, table in tables.items():

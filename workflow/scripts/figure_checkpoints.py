@@ -11,6 +11,7 @@ from cardiouq.reporting.checkpoints import choose_checkpoints, draw_checkpoints
 from cardiouq.reporting.style import save_figure
 
 with reported_to_user(snakemake.log[0]):
+    scores = read_tables([snakemake.input.scores])
     checkpoints = choose_checkpoints(
         pd.read_csv(snakemake.input.samples),
         epochs=snakemake.params.schedule["epochs"],
@@ -19,7 +20,7 @@ with reported_to_user(snakemake.log[0]):
     )
     figure = draw_checkpoints(
         checkpoints,
-        scores=read_tables([snakemake.input.scores]),
+        scores=scores[scores["test_set"].isin(snakemake.params.test_sets)],
         cases=read_case_table(snakemake.input.cases),
         predictions=Path(snakemake.input.samples).parent,
     )

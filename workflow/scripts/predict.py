@@ -21,14 +21,17 @@ from cardiouq.training.schedule import build_schedule
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--settings", required=True, type=json.loads, help="JSON of the prediction")
 parser.add_argument("--runs", required=True, type=Path, nargs="+", help="run.json of each")
-for name in ("arrays", "cases", "split", "test-sets", "plan", "log", "output"):
+for name in ("arrays", "cases", "test-sets"):
+    parser.add_argument(f"--{name}", required=True, type=Path, nargs="+", help="own, distorted")
+for name in ("split", "plan", "log", "output"):
     parser.add_argument(f"--{name}", required=True, type=Path)
 arguments = parser.parse_args()
 
 with reported_to_user(arguments.log):
     settings = arguments.settings
     log_to(arguments.log, settings["name"])
-    cases, split = read_case_table(arguments.cases), read_split(arguments.split)
+    # nothing is trained or fitted on distorted scans
+    cases, split = read_case_table(arguments.cases[0]), read_split(arguments.split)
     plan = Plan.from_json(arguments.plan.read_text())
     device = choose_device()
     predictor = Predictor(plan, settings["tile_overlap"], device)
@@ -41,14 +44,14 @@ with reported_to_user(arguments.log):
         runs.append(
             RunOnDisk(
                 *(path.parent, member, plan, fingerprint, device),
-                HeldOut(held_out, arguments.arrays, predictor),
+                HeldOut(held_out, arguments.arrays[0], predictor),
             )
         )
     predict(
         method=build_method(settings["method"]),
         runs=runs,
         schedule=build_schedule(settings["schedule"]),
-        test_sets=read_test_sets(arguments.test_sets, cases),
+        test_sets=read_test_sets(arguments.test_sets, read_case_table(*arguments.cases)),
         arrays=arguments.arrays,
         predictor=predictor,
         seed=settings["seed"],

@@ -18,7 +18,7 @@ with reported_to_user(snakemake.log[0]):
     params = snakemake.params
     n_slices = count_slices(
         pd.read_csv(snakemake.input.cases), pd.read_csv(snakemake.input.test_sets)
-    )
+    ) + sum(pd.read_csv(table)["slices"].sum() for table in snakemake.input.distorted)
     costs = {
         method: training_cost(params.runs[method], params.training_benchmarks)
         | prediction_cost(

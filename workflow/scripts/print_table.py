@@ -15,9 +15,14 @@ from cardiouq.reporting.writing import write_printed
 with reported_to_user(snakemake.log[0]):
     # none of a study that stands beside no paper
     published, claims, paper_study = snakemake.input.paper or (None, None, None)
+    found = {
+        name: pd.read_csv(snakemake.input[name]) for name in ("summary", "comparisons", "ranks")
+    }
+    if snakemake.input.distortions:
+        found["distortions"] = pd.read_csv(snakemake.input.distortions[0])
     rows, printed = make_table(
         snakemake.params.table,
-        {name: pd.read_csv(snakemake.input[name]) for name in ("summary", "comparisons", "ranks")},
+        found,
         read_published(published),
         read_claims(claims),
         snakemake.params.study,

@@ -134,7 +134,8 @@ def _hash(volume: np.ndarray[Any, Any]) -> str:
     return hashlib.sha256(np.ascontiguousarray(volume).tobytes()).hexdigest()[:16]
 
 
-def read_case_table(path: str | Path) -> pd.DataFrame:
-    """Read `cases.csv` with text columns as text, where empty means empty."""
+def read_case_table(*paths: str | Path) -> pd.DataFrame:
+    """Read case tables as one, with text columns as text, where empty means empty."""
     text = dict.fromkeys(TEXT_COLUMNS, str)
-    return pd.read_csv(path, dtype=text, keep_default_na=False)
+    tables = [pd.read_csv(path, dtype=text, keep_default_na=False) for path in paths]
+    return pd.concat(tables, ignore_index=True)

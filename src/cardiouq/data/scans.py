@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cardiouq.files import written_whole
-from cardiouq.structures import STRUCTURES
+from cardiouq.structures import label_of
 
 LABEL_ORDER = {"acdc": ("RV", "MYO", "LV"), "mnms": ("LV", "MYO", "RV")}
 """Structures in the order of their label values on disk (1, 2, 3), by layout."""
@@ -50,8 +50,16 @@ def read_label(case: Case) -> NDArray[np.uint8]:
     on_disk = load_volume(case.label, case.frame).astype(np.uint8)
     to_project = np.zeros(256, np.uint8)
     for value, structure in enumerate(LABEL_ORDER[case.layout], start=1):
-        to_project[value] = STRUCTURES.index(structure) + 1
+        to_project[value] = label_of(structure)
     return to_project[on_disk]
+
+
+def write_label(label: NDArray[np.uint8], case: Case, path: Path) -> None:
+    """Write a segmentation (slices, rows, columns) as `read_label` reads it from a case's files."""
+    on_disk = np.zeros_like(label)
+    for value, structure in enumerate(LABEL_ORDER[case.layout], start=1):
+        on_disk[label == label_of(structure)] = value
+    write_volume(on_disk, case, path)
 
 
 def write_volume(volume: NDArray[Any], case: Case, path: Path) -> None:

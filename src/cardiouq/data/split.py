@@ -166,9 +166,14 @@ def cases_of(cases: pd.DataFrame, split: pd.DataFrame, side: str) -> pd.DataFram
     return cases.merge(subjects, on=["dataset", "subject"])
 
 
-def read_test_sets(path: str | Path, cases: pd.DataFrame) -> dict[str, list[Case]]:
-    """Rows of the case table by test set, from `test_sets.csv`."""
-    table = pd.read_csv(path, dtype=str).merge(cases, on="case")
+def read_test_set_table(*paths: str | Path) -> pd.DataFrame:
+    """Read tables of test_set and case as one."""
+    return pd.concat([pd.read_csv(path, dtype=str) for path in paths], ignore_index=True)
+
+
+def read_test_sets(paths: Iterable[str | Path], cases: pd.DataFrame) -> dict[str, list[Case]]:
+    """Rows of the case table by test set, from tables of test_set and case."""
+    table = read_test_set_table(*paths).merge(cases, on="case")
     rows: dict[str, list[Case]] = {}
     for row in table.itertuples(index=False):
         rows.setdefault(str(row.test_set), []).append(cast(Case, row))

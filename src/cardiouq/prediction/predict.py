@@ -31,7 +31,7 @@ def predict(
     runs: Sequence[TrainedRun],
     schedule: Any,
     test_sets: Mapping[str, Sequence[Case]],
-    arrays: Path,
+    arrays: Sequence[Path],
     predictor: Predictor,
     seed: int,
     output: Path,
@@ -47,7 +47,7 @@ def predict(
         runs: the finished runs of the method's recipe.
         schedule: that recipe's.
         test_sets: the cases of each test set.
-        arrays: folder of the preprocessed volumes.
+        arrays: folders of the preprocessed volumes.
         predictor: applies a network to a volume.
         seed: of whatever a method draws while it predicts.
         output: folder to write to.
@@ -60,11 +60,16 @@ def predict(
     with tempfile.TemporaryDirectory(dir=output, prefix=SCRATCH_PREFIX) as scratch:
         cases = {case.case: case for members in test_sets.values() for case in members}
         sums = {name: CaseSums(case, Path(scratch)) for name, case in cases.items()}
+        files = {
+            path.name.removesuffix("_image.npy"): path
+            for folder in arrays
+            for path in folder.glob("*_image.npy")
+        }
         for draw in _seeded(method.draws(runs, schedule, fitted), seed):
             start = time.monotonic()
             for name, case in cases.items():
                 torch.manual_seed(derive(seed, "prediction", len(rows), name))
-                image = np.load(arrays / f"{name}_image.npy")
+                image = np.load(files[name])
                 blended = predictor.output(draw.network, image)
                 for logits in draw.logits(blended):
                     sums[name].add(probabilities(logits, (case.rows, case.columns)))

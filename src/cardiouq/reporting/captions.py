@@ -42,5 +42,17 @@ def count_volumes(cases: str | Path, test_sets: str | Path, labels: dict[str, st
     )
 
 
+def count_distorted(cases: str | Path) -> str:
+    """Say of how many volumes and subjects a distorted test set is, for captions.
+
+    Args:
+        cases: path of `distorted_cases.csv`.
+    """
+    with Path(cases).open(newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    volumes = {row["case"].partition("+")[0] for row in rows}
+    return f"{_count(volumes, 'volume')} of {_count({row['subject'] for row in rows}, 'subject')}"
+
+
 def _count(things: Sized, noun: str) -> str:
     return f"{len(things)} {noun}{'' if len(things) == 1 else 's'}"

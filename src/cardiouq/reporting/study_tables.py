@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from cardiouq.evaluation.statistics import ALL
+from cardiouq.reporting.findings import check_findings
 from cardiouq.reporting.printing import PrintedTable
 from cardiouq.reporting.published import with_published
 from cardiouq.reporting.tables import (
@@ -91,7 +92,8 @@ def make_table(
     Args:
         name: `table1_dice`, `table2_ece`, `verdict`, `clinical`, `comparisons`, `ranks` or a key of
             `BLOCKS`.
-        found: `summary`, `comparisons` and `ranks` of the evaluation.
+        found: `summary`, `comparisons` and `ranks` of the evaluation; `distortions` too for the
+            verdict of a study that distorts scans.
         published, claims: the paper's numbers and claims.
         study, paper_study: settings of the study that ran and of the paper's own.
         caption: plain text.
@@ -111,6 +113,9 @@ def make_table(
         rows = make_verdict(
             summary, found["comparisons"], published, claims, study, paper_study, beside
         )
+        if "distortions" in found:
+            findings = check_findings(found["distortions"], summary)
+            rows = pd.concat([rows, findings], ignore_index=True)
         return rows, print_verdict(rows, methods, test_sets, caption)
     printers: dict[str, tuple[pd.DataFrame, Callable[..., PrintedTable]]] = {
         "table1_dice": (

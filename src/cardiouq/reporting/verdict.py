@@ -32,8 +32,8 @@ Key = tuple[str, ...]
 COMPARED_BY_ROW = {"datasets", "split", "recipes", "methods", "test_sets", "evaluation"}
 """Blocks of a study of which each row depends on a part only."""
 
-NO_NUMBER_DEPENDS_ON = {"title", "seed", "phantom", "reporting"}
-"""`phantom` counts through a data set's source; no paper states its seed."""
+NO_NUMBER_DEPENDS_ON = {"title", "seed", "phantom", "reporting", "distortions"}
+"""Nor on `distortions` does one of a test set as it is; `phantom` counts through a data set's source; no paper states its seed."""
 
 EVALUATION_OF: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("dice", "hausdorff_mm", "nll_nats", "brier"), ("bootstrap",)),

@@ -23,8 +23,8 @@ def trains_in_bf16(device: torch.device) -> bool:
     of float32; only the processor's own instructions count here.
     """
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.cpu._is_avx512_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return bool(torch.cpu._is_avx512_bf16_supported())
 
 
 def training_precision(device: torch.device) -> contextlib.AbstractContextManager[object]:

@@ -1,0 +1,72 @@
+"""What distortions do to accuracy and uncertainty, per 2D slice (Ng et al., IEEE TBME 2022)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cardiouq.evaluation.statistics import ALL
+
+OF_STRUCTURES = ("dice", "assd_mm", "hausdorff_mm", "dice_within", "assd_within_mm")
+OF_SLICES = ("nll_nats", "brier", "predictive_entropy_bits", "mutual_information_bits")
+KEYS = ["method", "kind", "place", "degree", "structure", "metric"]
+WHISKER = 1.5
+"""Quartile ranges beyond the box; a whisker ends at the last slice within (Tukey)."""
+
+
+def summarise_distortions(
+    slice_scores: pd.DataFrame,
+    slice_voxels: pd.DataFrame,
+    test_sets: Mapping[str, Mapping[str, Any]],
+) -> pd.DataFrame:
+    """The distribution over slices of every metric at every degree of every kind.
+
+    Degree 0 is the test set that was distorted, of the subjects whose scans were.
+
+    Args:
+        slice_scores, slice_voxels: rows of all methods.
+        test_sets: from `Study.distorted_test_sets`.
+
+    Returns:
+        Rows of `KEYS` with n_slices, n_subjects, n_empty (slices that lack the structure in
+        reference or prediction), mean, and what a box is drawn from: low, q1, median, q3, high.
+    """
+    empty = slice_scores["predicted_empty"] | slice_scores["reference_empty"]
+    of_structures = _long(slice_scores.assign(empty=empty), OF_STRUCTURES)
+    of_slices = _long(slice_voxels.assign(structure=ALL, empty=False), OF_SLICES)
+    values = pd.concat([of_structures, of_slices], ignore_index=True)
+    parts = []
+    for name, settings in test_sets.items():
+        chosen = values[values["test_set"] == name]
+        where = {key: settings[key] for key in ("kind", "place", "degree")}
+        parts.append(chosen.assign(**where))
+        if settings["place"] == 1:
+            original = values[values["test_set"] == settings["of"]]
+            original = original[original["subject"].isin(set(chosen["subject"]))]
+            parts.append(original.assign(kind=settings["kind"], place=0, degree=0.0))
+    grouped = pd.concat(parts, ignore_index=True).groupby(KEYS, sort=False)
+    boxes = grouped["value"].apply(_box).unstack()
+    counts = grouped.agg(
+        n_slices=("value", "size"), n_subjects=("subject", "nunique"), n_empty=("empty", "sum")
+    )
+    return counts.join(boxes).reset_index().sort_values(KEYS, kind="stable", ignore_index=True)
+
+
+def _long(table: pd.DataFrame, metrics: tuple[str, ...]) -> pd.DataFrame:
+    kept = ["method", "test_set", "subject", "structure", "empty"]
+    return table.melt(kept, list(metrics), var_name="metric", value_name="value")
+
+
+def _box(values: "pd.Series[float]") -> "pd.Series[float]":
+    numbers = values.to_numpy(np.float64)
+    q1, median, q3 = np.percentile(numbers, (25, 50, 75))
+    reach = WHISKER * (q3 - q1)
+    inside = numbers[(numbers >= q1 - reach) & (numbers <= q3 + reach)]
+    return pd.Series(
+        {
+            "mean": numbers.mean(),
+            **{"low": min(inside.min(), q1), "q1": q1, "median": median, "q3": q3},
+            "high": max(inside.max(), q3),
+        }
+    )

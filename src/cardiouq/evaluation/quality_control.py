@@ -1,0 +1,177 @@
+"""Quality control as Ng et al. (IEEE TBME 2022) have it: slices are flagged for review in the order
+of an uncertainty, and what counts is how many poor ones were not flagged.
+
+Per structure, a slice is poor if its ASSD exceeds the study's limit (`evaluation.poor.slice`). As
+the threshold on ASSD_within falls, more slices are flagged and fewer poor ones are left. Which
+slices are poor depends on the method's own segmentation, so each method has its own baselines:
+
+- random: the expected curve of a random order, the share of poor slices times 1 - flagged; also the
+  curve of any ranking that says nothing, as that of a method with one sample;
+- slice_position: the most basal and the most apical slices first, then inwards;
+- oracle: the true error as the uncertainty. No ranking has a lower curve.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cardiouq.errors import CardiouqError
+from cardiouq.evaluation.ranking import Ranking, RiskCoverage
+from cardiouq.evaluation.statistics import ALL
+from cardiouq.structures import STRUCTURES
+
+Floats = NDArray[np.float64]
+
+ASSD_WITHIN, SLICE_POSITION = "assd_within", "slice_position"
+RANDOM, ORACLE = "random", "oracle"
+N_SUBJECTS, N_SLICES, SECONDS = 10_000, 10, 30
+"""What Ng et al. (2022) count the time of review for: subjects, slices of each, and seconds that a
+structure of a slice takes."""
+HOURS = N_SUBJECTS * N_SLICES * SECONDS / 3600
+"""To review one structure in all of these slices."""
+MOST_POINTS = 200
+"""Of a curve in the table of curves."""
+KEYS = ("method", "test_set", "structure", "by")
+POINT = ("flagged_percent", "poor_left_percent")
+MEANS = {"auc": "mean", "flagged_percent": "mean"}
+"""Columns whose mean over the structures is taken for all of them; of the others the sum."""
+
+
+def quality_control(
+    slice_scores: pd.DataFrame,
+    methods: Sequence[str],
+    test_sets: Sequence[str],
+    poor: Mapping[str, Any],
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Quality control with every method on every test set.
+
+    Args:
+        slice_scores: rows of `slice_scores.csv` of all methods; rows of other test sets may
+            be among them.
+        methods, test_sets: in the order of the tables.
+        poor: the study's `evaluation.poor`.
+
+    Returns:
+        Rows of method, test_set, structure and by (what the slices are ranked by), with n_slices,
+        n_poor, n_empty (slices whose reference or prediction lacks the structure), auc (of the
+        curve, both axes from 0 to 1), flagged_percent (to leave at most `poor.remaining` of all
+        slices poor and not flagged), and hours_saved_random and hours_saved_slice_position against
+        these baselines. Structure `all` has the sums of counts and hours, the means of the others.
+        Rows of the same keys with flagged_percent and poor_left_percent, both of all slices: the
+        points of each curve in the order of flagging, at most `MOST_POINTS`.
+
+    Raises:
+        CardiouqError: a method has no rows of a test set or a score is missing, so that poor slices
+            would vanish; or a structure has no limit.
+    """
+    parts = dict(list(slice_scores.groupby(["method", "test_set", "structure"])))
+    tables, curves = [], []
+    for method, test_set in product(methods, test_sets):
+        rows = []
+        for structure in STRUCTURES:
+            slices = parts.get((method, test_set, structure))
+            where = f"slice_scores.csv of {method}, {structure} on {test_set}"
+            if slices is None:
+                raise CardiouqError(f"{where}: no rows; evaluate the method again")
+            error, is_poor = _errors(slices, structure, poor["slice"], where)
+            of_structure = _curves(slices, error, is_poor)
+            keys = {"method": method, "test_set": test_set, "structure": structure}
+            empty = slices["reference_empty"] | slices["predicted_empty"]
+            counts = {"n_slices": len(slices), "n_poor": is_poor.sum(), "n_empty": empty.sum()}
+            for by, numbers in _numbers(of_structure, poor["remaining"]).items():
+                rows.append(keys | {"by": by} | counts | numbers)
+                curves.append(_points(of_structure[by]).assign(**keys, by=by))
+        tables.append(_with_all(pd.DataFrame(rows)))
+    points = pd.concat(curves, ignore_index=True)
+    return pd.concat(tables, ignore_index=True), points[[*KEYS, *POINT]]
+
+
+def slice_position(slices: pd.DataFrame) -> Floats:
+    """Distance of each slice from the middle of its volume, as a share of that of the outermost
+    slices: from 0, the middle, to 1, the most basal and the most apical one, which tie.
+
+    As a share, so that the outermost slices of all volumes come first, whatever their number. The
+    only slice of a volume is its middle.
+
+    Args:
+        slices: rows of case and slice, all slices of each case, counted from 0.
+
+    Returns:
+        (rows,)
+    """
+    last = slices.groupby("case")["slice"].transform("max").to_numpy(np.float64)
+    twice_from_middle = np.abs(2 * slices["slice"].to_numpy(np.float64) - last)
+    return np.asarray(twice_from_middle / np.maximum(last, 1))
+
+
+def _errors(
+    slices: pd.DataFrame, structure: str, limits: Mapping[str, Any], where: str
+) -> tuple[Floats, NDArray[np.bool_]]:
+    """The slices' true errors, the larger the worse, and which slices are poor."""
+    if structure not in limits:
+        raise CardiouqError(
+            f"evaluation.poor.slice: no limit for {structure}; expected one for each of "
+            f"{', '.join(STRUCTURES)}"
+        )
+    metric = limits["metric"]
+    if slices[["assd_within_mm", metric]].isna().any(axis=None):
+        raise CardiouqError(
+            f"{where}: assd_within_mm or {metric} is missing; expected both of every slice; "
+            "evaluate the method again"
+        )
+    sign = -1 if metric == "dice" else 1
+    error = sign * slices[metric].to_numpy(np.float64)
+    return error, error > sign * limits[structure]
+
+
+def _curves(
+    slices: pd.DataFrame, error: Floats, is_poor: NDArray[np.bool_]
+) -> dict[str, RiskCoverage]:
+    """The curve of each way to rank the slices."""
+    values = {
+        ASSD_WITHIN: slices["assd_within_mm"].to_numpy(np.float64),
+        SLICE_POSITION: slice_position(slices),
+        RANDOM: np.zeros(len(slices)),  # one step, whose straight line is the expected curve
+        ORACLE: error,
+    }
+    once, risk = np.ones((1, len(slices))), is_poor.astype(np.float64)
+    return {by: Ranking(value, once).curve(risk) for by, value in values.items()}
+
+
+def _numbers(curves: Mapping[str, RiskCoverage], remaining: float) -> dict[str, dict[str, float]]:
+    """What is read off each curve."""
+    flagged = {by: curve.flagged_share(remaining)[0] for by, curve in curves.items()}
+    return {
+        by: {
+            "auc": curve.augrc()[0],
+            "flagged_percent": 100 * flagged[by],
+            "hours_saved_random": HOURS * (flagged[RANDOM] - flagged[by]),
+            "hours_saved_slice_position": HOURS * (flagged[SLICE_POSITION] - flagged[by]),
+        }
+        for by, curve in curves.items()
+    }
+
+
+def _points(curve: RiskCoverage) -> pd.DataFrame:
+    """The corners of a curve, evenly thinned; what lies on the line between two adds nothing."""
+    coverage, left = curve.coverage[0, ::-1], curve.kept[0, ::-1]
+    slope = np.diff(left) / np.diff(coverage)
+    inner = np.flatnonzero(np.abs(np.diff(slope)) > 1e-9) + 1
+    corners = np.concatenate([[0], inner, [len(left) - 1]])
+    if len(corners) > MOST_POINTS:
+        corners = corners[np.linspace(0, len(corners) - 1, MOST_POINTS).round().astype(int)]
+    points = 100 * (1 - coverage[corners]), 100 * left[corners]
+    return pd.DataFrame(dict(zip(POINT, points, strict=True)))
+
+
+def _with_all(rows: pd.DataFrame) -> pd.DataFrame:
+    """A method's rows of a test set, and below them one of all structures for each curve."""
+    numbers = {column: MEANS.get(column, "sum") for column in rows.columns.drop(list(KEYS))}
+    of_all = rows.groupby("by", sort=False, as_index=False).agg(numbers)
+    first = rows.iloc[0]
+    of_all = of_all.assign(method=first["method"], test_set=first["test_set"], structure=ALL)
+    return pd.concat([rows, of_all])

@@ -1,0 +1,155 @@
+"""Quality control per slice: curves of what is left poor, and what review takes and saves."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
+
+from cardiouq.evaluation.quality_control import ASSD_WITHIN, ORACLE, RANDOM, SLICE_POSITION
+from cardiouq.evaluation.statistics import ALL
+from cardiouq.reporting.printing import PrintedTable
+from cardiouq.reporting.style import DOUBLE_COLUMN, MethodStyle, method_styles, use_style
+from cardiouq.reporting.tables import Block, Labels, print_blocks
+from cardiouq.structures import STRUCTURES
+
+Floats = NDArray[np.float64]
+
+SAVED = ["hours_saved_random", "hours_saved_slice_position"]
+TOGETHER = "all three"
+"""What the columns of all structures are called in print."""
+
+PANEL, LEGEND = 2.2, 1.2
+"""Heights of a row of panels and of the legend, inches."""
+BASELINES: dict[str, tuple[str, dict[str, Any]]] = {
+    RANDOM: ("Random", {"color": "#6A6A6A", "linestyle": (0, (5, 2)), "linewidth": 1.5}),
+    SLICE_POSITION: (
+        "Slice position",
+        {"color": "#6A6A6A", "linestyle": (0, (1, 1)), "linewidth": 1.5},
+    ),
+    ORACLE: ("Oracle", {"color": "#000000", "linestyle": (0, (4, 1, 1, 1)), "linewidth": 0.7}),
+}
+"""Label and line."""
+LIMIT: dict[str, Any] = {"color": "#000000", "linewidth": 0.5}
+"""Line of the share that may be left poor."""
+
+
+def _block(by: str, column: str, label: str, decimals: int, better: bool | None) -> Block:
+    return Block(f"{by} {column}", label, "slice", (*STRUCTURES, TOGETHER), decimals, better)
+
+
+BLOCKS = [
+    _block(ASSD_WITHIN, "poor_percent", "Poor (%)", 1, False),
+    _block(ASSD_WITHIN, "auc", "Area: ASSD_within", 3, False),
+    _block(SLICE_POSITION, "auc", "Area: slice position", 3, None),
+    _block(ASSD_WITHIN, "flagged_percent", "Flagged (%): ASSD_within", 1, False),
+    _block(SLICE_POSITION, "flagged_percent", "Flagged (%): slice position", 1, None),
+    _block(RANDOM, "flagged_percent", "Flagged (%): random", 1, None),
+    _block(ORACLE, "flagged_percent", "Flagged (%): oracle", 1, None),
+    _block(ASSD_WITHIN, "hours_saved_random", "Hours saved against random", 0, True),
+    _block(
+        ASSD_WITHIN, "hours_saved_slice_position", "Hours saved against slice position", 0, True
+    ),
+]
+
+
+def print_quality_control(
+    table: pd.DataFrame, methods: Labels, test_sets: Labels, caption: str
+) -> PrintedTable:
+    """What is poor, the share that each ranking flags, and the hours that ASSD_within saves.
+
+    Args:
+        table: rows of `quality_control.csv`.
+        methods, test_sets: key -> printed label, in order.
+        caption: plain text.
+    """
+    table = table.assign(
+        level="slice",
+        structure=table["structure"].replace(ALL, TOGETHER),
+        poor_percent=100 * table["n_poor"] / table["n_slices"],
+    )
+    table[SAVED] = table[SAVED].round() + 0.0  # -0 becomes 0
+    # the column of empty masks is a sum over the structures' own
+    table["n_empty"] = table["n_empty"].where(table["structure"] != TOGETHER, 0)
+    keys = ["method", "test_set", "level", "structure", "by", "n_empty"]
+    numbers = table.melt(keys, ["poor_percent", "auc", "flagged_percent", *SAVED], "column")
+    numbers["metric"] = numbers["by"] + " " + numbers["column"]
+    return print_blocks(numbers, BLOCKS, methods, test_sets, caption, "tab:quality_control")
+
+
+def draw_quality_control(
+    curves: pd.DataFrame,
+    methods: Mapping[str, str],
+    test_sets: Mapping[str, str],
+    remaining: float,
+) -> Figure:
+    """Draw a row per test set and a column per structure: the poor slices that are left against the
+    slices that are flagged, one line per method, whose marker is where few enough are left.
+
+    The baselines depend on the method's segmentations, so they are drawn of one alone, the first.
+
+    Args:
+        curves: rows of `quality_control_curves.csv`.
+        methods: key -> printed label, in order.
+        test_sets: key -> printed label, of those to draw.
+        remaining: share of all slices that may be left poor.
+    """
+    use_style()
+    styles = method_styles(list(methods))
+    size = (DOUBLE_COLUMN, len(test_sets) * PANEL + LEGEND)
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.subplots(
+        len(test_sets), len(STRUCTURES), sharex=True, sharey="row", squeeze=False
+    )
+    parts = {
+        key: (part["flagged_percent"].to_numpy(), part["poor_left_percent"].to_numpy())
+        for key, part in curves.groupby(["test_set", "structure", "by", "method"])
+    }
+    first, *_ = methods
+    for row, (test_set, label) in zip(axes, test_sets.items(), strict=True):
+        for axis, structure in zip(row, STRUCTURES, strict=True):
+            axis.axhline(100 * remaining, **LIMIT)
+            for method, style in styles.items():
+                flagged, left = parts[test_set, structure, ASSD_WITHIN, method]
+                axis.plot(flagged, left, color=style.colour, linewidth=0.9)
+                axis.plot(*few_enough(flagged, left, 100 * remaining), **_marker(style), zorder=4)
+            for by, (_, line) in BASELINES.items():
+                axis.plot(*parts[test_set, structure, by, first], **line, zorder=3)
+            axis.set(xlim=(0, 100), ylim=(0, None))
+            axis.set_title(f"{label}, {structure}", loc="left")
+        row[0].set_ylabel("Poor slices left (%)")
+    for axis in axes[-1]:
+        axis.set_xlabel("Slices flagged (%)")
+    figure.legend(
+        handles=[
+            *(
+                Line2D([], [], label=label, linewidth=0.9, **_marker(styles[method]))
+                for method, label in methods.items()
+            ),
+            *(
+                Line2D([], [], label=f"{label} ({methods[first]})", **line)
+                for label, line in BASELINES.values()
+            ),
+            Line2D([], [], label=f"{100 * remaining:g} % left", **LIMIT),
+        ],
+        loc="outside lower center",
+        ncols=5,
+    )
+    return figure
+
+
+def few_enough(flagged: Floats, left: Floats, remaining: float) -> tuple[float, float]:
+    """Where a falling curve (points,) comes down to `remaining`, or its start if that is lower."""
+    step = int(np.argmax(left <= remaining))
+    if step == 0:
+        return float(flagged[0]), float(left[0])
+    ends = [step, step - 1]
+    return float(np.interp(remaining, left[ends], flagged[ends])), remaining
+
+
+def _marker(style: MethodStyle) -> dict[str, Any]:
+    edge = 0.9 if style.marker in "x+" else 0
+    return {"color": style.colour, "marker": style.marker, "markeredgewidth": edge}

@@ -1,0 +1,30 @@
+"""Rule distort: the scans of a test set at every degree of every kind of distortion."""
+
+from pathlib import Path
+
+from cardiouq.data.cases import read_case_table
+from cardiouq.data.distorted import choose_subjects, distort_cases
+from cardiouq.data.plan import Plan
+from cardiouq.data.split import read_test_set_table
+from cardiouq.errors import reported_to_user
+from cardiouq.files import written_whole
+
+with reported_to_user(snakemake.log[0]):
+    params = snakemake.params
+    test_sets = read_test_set_table(snakemake.input.test_sets)
+    tested = test_sets.loc[test_sets["test_set"] == params.of, "case"]
+    cases = read_case_table(snakemake.input.cases)
+    folder = Path(snakemake.output.scans)
+    folder.mkdir(parents=True)
+    tables = distort_cases(
+        choose_subjects(cases[cases["case"].isin(tested)], params.subjects, params.seed),
+        params.distorted,
+        Plan.from_json(Path(snakemake.input.plan).read_text()).spacing,
+        params.seed,
+        folder,
+    )
+    for table, path in zip(
+        tables, (snakemake.output.cases, snakemake.output.test_sets), strict=True
+    ):
+        with written_whole(path) as temporary:
+            table.to_csv(temporary, index=False)

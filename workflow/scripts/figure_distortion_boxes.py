@@ -1,0 +1,16 @@
+"""Rule figure_distortion_boxes: a metric over slices by kind and degree of distortion."""
+
+import pandas as pd
+
+from cardiouq.errors import reported_to_user
+from cardiouq.reporting.distortion_boxes import draw_distortion_boxes
+from cardiouq.reporting.style import save_figure
+
+with reported_to_user(snakemake.log[0]):
+    figure = draw_distortion_boxes(
+        pd.read_csv(snakemake.input.distortions),
+        snakemake.wildcards.metric,
+        snakemake.params.methods,
+        snakemake.params.kinds,
+    )
+    save_figure(figure, snakemake.output.png, snakemake.output.pdf)

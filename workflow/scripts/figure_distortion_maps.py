@@ -1,0 +1,19 @@
+"""Rule figure_distortion_maps: uncertainty maps of every method as a distortion grows."""
+
+from pathlib import Path
+
+from cardiouq.data.cases import read_case_table
+from cardiouq.errors import reported_to_user
+from cardiouq.reporting.distortion_maps import draw_distortion_maps
+from cardiouq.reporting.style import save_figure
+
+with reported_to_user(snakemake.log[0]):
+    figure = draw_distortion_maps(
+        read_case_table(snakemake.input.cases),
+        read_case_table(snakemake.input.distorted),
+        Path(snakemake.input.predictions[0]).parents[1],  # prediction/<method>/<test set>
+        snakemake.params.methods,
+        snakemake.params.places,
+        snakemake.params.of,
+    )
+    save_figure(figure, snakemake.output.png, snakemake.output.pdf)

@@ -1,0 +1,16 @@
+"""Rule figure_quality_control: the poor slices that are left against those that are flagged."""
+
+import pandas as pd
+
+from cardiouq.errors import reported_to_user
+from cardiouq.reporting.quality_control import draw_quality_control
+from cardiouq.reporting.style import save_figure
+
+with reported_to_user(snakemake.log[0]):
+    figure = draw_quality_control(
+        pd.read_csv(snakemake.input.curves),
+        snakemake.params.methods,
+        snakemake.params.test_sets,
+        snakemake.params.poor["remaining"],
+    )
+    save_figure(figure, snakemake.output.png, snakemake.output.pdf)

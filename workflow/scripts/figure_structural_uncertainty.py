@@ -1,0 +1,23 @@
+"""Rule figure_structural_uncertainty: segmentations of single samples of every method."""
+
+from pathlib import Path
+
+from cardiouq.data.cases import read_case_table
+from cardiouq.errors import reported_to_user
+from cardiouq.evaluation.reading import read_tables
+from cardiouq.reporting.structural_uncertainty import draw_structural_uncertainty
+from cardiouq.reporting.style import save_figure
+
+with reported_to_user(snakemake.log[0]):
+    scores, slice_scores = (
+        table[table["test_set"].isin(list(snakemake.params.test_sets))]
+        for table in map(read_tables, (snakemake.input.scores, snakemake.input.slice_scores))
+    )
+    figure = draw_structural_uncertainty(
+        scores,
+        slice_scores,
+        read_case_table(snakemake.input.cases),
+        Path(snakemake.input.predictions[0]).parents[1],  # prediction/<method>/<test set>
+        snakemake.params.methods,
+    )
+    save_figure(figure, snakemake.output.png, snakemake.output.pdf)
