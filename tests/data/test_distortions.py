@@ -9,9 +9,10 @@ import pytest
 from scipy.stats import rice
 
 from cardiouq.data.cases import make_case_table
-from cardiouq.data.distortions import KINDS, Stretch, distort
+from cardiouq.data.distortions import KINDS, distort
 from cardiouq.data.phantom import ACDC_SCANNER, scan_subject
 from cardiouq.data.scans import read_image, read_label
+from cardiouq.data.stretch import Stretch
 from cardiouq.errors import CardiouqError
 from cardiouq.structures import STRUCTURES, mask_of
 

@@ -106,7 +106,10 @@ if DISTORTED:
             cases=rules.list_cases.output.cases,
             test_sets=rules.split_subjects.output.test_sets,
             plan=rules.make_plan.output.plan,
-            code=f"{workflow.basedir}/src/cardiouq/data/distortions.py",
+            code=expand(
+                f"{workflow.basedir}/src/cardiouq/data/{{module}}.py",
+                module=["distortions", "distorted", "stretch"],
+            ),
         output:
             scans=directory(f"{RESULTS}/data/distorted"),
             cases=f"{RESULTS}/data/distorted_cases.csv",

@@ -33,7 +33,8 @@ COMPARED_BY_ROW = {"datasets", "split", "recipes", "methods", "test_sets", "eval
 """Blocks of a study of which each row depends on a part only."""
 
 NO_NUMBER_DEPENDS_ON = {"title", "seed", "phantom", "reporting", "distortions"}
-"""Nor on `distortions` does one of a test set as it is; `phantom` counts through a data set's source; no paper states its seed."""
+"""`distortions` make test sets of their own; `phantom` counts through a data set's source; no paper
+states its seed."""
 
 EVALUATION_OF: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("dice", "hausdorff_mm", "nll_nats", "brier"), ("bootstrap",)),
