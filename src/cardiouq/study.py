@@ -24,7 +24,7 @@ from cardiouq.methods import (
 )
 from cardiouq.methods.base import BaseMethod, BaseVariant, Member
 from cardiouq.methods.checkpoint_ensemble import Method as CheckpointEnsemble
-from cardiouq.training.schedule import CyclicalSchedule, PolynomialSchedule, build_schedule
+from cardiouq.training.schedule import AnySchedule, build_schedule
 
 TINY_SCAN = np.arange(8, dtype=np.float32).reshape(2, 2, 2), np.ones((2, 2, 2), np.uint8)
 PHANTOM = "phantom"
@@ -70,7 +70,7 @@ class Study:
         """The study's methods in the order of its tables."""
         return {name: build_method(block) for name, block in self["methods"].items()}
 
-    def schedule(self, recipe: str) -> PolynomialSchedule | CyclicalSchedule:
+    def schedule(self, recipe: str) -> AnySchedule:
         """The schedule of a recipe."""
         return build_schedule(self["recipes"][recipe]["schedule"])
 

@@ -1,5 +1,6 @@
 """What augmentation changes, and what it must leave alone."""
 
+import math
 from collections.abc import Callable
 
 import pytest
@@ -253,3 +254,33 @@ def test_blur_spreads_a_point_evenly_and_keeps_its_sum(choose: Callable[[bool], 
     torch.testing.assert_close(blurred, blurred.transpose(2, 3))
     torch.testing.assert_close(blurred, blurred.flip(2))
     assert (blurred[:, 0, 10, 10] < 0.7).all()
+
+
+def test_moved_images_are_the_window_elsewhere_with_their_labels() -> None:
+    augment = Augmentation(0.0, (1.0, 1.0), False, 5, probability=1.0, intensities=False)
+    size = augment.window(PATCH)
+    assert size >= math.hypot(*PATCH) + 10  # no move reaches beyond the window
+    ramps = torch.arange(size).expand(size, size).float()
+    for along, start in ((ramps, (size - PATCH[1]) // 2), (ramps.T, (size - PATCH[0]) // 2)):
+        images = along.expand(400, 1, size, size).contiguous()
+        labels = (images > size / 2).to(torch.uint8)
+        moved, moved_labels = augment(images, labels, PATCH, generator(2))
+        offsets = moved[:, 0, 0, 0] - start
+        assert offsets.abs().max() <= 5 + 1e-3
+        assert offsets.std() == pytest.approx(10 / 12**0.5, rel=0.1)  # uniform
+        far = (moved - size / 2).abs() > 1
+        assert torch.equal((moved > size / 2)[far], moved_labels.bool()[far])
+
+
+def test_intensities_are_left_alone_where_a_recipe_says_so() -> None:
+    augment = Augmentation(0.0, (1.0, 1.0), False, intensities=False)
+    images, labels = make_batch(augment.window(PATCH))
+    changed, _ = augment(images, labels, PATCH, generator())
+    torch.testing.assert_close(changed, cut_patch(images, PATCH), atol=1e-4, rtol=0)
+
+
+def test_probability_1_turns_and_scales_every_image() -> None:
+    augment = Augmentation(60.0, (0.7, 1.3), False, probability=1.0, intensities=False)
+    images, labels = make_batch(augment.window(PATCH), size=20)
+    changed, _ = augment(images, labels, PATCH, generator())
+    assert ((changed - cut_patch(images, PATCH)).abs().amax((1, 2, 3)) > 0.1).all()

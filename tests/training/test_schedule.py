@@ -106,3 +106,11 @@ def test_cycles_that_do_not_divide_the_epochs_are_refused() -> None:
 def test_schedule_is_built_from_a_recipe_s_block() -> None:
     block = {"name": "polynomial", "epochs": 7, "alpha_0": 0.3, "epsilon": 0.5}
     assert build_schedule(block) == PolynomialSchedule(epochs=7, alpha_0=0.3, epsilon=0.5)
+
+
+def test_step_falls_once() -> None:
+    block = {"name": "step", "epochs": 50, "alpha_0": 1e-4, "after": 30, "factor": 0.1}
+    schedule = build_schedule(block)
+    rates = [schedule.learning_rate(epoch) for epoch in range(50)]
+    assert rates == [1e-4] * 30 + [pytest.approx(1e-5)] * 20
+    assert not any(schedule.is_sampling(epoch) for epoch in range(50))

@@ -17,15 +17,22 @@ BLUR_RADIUS = 4
 
 @dataclass(frozen=True)
 class Augmentation:
-    """The spatial settings that a recipe may narrow when its budget is small."""
+    """What a recipe may narrow when its budget is small, or set as another paper than nnU-Net's."""
 
     rotation_degrees: float = 180.0
     scale: tuple[float, float] = (0.7, 1.4)
     mirror: bool = True
+    translation_pixels: int = 0
+    """Along rows and columns, to either side; nnU-Net has none beside where it cuts a patch."""
+    probability: float = 0.2
+    """Of rotating, of scaling and of moving an image."""
+    intensities: bool = True
+    """Whether noise, blur and the rest of nnU-Net's changes to intensities are made."""
 
     def window(self, patch_size: tuple[int, int]) -> int:
-        """Side of the square window that holds the patch under every rotation and scale."""
+        """Side of the square window that holds the patch under every move, rotation and scale."""
         side = math.ceil(math.hypot(*patch_size) * max(self.scale[1], 1.0))
+        side += 2 * self.translation_pixels
         return side + side % 2  # even, as patches are: their pixels then lie on the window's
 
     def __call__(
@@ -43,13 +50,8 @@ class Augmentation:
             Images (batch, 1, rows, columns) float32 and labels of the same shape, uint8.
         """
         images, labels = self._place(images, labels, patch_size, draw)
-        images = add_noise(images, draw)
-        images = blur(images, draw)
-        images = scale_brightness(images, draw)
-        images = scale_contrast(images, draw)
-        images = lower_resolution(images, draw)
-        images = change_gamma(images, draw, probability=0.1, invert=True)
-        images = change_gamma(images, draw, probability=0.3, invert=False)
+        if self.intensities:
+            images = change_intensities(images, draw)
         if self.mirror:
             for axis in (2, 3):
                 flip = _chosen(images, draw, 0.5)
@@ -60,19 +62,26 @@ class Augmentation:
     def _place(
         self, images: Tensor, labels: Tensor, patch_size: tuple[int, int], draw: torch.Generator
     ) -> tuple[Tensor, Tensor]:
-        """Rotate with probability 0.2, scale with probability 0.2, and cut out the patch."""
+        """Rotate, scale and move, each with a probability of its own, and cut out the patch."""
         n = len(images)
         limit = math.radians(self.rotation_degrees)
-        angle = _uniform(images, draw, -limit, limit) * _chosen(images, draw, 0.2)
-        zoomed = _chosen(images, draw, 0.2)
+        angle = _uniform(images, draw, -limit, limit) * _chosen(images, draw, self.probability)
+        zoomed = _chosen(images, draw, self.probability)
         zoom = torch.where(zoomed, _uniform(images, draw, *self.scale), 1.0)
         angle, zoom = angle.view(n), zoom.view(n)
         cos, sin = zoom * angle.cos(), zoom * angle.sin()
         rows, columns = (size / images.shape[-1] for size in patch_size)
-        zero = torch.zeros_like(cos)
+        right = down = torch.zeros_like(cos)
+        if self.translation_pixels:
+            # normalised coordinates: the window is 2 wide
+            limit = 2 * self.translation_pixels / images.shape[-1]
+            moved = _chosen(images, draw, self.probability)
+            right, down = (
+                (_uniform(images, draw, -limit, limit) * moved).view(n) for _ in range(2)
+            )
         # maps the patch's normalised coordinates (x, y) to the window's
         affine = torch.stack(
-            [cos * columns, -sin * rows, zero, sin * columns, cos * rows, zero], dim=1
+            [cos * columns, -sin * rows, right, sin * columns, cos * rows, down], dim=1
         ).view(n, 2, 3)
         grid = functional.affine_grid(affine, [n, 1, *patch_size], align_corners=False)
         placed = functional.grid_sample(images, grid, mode="bilinear", align_corners=False)
@@ -80,6 +89,17 @@ class Augmentation:
             labels.to(images.dtype), grid, mode="nearest", align_corners=False
         )
         return placed, placed_labels.to(labels.dtype)
+
+
+def change_intensities(images: Tensor, draw: torch.Generator) -> Tensor:
+    """nnU-Net's changes that leave labels where they are, in its order."""
+    images = add_noise(images, draw)
+    images = blur(images, draw)
+    images = scale_brightness(images, draw)
+    images = scale_contrast(images, draw)
+    images = lower_resolution(images, draw)
+    images = change_gamma(images, draw, probability=0.1, invert=True)
+    return change_gamma(images, draw, probability=0.3, invert=False)
 
 
 def cut_patch(window: Tensor, patch_size: tuple[int, int]) -> Tensor:

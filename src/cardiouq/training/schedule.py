@@ -34,6 +34,27 @@ class PolynomialSchedule:
 
 
 @dataclass(frozen=True)
+class StepSchedule:
+    """A constant rate that falls once: alpha_0, and `factor` times as much from epoch `after` on.
+
+    Ng et al. (IEEE TBME 2022) train 50 epochs at 1e-4 and, after 30, 1e-5.
+    """
+
+    epochs: int
+    alpha_0: float = 1e-4
+    after: int = 30
+    factor: float = 0.1
+
+    def learning_rate(self, epoch: int) -> float:
+        """Learning rate of an epoch in [0, T)."""
+        return self.alpha_0 * (self.factor if epoch >= self.after else 1.0)
+
+    def is_sampling(self, epoch: int) -> bool:
+        """Whether an epoch is in a phase that the posterior is sampled in: never."""
+        return False
+
+
+@dataclass(frozen=True)
 class CyclicalSchedule:
     """Cyclical training that restarts from a high rate and samples at a constant one.
 
@@ -98,13 +119,15 @@ class CyclicalSchedule:
         return list(range(first, last + 1, step))
 
 
-SCHEDULES: dict[str, type[PolynomialSchedule] | type[CyclicalSchedule]] = {
+AnySchedule = PolynomialSchedule | StepSchedule | CyclicalSchedule
+SCHEDULES: dict[str, type[AnySchedule]] = {
     "polynomial": PolynomialSchedule,
+    "step": StepSchedule,
     "cyclical": CyclicalSchedule,
 }
 
 
-def build_schedule(settings: dict[str, Any]) -> PolynomialSchedule | CyclicalSchedule:
+def build_schedule(settings: dict[str, Any]) -> AnySchedule:
     """The schedule that a recipe's `schedule` block describes."""
     arguments = {key: value for key, value in settings.items() if key != "name"}
     return SCHEDULES[settings["name"]](**arguments)

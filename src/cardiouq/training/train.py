@@ -116,9 +116,7 @@ def train(run: Run, output: Path, device: torch.device) -> None:
     recipe = run.recipe
     schedule = build_schedule(recipe["schedule"])
     augmentation = Augmentation(
-        rotation_degrees=recipe["augmentation"]["rotation_degrees"],
-        scale=tuple(recipe["augmentation"]["scale"]),
-        mirror=recipe["augmentation"]["mirror"],
+        **recipe["augmentation"] | {"scale": tuple(recipe["augmentation"]["scale"])}
     )
     torch.manual_seed(run.seed_for("weights"))
     variant = build_variant(recipe.get("variant"))
