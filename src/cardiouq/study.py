@@ -364,9 +364,17 @@ class Study:
                     f"{place}.recipe: {block['recipe']!r} has {'a' if branches else 'no'} "
                     f"`branch`, which {block['method']} {'does not use' if branches else 'needs'}"
                 )
-            if method.fits() and all(member.fold is None for member in method.members()):
+            selects = "selection" in self["recipes"][block["recipe"]]
+            epochs = self.schedule(block["recipe"]).epochs
+            if selects and method.checkpoint_epochs(self.schedule(block["recipe"])) != [epochs - 1]:
+                yield (
+                    f"{place}.recipe: {block['recipe']!r} has a `selection` and keeps one epoch's "
+                    f"weights; {block['method']} needs several"
+                )
+            does = "fits" if method.fits() else "selects weights" if selects else ""
+            if does and all(member.fold is None for member in method.members()):
                 yield from (
-                    f"{place}: fits on the validation side, which the test set {test_set!r} has "
+                    f"{place}: {does} on the validation side, which the test set {test_set!r} has "
                     "too; set `split.test_fraction` and test on `split: test`, or set `folds`"
                     for test_set, tested in self["test_sets"].items()
                     if tested["dataset"] == self["split"]["dataset"]

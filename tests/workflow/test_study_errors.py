@@ -316,6 +316,34 @@ def test_branch_of_another_length_than_its_base_is_refused(
     ]
 
 
+def test_selection_on_the_subjects_that_are_tested_on_is_refused(
+    make_study: MakeStudy, tiny: Settings
+) -> None:
+    tiny["recipes"]["dropout"]["selection"] = "validation_nll"
+    [problem] = problems_of(make_study, tiny)
+    assert problem.startswith(
+        "methods.mc_dropout: selects weights on the validation side, which the test set "
+        "'phantom-val' has too"
+    )
+    tiny["split"] |= {"validation_fraction": 0.3, "test_fraction": 0.3}
+    tiny["test_sets"]["phantom-val"]["split"] = "test"
+    assert make_study(tiny)
+
+
+def test_selection_keeps_one_epoch_s_weights(make_study: MakeStudy, tiny: Settings) -> None:
+    tiny["recipes"]["cyclical"]["selection"] = "validation_nll"
+    tiny["split"] |= {"validation_fraction": 0.3, "test_fraction": 0.3}
+    tiny["test_sets"]["phantom-val"]["split"] = "test"
+    problems = problems_of(make_study, tiny)
+    named = {problem.split(".recipe: ")[0] for problem in problems}
+    assert named == {
+        "methods.swa",
+        "methods.checkpoint_ensemble_single",
+        "methods.checkpoint_ensemble_multi",
+    }
+    assert all("keeps one epoch's weights" in problem for problem in problems)
+
+
 @pytest.mark.parametrize(
     ("method", "changes"),
     [

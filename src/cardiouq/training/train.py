@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from tqdm import tqdm
 
 from cardiouq.data.plan import Plan
@@ -45,6 +46,7 @@ HISTORY_COLUMNS = (
     "train_loss",
     "validation_loss",
     "validation_dice",
+    "validation_nll",
     "seconds",
 )
 
@@ -157,6 +159,8 @@ def train(run: Run, output: Path, device: torch.device) -> None:
         first_epoch = 0
         last_layers = torch.zeros(schedule.epochs, len(last_decoder_layer(network)))
 
+    # the weights of the lowest validation NLL so far then stand for those of the last epoch
+    selected = recipe.get("selection") == "validation_nll"
     state_time = report_time = start = time.monotonic()
     for epoch in range(first_epoch, schedule.epochs):
         epoch_start = time.monotonic()
@@ -187,7 +191,7 @@ def train(run: Run, output: Path, device: torch.device) -> None:
         if not np.isfinite(train_loss):
             raise FloatingPointError(f"the loss became {train_loss} in epoch {epoch}")
 
-        validation_loss, validation_dice = validate(network, variant, plain_loss, samplers[1], run)
+        validation = validate(network, variant, plain_loss, samplers[1], run)
         last_layers[epoch] = last_decoder_layer(network).cpu()
         history.append(
             dict(
@@ -197,16 +201,20 @@ def train(run: Run, output: Path, device: torch.device) -> None:
                         epoch,
                         learning_rate,
                         train_loss,
-                        validation_loss,
-                        validation_dice,
+                        *validation,
                         time.monotonic() - epoch_start,
                     ),
                     strict=True,
                 )
             )
         )
-        if epoch in run.keep_epochs:
-            name = f"epoch-{epoch:04d}.safetensors"
+        if selected:
+            keeps_as = schedule.epochs - 1
+            keeps = history[-1]["validation_nll"] <= min(row["validation_nll"] for row in history)
+        else:
+            keeps_as, keeps = epoch, epoch in run.keep_epochs
+        if keeps:
+            name = f"epoch-{keeps_as:04d}.safetensors"
             save_tensors(dict(network.named_parameters()), side.products / "checkpoints" / name)
         if epoch in run.branch_epochs:
             kept = side.products / "states" / f"epoch-{epoch:04d}.safetensors"
@@ -221,7 +229,7 @@ def train(run: Run, output: Path, device: torch.device) -> None:
             done = tqdm.format_meter(
                 epoch + 1 - first_epoch, schedule.epochs - first_epoch, now - start, unit="epoch"
             )
-            log.info("loss %.3f, validation Dice %.3f, %s", train_loss, validation_dice, done)
+            log.info("loss %.3f, validation Dice %.3f, %s", train_loss, validation[1], done)
             report_time = now
 
     with written_whole(side.products / "last_layer.npy") as temporary:
@@ -236,9 +244,9 @@ def validate(
     plain_loss: DeepSupervisionLoss,
     sampler: WindowSampler,
     run: Run,
-) -> tuple[float, float]:
-    """Loss and mean foreground Dice on unaugmented patches of held-out subjects, the same ones at
-    every epoch of every run of a study.
+) -> tuple[float, float, float]:
+    """Loss, mean foreground Dice and NLL (nats per pixel) on unaugmented patches of held-out
+    subjects, the same ones at every epoch of every run of a study.
 
     They are of the mean over the network's samples, if it has several. The loss is the plain one,
     so that it compares between variants. Dice is over all patches as one, as nnU-Net's pseudo Dice.
@@ -246,7 +254,7 @@ def validate(
     device = next(network.parameters()).device
     rng = np.random.default_rng(derive(run.seed, "validation"))
     network.eval()
-    losses = []
+    losses, nll = [], []
     overlap = torch.zeros(3, N_CLASSES, dtype=torch.int64)
     for _ in range(run.recipe["validation_batches"]):
         windows = sampler.draw(run.recipe["batch_size"], rng)
@@ -255,10 +263,15 @@ def validate(
             samples = variant.logits(network(images)).float()
         logits = samples.softmax(2).mean(0).log() if len(samples) > 1 else samples[0]
         losses.append(plain_loss.head_loss(logits, labels))
+        nll.append(functional.cross_entropy(logits, labels[:, 0].long()))
         overlap += count_overlap(logits.max(1).indices, labels[:, 0]).cpu()
     both, predicted, reference = overlap[:, 1:].double()
     dice = 2 * both / (predicted + reference).clamp_min(1)
-    return float(torch.stack(losses).mean()), float(dice.mean())
+    return (
+        float(torch.stack(losses).mean()),
+        float(dice.mean()),
+        float(torch.stack(nll).mean()),
+    )
 
 
 def count_overlap(predicted: Tensor, reference: Tensor) -> Tensor:

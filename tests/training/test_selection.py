@@ -1,0 +1,111 @@
+"""A run that keeps the weights of its best epoch."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+from torch.nn import functional
+
+from cardiouq.training import train as module
+from cardiouq.training.state import load_tensors
+from cardiouq.training.train import Run, train
+
+CPU = torch.device("cpu")
+MakeRun = Callable[..., Run]
+KEPT = "checkpoints/epoch-0005.safetensors"
+
+
+class Killed(BaseException):
+    """Stands for a signal."""
+
+
+@pytest.fixture
+def selecting(recipe: dict[str, Any]) -> dict[str, Any]:
+    return recipe | {"selection": "validation_nll"}
+
+
+@pytest.fixture
+def numbers(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[float]], None]:
+    """Put made-up validation NLLs in the place of the measured ones."""
+
+    def make_up(values: list[float]) -> None:
+        left = iter(values)
+        monkeypatch.setattr(module, "validate", lambda *arguments: (1.0, 0.5, next(left)))
+
+    return make_up
+
+
+def test_nll_is_that_of_the_predicted_probabilities(
+    make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    original = functional.cross_entropy
+
+    def cross_entropy(logits: torch.Tensor, labels: torch.Tensor, **options: Any) -> torch.Tensor:
+        if labels.ndim == 3 and not torch.is_grad_enabled():
+            picked = logits.softmax(1).gather(1, labels[:, None])
+            seen.append(float(-picked.log().mean()))
+        return original(logits, labels, **options)
+
+    monkeypatch.setattr(module.functional, "cross_entropy", cross_entropy)
+    train(make_run(), tmp_path / "run", CPU)
+    history = pd.read_csv(tmp_path / "run/history.csv")
+    assert len(history) == 6
+    measured = history["validation_nll"].tolist()
+    assert all(any(value == pytest.approx(other) for other in seen) for value in measured)
+
+
+@pytest.mark.parametrize(
+    ("values", "best"),
+    [([5, 3, 4, 2, 6, 7], 3), ([1, 2, 3, 4, 5, 6], 0), ([6, 5, 4, 3, 2, 1], 5)],
+)
+def test_weights_of_the_lowest_nll_stand_for_the_last_ones(
+    make_run: MakeRun,
+    selecting: dict[str, Any],
+    numbers: Callable[[list[float]], None],
+    tmp_path: Path,
+    values: list[float],
+    best: int,
+) -> None:
+    train(make_run(keep_epochs=range(6)), tmp_path / "every", CPU)
+    numbers(values)
+    train(make_run(recipe=selecting, keep_epochs=(5,)), tmp_path / "selected", CPU)
+    # another recipe has another identity, and the same weights
+    [kept] = (tmp_path / "selected/checkpoints").iterdir()
+    assert kept.name == Path(KEPT).name
+    expected = load_tensors(tmp_path / f"every/checkpoints/epoch-{best:04d}.safetensors")
+    found = load_tensors(kept)
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+@pytest.mark.parametrize("stop_at", [2, 4])
+def test_interrupted_run_selects_the_same_weights(
+    make_run: MakeRun,
+    selecting: dict[str, Any],
+    numbers: Callable[[list[float]], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stop_at: int,
+) -> None:
+    values = [5.0, 3.0, 4.0, 2.0, 6.0, 7.0]
+    run = make_run(recipe=selecting, keep_epochs=(5,))
+    numbers(values)
+    train(run, tmp_path / "undisturbed", CPU)
+    monkeypatch.setattr(module, "SECONDS_BETWEEN_STATES", -1)
+    numbers(values)
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        original = module.save_state
+
+        def stop(path: Path, epoch: int, *arguments: Any) -> None:
+            if epoch == stop_at:
+                raise Killed
+            original(path, epoch, *arguments)
+
+        patch.setattr(module, "save_state", stop)
+        train(run, tmp_path / "run", CPU)
+    numbers(values[stop_at:])  # the epoch whose state was not kept is done again
+    train(run, tmp_path / "run", CPU)
+    assert (tmp_path / "run" / KEPT).read_bytes() == (tmp_path / "undisturbed" / KEPT).read_bytes()
