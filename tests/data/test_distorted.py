@@ -10,9 +10,9 @@ import pytest
 
 from cardiouq.data.cases import make_case_table
 from cardiouq.data.distorted import choose_subjects, distort_cases
+from cardiouq.data.plan import Plan
 from cardiouq.data.scans import read_image, read_label
 
-SPACING = (2.0, 2.0)
 TEST_SETS = {
     "val+noise-1": {"of": "val", "kind": "noise", "place": 1, "degree": 0.05},
     "val+noise-2": {"of": "val", "kind": "noise", "place": 2, "degree": 0.1},
@@ -32,9 +32,9 @@ def cases(acdc: Any, mnms: Any) -> pd.DataFrame:
 
 
 @pytest.fixture
-def distorted(cases: pd.DataFrame, tmp_path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+def distorted(cases: pd.DataFrame, plan: Plan, tmp_path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     (tmp_path / "out").mkdir()
-    return distort_cases(cases, TEST_SETS, SPACING, 7, tmp_path / "out")
+    return distort_cases(cases, TEST_SETS, plan, 7, tmp_path / "out")
 
 
 def rows(table: pd.DataFrame) -> dict[str, Any]:
@@ -96,12 +96,15 @@ def test_arrays_are_what_preprocessing_makes_of_the_distorted_scan(
 
 
 def test_the_same_seed_gives_the_same_files_and_another_seed_others(
-    cases: pd.DataFrame, distorted: tuple[pd.DataFrame, pd.DataFrame], tmp_path: Path
+    cases: pd.DataFrame,
+    plan: Plan,
+    distorted: tuple[pd.DataFrame, pd.DataFrame],
+    tmp_path: Path,
 ) -> None:
     hashes = {}
     for seed in (7, 8):
         (tmp_path / str(seed)).mkdir()
-        table, _ = distort_cases(cases, TEST_SETS, SPACING, seed, tmp_path / str(seed))
+        table, _ = distort_cases(cases, TEST_SETS, plan, seed, tmp_path / str(seed))
         hashes[seed] = dict(zip(table["case"], table["image_hash"], strict=True))
     assert hashes[7] == dict(zip(distorted[0]["case"], distorted[0]["image_hash"], strict=True))
     noisy = [case for case in hashes[7] if "noise" in case]

@@ -1,6 +1,7 @@
 """What networks see: z-scored intensities on the plan's grid, the heart where it was."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,16 @@ from hypothesis import strategies as st
 from scipy.ndimage import center_of_mass
 
 from cardiouq.data.cases import make_case_table
+from cardiouq.data.plan import Plan
 from cardiouq.data.preprocessing import (
     normalise,
     preprocess_case,
     resample_image,
     resample_label,
     resampled_shape,
+    training_intensity,
 )
+from cardiouq.data.scans import read_image
 
 
 def disc(shape: tuple[int, int], centre: tuple[float, float], radius: float) -> Any:
@@ -108,10 +112,10 @@ def test_same_grid_is_left_alone() -> None:
     np.testing.assert_array_equal(resample_image(image, (20, 30)), image)
 
 
-def test_case_is_written_on_the_plan_s_grid(acdc: Any, tmp_path: Path) -> None:
+def test_case_is_written_on_the_plan_s_grid(acdc: Any, plan: Plan, tmp_path: Path) -> None:
     acdc.add(1)
     case = next(make_case_table({"d": ("acdc", acdc.root)}).itertuples(index=False))
-    preprocess_case(case, (2.5, 3.0), tmp_path, with_label=True)
+    preprocess_case(case, replace(plan, spacing=(2.5, 3.0)), tmp_path, with_label=True)
     image = np.load(tmp_path / "patient001_ED_image.npy")
     label = np.load(tmp_path / "patient001_ED_label.npy")
     assert image.shape == label.shape == (3, 7, 6)  # 14 x 1.25 / 2.5, 12 x 1.5 / 3
@@ -119,22 +123,50 @@ def test_case_is_written_on_the_plan_s_grid(acdc: Any, tmp_path: Path) -> None:
 
 
 def test_image_is_the_same_whatever_the_label(
-    acdc: Any, tmp_path: Path, save: Callable[..., None]
+    acdc: Any, plan: Plan, tmp_path: Path, save: Callable[..., None]
 ) -> None:
     folder = acdc.add(1)
     case = next(make_case_table({"d": ("acdc", acdc.root)}).itertuples(index=False))
-    preprocess_case(case, (2.0, 2.0), tmp_path, with_label=True)
+    preprocess_case(case, replace(plan, spacing=(2.0, 2.0)), tmp_path, with_label=True)
     first = (tmp_path / "patient001_ED_image.npy").read_bytes()
     save(folder / "patient001_frame01_gt.nii.gz", np.zeros((12, 14, 3), np.uint8))
-    preprocess_case(case, (2.0, 2.0), tmp_path, with_label=True)
+    preprocess_case(case, replace(plan, spacing=(2.0, 2.0)), tmp_path, with_label=True)
     assert (tmp_path / "patient001_ED_image.npy").read_bytes() == first
     assert np.load(tmp_path / "patient001_ED_label.npy").max() == 0
 
 
-def test_label_of_a_test_scan_is_not_even_read(acdc: Any, tmp_path: Path) -> None:
+def test_label_of_a_test_scan_is_not_even_read(acdc: Any, plan: Plan, tmp_path: Path) -> None:
     folder = acdc.add(1)
     [case, _] = make_case_table({"d": ("acdc", acdc.root)}).itertuples(index=False)
     (folder / "patient001_frame01_gt.nii.gz").unlink()
-    preprocess_case(case, (2.0, 2.0), tmp_path, with_label=False)
+    preprocess_case(case, replace(plan, spacing=(2.0, 2.0)), tmp_path, with_label=False)
     assert (tmp_path / "patient001_ED_image.npy").is_file()
     assert not (tmp_path / "patient001_ED_label.npy").exists()
+
+
+@pytest.mark.parametrize(("normalisation", "power"), [("training_sd", 1), ("training_variance", 2)])
+def test_training_set_s_moments_are_over_all_pixels_and_the_same_for_every_scan(
+    acdc: Any, plan: Plan, tmp_path: Path, normalisation: str, power: int
+) -> None:
+    for number in (1, 2):
+        acdc.add(number)
+    cases = list(make_case_table({"d": ("acdc", acdc.root)}).itertuples(index=False))
+    pixels = np.concatenate([read_image(case).ravel() for case in cases]).astype(np.float64)
+    intensity = training_intensity(cases, normalisation)
+    assert intensity == pytest.approx((pixels.mean(), pixels.std() ** power), rel=1e-9)
+    own_grid = replace(plan, spacing=(1.25, 1.5), intensity=intensity)
+    for case in cases:
+        preprocess_case(case, own_grid, tmp_path, with_label=False)
+        np.testing.assert_allclose(
+            np.load(tmp_path / f"{case.case}_image.npy"),
+            (read_image(case) - pixels.mean()) / pixels.std() ** power,
+            rtol=1e-4,
+            atol=1e-4,
+        )
+
+
+def test_without_it_each_scan_has_its_own_moments_and_plans_are_as_they_were(plan: Plan) -> None:
+    assert training_intensity([], "volume") is None
+    assert "intensity" not in plan.to_json()  # a run's fingerprint holds this text
+    with_moments = replace(plan, intensity=(3.5, 2.0))
+    assert Plan.from_json(with_moments.to_json()) == with_moments

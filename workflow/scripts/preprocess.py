@@ -13,4 +13,4 @@ with reported_to_user(snakemake.log[0]):
     folder.mkdir(parents=True)
     for case in read_case_table(snakemake.input.cases).itertuples():
         with_label = case.dataset == snakemake.params.training_dataset
-        preprocess_case(case, plan.spacing, folder, with_label=with_label)
+        preprocess_case(case, plan, folder, with_label=with_label)

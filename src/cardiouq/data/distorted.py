@@ -9,6 +9,7 @@ import pandas as pd
 from cardiouq.data.cases import check_case
 from cardiouq.data.distortions import distort
 from cardiouq.data.layouts import FoundCase
+from cardiouq.data.plan import Plan
 from cardiouq.data.preprocessing import preprocess_case
 from cardiouq.data.scans import Case, read_image, read_label, write_label, write_volume
 from cardiouq.seeds import derive
@@ -23,7 +24,7 @@ def choose_subjects(cases: pd.DataFrame, subjects: int | None, seed: int) -> pd.
 def distort_cases(
     cases: pd.DataFrame,
     test_sets: Mapping[str, Mapping[str, Any]],
-    spacing: tuple[float, float],
+    plan: Plan,
     seed: int,
     folder: Path,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -35,7 +36,7 @@ def distort_cases(
     Args:
         cases: rows of the case table to distort.
         test_sets: from `Study.distorted_test_sets`.
-        spacing: the plan's, (y, x) in mm.
+        plan: says how scans are preprocessed.
         seed: the study's.
         folder: to write to.
 
@@ -65,5 +66,5 @@ def distort_cases(
             )
     table = pd.DataFrame(rows)
     for row in table.itertuples(index=False):
-        preprocess_case(cast(Case, row), spacing, folder, with_label=False)
+        preprocess_case(cast(Case, row), plan, folder, with_label=False)
     return table.drop(columns="test_set"), table[["test_set", "case"]]

@@ -48,10 +48,13 @@ class Plan:
     features_per_stage: tuple[int, ...]
     kernel_sizes: tuple[Pair, ...]
     strides: tuple[Pair, ...]
+    intensity: tuple[float, float] | None = None
+    """What is subtracted from every scan, and what it is divided by; None: its own mean and SD."""
 
     def to_json(self) -> str:
         """JSON text that `from_json` reads back to an equal plan."""
-        return json.dumps(asdict(self), indent=2) + "\n"
+        fields = {name: value for name, value in asdict(self).items() if value is not None}
+        return json.dumps(fields, indent=2) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -66,6 +69,11 @@ class Plan:
                 features_per_stage=tuple(int(width) for width in found["features_per_stage"]),
                 kernel_sizes=tuple(_pair(size) for size in found["kernel_sizes"]),
                 strides=tuple(_pair(stride) for stride in found["strides"]),
+                intensity=(
+                    (float(found["intensity"][0]), float(found["intensity"][1]))
+                    if "intensity" in found
+                    else None
+                ),
             )
         except (ValueError, KeyError, TypeError, IndexError) as error:
             raise CardiouqError(

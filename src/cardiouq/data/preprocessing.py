@@ -3,21 +3,50 @@
 Neither looks at the label, so test scans are treated as a new scan would be.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import zoom
 
+from cardiouq.data.plan import Plan
 from cardiouq.data.scans import Case, read_image, read_label
 from cardiouq.structures import N_CLASSES
 
 
-def normalise(image: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Zero mean, unit SD over the volume, nnU-Net's z-score normalisation for MRI."""
-    normalised: NDArray[np.float32] = (image - image.mean()) / max(float(image.std()), 1e-8)
+def normalise(
+    image: NDArray[np.float32], intensity: tuple[float, float] | None = None
+) -> NDArray[np.float32]:
+    """Zero mean, unit SD over the volume, nnU-Net's z-score normalisation for MRI; or a plan's
+    `intensity` subtracted and divided by, the same for all volumes."""
+    offset, divisor = intensity or (image.mean(), max(float(image.std()), 1e-8))
+    normalised: NDArray[np.float32] = (image - np.float32(offset)) / np.float32(divisor)
     return normalised
+
+
+def training_intensity(cases: Iterable[Case], normalisation: str) -> tuple[float, float] | None:
+    """A plan's `intensity` from the training scans.
+
+    Ng et al. (IEEE TBME 2022) subtract the mean of the training set and, as it is printed, divide
+    by its variance.
+
+    Args:
+        cases: the training scans.
+        normalisation: `volume` (each its own: None), `training_sd` or `training_variance`, over
+            the pixels of all scans together.
+    """
+    if normalisation == "volume":
+        return None
+    count, total, squares = 0, 0.0, 0.0
+    for case in cases:
+        image = read_image(case).astype(np.float64)
+        count += image.size
+        total += float(image.sum())
+        squares += float(np.square(image).sum())
+    mean = total / count
+    variance = squares / count - mean**2
+    return mean, variance if normalisation == "training_variance" else variance**0.5
 
 
 def resampled_shape(
@@ -55,13 +84,11 @@ def _zoom(volume: NDArray[np.float32], shape: tuple[int, int], order: int) -> ND
     return zoomed
 
 
-def preprocess_case(
-    case: Case, spacing: tuple[float, float], folder: Path, *, with_label: bool
-) -> None:
+def preprocess_case(case: Case, plan: Plan, folder: Path, *, with_label: bool) -> None:
     """Write `<case>_image.npy` float32 and, if asked, `<case>_label.npy` uint8, both (slices, rows,
-    columns) on the grid of `spacing` (y, x) in mm, for training to map into memory."""
-    image = normalise(read_image(case))
-    shape = resampled_shape(image.shape[1:], (case.spacing_y, case.spacing_x), spacing)
+    columns) on the plan's grid, for training to map into memory."""
+    image = normalise(read_image(case), plan.intensity)
+    shape = resampled_shape(image.shape[1:], (case.spacing_y, case.spacing_x), plan.spacing)
     np.save(folder / f"{case.case}_image.npy", resample_image(image, shape))
     if with_label:
         np.save(folder / f"{case.case}_label.npy", resample_label(read_label(case), shape))
