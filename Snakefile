@@ -28,6 +28,7 @@ except CardiouqError as error:
 prepare_environment(config["device"])
 RESULTS = STUDY.results
 METHODS = list(STUDY.methods)
+PREDICTED = [*METHODS, *STUDY.repeats]
 TEST_SETS = list(STUDY["test_sets"])
 GPUS_PER_JOB = gpus_per_job(config["device"])
 
@@ -55,6 +56,7 @@ rule all:
         rules.figure_posterior_sd.output if POSTERIORS else [],
         rules.figure_checkpoints.output if TRAJECTORY else [],
         rules.figure_tsne.output if TRAJECTORY else [],
+        rules.print_repeats.output if STUDY.repeats else [],
         rules.figure_dataset_shift.output,
         rules.figure_structural_uncertainty.output,
         rules.figure_distorted_examples.output if DISTORTED else [],

@@ -70,6 +70,29 @@ class Study:
         """The study's methods in the order of its tables."""
         return {name: build_method(block) for name, block in self["methods"].items()}
 
+    @cached_property
+    def repeats(self) -> dict[str, tuple[str, int]]:
+        """Name of every repeat but the first, which is the method itself -> the method that it
+        repeats with other seeds, and which repeat it is, from 1."""
+        return {
+            f"{name}-repeat-{repeat + 1}": (name, repeat)
+            for name, block in self["methods"].items()
+            for repeat in range(1, block.get("repeats", 1))
+        }
+
+    def method_members(self, name: str) -> list[Member]:
+        """Members of a method or of a repeat, whose seeds are the next that are not used."""
+        method, repeat = self.repeats.get(name, (name, 0))
+        members = self.methods[method].members()
+        seeds = 1 + max(member.seed for member in members)
+        return [replace(member, seed=member.seed + repeat * seeds) for member in members]
+
+    def _block(self, name: str) -> dict[str, Any]:
+        """Settings of a method or of the one that a repeat repeats."""
+        method, _ = self.repeats.get(name, (name, 0))
+        block: dict[str, Any] = self["methods"][method]
+        return block
+
     def schedule(self, recipe: str) -> AnySchedule:
         """The schedule of a recipe."""
         return build_schedule(self["recipes"][recipe]["schedule"])
@@ -80,9 +103,9 @@ class Study:
         return sorted(
             {
                 epoch
-                for name, method in self.methods.items()
-                if self["methods"][name]["recipe"] == recipe and member in method.members()
-                for epoch in method.checkpoint_epochs(schedule)
+                for name in (*self.methods, *self.repeats)
+                if self._block(name)["recipe"] == recipe and member in self.method_members(name)
+                for epoch in build_method(self._block(name)).checkpoint_epochs(schedule)
             }
         )
 
@@ -143,9 +166,9 @@ class Study:
         return f"{self.results}/training/{recipe}-{self.key(recipe, member)}/seed-{member}"
 
     def run_folders(self, method: str) -> list[str]:
-        """Folders of the runs that a method draws from."""
-        recipe = self["methods"][method]["recipe"]
-        return [self.run_folder(recipe, member) for member in self.methods[method].members()]
+        """Folders of the runs that a method or a repeat draws from."""
+        recipe = self._block(method)["recipe"]
+        return [self.run_folder(recipe, member) for member in self.method_members(method)]
 
     def all_run_folders(self) -> dict[str, str]:
         """Label -> folder of every run of the study, each once."""
@@ -166,9 +189,9 @@ class Study:
     def _used_members(self, recipe: str) -> set[Member]:
         return {
             member
-            for name, method in self.methods.items()
-            if self["methods"][name]["recipe"] == recipe
-            for member in method.members()
+            for name in (*self.methods, *self.repeats)
+            if self._block(name)["recipe"] == recipe
+            for member in self.method_members(name)
         }
 
     def trajectory_method(self) -> str | None:
@@ -196,13 +219,13 @@ class Study:
         )
 
     def prediction_settings(self, method: str) -> str:
-        """JSON of what a method's prediction needs beside the data and the runs."""
-        block = self["methods"][method]
+        """JSON of what a method's or a repeat's prediction needs beside the data and the runs."""
+        block = self._block(method)
         return json.dumps(
             {
                 "name": method,
                 "method": block,
-                "members": [str(member) for member in self.methods[method].members()],
+                "members": [str(member) for member in self.method_members(method)],
                 "schedule": self["recipes"][block["recipe"]]["schedule"],
                 "seed": self["seed"],
                 **_own_code(block["method"]),

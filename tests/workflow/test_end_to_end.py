@@ -20,7 +20,7 @@ pytestmark = pytest.mark.xdist_group("workflow")
 PRINTED = (
     *("table1_dice", "table2_ece", "verdict", "segmentation", "calibration"),
     *("failure_detection", "clinical", "comparisons", "ranks", "cost"),
-    "quality_control",
+    *("quality_control", "repeats"),
 )
 TABLES = {f"{t}.{s}" for t in PRINTED for s in ("csv", "md", "tex", "html")}
 MAPS = ("segmentation", "entropy", "mutual_information", "variance", "samples")
@@ -224,6 +224,16 @@ def test_report_holds_the_tables_the_figures_and_their_captions(
     assert "10 volumes of 5 subjects" in report
 
 
+def test_repeats_are_counted_and_differ(finished: Any) -> None:
+    table = pd.read_csv(results(finished) / "reporting" / "tables" / "repeats.csv")
+    of_dice = table[(table["metric"] == "dice") & (table["structure"] == "LV")]
+    repeats = of_dice.groupby("method")["n_repeats"].unique().map(lambda found: found.item())
+    assert repeats.to_dict() == dict.fromkeys(METHODS, 1) | {"vanilla": 2}
+    assert (of_dice.loc[of_dice["method"] == "vanilla", "sd"] > 0).all()
+    samples = pd.read_csv(results(finished) / "prediction" / "vanilla-repeat-2" / "samples.csv")
+    assert samples["member"].tolist() == [1]
+
+
 def test_distortions_are_of_every_method_at_every_degree(finished: Any) -> None:
     table = pd.read_csv(results(finished) / "evaluation" / "distortions.csv")
     assert set(table["method"]) == set(METHODS)
@@ -282,7 +292,7 @@ def test_changed_data_are_predicted_again_and_train_nothing_again(
     with longer(results(finished) / "data" / name, "\n"):
         planned = finished.plan()
     assert planned.trainings == []
-    assert planned.jobs["predict"] == len(METHODS)
+    assert planned.jobs["predict"] == len(METHODS) + 1  # and the repeat
 
 
 @pytest.mark.parametrize("pattern", ["src/**/*.py", "workflow/**/*.*", "config/**/*.yaml"])
@@ -321,7 +331,7 @@ def test_changed_metric_is_computed_again_and_nothing_is_predicted_again(
 ) -> None:
     with longer(finished.repository / "src/cardiouq/evaluation/overlap.py", "\n# new\n"):
         jobs = finished.plan().jobs
-    assert jobs["evaluate"] == len(METHODS)
+    assert jobs["evaluate"] == len(METHODS) + 1  # and the repeat
     assert {"predict", "train", "preprocess"}.isdisjoint(jobs)
 
 

@@ -205,7 +205,8 @@ def test_setting_of_another_method_is_refused(make_study: MakeStudy, tiny: Setti
     tiny["methods"]["vanilla"]["passes"] = 10
     [problem] = problems_of(make_study, tiny)
     assert problem == (
-        "methods.vanilla.passes: unknown key; allowed: folds, label, method, recipe, temperature"
+        "methods.vanilla.passes: unknown key; allowed: folds, label, method, recipe, "
+        "repeats, temperature"
     )
 
 

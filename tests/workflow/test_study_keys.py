@@ -255,6 +255,7 @@ def test_further_members_leave_the_runs_that_are_there_alone(
     for method in ("cv_ensemble", "temperature_fitted", "calibrated_ensemble"):
         del before["methods"][method]
     before["methods"]["deep_ensemble"]["size"] = 1
+    del before["methods"]["vanilla"]["repeats"]
     old, new = make_study(before), make_study(tiny)
     assert old.members("polynomial") == [Member()]
     assert new.members("polynomial") == [Member(), *FOLDS, Member(1)]
@@ -345,3 +346,41 @@ def test_removed_method_trains_nothing_again(make_study: MakeStudy, tiny: Settin
     del after["methods"]["temperature_scaling"]
     del after["methods"]["deep_ensemble"]
     assert changed_recipes(make_study, tiny, after) == set()
+
+
+def test_repeats_have_the_next_seeds_and_share_runs_with_ensembles(
+    make_study: MakeStudy, tiny: Settings
+) -> None:
+    tiny["methods"]["vanilla"]["repeats"] = 3
+    tiny["methods"]["temperature_fitted"]["repeats"] = 2
+    tiny["methods"]["deep_ensemble"]["repeats"] = 2
+    study = make_study(tiny)
+    assert study.repeats.keys() == {
+        *("vanilla-repeat-2", "vanilla-repeat-3"),
+        *("temperature_fitted-repeat-2", "deep_ensemble-repeat-2"),
+    }
+    assert [study.method_members(f"vanilla-repeat-{k}") for k in (2, 3)] == [
+        [Member(1)],
+        [Member(2)],
+    ]
+    assert study.method_members("deep_ensemble-repeat-2") == [Member(2), Member(3)]
+    assert study.method_members("temperature_fitted-repeat-2") == [
+        Member(1),
+        *(replace(fold, seed=1) for fold in FOLDS),
+    ]
+    assert study.run_folders("vanilla-repeat-2") == study.run_folders("deep_ensemble")[1:]
+    settings = json.loads(study.prediction_settings("vanilla-repeat-2"))
+    assert settings["members"] == ["1"]
+    assert settings["method"] == study["methods"]["vanilla"]
+
+
+def test_repeats_leave_the_first_runs_as_they_are(make_study: MakeStudy, tiny: Settings) -> None:
+    after = deepcopy(tiny)
+    after["methods"]["vanilla"]["repeats"] = 5
+    after["methods"]["mc_dropout"]["repeats"] = 2
+    before, now = keys(make_study(tiny)), keys(make_study(after))
+    assert {run: now[run] for run in before} == before
+    assert now.keys() - before.keys() == {
+        *(("polynomial", Member(seed)) for seed in (2, 3, 4)),
+        ("dropout", Member(1)),
+    }

@@ -104,3 +104,27 @@ rule quality_control:
         poor=STUDY["evaluation"]["poor"],
     script:
         "../scripts/quality_control.py"
+
+
+if STUDY.repeats:
+
+    rule summarise_repeats:
+        input:
+            **{
+                table: expand(f"{EVALUATION}/{{method}}/{table}.csv", method=PREDICTED)
+                for table in ("slice_scores", "slice_voxels")
+            },
+            code=EVALUATION_CODE,
+        output:
+            f"{EVALUATION}/repeats.csv",
+        log:
+            f"{RESULTS}/logs/evaluation/summarise_repeats.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/summarise_repeats/all.tsv"
+        conda:
+            "../../envs/environment.yaml"
+        params:
+            repeats=STUDY.repeats,
+            test_sets=TEST_SETS,
+        script:
+            "../scripts/summarise_repeats.py"

@@ -26,7 +26,7 @@ rule predict:
     benchmark:
         f"{RESULTS}/benchmarks/predict/{{method}}.tsv"
     wildcard_constraints:
-        method="|".join(METHODS),
+        method="|".join(PREDICTED),
     conda:
         "../../envs/environment.yaml"
     threads: 1

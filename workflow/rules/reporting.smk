@@ -222,3 +222,52 @@ rule print_quality_control:
         ),
     script:
         "../scripts/print_quality_control.py"
+
+
+if STUDY.repeats:
+
+    rule print_repeats:
+        input:
+            repeats=f"{RESULTS}/evaluation/repeats.csv",
+            cases=f"{RESULTS}/data/cases.csv",
+            test_sets=f"{RESULTS}/data/test_sets.csv",
+            caption=f"{workflow.basedir}/workflow/report/repeats.rst",
+            code=expand(CODE, module=["repeats", "tables", "printing"]),
+        output:
+            html=report(
+                f"{TABLES}/repeats.html",
+                caption="../report/repeats.rst",
+                category="Tables",
+                labels={"table": "Repeats", "form": "printed"},
+            ),
+            csv=report(
+                f"{TABLES}/repeats.csv",
+                caption="../report/repeats.rst",
+                category="Tables",
+                labels={"table": "Repeats", "form": "CSV"},
+            ),
+            tex=report(
+                f"{TABLES}/repeats.tex",
+                caption="../report/repeats.rst",
+                category="Tables",
+                labels={"table": "Repeats", "form": "LaTeX"},
+            ),
+            md=f"{TABLES}/repeats.md",
+        log:
+            f"{RESULTS}/logs/reporting/repeats.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/print/repeats.tsv"
+        group:
+            "reporting"
+        conda:
+            "../../envs/environment.yaml"
+        params:
+            title=STUDY["title"],
+            seed=STUDY["seed"],
+            methods=METHOD_LABELS,
+            test_sets=TEST_SET_LABELS,
+            counts=lambda wildcards, input: count_volumes(
+                input.cases, input.test_sets, TEST_SET_LABELS
+            ),
+        script:
+            "../scripts/print_repeats.py"
