@@ -221,6 +221,22 @@ def test_head_loss_is_cross_entropy_plus_one_minus_foreground_dice() -> None:
     )
 
 
+def test_cross_entropy_alone_is_the_negative_log_likelihood() -> None:
+    draw = torch.Generator().manual_seed(3)
+    logits = torch.randn(2, 1, 4, 8, 8, generator=draw)
+    labels = torch.randint(0, 4, (2, 1, 8, 8), generator=draw)
+    expected = -logits[:, 0].log_softmax(1).gather(1, labels).mean()
+    torch.testing.assert_close(DeepSupervisionLoss(heads=1, dice=False)(logits, labels), expected)
+
+
+def test_heads_that_do_not_count_have_no_gradient() -> None:
+    logits = torch.randn(2, 3, 4, 8, 8, requires_grad=True)
+    DeepSupervisionLoss(heads=1)(logits, torch.ones(2, 1, 8, 8)).backward()
+    assert logits.grad is not None
+    assert logits.grad[:, 0].abs().max() > 0
+    assert logits.grad[:, 1:].abs().max() == 0
+
+
 def test_weights_of_another_network_are_refused(plan: Plan) -> None:
     weights = dict(build_network(deeper(plan, 5), NO_DROPOUT).named_parameters())
     with pytest.raises(KeyError):

@@ -109,3 +109,23 @@ def test_interrupted_run_selects_the_same_weights(
     numbers(values[stop_at:])  # the epoch whose state was not kept is done again
     train(run, tmp_path / "run", CPU)
     assert (tmp_path / "run" / KEPT).read_bytes() == (tmp_path / "undisturbed" / KEPT).read_bytes()
+
+
+def test_run_without_deep_supervision_trains_and_resumes(
+    make_run: MakeRun,
+    recipe: dict[str, Any],
+    numbers: Callable[[list[float]], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its lower heads get no gradient, so the optimiser has no state of theirs."""
+    plain = recipe | {"deep_supervision": False, "loss": "cross_entropy"}
+    run = make_run(recipe=plain | {"optimiser": {"name": "adamw", "weight_decay": 0.0}})
+    train(run, tmp_path / "undisturbed", CPU)
+    monkeypatch.setattr(module, "SECONDS_BETWEEN_STATES", -1)
+    numbers([1.0, 1.0, 1.0])
+    with pytest.raises(StopIteration):
+        train(run, tmp_path / "run", CPU)
+    monkeypatch.undo()
+    train(run, tmp_path / "run", CPU)
+    assert (tmp_path / "run" / KEPT).read_bytes() == (tmp_path / "undisturbed" / KEPT).read_bytes()

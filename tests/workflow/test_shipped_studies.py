@@ -22,7 +22,8 @@ ZHAO2022 = {
     "checkpoint_ensemble_multi": "Ckpt. Ens. (Multi)",
 }
 """Methods of zhao2022 in its order, by the keys that its numbers have."""
-SHIPPED = ("buddenkotte2023", "demo", "kushibar2022", "laptop", "zhao2022", "zhao2024")
+NG2022 = ("ng2022-acdc", "ng2022-mnms")
+SHIPPED = ("buddenkotte2023", "demo", "kushibar2022", "laptop", *NG2022, "zhao2022", "zhao2024")
 
 
 def load(name: str, machine: dict[str, Any], repository: Path) -> Study:
@@ -282,3 +283,39 @@ def test_members_of_buddenkotte2023(machine: dict[str, Any], repository: Path) -
         749
     }
     assert study["reporting"]["published"] is None
+
+
+@pytest.mark.parametrize("name", NG2022)
+def test_ng2022_has_the_paper_s_settings(
+    name: str, machine: dict[str, Any], repository: Path
+) -> None:
+    study = load(name, machine, repository)
+    rates = [study.schedule("plain").learning_rate(epoch) for epoch in range(50)]
+    assert rates == pytest.approx([1e-4] * 30 + [1e-5] * 20)
+    for recipe in study["recipes"].values():
+        assert recipe["selection"] == "validation_nll"
+        assert recipe["augmentation"] == {
+            **{"rotation_degrees": 60, "scale": [0.7, 1.3], "translation_pixels": 60},
+            **{"probability": 1.0, "mirror": False, "intensities": False},
+        }
+    samples = {"mcd_0_1": "passes", "mcd_0_5": "passes", "bbb": "samples", "ssn": "samples"}
+    assert {study["methods"][method][key] for method, key in samples.items()} == {50}
+    repeats = {method: block.get("repeats", 1) for method, block in study["methods"].items()}
+    assert repeats == dict.fromkeys(("vanilla", *samples), 5) | {"deep_ensemble": 1}
+    # the first five members of the ensemble are the plain networks
+    assert len(study.run_folders("deep_ensemble")) == 10
+    assert study.run_folders("vanilla-repeat-5") == study.run_folders("deep_ensemble")[4:5]
+    assert len(study.all_run_folders()) == 10 + 4 * 5
+    assert study["distortions"]["kinds"]["noise"] == [0.05, 0.07, 0.08, 0.10]
+    assert study["distortions"]["kinds"]["blur"] == [1, 2, 3, 4]
+    assert study["evaluation"]["poor"]["slice"] == {
+        **{"metric": "assd_mm", "RV": 1.88, "MYO": 1.19, "LV": 1.17},
+    }
+
+
+def test_ng2022_s_studies_differ_in_their_data_alone(
+    machine: dict[str, Any], repository: Path
+) -> None:
+    first, second = (load(name, machine, repository).settings for name in NG2022)
+    differing = {key for key in first if first[key] != second[key]}
+    assert differing == {"title", "split", "test_sets", "distortions"}

@@ -121,9 +121,10 @@ def last_decoder_layer(network: nn.Module) -> Tensor:
 
 
 class DeepSupervisionLoss(nn.Module):
-    """Dice + cross-entropy over all heads, each head with half the weight of the one above."""
+    """Dice + cross-entropy, or cross-entropy alone, over all heads, each head with half the weight
+    of the one above; heads beyond `heads` do not count."""
 
-    def __init__(self, heads: int) -> None:
+    def __init__(self, heads: int, *, dice: bool = True) -> None:
         super().__init__()
         weights = torch.tensor([0.5**head for head in range(heads)])
         self.weights: Sequence[float] = (weights / weights.sum()).tolist()
@@ -136,7 +137,7 @@ class DeepSupervisionLoss(nn.Module):
             "smooth_nr": 1e-5,
             "smooth_dr": 1e-5,
         }
-        self.head_loss = DiceCELoss(**settings)
+        self.head_loss = DiceCELoss(**settings, lambda_dice=float(dice))
         self.dice_loss = DiceLoss(**settings)
 
     def forward(

@@ -123,7 +123,10 @@ def train(run: Run, output: Path, device: torch.device) -> None:
     torch.manual_seed(run.seed_for("weights"))
     variant = build_variant(recipe.get("variant"))
     plain = build_network(run.plan, recipe["dropout"])
-    plain_loss = DeepSupervisionLoss(heads=1 + plain.deep_supr_num)
+    plain_loss = DeepSupervisionLoss(
+        heads=1 + plain.deep_supr_num if recipe.get("deep_supervision", True) else 1,
+        dice=recipe.get("loss") != "cross_entropy",
+    )
     network = variant.network(plain).to(device)
     if not trains_in_bf16(device):
         network = channels_last(network)
