@@ -80,18 +80,20 @@ class Study:
             for repeat in range(1, block.get("repeats", 1))
         }
 
+    def repeated(self, name: str) -> str:
+        """The method that a repeat repeats; a method's own name."""
+        return self.repeats.get(name, (name, 0))[0]
+
+    def recipe_of(self, name: str) -> str:
+        """The recipe of a method or of a repeat."""
+        return str(self["methods"][self.repeated(name)]["recipe"])
+
     def method_members(self, name: str) -> list[Member]:
         """Members of a method or of a repeat, whose seeds are the next that are not used."""
-        method, repeat = self.repeats.get(name, (name, 0))
-        members = self.methods[method].members()
+        members = self.methods[self.repeated(name)].members()
+        _, repeat = self.repeats.get(name, (name, 0))
         seeds = 1 + max(member.seed for member in members)
         return [replace(member, seed=member.seed + repeat * seeds) for member in members]
-
-    def _block(self, name: str) -> dict[str, Any]:
-        """Settings of a method or of the one that a repeat repeats."""
-        method, _ = self.repeats.get(name, (name, 0))
-        block: dict[str, Any] = self["methods"][method]
-        return block
 
     def schedule(self, recipe: str) -> AnySchedule:
         """The schedule of a recipe."""
@@ -104,8 +106,8 @@ class Study:
             {
                 epoch
                 for name in (*self.methods, *self.repeats)
-                if self._block(name)["recipe"] == recipe and member in self.method_members(name)
-                for epoch in build_method(self._block(name)).checkpoint_epochs(schedule)
+                if self.recipe_of(name) == recipe and member in self.method_members(name)
+                for epoch in self.methods[self.repeated(name)].checkpoint_epochs(schedule)
             }
         )
 
@@ -167,7 +169,7 @@ class Study:
 
     def run_folders(self, method: str) -> list[str]:
         """Folders of the runs that a method or a repeat draws from."""
-        recipe = self._block(method)["recipe"]
+        recipe = self.recipe_of(method)
         return [self.run_folder(recipe, member) for member in self.method_members(method)]
 
     def all_run_folders(self) -> dict[str, str]:
@@ -190,7 +192,7 @@ class Study:
         return {
             member
             for name in (*self.methods, *self.repeats)
-            if self._block(name)["recipe"] == recipe
+            if self.recipe_of(name) == recipe
             for member in self.method_members(name)
         }
 
@@ -220,11 +222,14 @@ class Study:
 
     def prediction_settings(self, method: str) -> str:
         """JSON of what a method's or a repeat's prediction needs beside the data and the runs."""
-        block = self._block(method)
+        block = self["methods"][self.repeated(method)]
         return json.dumps(
             {
                 "name": method,
-                "method": block,
+                # what a prediction does not depend on would predict it again
+                "method": {
+                    k: v for k, v in block.items() if k not in ("label", "recipe", "repeats")
+                },
                 "members": [str(member) for member in self.method_members(method)],
                 "schedule": self["recipes"][block["recipe"]]["schedule"],
                 "seed": self["seed"],
@@ -316,6 +321,12 @@ class Study:
                     f"recipes.{recipe}.augmentation.scale: [{low}, {high}] goes down; expected the "
                     "smaller number first"
                 )
+            after, epochs = (block["schedule"].get(key, 0) for key in ("after", "epochs"))
+            if after >= epochs:
+                yield (
+                    f"recipes.{recipe}.schedule.after: {after}; expected an epoch before the last "
+                    f"of {epochs}"
+                )
         fractions = [self["split"].get(f"{side}_fraction", 0) for side in ("validation", "test")]
         if sum(fractions) >= 1:
             yield f"split: fractions {fractions} leave no one to train on; expected a sum below 1"
@@ -394,8 +405,11 @@ class Study:
                     f"{place}.recipe: {block['recipe']!r} has a `selection` and keeps one epoch's "
                     f"weights; {block['method']} needs several"
                 )
-            does = "fits" if method.fits() else "selects weights" if selects else ""
-            if does and all(member.fold is None for member in method.members()):
+            held_out = [member.fold is None for member in method.members()]
+            does = "selects weights" if selects and any(held_out) else ""
+            if method.fits() and all(held_out):
+                does = "fits"
+            if does:
                 yield from (
                     f"{place}: {does} on the validation side, which the test set {test_set!r} has "
                     "too; set `split.test_fraction` and test on `split: test`, or set `folds`"

@@ -21,7 +21,7 @@ def table() -> pd.DataFrame:
     for number, method in enumerate(("vanilla", *REPEATS, "deep_ensemble")):
         for test_set in ("val", "val+noise-1"):
             for index in range(2):
-                where = {"method": method, "test_set": test_set, "slice": index}
+                where = {"method": method, "test_set": test_set, "subject": "a", "slice": index}
                 for structure in ("RV", "MYO", "LV"):
                     structures.append(
                         where

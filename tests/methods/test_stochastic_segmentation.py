@@ -93,6 +93,17 @@ def test_likelihood_is_the_mean_over_samples_of_the_product_over_pixels(output: 
     assert float(loss) == pytest.approx(expected, rel=1e-5)
 
 
+def test_dice_term_is_left_out_where_the_loss_is_cross_entropy(output: Tensor) -> None:
+    labels = torch.randint(0, CLASSES, (2, 1, 2, 3), generator=torch.Generator().manual_seed(5))
+    losses = []
+    for dice in (True, False):
+        torch.manual_seed(4)
+        plain = DeepSupervisionLoss(heads=2, dice=dice)
+        losses.append(Variant(rank=RANK).loss(torch.nn.Identity(), output, labels, plain, TRAINING))
+    term = plain.dice_loss(output[:, :CLASSES], labels)
+    assert float(losses[0] - losses[1]) == pytest.approx(float(term), rel=1e-4)
+
+
 def test_without_covariance_it_is_cross_entropy(output: Tensor) -> None:
     labels = torch.randint(0, CLASSES, (2, 1, 2, 3), generator=torch.Generator().manual_seed(5))
     certain = output.clone()

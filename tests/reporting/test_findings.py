@@ -6,6 +6,8 @@ import pandas as pd
 import pytest
 
 from cardiouq.reporting.findings import check_findings
+from cardiouq.reporting.published import read_claims, read_published
+from cardiouq.reporting.study_tables import make_table
 from cardiouq.reporting.verdict import COLUMNS
 
 
@@ -107,3 +109,20 @@ def test_assd_within_leads_the_other_measures() -> None:
     found = check_findings(table, summary(assd_within_mm=0.6, dice_within=0.7, **measures))
     assert agreed(found, "ASSD_within") == ["no"]
     assert agreed(check_findings(table, NO_SUMMARY), "ASSD_within") == []
+
+
+def test_study_beside_no_paper_has_a_table_of_findings_alone() -> None:
+    study = {
+        "methods": {"bbb": {"label": "BBB"}},
+        "test_sets": {"val": {"label": "Validation", "published": None}},
+    }
+    distorted = distortions(bbb__noise__dice=[0.9, 0.8], bbb__noise__entropy=[1, 2])
+    summary_ = NO_SUMMARY.assign(n_subjects=2, low=0.0, high=1.0)
+    columns = ["method", "other", "test_set", "level", "structure", "metric"]
+    comparisons = pd.DataFrame(columns=[*columns, "difference", "low", "high", "n_empty"])
+    found = {"summary": summary_, "comparisons": comparisons, "distortions": distorted}
+    rows, printed = make_table(
+        "verdict", found, read_published(None), read_claims(None), study, None, "A caption."
+    )
+    assert set(rows["kind"]) == {"finding"}
+    assert len(printed.rows) == len(rows) == 2

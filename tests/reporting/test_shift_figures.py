@@ -137,3 +137,20 @@ def test_structural_uncertainty_shows_samples_of_the_worst_volume(
     ]
     assert "within 0.5" in figure.axes[1].texts[0].get_text()
     check_saved(figure, tmp_path)
+
+
+def test_without_a_method_of_several_samples_figures_are_drawn_all_the_same(
+    study: Any, distorted: pd.DataFrame, tmp_path: Path
+) -> None:
+    methods = {"vanilla": "Vanilla"}
+    places = {name: settings["degree"] for name, settings in TEST_SETS.items()}
+    figure = draw_distortion_maps(
+        study.cases, distorted, tmp_path / "prediction", methods, places, "val"
+    )
+    check_saved(figure, tmp_path)
+    nothing = pd.DataFrame(columns=["method", "test_set", "case", "slice", "structure"])
+    figure = draw_structural_uncertainty(
+        study.scores, nothing, study.cases, study.root / "prediction", methods
+    )
+    assert "No method" in figure.texts[0].get_text()
+    check_saved(figure, tmp_path)

@@ -246,6 +246,14 @@ def test_distortions_are_of_every_method_at_every_degree(finished: Any) -> None:
     assert set(METHODS) <= set(findings["method"])
 
 
+def test_findings_are_printed_beside_no_paper_too(finished: Any, tmp_path: Path) -> None:
+    text = Path(finished.study).read_text()
+    for paper in ("zhao2022", "acdc-val", "mnms-A", "mnms-B"):
+        text = text.replace(f"published: {paper}", "published: null")
+    (tmp_path / "tiny.yaml").write_text(text)
+    assert "print_verdict" in finished.plan("--forceall", study=str(tmp_path / "tiny.yaml")).jobs
+
+
 def test_study_without_distortions_has_no_figures_of_them(finished: Any, tmp_path: Path) -> None:
     text = Path(finished.study).read_text()
     before, rest = text.split("distortions:\n")

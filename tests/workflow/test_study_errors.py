@@ -331,6 +331,49 @@ def test_selection_on_the_subjects_that_are_tested_on_is_refused(
     assert make_study(tiny)
 
 
+def test_selection_of_the_run_that_predicts_counts_beside_folds(
+    make_study: MakeStudy, tiny: Settings
+) -> None:
+    """The temperature is fitted on folds, but the plain run selects on the validation side."""
+    tiny["recipes"]["own"] = tiny["recipes"]["polynomial"] | {"selection": "validation_nll"}
+    tiny["methods"]["temperature_fitted"]["recipe"] = "own"
+    [problem] = problems_of(make_study, tiny)
+    assert problem.startswith("methods.temperature_fitted: selects weights on the validation side")
+
+
+@pytest.mark.parametrize("structure", ["RV", "MYO", "LV"])
+def test_slices_need_a_limit_of_each_structure(
+    make_study: MakeStudy, tiny: Settings, structure: str
+) -> None:
+    del tiny["evaluation"]["poor"]["slice"][structure]
+    assert problems_of(make_study, tiny) == [f"evaluation.poor.slice.{structure}: missing"]
+
+
+def test_rate_that_never_falls_is_refused(make_study: MakeStudy, tiny: Settings) -> None:
+    schedule = {"name": "step", "epochs": 8, "alpha_0": 0.1, "after": 8, "factor": 0.1}
+    tiny["recipes"]["dropout"]["schedule"] = schedule
+    [problem] = problems_of(make_study, tiny)
+    assert problem.startswith("recipes.dropout.schedule.after: 8; expected an epoch before")
+    schedule["after"] = 7
+    assert make_study(tiny)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "changes"),
+    [
+        ("layer_ensemble", {"loss": "cross_entropy"}),
+        ("layer_ensemble", {"deep_supervision": False}),
+        ("biased", {"loss": "cross_entropy"}),
+    ],
+)
+def test_loss_that_a_method_would_not_use_is_refused(
+    make_study: MakeStudy, tiny: Settings, recipe: str, changes: Settings
+) -> None:
+    tiny["recipes"][recipe] |= changes
+    [problem] = problems_of(make_study, tiny)
+    assert problem.startswith(f"recipes.{recipe}.{next(iter(changes))}: ")
+
+
 def test_selection_keeps_one_epoch_s_weights(make_study: MakeStudy, tiny: Settings) -> None:
     tiny["recipes"]["cyclical"]["selection"] = "validation_nll"
     tiny["split"] |= {"validation_fraction": 0.3, "test_fraction": 0.3}

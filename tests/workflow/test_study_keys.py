@@ -371,7 +371,15 @@ def test_repeats_have_the_next_seeds_and_share_runs_with_ensembles(
     assert study.run_folders("vanilla-repeat-2") == study.run_folders("deep_ensemble")[1:]
     settings = json.loads(study.prediction_settings("vanilla-repeat-2"))
     assert settings["members"] == ["1"]
-    assert settings["method"] == study["methods"]["vanilla"]
+    assert settings["method"] == {"method": "single"}
+
+
+def test_how_often_a_method_is_repeated_and_what_it_is_called_predicts_nothing_again(
+    make_study: MakeStudy, tiny: Settings
+) -> None:
+    before = make_study(tiny).prediction_settings("vanilla")
+    tiny["methods"]["vanilla"] |= {"repeats": 5, "label": "Plain"}
+    assert make_study(tiny).prediction_settings("vanilla") == before
 
 
 def test_repeats_leave_the_first_runs_as_they_are(make_study: MakeStudy, tiny: Settings) -> None:

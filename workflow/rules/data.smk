@@ -108,7 +108,14 @@ if DISTORTED:
             plan=rules.make_plan.output.plan,
             code=expand(
                 f"{workflow.basedir}/src/cardiouq/data/{{module}}.py",
-                module=["distortions", "distorted", "stretch"],
+                module=[
+                    "distortions",
+                    "distorted",
+                    "stretch",
+                    "phantom_signal",
+                    "preprocessing",
+                    "scans",
+                ],
             ),
         output:
             scans=directory(f"{RESULTS}/data/distorted"),

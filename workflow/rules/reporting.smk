@@ -29,7 +29,7 @@ PRINTED = {
     "comparisons": "Comparisons",
     "ranks": "Ranks",
 }
-if not PAPER:
+if not (PAPER or DISTORTED):
     del PRINTED["verdict"]
 
 

@@ -90,11 +90,13 @@ class Stretch:
         return self._moved(points, t * (high - 1))
 
     def image(self, image: Image, spacing: Spacing, *, inverse: bool = False) -> Image:
-        """Stretched image, by cubic interpolation in every slice; or stretched back."""
+        """Stretched image, by cubic interpolation in every slice within the image's range; or
+        stretched back."""
         grid = self._grid(image.shape, spacing, inverse)
-        return np.stack(
+        stretched: Image = np.stack(
             [map_coordinates(section, grid, order=3, mode="nearest") for section in image]
         )
+        return stretched.clip(image.min(), image.max())
 
     def label(self, label: Label, spacing: Spacing, *, inverse: bool = False) -> Label:
         """Stretched label: linear interpolation of each class's indicator, then the class with

@@ -32,10 +32,7 @@ def summarise_distortions(
         Rows of `KEYS` with n_slices, n_subjects, n_empty (slices that lack the structure in
         reference or prediction), mean, and what a box is drawn from: low, q1, median, q3, high.
     """
-    empty = slice_scores["predicted_empty"] | slice_scores["reference_empty"]
-    of_structures = _long(slice_scores.assign(empty=empty), OF_STRUCTURES)
-    of_slices = _long(slice_voxels.assign(structure=ALL, empty=False), OF_SLICES)
-    values = pd.concat([of_structures, of_slices], ignore_index=True)
+    values = slice_values(slice_scores, slice_voxels)
     parts = []
     for name, settings in test_sets.items():
         chosen = values[values["test_set"] == name]
@@ -53,9 +50,22 @@ def summarise_distortions(
     return counts.join(boxes).reset_index().sort_values(KEYS, kind="stable", ignore_index=True)
 
 
-def _long(table: pd.DataFrame, metrics: tuple[str, ...]) -> pd.DataFrame:
+def slice_values(slice_scores: pd.DataFrame, slice_voxels: pd.DataFrame) -> pd.DataFrame:
+    """One row per slice, structure and metric: method, test_set, subject, structure, empty (whether
+    reference or prediction lacks the structure), metric and value."""
+    empty = slice_scores["predicted_empty"] | slice_scores["reference_empty"]
     kept = ["method", "test_set", "subject", "structure", "empty"]
-    return table.melt(kept, list(metrics), var_name="metric", value_name="value")
+    tables = (
+        (slice_scores.assign(empty=empty), OF_STRUCTURES),
+        (slice_voxels.assign(structure=ALL, empty=False), OF_SLICES),
+    )
+    return pd.concat(
+        [
+            table.melt(kept, list(metrics), var_name="metric", value_name="value")
+            for table, metrics in tables
+        ],
+        ignore_index=True,
+    )
 
 
 def _box(values: "pd.Series[float]") -> "pd.Series[float]":

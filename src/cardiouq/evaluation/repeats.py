@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from cardiouq.evaluation.distortions import OF_SLICES, OF_STRUCTURES
-from cardiouq.evaluation.statistics import ALL
+from cardiouq.evaluation.distortions import slice_values
 
 KEYS = ["method", "test_set", "structure", "metric"]
 
@@ -30,17 +29,9 @@ def summarise_repeats(
         one) and n_empty (slices that lack the structure in reference or prediction, all repeats
         together).
     """
-    empty = slice_scores["predicted_empty"] | slice_scores["reference_empty"]
-    of_structures = slice_scores.assign(n_empty=empty)
-    of_slices = slice_voxels.assign(structure=ALL, n_empty=False)
-    kept = ["method", "test_set", "structure", "n_empty"]
-    values = pd.concat(
-        table[table["test_set"].isin(list(test_sets))].melt(
-            kept, list(metrics), var_name="metric", value_name="value"
-        )
-        for table, metrics in ((of_structures, OF_STRUCTURES), (of_slices, OF_SLICES))
-    )
-    of_repeat = values.groupby(KEYS).agg(value=("value", "mean"), n_empty=("n_empty", "sum"))
+    values = slice_values(slice_scores, slice_voxels)
+    values = values[values["test_set"].isin(list(test_sets))]
+    of_repeat = values.groupby(KEYS).agg(value=("value", "mean"), n_empty=("empty", "sum"))
     of_repeat = of_repeat.reset_index()
     repeated = {name: method for name, (method, _) in repeats.items()}
     of_repeat["method"] = of_repeat["method"].replace(repeated)

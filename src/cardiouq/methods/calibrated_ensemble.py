@@ -4,7 +4,7 @@ Members are trained with losses biased from over- to under-segmentation, and the
 into class probabilities that were fitted on held-out subjects.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -42,6 +42,11 @@ class Variant(BaseVariant):
     A Tversky loss with false positives weighted by s = sigmoid(w) and false negatives by 1 - s, so
     that w = 0 is soft Dice, plus cross-entropy with foreground weight exp(-w).
     """
+
+    def problems(self, recipe: Mapping[str, Any]) -> Iterator[str]:
+        """The loss is the method's own."""
+        if "loss" in recipe:
+            yield "loss: calibrated_ensemble trains by Tversky and weighted cross-entropy"
 
     def loss(
         self,

@@ -1,6 +1,6 @@
 """Layer Ensembles (Kushibar et al., MICCAI 2022, arXiv 2203.08878)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -55,6 +55,12 @@ class LayerEnsemble(nn.Module):
 @dataclass(frozen=True)
 class Variant(BaseVariant):
     """Heads on every stage, trained by the sum of their multi-class soft Dice losses."""
+
+    def problems(self, recipe: Mapping[str, Any]) -> Iterator[str]:
+        """The loss is the method's own."""
+        for key in ("loss", "deep_supervision"):
+            if key in recipe:
+                yield f"{key}: layer_ensemble trains every head by soft Dice"
 
     def network(self, plain: "UNet") -> nn.Module:
         """The plain network with heads."""

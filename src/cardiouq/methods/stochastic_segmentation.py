@@ -99,7 +99,8 @@ class Variant(BaseVariant):
         training: Training,
     ) -> Tensor:
         """-log of the mean likelihood of the samples, per pixel (Eq. 6), plus the Dice term of the
-        mean's logits, without which few iterations learn no small structure."""
+        mean's logits, without which few iterations learn no small structure; that term is left out
+        where the recipe's loss is cross-entropy alone."""
         logits = sample_logits(output, self.samples)
         of_pixels = log_softmax(logits, 2).gather(
             2, labels.long().expand(self.samples, *labels.shape)
@@ -107,8 +108,8 @@ class Variant(BaseVariant):
         of_images = of_pixels.flatten(2).sum(2)
         pixels = labels[0].numel()
         likelihood = (of_images.logsumexp(0) - math.log(self.samples)) / pixels
-        dice: Tensor = plain.dice_loss(output[:, :N_CLASSES], labels)
-        return dice - likelihood.mean()
+        loss: Tensor = -likelihood.mean()
+        return loss + plain.dice_loss(output[:, :N_CLASSES], labels) if plain.dice else loss
 
     def logits(self, output: Tensor) -> Tensor:
         """The mean's."""

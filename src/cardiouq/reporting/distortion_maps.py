@@ -84,6 +84,8 @@ def draw_distortion_maps(
 def _finish(figure: Figure, half: NDArray[Any], label: str, foot: float) -> None:
     """One scale for all maps of a half, from 0 to the largest value that is shown."""
     maps: Sequence[Any] = [axis.images[0] for axis in half[1:].flat if axis.images]
+    if not maps:  # of mutual information, where every method has one sample
+        return
     for shown in maps:
         shown.set_clim(0, max(m.get_array().max() for m in maps))
     left, right = half[0, 0].get_position().x0, half[0, -1].get_position().x1

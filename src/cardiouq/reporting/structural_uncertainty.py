@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from cardiouq.reporting.selection import Volume, choose_slice, success_and_failures
+from cardiouq.reporting.selection import Volume, choose_slice
 from cardiouq.reporting.slices import (
     Window,
     add_structure_legend,
@@ -33,8 +33,8 @@ def draw_structural_uncertainty(
     predictions: Path,
     methods: Mapping[str, str],
 ) -> Figure:
-    """Draw a row per method of several samples, for the worst volume: the reference, the
-    segmentation of the mean with its ASSD and ASSD_within, and three of the samples.
+    """Draw a row per method of several samples, for the volume of the lowest mean Dice: the
+    reference, the segmentation of the mean with its ASSD and ASSD_within, and three of the samples.
 
     Args:
         scores, slice_scores: rows of all methods on the study's own test sets.
@@ -43,12 +43,18 @@ def draw_structural_uncertainty(
         methods: key -> printed label, in order.
     """
     use_style()
-    volume = success_and_failures(scores, 1)[-1]
+    means = scores.groupby(["test_set", "case"])["dice"].mean().sort_values(kind="stable")
+    worst = means.reset_index().iloc[0]
+    volume = Volume(str(worst["test_set"]), str(worst["case"]), failure=True)
     files = {
         method: predictions / method / volume.test_set / f"{volume.case}_samples.nii.gz"
         for method in methods
     }
     samples = {method: load_map(path) for method, path in files.items() if path.is_file()}
+    if not samples:
+        figure = Figure(figsize=(DOUBLE_COLUMN, LEGEND))
+        figure.text(0, 0.5, "No method of this study draws several samples.")
+        return figure
     scan = load_scan(cases, volume.case)
     of_means = {
         method: load_map(files[method].with_name(f"{volume.case}_segmentation.nii.gz"))
@@ -64,9 +70,12 @@ def draw_structural_uncertainty(
     )
     axes = figure.subplots(len(samples), columns, squeeze=False)
     for row, (method, of_method) in zip(axes, samples.items(), strict=True):
-        chosen = np.linspace(0, len(of_method) - 1, N_SAMPLES).round().astype(int)
+        count = min(N_SAMPLES, len(of_method))
+        chosen = np.linspace(0, len(of_method) - 1, count).round().astype(int)
         shown = [scan.reference[z], of_means[method][z], *of_method[chosen, z]]
-        for axis, labels in zip(row, shown, strict=True):
+        for axis in row[len(shown) :]:
+            axis.set_axis_off()
+        for axis, labels in zip(row, shown, strict=False):
             window.show_image(axis, scan.image[z])
             window.draw_contours(axis, labels, linewidths=0.6)
         numbers = measured.loc[method]

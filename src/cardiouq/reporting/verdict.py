@@ -276,14 +276,16 @@ def _differing_settings(
             yield f"method {method} is not in the paper's own study"
             continue
         blocks = [settings["methods"][method] for settings in (study, paper)]
-        # nothing is selected by the validation loss
+        # what is measured on few or many patches selects nothing, unless the recipe says so
         recipes = [
-            _without(settings["recipes"][block["recipe"]], "validation_batches")
+            settings["recipes"][block["recipe"]]
+            if "selection" in settings["recipes"][block["recipe"]]
+            else _without(settings["recipes"][block["recipe"]], "validation_batches")
             for settings, block in zip((study, paper), blocks, strict=True)
         ]
         yield from _differences(f"recipe {blocks[0]['recipe']}", *recipes)
         yield from _differences(
-            f"method {method}", *(_without(block, "label", "recipe") for block in blocks)
+            f"method {method}", *(_without(block, "label", "recipe", "repeats") for block in blocks)
         )
 
 

@@ -126,6 +126,7 @@ class DeepSupervisionLoss(nn.Module):
 
     def __init__(self, heads: int, *, dice: bool = True) -> None:
         super().__init__()
+        self.dice = dice
         weights = torch.tensor([0.5**head for head in range(heads)])
         self.weights: Sequence[float] = (weights / weights.sum()).tolist()
         # nnU-Net's 2D setting: Dice over the batch as one, background left out
