@@ -23,7 +23,10 @@ ZHAO2022 = {
 }
 """Methods of zhao2022 in its order, by the keys that its numbers have."""
 NG2022 = ("ng2022-acdc", "ng2022-mnms")
-SHIPPED = ("buddenkotte2023", "demo", "kushibar2022", "laptop", *NG2022, "zhao2022", "zhao2024")
+SHIPPED = (
+    *("buddenkotte2023", "demo", "kushibar2022", "laptop", "laptop-ng2022", *NG2022),
+    *("zhao2022", "zhao2024"),
+)
 
 
 def load(name: str, machine: dict[str, Any], repository: Path) -> Study:
@@ -319,3 +322,16 @@ def test_ng2022_s_studies_differ_in_their_data_alone(
     first, second = (load(name, machine, repository).settings for name in NG2022)
     differing = {key for key in first if first[key] != second[key]}
     assert differing == {"title", "split", "test_sets", "distortions"}
+
+
+def test_laptop_s_ng2022_shares_its_runs_and_has_the_paper_s_methods_and_degrees(
+    machine: dict[str, Any], repository: Path
+) -> None:
+    ours, laptop, paper = (
+        load(name, machine, repository) for name in ("laptop-ng2022", "laptop", "ng2022-acdc")
+    )
+    assert list(ours["methods"]) == list(paper["methods"])
+    assert ours["distortions"]["kinds"] == paper["distortions"]["kinds"]
+    for recipe in ours["recipes"]:
+        for member in ours.members(recipe):
+            assert ours.key(recipe, member) == laptop.key(recipe, member)
