@@ -11,7 +11,6 @@ from cardiouq.reporting.checkpoints import choose_checkpoints, draw_checkpoints
 from cardiouq.reporting.style import save_figure
 
 with reported_to_user(snakemake.log[0]):
-    scores = read_tables([snakemake.input.scores])
     checkpoints = choose_checkpoints(
         pd.read_csv(snakemake.input.samples),
         epochs=snakemake.params.schedule["epochs"],
@@ -20,7 +19,7 @@ with reported_to_user(snakemake.log[0]):
     )
     figure = draw_checkpoints(
         checkpoints,
-        scores=scores[scores["test_set"].isin(snakemake.params.test_sets)],
+        scores=read_tables([snakemake.input.scores], snakemake.params.test_sets),
         cases=read_case_table(snakemake.input.cases),
         predictions=Path(snakemake.input.samples).parent,
     )

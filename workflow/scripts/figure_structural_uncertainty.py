@@ -9,13 +9,9 @@ from cardiouq.reporting.structural_uncertainty import draw_structural_uncertaint
 from cardiouq.reporting.style import save_figure
 
 with reported_to_user(snakemake.log[0]):
-    scores, slice_scores = (
-        table[table["test_set"].isin(list(snakemake.params.test_sets))]
-        for table in map(read_tables, (snakemake.input.scores, snakemake.input.slice_scores))
-    )
     figure = draw_structural_uncertainty(
-        scores,
-        slice_scores,
+        read_tables(snakemake.input.scores, snakemake.params.test_sets),
+        read_tables(snakemake.input.slice_scores, snakemake.params.test_sets),
         read_case_table(snakemake.input.cases),
         Path(snakemake.input.predictions[0]).parents[1],  # prediction/<method>/<test set>
         snakemake.params.methods,

@@ -9,9 +9,8 @@ from cardiouq.reporting.style import save_figure
 from cardiouq.reporting.uncertainty_maps import draw_uncertainty_maps
 
 with reported_to_user(snakemake.log[0]):
-    scores = read_tables(snakemake.input.scores)
     figure = draw_uncertainty_maps(
-        scores[scores["test_set"].isin(list(snakemake.params.test_sets))],
+        read_tables(snakemake.input.scores, snakemake.params.test_sets),
         read_case_table(snakemake.input.cases),
         Path(snakemake.input.predictions[0]).parents[1],  # prediction/<method>/<test set>
         snakemake.params.methods,

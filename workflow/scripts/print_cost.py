@@ -3,7 +3,6 @@
 import pandas as pd
 
 from cardiouq.errors import reported_to_user
-from cardiouq.files import written_whole
 from cardiouq.reporting.captions import render_caption
 from cardiouq.reporting.cost import (
     count_slices,
@@ -12,7 +11,7 @@ from cardiouq.reporting.cost import (
     quality,
     training_cost,
 )
-from cardiouq.reporting.writing import write_printed
+from cardiouq.reporting.writing import write_table
 
 with reported_to_user(snakemake.log[0]):
     params = snakemake.params
@@ -31,16 +30,10 @@ with reported_to_user(snakemake.log[0]):
     }
     columns = pd.DataFrame.from_dict(costs, orient="index").rename_axis("method")
     rows = quality(pd.read_csv(snakemake.input.summary)).merge(columns, on="method")
-    with written_whole(snakemake.output.csv) as temporary:
-        rows.to_csv(temporary, index=False, float_format="%.6g")
-    write_printed(
-        print_cost(
-            rows,
-            params.methods,
-            params.domains,
-            render_caption(snakemake.input.caption, snakemake),
-        ),
-        markdown=snakemake.output.md,
-        latex=snakemake.output.tex,
-        html=snakemake.output.html,
+    printed = print_cost(
+        rows,
+        params.methods,
+        params.domains,
+        render_caption(snakemake.input.caption, snakemake),
     )
+    write_table(rows, printed, snakemake.output)

@@ -3,10 +3,9 @@
 import pandas as pd
 
 from cardiouq.errors import reported_to_user
-from cardiouq.files import written_whole
 from cardiouq.reporting.captions import render_caption
 from cardiouq.reporting.quality_control import print_quality_control
-from cardiouq.reporting.writing import write_printed
+from cardiouq.reporting.writing import write_table
 
 with reported_to_user(snakemake.log[0]):
     rows = pd.read_csv(snakemake.input.table)
@@ -16,11 +15,4 @@ with reported_to_user(snakemake.log[0]):
         snakemake.params.test_sets,
         render_caption(snakemake.input.caption, snakemake),
     )
-    with written_whole(snakemake.output.csv) as temporary:
-        rows.to_csv(temporary, index=False, float_format="%.6g")
-    write_printed(
-        printed,
-        markdown=snakemake.output.md,
-        latex=snakemake.output.tex,
-        html=snakemake.output.html,
-    )
+    write_table(rows, printed, snakemake.output)

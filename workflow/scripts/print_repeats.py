@@ -3,23 +3,16 @@
 import pandas as pd
 
 from cardiouq.errors import reported_to_user
-from cardiouq.files import written_whole
 from cardiouq.reporting.captions import render_caption
 from cardiouq.reporting.repeats import print_repeats
-from cardiouq.reporting.writing import write_printed
+from cardiouq.reporting.writing import write_table
 
 with reported_to_user(snakemake.log[0]):
-    table = pd.read_csv(snakemake.input.repeats)
-    with written_whole(snakemake.output.csv) as temporary:
-        table.to_csv(temporary, index=False)
-    write_printed(
-        print_repeats(
-            table,
-            snakemake.params.methods,
-            snakemake.params.test_sets,
-            render_caption(snakemake.input.caption, snakemake),
-        ),
-        markdown=snakemake.output.md,
-        latex=snakemake.output.tex,
-        html=snakemake.output.html,
+    rows = pd.read_csv(snakemake.input.repeats)
+    printed = print_repeats(
+        rows,
+        snakemake.params.methods,
+        snakemake.params.test_sets,
+        render_caption(snakemake.input.caption, snakemake),
     )
+    write_table(rows, printed, snakemake.output)

@@ -6,11 +6,10 @@ import pandas as pd
 
 from cardiouq.config import read_yaml
 from cardiouq.errors import reported_to_user
-from cardiouq.files import written_whole
 from cardiouq.reporting.captions import render_caption
 from cardiouq.reporting.published import read_claims, read_published
 from cardiouq.reporting.study_tables import make_table
-from cardiouq.reporting.writing import write_printed
+from cardiouq.reporting.writing import write_table
 
 with reported_to_user(snakemake.log[0]):
     # none of a study that stands beside no paper
@@ -29,11 +28,4 @@ with reported_to_user(snakemake.log[0]):
         read_yaml(Path(paper_study)) if paper_study else None,
         render_caption(snakemake.input.caption, snakemake),
     )
-    with written_whole(snakemake.output.csv) as temporary:
-        rows.to_csv(temporary, index=False, float_format="%.6g")
-    write_printed(
-        printed,
-        markdown=snakemake.output.md,
-        latex=snakemake.output.tex,
-        html=snakemake.output.html,
-    )
+    write_table(rows, printed, snakemake.output)

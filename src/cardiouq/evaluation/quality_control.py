@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from cardiouq.errors import CardiouqError
 from cardiouq.evaluation.ranking import Ranking, RiskCoverage
-from cardiouq.evaluation.statistics import ALL
+from cardiouq.evaluation.statistics import ALL, is_poor
 from cardiouq.structures import STRUCTURES
 
 Floats = NDArray[np.float64]
@@ -77,11 +77,11 @@ def quality_control(
             where = f"slice_scores.csv of {method}, {structure} on {test_set}"
             if slices is None:
                 raise CardiouqError(f"{where}: no rows; evaluate the method again")
-            error, is_poor = _errors(slices, structure, poor["slice"], where)
-            of_structure = _curves(slices, error, is_poor)
+            error, poor_slices = _errors(slices, structure, poor["slice"], where)
+            of_structure = _curves(slices, error, poor_slices)
             keys = {"method": method, "test_set": test_set, "structure": structure}
             empty = slices["reference_empty"] | slices["predicted_empty"]
-            counts = {"n_slices": len(slices), "n_poor": is_poor.sum(), "n_empty": empty.sum()}
+            counts = {"n_slices": len(slices), "n_poor": poor_slices.sum(), "n_empty": empty.sum()}
             for by, numbers in _numbers(of_structure, poor["remaining"]).items():
                 rows.append(keys | {"by": by} | counts | numbers)
                 curves.append(_points(of_structure[by]).assign(**keys, by=by))
@@ -123,13 +123,12 @@ def _errors(
             f"{where}: assd_within_mm or {metric} is missing; expected both of every slice; "
             "evaluate the method again"
         )
-    sign = -1 if metric == "dice" else 1
-    error = sign * slices[metric].to_numpy(np.float64)
-    return error, error > sign * limits[structure]
+    score = slices[metric].to_numpy(np.float64)
+    return -score if metric == "dice" else score, is_poor(slices, structure, limits)
 
 
 def _curves(
-    slices: pd.DataFrame, error: Floats, is_poor: NDArray[np.bool_]
+    slices: pd.DataFrame, error: Floats, poor_slices: NDArray[np.bool_]
 ) -> dict[str, RiskCoverage]:
     """The curve of each way to rank the slices."""
     values = {
@@ -138,7 +137,7 @@ def _curves(
         RANDOM: np.zeros(len(slices)),  # one step, whose straight line is the expected curve
         ORACLE: error,
     }
-    once, risk = np.ones((1, len(slices))), is_poor.astype(np.float64)
+    once, risk = np.ones((1, len(slices))), poor_slices.astype(np.float64)
     return {by: Ranking(value, once).curve(risk) for by, value in values.items()}
 
 

@@ -1,6 +1,6 @@
 """Reading the tables of an evaluation, of several methods as one."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -10,8 +10,14 @@ from cardiouq.errors import CardiouqError
 TEXT = {"method": str, "test_set": str, "case": str, "subject": str, "structure": str}
 
 
-def read_tables(paths: Iterable[str | Path]) -> pd.DataFrame:
+def read_tables(
+    paths: Iterable[str | Path], test_sets: Collection[str] | None = None
+) -> pd.DataFrame:
     """Read the `scores.csv` or the `calibration.csv` of several methods as one table.
+
+    Args:
+        paths: a file per method.
+        test_sets: whose rows to read; None: all, also those of distorted scans.
 
     Raises:
         CardiouqError: one of them has other columns than the first.
@@ -24,4 +30,7 @@ def read_tables(paths: Iterable[str | Path]) -> pd.DataFrame:
                 f"{path}: columns {list(table.columns)}; expected {expected} as in {first}; "
                 "run the evaluation of this method again"
             )
-    return pd.concat(tables.values(), ignore_index=True)
+    whole = pd.concat(tables.values(), ignore_index=True)
+    if test_sets is None:
+        return whole
+    return whole[whole["test_set"].isin(list(test_sets))].reset_index(drop=True)

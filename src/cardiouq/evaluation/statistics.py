@@ -209,6 +209,18 @@ def _means(cases: _Cases, group: Group) -> Found:
         yield ALL, metric, group.mean(values, cases.empty(ALL))
 
 
+def is_poor(scores: pd.DataFrame, structure: str, poor_if: Mapping[str, Any]) -> NDArray[np.bool_]:
+    """Which rows of a structure miss its limit, (rows,).
+
+    Args:
+        scores: rows of one structure.
+        structure: of which `poor_if` has a limit.
+        poor_if: the study's `evaluation.poor`, of one level.
+    """
+    score, limit = scores[poor_if["metric"]].to_numpy(np.float64), poor_if[structure]
+    return np.asarray(score < limit if poor_if["metric"] == "dice" else score > limit)
+
+
 def _rankings(cases: _Cases, group: Group, settings: Mapping[str, Any]) -> Found:
     poor_if, weights = settings["poor"][cases.level], group.weights
     remaining = settings["poor"]["remaining"]
@@ -233,9 +245,8 @@ def _rankings(cases: _Cases, group: Group, settings: Mapping[str, Any]) -> Found
                 f"augrc_{name}": curve.augrc(),
             }
             if structure in poor_if:
-                score, limit = rows[poor_if["metric"]].to_numpy(), poor_if[structure]
-                poor = score < limit if poor_if["metric"] == "dice" else score > limit
-                quality_control = uncertainty.curve(1.0 * poor)
+                poor = is_poor(rows, structure, poor_if)
+                quality_control = uncertainty.curve(poor.astype(np.float64))
                 measures |= {
                     f"auroc_failure_{name}": uncertainty.auroc_failure(poor),
                     f"quality_control_auc_{name}": quality_control.augrc(),

@@ -7,10 +7,14 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 
 from cardiouq.evaluation.statistics import ALL
-from cardiouq.reporting.style import DOUBLE_COLUMN, method_styles, use_style
+from cardiouq.reporting.style import (
+    DOUBLE_COLUMN,
+    add_method_legend,
+    method_styles,
+    use_style,
+)
 from cardiouq.structures import STRUCTURES
 
 ROW, LEGEND, GROUP = 1.25, 0.75, 0.85
@@ -70,11 +74,5 @@ def draw_dataset_shift(
         axis.set_ylabel(bars.label.replace(": ", ":\n"), fontsize=7)
         axis.axhline(0, color="black", linewidth=0.6)
     axes[-1].set_xticks(np.arange(len(test_sets)), list(test_sets.values()))
-    figure.legend(
-        handles=[Patch(color=styles[m].colour, label=label) for m, label in methods.items()],
-        loc="outside lower center",
-        ncols=6,
-        handlelength=1.0,
-        columnspacing=1.0,
-    )
+    add_method_legend(figure, methods)
     return figure

@@ -6,10 +6,14 @@ from typing import NamedTuple
 
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 
 from cardiouq.evaluation.statistics import ALL
-from cardiouq.reporting.style import DOUBLE_COLUMN, method_styles, use_style
+from cardiouq.reporting.style import (
+    DOUBLE_COLUMN,
+    add_method_legend,
+    method_styles,
+    use_style,
+)
 from cardiouq.structures import FOREGROUND
 
 ROW, LEGEND = 1.7, 0.75
@@ -101,11 +105,5 @@ def draw_distortion_boxes(
         if boxed.logarithmic:
             axis.set_yscale("symlog", linthresh=SMALLEST if boxed.structure == ALL else 0.1)
             axis.set_ylim(bottom=0)
-    figure.legend(
-        handles=[Patch(color=styles[m].colour, label=label) for m, label in methods.items()],
-        loc="outside lower center",
-        ncols=6,
-        handlelength=1.0,
-        columnspacing=1.0,
-    )
+    add_method_legend(figure, methods)
     return figure

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from cardiouq.reporting.distorted_examples import choose_example, largest_slice
-from cardiouq.reporting.slices import Window, load_map, load_scan
+from cardiouq.reporting.slices import Window, load_map, load_scan, place_closely
 from cardiouq.reporting.style import DOUBLE_COLUMN, use_style
 
 MAPS = {"entropy": "Entropy", "mutual_information": "Mutual information"}
@@ -49,14 +49,7 @@ def draw_distortion_maps(
     width, height = LABELS + panel * sum(widths), HEADING + panel * (len(methods) + 1) + FOOT
     figure = Figure(figsize=(width, height))
     axes = figure.subplots(len(methods) + 1, len(widths), squeeze=False, width_ratios=widths)
-    figure.subplots_adjust(
-        left=LABELS / width,
-        right=1,
-        bottom=FOOT / height,
-        top=1 - HEADING / height,
-        wspace=0.03,
-        hspace=0.03,
-    )
+    place_closely(figure, LABELS, FOOT, HEADING)
     for axis in axes.flat:
         axis.set_axis_off()
     halves = {"entropy": axes[:, : len(shown)], "mutual_information": axes[:, -len(shown) :]}

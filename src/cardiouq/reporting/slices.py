@@ -154,6 +154,22 @@ def close_layout() -> ConstrainedLayoutEngine:
     return ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
 
 
+def place_closely(figure: Figure, left: float, bottom: float, top: float) -> None:
+    """Put a figure's panels next to one another, within margins in inches, up to the right edge.
+
+    By hand, as matplotlib's layouts leave gaps between so many images.
+    """
+    width, height = figure.get_size_inches()
+    figure.subplots_adjust(
+        left=left / width,
+        right=1,
+        bottom=bottom / height,
+        top=1 - top / height,
+        wspace=0.03,
+        hspace=0.03,
+    )
+
+
 def add_structure_legend(figure: Figure, loc: str) -> None:
     """Name the contours' colours; `loc` as of matplotlib's `legend`."""
     figure.legend(

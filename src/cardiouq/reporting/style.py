@@ -1,6 +1,6 @@
 """How every figure looks: one colour per method and structure, print sizes, saving."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,6 +8,7 @@ import matplotlib
 from matplotlib import colormaps
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from cardiouq.files import written_whole
 
@@ -102,6 +103,18 @@ def use_style() -> None:
             "lines.markersize": 3.5,
             "pdf.fonttype": 42,  # text stays text: journals refuse Type 3 fonts
         }
+    )
+
+
+def add_method_legend(figure: Figure, methods: Mapping[str, str]) -> None:
+    """Name the methods' colours below a figure; `methods` is key -> printed label, in order."""
+    styles = method_styles(list(methods))
+    figure.legend(
+        handles=[Patch(color=styles[m].colour, label=label) for m, label in methods.items()],
+        loc="outside lower center",
+        ncols=6,
+        handlelength=1.0,
+        columnspacing=1.0,
     )
 
 

@@ -19,6 +19,7 @@ from cardiouq.reporting.slices import (
     load_map,
     load_scan,
     name_panel,
+    place_closely,
 )
 from cardiouq.reporting.style import DOUBLE_COLUMN, use_style
 
@@ -59,15 +60,7 @@ def draw_uncertainty_maps(
     width, height = LABELS + panel * sum(widths), HEADING + panel * n_rows + FOOT
     figure = Figure(figsize=(width, height))
     axes = figure.subplots(n_rows, len(widths), squeeze=False, width_ratios=widths)
-    # by hand, as matplotlib's layouts leave gaps between so many images
-    figure.subplots_adjust(
-        left=LABELS / width,
-        right=1,
-        bottom=FOOT / height,
-        top=1 - HEADING / height,
-        wspace=0.03,
-        hspace=0.03,
-    )
+    place_closely(figure, LABELS, FOOT, HEADING)
     for gap in axes[:, 2::3].flat:
         gap.set_axis_off()
     maps: list[AxesImage] = []

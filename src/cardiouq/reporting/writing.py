@@ -1,19 +1,27 @@
-"""Writing the printed forms of a table."""
+"""Writing a table for machines and, in three forms, for people."""
 
-from pathlib import Path
+from typing import Any
+
+import pandas as pd
 
 from cardiouq.files import written_whole
 from cardiouq.reporting.printing import PrintedTable, to_html, to_latex, to_markdown
 
 
-def write_printed(
-    table: PrintedTable, markdown: str | Path, latex: str | Path, html: str | Path
-) -> None:
-    """Write a table for people, in three formats."""
+def write_table(rows: pd.DataFrame, printed: PrintedTable, output: Any) -> None:
+    """Write a table's rows as CSV and its layout in three formats.
+
+    Args:
+        rows: for machines; numbers get six digits.
+        printed: for people.
+        output: the paths `csv`, `md`, `tex` and `html`, as a rule's outputs are named.
+    """
+    with written_whole(output.csv) as temporary:
+        rows.to_csv(temporary, index=False, float_format="%.6g")
     for path, text in (
-        (markdown, to_markdown(table)),
-        (latex, to_latex(table)),
-        (html, to_html(table)),
+        (output.md, to_markdown(printed)),
+        (output.tex, to_latex(printed)),
+        (output.html, to_html(printed)),
     ):
         with written_whole(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
