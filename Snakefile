@@ -25,7 +25,7 @@ try:
 except CardiouqError as error:
     sys.exit(f"\nERROR: {error}\n")
 
-prepare_environment(config["device"])
+prepare_environment(config["device"], STUDY.structures)
 RESULTS = STUDY.results
 METHODS = list(STUDY.methods)
 PREDICTED = [*METHODS, *STUDY.repeats]

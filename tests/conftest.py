@@ -37,7 +37,7 @@ def tiny() -> dict[str, Any]:
 @pytest.fixture
 def machine() -> dict[str, Any]:
     """The keys of `config.yaml`."""
-    return {"study": "tiny", "acdc_root": "", "mnms_root": "", "device": "cpu"}
+    return {"study": "tiny", "acdc_root": "", "mnms_root": "", "ukbb_root": "", "device": "cpu"}
 
 
 @pytest.fixture

@@ -2,31 +2,36 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+
+from cardiouq.structures import VARIABLE as STRUCTURES_VARIABLE
 
 NVIDIA_DEVICE = Path("/dev/nvidia0")
 DEVICE_VARIABLE = "CARDIOUQ_DEVICE"
-DATA_ROOTS = ("acdc_root", "mnms_root")
+DATA_ROOTS = ("acdc_root", "mnms_root", "ukbb_root")
 KEEP_FREED_MEMORY = str(16 * 1024**3)
 
 
-def prepare_environment(device: str) -> None:
+def prepare_environment(device: str, structures: Sequence[str]) -> None:
     """Set what every job inherits from Snakemake's process.
 
-    The device is not a parameter of a rule, so that another device retrains nothing.
+    The device is not a parameter of a rule, so that another device retrains nothing; the study's
+    structures change the keys of the runs.
 
     `python` becomes the interpreter that runs Snakemake, whether its environment is activated or
     not. The allocator keeps freed memory: a training step on a CPU is up to 1.5 times faster when
     its pages are not given back and faulted in again. Both have to be set before Python starts.
     """
     os.environ[DEVICE_VARIABLE] = device
+    os.environ[STRUCTURES_VARIABLE] = ",".join(structures)
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     for variable in ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"):
         os.environ.setdefault(variable, KEEP_FREED_MEMORY)
 
 
 def data_roots(config: dict[str, str]) -> dict[str, str]:
-    """`config` with empty data roots taken from CARDIOUQ_ACDC_ROOT and CARDIOUQ_MNMS_ROOT."""
+    """`config` with empty data roots taken from CARDIOUQ_ACDC_ROOT and so on."""
     from_environment = {
         key: config[key] or os.environ.get(f"CARDIOUQ_{key.upper()}", "")
         for key in DATA_ROOTS

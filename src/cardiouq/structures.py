@@ -1,15 +1,24 @@
-"""The structures of the heart that every room speaks of, in the project's label order."""
+"""The structures that every room speaks of, in the project's label order.
 
+A process works on one study, whose structures reach it through the environment, as its device does
+(`machine.py`); without one they are the heart's three.
+"""
+
+import os
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-STRUCTURES = ("RV", "MYO", "LV")
-"""Foreground structures in ACDC's order: a structure's label is its index + 1, background is 0."""
+VARIABLE = "CARDIOUQ_STRUCTURES"
+HEART = ("RV", "MYO", "LV")
+"""In ACDC's order."""
 
-FOREGROUND = "foreground"
-"""What scores call all structures taken as one."""
+STRUCTURES = tuple(os.environ.get(VARIABLE, ",".join(HEART)).split(","))
+"""Foreground structures: a structure's label is its index + 1, background is 0."""
+
+BACKGROUND, FOREGROUND = "background", "foreground"
+"""What is no structure, and what scores call all structures taken as one."""
 
 N_CLASSES = len(STRUCTURES) + 1
 

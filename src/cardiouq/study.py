@@ -11,8 +11,11 @@ from typing import Any
 import numpy as np
 
 from cardiouq.config import check_schema, read_yaml, schema_problems
+from cardiouq.data.adapters import PARTS, PSEUDONYMOUS
 from cardiouq.data.distortions import KINDS as DISTORTIONS
 from cardiouq.data.distortions import distort
+from cardiouq.data.layouts import TRAINING
+from cardiouq.data.pseudonyms import KEY_FILE, read_key
 from cardiouq.errors import CardiouqError, ProblemsError
 from cardiouq.methods import (
     COMMON_KEYS,
@@ -24,6 +27,7 @@ from cardiouq.methods import (
 )
 from cardiouq.methods.base import BaseMethod, BaseVariant, Member
 from cardiouq.methods.checkpoint_ensemble import Method as CheckpointEnsemble
+from cardiouq.structures import FOREGROUND, HEART
 from cardiouq.training.schedule import AnySchedule, build_schedule
 
 TINY_SCAN = np.arange(8, dtype=np.float32).reshape(2, 2, 2), np.ones((2, 2, 2), np.uint8)
@@ -157,6 +161,8 @@ class Study:
         }
         if states := self.branch_epochs(recipe, member):
             depends_on["branch_epochs"] = states
+        if "structures" in self.settings:
+            depends_on["structures"] = self["structures"]
         if base := self.base_run(recipe, member):
             depends_on["base"] = self.key(*base)
         depends_on |= _own_code(self["recipes"][recipe].get("variant", {}).get("name"))
@@ -255,29 +261,59 @@ class Study:
             for place, degree in enumerate(degrees, start=1)
         }
 
-    def roots(self) -> dict[str, tuple[str, str]]:
-        """Data set -> (layout, folder)."""
+    @property
+    def structures(self) -> tuple[str, ...]:
+        """Foreground structures in the order of their labels."""
+        return tuple(self.settings.get("structures", HEART))
+
+    def data_folders(self) -> dict[str, dict[str, Any]]:
+        """Data set -> the fields of its `DataFolder`. Its parts are those that the study uses: of a
+        split one the part for training, and those of the test sets."""
+        parts: dict[str, set[str]] = {name: set() for name in self["datasets"]}
+        parts[self["split"]["dataset"]].add(TRAINING)
+        for block in self["test_sets"].values():
+            parts[block["dataset"]].add(block.get("part", TRAINING))
         return {
-            dataset: (settings["layout"], str(self.source(dataset)))
-            for dataset, settings in self["datasets"].items()
+            name: {key: value for key, value in block.items() if key != "source"}
+            | {"root": str(self.source(name)), "parts": sorted(parts[name])}
+            for name, block in self["datasets"].items()
         }
 
     def scan_files(self) -> list[str]:
-        """What the case table is made from: the phantom's folder, or every file of the scans."""
+        """What the case table is made from: the phantom's folder, or every file of the scans; of
+        participants under pseudonyms the key alone, as Snakemake writes down the inputs' names."""
         files: set[str] = set()
         for dataset, settings in self["datasets"].items():
             root = self.source(dataset)
             if settings["source"] == PHANTOM:
                 files.add(str(root.parent))
+            elif settings["layout"] in PSEUDONYMOUS:
+                files.add(str(root / KEY_FILE))
             else:
-                files |= {str(path) for path in root.rglob("*") if path.is_file()}
+                files |= {str(path) for path in _files(root)}
         return sorted(files)
+
+    def hidden_scans(self) -> dict[str, str]:
+        """Data set -> a hash of name, size and age of every file that `scan_files` leaves out."""
+        states = {}
+        for dataset, settings in self["datasets"].items():
+            if settings["layout"] in PSEUDONYMOUS:
+                root = self.source(dataset)
+                seen = hashlib.sha256()
+                for path in _files(root):
+                    status = path.stat()
+                    seen.update(f"{path.relative_to(root)} {status.st_size} ".encode())
+                    seen.update(f"{status.st_mtime_ns}\n".encode())
+                states[dataset] = seen.hexdigest()
+        return states
 
     def source(self, dataset: str) -> Path:
         """Folder that a data set's adapter reads."""
         settings = self["datasets"][dataset]
         if settings["source"] == PHANTOM:
             return Path(self.results, "data", PHANTOM, settings["layout"])
+        if "/" in settings["source"]:
+            return Path(self.file.parent, settings["source"])
         return Path(self.machine[settings["source"]])
 
     def check_sources(self) -> None:
@@ -287,13 +323,18 @@ class Study:
             key = settings["source"]
             if key == PHANTOM:
                 continue
-            if not self.machine[key]:
+            if not self.machine.get(key, key):
                 problems.append(
                     f"{dataset}: `{key}` is empty; set it in config/config.yaml or by "
                     f"`--config {key}=FOLDER` (or CARDIOUQ_{key.upper()} in the environment)"
                 )
             elif not self.source(dataset).is_dir():
                 problems.append(f"{dataset}: `{key}` is {self.source(dataset)}, which is no folder")
+            elif settings["layout"] in PSEUDONYMOUS:
+                try:
+                    read_key(self.source(dataset))
+                except CardiouqError as error:
+                    problems.append(f"{dataset}: {error}")
         if problems:
             raise ProblemsError(f"study {self.name} needs scans that are not there:", problems)
 
@@ -306,11 +347,26 @@ class Study:
             distorted = self["distortions"]
             named.append(("distortions", "test_set", distorted["test_set"], self["test_sets"]))
             named += [("distortions", "kinds", kind, DISTORTIONS) for kind in distorted["kinds"]]
+            degrees = {f"{d['kind']}-{d['place']}" for d in self.distorted_test_sets().values()}
+            for degree in distorted.get("published", {}):
+                named.append(("distortions", "published", degree, degrees))
         for method, block in self["methods"].items():
             named.append((f"methods.{method}", "recipe", block["recipe"], recipes))
         for recipe, block in recipes.items():
             if "branch" in block:
                 named.append((f"recipes.{recipe}.branch", "from", block["branch"]["from"], recipes))
+        for dataset, block in datasets.items():
+            if "/" not in block["source"]:  # else the path of a folder
+                roots = [PHANTOM, *(key for key in self.machine if key.endswith("_root"))]
+                named.append((f"datasets.{dataset}", "source", block["source"], roots))
+        for level in ("volume", "slice"):
+            limited = [*self.structures, FOREGROUND]
+            place = f"evaluation.poor.{level}"
+            limits = {k for k in self["evaluation"]["poor"][level] if k != "metric"}
+            named += [(place, "structure", name, limited) for name in sorted(limits)]
+            if level == "slice" and not limits >= set(self.structures):
+                missing = [name for name in self.structures if name not in limits]
+                yield f"{place}: no limit for {missing}; quality control is of all structures"
         for place, key, value, allowed in named:
             if value not in allowed:
                 yield f"{place}.{key}: {value!r} is not one of {sorted(allowed)}"
@@ -331,6 +387,13 @@ class Study:
         if sum(fractions) >= 1:
             yield f"split: fractions {fractions} leave no one to train on; expected a sum below 1"
         for test_set, block in self["test_sets"].items():
+            part = block.get("part", TRAINING)
+            if block["dataset"] in datasets:
+                parts = PARTS.get(datasets[block["dataset"]]["layout"], (part,))
+                if part not in parts:
+                    yield f"test_sets.{test_set}.part: {part!r} is not one of {list(parts)}"
+            if part != TRAINING and "split" in block:
+                yield f"test_sets.{test_set}.split: only the part {TRAINING!r} is split"
             if block.get("split") == "test" and "test_fraction" not in self["split"]:
                 yield f"test_sets.{test_set}.split: 'test' needs `split.test_fraction`"
         for kind, degrees in self.settings.get("distortions", {}).get("kinds", {}).items():
@@ -417,6 +480,10 @@ class Study:
                     if tested["dataset"] == self["split"]["dataset"]
                     and tested.get("split", "validation") == "validation"
                 )
+
+
+def _files(root: Path) -> list[Path]:
+    return sorted(path for path in root.rglob("*") if path.is_file())
 
 
 def _own_code(name: str | None) -> dict[str, str]:

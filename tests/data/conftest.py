@@ -77,6 +77,35 @@ class Mnms:
         pd.DataFrame(self.rows).to_csv(self.table, index=False)
 
 
+class Ukbb:
+    """UK Biobank's folder with a key, to which participants are added."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        root.mkdir()
+        (root / "pseudonym.key").write_text("0123456789abcdef" * 4)
+
+    def add(self, participant: str, labelled: bool = True) -> Path:
+        folder = self.root / participant
+        for index, phase in enumerate(("ED", "ES")):
+            image, label = make_scan(int(participant) + index)
+            scan = nib.Nifti1Image(image, AFFINE)
+            scan.header["descrip"] = f"participant {participant}".encode()
+            scan.header.extensions.append(
+                nib.nifti1.Nifti1Extension("comment", participant.encode())
+            )
+            folder.mkdir(exist_ok=True)
+            nib.save(scan, folder / f"sa_{phase}.nii.gz")
+            if labelled:
+                write_nifti(folder / f"label_sa_{phase}.nii.gz", label)
+        return folder
+
+
+@pytest.fixture
+def ukbb(tmp_path: Path) -> Ukbb:
+    return Ukbb(tmp_path / "ukbb")
+
+
 @pytest.fixture
 def acdc(tmp_path: Path) -> Acdc:
     return Acdc(tmp_path / "acdc")
@@ -110,6 +139,7 @@ def subjects() -> Callable[..., pd.DataFrame]:
                         "phase": phase,
                         "pathology": "DCM" if number % 2 else "NOR",
                         "vendor": "",
+                        "part": "training",
                         "image_hash": f"{(copies or {}).get(subject, subject)}-{phase}",
                         "label_hash": f"{subject}-{phase}-label",
                     }

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from cardiouq.data.cases import make_case_table
+from cardiouq.data.layouts import DataFolder
 from cardiouq.errors import CardiouqError, ProblemsError
 
 Damage = Callable[[Path], tuple[Path, str]]
@@ -119,9 +120,9 @@ DAMAGES = (
 )
 
 
-def problems_of(*roots: tuple[str, Path]) -> list[str]:
+def problems_of(*folders: DataFolder) -> list[str]:
     with pytest.raises(ProblemsError) as caught:
-        make_case_table({f"data{i}": root for i, root in enumerate(roots)})
+        make_case_table({f"data{i}": folder for i, folder in enumerate(folders)})
     assert all(problem in str(caught.value) for problem in caught.value.problems)
     return caught.value.problems
 
@@ -130,7 +131,7 @@ def problems_of(*roots: tuple[str, Path]) -> list[str]:
 def test_damage_is_one_error_that_names_the_file(acdc: Any, damage: Damage) -> None:
     acdc.add(1)
     file, words = damage(acdc.add(2))
-    [problem] = problems_of(("acdc", acdc.root))
+    [problem] = problems_of(DataFolder("acdc", acdc.root))
     assert problem.startswith(f"{file}: ")
     assert words in problem
 
@@ -138,7 +139,7 @@ def test_damage_is_one_error_that_names_the_file(acdc: Any, damage: Damage) -> N
 def test_scans_without_damage_are_no_error(acdc: Any, mnms: Any) -> None:
     acdc.add(1)
     mnms.add("A0B1C2")
-    roots = {"in": ("acdc", acdc.root), "out": ("mnms", mnms.root)}
+    roots = {"in": DataFolder("acdc", acdc.root), "out": DataFolder("mnms", mnms.root)}
     assert len(make_case_table(roots)) == 4
 
 
@@ -146,26 +147,26 @@ def test_affines_that_differ_by_rounding_are_no_error(acdc: Any) -> None:
     folder = acdc.add(1)
     affine = np.diag([-1.5, -1.25, 8.0, 1.0]) + 1e-5
     rewrite(label_of(folder), lambda v: v, affine)
-    assert len(make_case_table({"d": ("acdc", acdc.root)})) == 2
+    assert len(make_case_table({"d": DataFolder("acdc", acdc.root)})) == 2
 
 
 def test_empty_folder_says_what_was_expected(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    [problem] = problems_of(("acdc", tmp_path / "empty"))
+    [problem] = problems_of(DataFolder("acdc", tmp_path / "empty"))
     assert str(tmp_path / "empty") in problem
     assert "training/patientNNN" in problem
-    [problem] = problems_of(("mnms", tmp_path / "empty"))
+    [problem] = problems_of(DataFolder("mnms", tmp_path / "empty"))
     assert "Dataset_Information" in problem
 
 
 def test_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
-    [problem] = problems_of(("acdc", tmp_path / "nowhere"))
+    [problem] = problems_of(DataFolder("acdc", tmp_path / "nowhere"))
     assert str(tmp_path / "nowhere") in problem
 
 
 def test_folder_named_one_level_too_deep_says_what_to_point_at(acdc: Any) -> None:
     acdc.add(1)
-    [problem] = problems_of(("acdc", acdc.root / "training"))
+    [problem] = problems_of(DataFolder("acdc", acdc.root / "training"))
     assert "point at the folder that holds" in problem
 
 
@@ -174,7 +175,7 @@ def test_subject_without_a_row_is_named(mnms: Any) -> None:
     mnms.add("D3E4F5")
     mnms.rows = mnms.rows[:1]
     mnms.write_table()
-    [problem] = problems_of(("mnms", mnms.root))
+    [problem] = problems_of(DataFolder("mnms", mnms.root))
     assert str(mnms.table) in problem
     assert "D3E4F5" in problem
 
@@ -183,7 +184,7 @@ def test_missing_column_is_named(mnms: Any) -> None:
     mnms.add("A0B1C2")
     mnms.rows = [{k: v for k, v in row.items() if k != "Centre"} for row in mnms.rows]
     mnms.write_table()
-    [problem] = problems_of(("mnms", mnms.root))
+    [problem] = problems_of(DataFolder("mnms", mnms.root))
     assert str(mnms.table) in problem
     assert "Centre" in problem
 
@@ -192,7 +193,7 @@ def test_subject_with_two_rows_is_named(mnms: Any) -> None:
     mnms.add("A0B1C2")
     mnms.rows.append(mnms.rows[0] | {"ED": 1})
     mnms.write_table()
-    problems = problems_of(("mnms", mnms.root))
+    problems = problems_of(DataFolder("mnms", mnms.root))
     assert str(mnms.table) in problems[0]
     assert "A0B1C2" in problems[0]
 
@@ -202,14 +203,14 @@ def test_frame_that_is_no_index_is_named(mnms: Any, frame: str) -> None:
     mnms.add("A0B1C2")
     mnms.rows[0]["ED"] = frame
     mnms.write_table()
-    [problem] = problems_of(("mnms", mnms.root))
+    [problem] = problems_of(DataFolder("mnms", mnms.root))
     assert str(mnms.table) in problem
     assert repr(frame) in problem
 
 
 def test_frame_out_of_range_names_file_and_number(mnms: Any) -> None:
     folder = mnms.add("A0B1C2", ed=0, es=4)
-    [problem] = problems_of(("mnms", mnms.root))
+    [problem] = problems_of(DataFolder("mnms", mnms.root))
     assert str(folder / "A0B1C2_sa.nii.gz") in problem
     assert "frame 4 is asked for, but it has 4" in problem
 
@@ -217,7 +218,9 @@ def test_frame_out_of_range_names_file_and_number(mnms: Any) -> None:
 def test_same_case_in_two_data_sets_is_named(acdc: Any) -> None:
     acdc.add(1)
     with pytest.raises(CardiouqError, match="patient001_ED"):
-        make_case_table({"one": ("acdc", acdc.root), "two": ("acdc", acdc.root)})
+        make_case_table(
+            {"one": DataFolder("acdc", acdc.root), "two": DataFolder("acdc", acdc.root)}
+        )
 
 
 def test_all_problems_are_listed_at_once(acdc: Any, mnms: Any, tmp_path: Path) -> None:
@@ -238,7 +241,7 @@ def test_all_problems_are_listed_at_once(acdc: Any, mnms: Any, tmp_path: Path) -
     expected.append((tmp_path / "empty", "no folders"))
     roots = [acdc.root, mnms.root, other.root, tmp_path / "empty"]
     layouts = ["acdc", "mnms", "mnms", "acdc"]
-    problems = problems_of(*zip(layouts, roots, strict=True))
+    problems = problems_of(*map(DataFolder, layouts, roots))
     for file, words in expected:
         assert any(p.startswith(f"{file}: ") and words in p for p in problems), (file, words)
     assert len(problems) == len(expected)

@@ -10,6 +10,7 @@ import pytest
 
 from cardiouq.data.cases import make_case_table
 from cardiouq.data.distorted import choose_subjects, distort_cases
+from cardiouq.data.layouts import DataFolder
 from cardiouq.data.plan import Plan
 from cardiouq.data.preprocessing import normalise, resample_image
 from cardiouq.data.scans import read_image, read_label
@@ -29,7 +30,9 @@ def cases(acdc: Any, mnms: Any) -> pd.DataFrame:
     acdc.add(2)
     mnms.add("A0B1C2")
     mnms.write_table()
-    return make_case_table({"acdc": ("acdc", acdc.root), "mnms": ("mnms", mnms.root)})
+    return make_case_table(
+        {"acdc": DataFolder("acdc", acdc.root), "mnms": DataFolder("mnms", mnms.root)}
+    )
 
 
 @pytest.fixture
@@ -50,7 +53,7 @@ def test_every_case_is_there_at_every_degree(
     assert set(test_sets.itertuples(index=False, name=None)) == expected
     assert table["case"].tolist() == test_sets["case"].tolist()
     assert table.columns.tolist() == cases.columns.tolist()
-    kept = ["dataset", "layout", "subject", "phase", "pathology", "vendor", "spacing_x"]
+    kept = ["dataset", "labels", "subject", "phase", "pathology", "vendor", "spacing_x"]
     twin_of = table.assign(case=table["case"].str.partition("+")[0]).set_index("case")[kept]
     pd.testing.assert_frame_equal(
         twin_of.drop_duplicates().sort_index(), cases.set_index("case")[kept].sort_index()

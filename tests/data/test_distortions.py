@@ -10,6 +10,7 @@ from scipy.stats import rice
 
 from cardiouq.data.cases import make_case_table
 from cardiouq.data.distortions import KINDS, distort
+from cardiouq.data.layouts import DataFolder
 from cardiouq.data.phantom import ACDC_SCANNER, scan_subject
 from cardiouq.data.scans import read_image, read_label
 from cardiouq.data.stretch import Stretch
@@ -249,7 +250,7 @@ def test_stretched_phantom_comes_back(degree: float, angle: float) -> None:
 
 @pytest.mark.skipif(not ACDC_ROOT, reason="CARDIOUQ_ACDC_ROOT is not set")
 def test_stretched_acdc_comes_back() -> None:
-    cases = make_case_table({"acdc": ("acdc", Path(ACDC_ROOT))})
+    cases = make_case_table({"acdc": DataFolder("acdc", Path(ACDC_ROOT))})
     for degree, case in zip((0.4, 0.8), cases.iloc[7::92].itertuples(index=False), strict=False):
         spacing = (case.spacing_z, case.spacing_y, case.spacing_x)
         image, label = read_image(case), read_label(case)

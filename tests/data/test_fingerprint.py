@@ -14,7 +14,7 @@ from cardiouq.data.split import split_subjects
 @pytest.fixture
 def data(subjects: Callable[..., pd.DataFrame]) -> tuple[pd.DataFrame, pd.DataFrame]:
     cases = subjects(10).assign(image="/here/a.nii.gz", label="/here/b.nii.gz")
-    return cases, split_subjects(cases, 0.4, seed=2022)
+    return cases, split_subjects(cases, "acdc", 0.4, seed=2022)
 
 
 def one_of(data: tuple[pd.DataFrame, pd.DataFrame], side: str) -> str:
@@ -51,7 +51,7 @@ def test_scans_that_are_only_tested_on_do_not_count(
 
 def test_split_and_plan_count(data: tuple[pd.DataFrame, pd.DataFrame], plan: Plan) -> None:
     cases, split = data
-    other_split = split_subjects(cases, 0.4, seed=1)
+    other_split = split_subjects(cases, "acdc", 0.4, seed=1)
     other_plan = replace(plan, patch_size=(48, 32))
     fingerprints = {
         fingerprint_of(cases, split, plan),

@@ -8,7 +8,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from cardiouq.data.scans import load_volume, write_volume
+from cardiouq.data.scans import load_prediction, load_volume, write_volume
 
 
 def oblique() -> Any:
@@ -64,7 +64,7 @@ def test_geometry_and_type_are_kept(case: Any, tmp_path: Path, samples: int, dty
     assert written.get_data_dtype() == dtype
     assert written.header.get_xyzt_units()[0] == "mm"
     np.testing.assert_array_equal(np.asarray(written.dataobj).T, volume)
-    np.testing.assert_array_equal(load_volume(tmp_path / "out.nii.gz", -1), volume)
+    np.testing.assert_array_equal(load_prediction(tmp_path / "out.nii.gz"), volume)
 
 
 def test_display_window_of_the_scan_is_not_kept(case: Any, tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_scale_of_the_scan_is_not_applied_to_what_is_written(tmp_path: Path) -> 
     case = SimpleNamespace(image=str(tmp_path / "scan.nii.gz"), frame=-1)
     label = np.full((3, 14, 12), 3, np.uint8)
     write_volume(label, case, tmp_path / "out.nii.gz")
-    np.testing.assert_array_equal(load_volume(tmp_path / "out.nii.gz", -1), label)
+    np.testing.assert_array_equal(load_prediction(tmp_path / "out.nii.gz"), label)
 
 
 def test_read_and_written_back_is_the_same_scan(case: Any, tmp_path: Path) -> None:

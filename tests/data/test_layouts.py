@@ -11,25 +11,25 @@ import pandas as pd
 import pytest
 
 from cardiouq.data.cases import make_case_table, read_case_table
-from cardiouq.data.layouts import find_acdc, find_mnms
+from cardiouq.data.layouts import DataFolder, find_acdc, find_mnms
 from cardiouq.data.scans import read_image, read_label
 from cardiouq.structures import label_of
 
 COLUMNS = [
-    *("dataset", "layout", "case", "subject", "phase", "pathology", "vendor", "centre"),
-    *("image", "label", "frame", "slices", "rows", "columns"),
+    *("dataset", "case", "subject", "phase", "pathology", "vendor", "centre", "part"),
+    *("image", "label", "labels", "frame", "slices", "rows", "columns"),
     *("spacing_z", "spacing_y", "spacing_x", "image_hash", "label_hash"),
 ]
 
 
 def cases_of(root: Path, layout: str) -> list[Any]:
-    return list(make_case_table({"d": (layout, root)}).itertuples(index=False))
+    return list(make_case_table({"d": DataFolder(layout, root)}).itertuples(index=False))
 
 
 def test_acdc_gives_two_phases_of_each_patient(acdc: Any) -> None:
     acdc.add(1, "DCM")
     acdc.add(2, "RV")
-    found, problems = find_acdc(acdc.root)
+    found, problems = find_acdc(DataFolder("acdc", acdc.root))
     assert problems == []
     assert [(c.case, c.phase, c.pathology, c.image.name, c.frame) for c in found] == [
         ("patient001_ED", "ED", "DCM", "patient001_frame01.nii.gz", -1),
@@ -52,7 +52,7 @@ def test_acdc_cines_and_strangers_beside_the_frames_are_ignored(
 
 def test_mnms_gives_frames_of_the_cine_with_vendor_and_centre(mnms: Any) -> None:
     mnms.add("A0B1C2", "B", 3, ed=3, es=1)
-    found, problems = find_mnms(mnms.root)
+    found, problems = find_mnms(DataFolder("mnms", mnms.root))
     assert problems == []
     described = [(c.case, c.phase, c.vendor, c.centre, c.image.name, c.frame) for c in found]
     assert described == [
@@ -65,8 +65,60 @@ def test_mnms_rows_without_scans_are_ignored(mnms: Any) -> None:
     mnms.add("A0B1C2")
     mnms.rows.append(mnms.rows[0] | {"External code": "Z9Z9Z9"})  # a test subject's
     mnms.write_table()
-    found, problems = find_mnms(mnms.root)
+    found, problems = find_mnms(DataFolder("mnms", mnms.root))
     assert (len(found), problems) == (2, [])
+
+
+def test_acdc_s_testing_part_is_read_if_it_is_asked_for(acdc: Any) -> None:
+    acdc.add(1)
+    folder = acdc.add(101)
+    (acdc.root / "testing").mkdir()
+    folder.rename(acdc.root / "testing" / folder.name)
+    both, problems = find_acdc(DataFolder("acdc", acdc.root, ["training", "testing"]))
+    assert problems == []
+    assert [(c.subject, c.part) for c in both[::2]] == [
+        ("patient001", "training"),
+        ("patient101", "testing"),
+    ]
+    assert {c.subject for c in find_acdc(DataFolder("acdc", acdc.root))[0]} == {"patient001"}
+
+
+def test_a_part_that_is_not_there_is_a_problem(acdc: Any, mnms: Any) -> None:
+    acdc.add(1)
+    mnms.add("A0B1C2")
+    for find, root in ((find_acdc, acdc.root), (find_mnms, mnms.root)):
+        _, [problem] = find(DataFolder(root.name, root, ["training", "testing"]))
+        assert "esting" in problem
+
+
+def test_mnms_subjects_without_a_label_are_left_out_with_a_count(
+    mnms: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    mnms.add("A0B1C2")
+    for code in ("B1", "B2"):
+        folder = mnms.add(code)
+        (mnms.root / "Testing").mkdir(exist_ok=True)
+        folder = folder.rename(mnms.root / "Testing" / code)
+    (folder / "B2_sa_gt.nii.gz").unlink()
+    with caplog.at_level("INFO"):
+        found, problems = find_mnms(DataFolder("mnms", mnms.root, ["testing"]))
+    assert (problems, {c.subject for c in found}) == ([], {"B1"})
+    assert "1 subject(s) without a label are left out" in caplog.text
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_mnms_csv_in_any_encoding_with_any_separator(
+    mnms: Any, encoding: str, separator: str
+) -> None:
+    mnms.add("A0B1C2", "B", 3, ed=3, es=1)
+    table = pd.DataFrame(mnms.rows).assign(VendorName="Síemens")
+    name = "211230_M&Ms_Dataset_information_diagnosis_opendataset.csv"
+    mnms.table.unlink()
+    table.to_csv(mnms.root / name, sep=separator, encoding=encoding, index=False)
+    found, problems = find_mnms(DataFolder("mnms", mnms.root))
+    assert problems == []
+    assert [(c.vendor, c.centre, c.frame) for c in found] == [("B", "3", 3), ("B", "3", 1)]
 
 
 def test_acdc_label_values_are_the_project_s(acdc: Any) -> None:
@@ -113,7 +165,9 @@ def test_intensities_follow_the_header_s_slope(tmp_path: Path) -> None:
 def test_case_table_says_grid_spacing_and_content(acdc: Any, mnms: Any, tmp_path: Path) -> None:
     acdc.add(1, "HCM")
     mnms.add("A0B1C2", "B", 2)
-    table = make_case_table({"in": ("acdc", acdc.root), "out": ("mnms", mnms.root)})
+    table = make_case_table(
+        {"in": DataFolder("acdc", acdc.root), "out": DataFolder("mnms", mnms.root)}
+    )
     assert list(table.columns) == COLUMNS
     assert table["case"].tolist() == [
         "patient001_ED",
@@ -135,7 +189,7 @@ def test_equal_images_have_equal_hashes(acdc: Any) -> None:
     acdc.add(1, seed=5)
     acdc.add(2, seed=5)
     acdc.add(3, seed=6)
-    hashes = make_case_table({"d": ("acdc", acdc.root)})["image_hash"].tolist()
+    hashes = make_case_table({"d": DataFolder("acdc", acdc.root)})["image_hash"].tolist()
     assert hashes[:2] == hashes[2:4]
     assert set(hashes[:2]).isdisjoint(hashes[4:])
 

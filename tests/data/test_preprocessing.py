@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from scipy.ndimage import center_of_mass
 
 from cardiouq.data.cases import make_case_table
+from cardiouq.data.layouts import DataFolder
 from cardiouq.data.plan import Plan
 from cardiouq.data.preprocessing import (
+    centre,
     normalise,
     preprocess_case,
     resample_image,
@@ -114,7 +116,7 @@ def test_same_grid_is_left_alone() -> None:
 
 def test_case_is_written_on_the_plan_s_grid(acdc: Any, plan: Plan, tmp_path: Path) -> None:
     acdc.add(1)
-    case = next(make_case_table({"d": ("acdc", acdc.root)}).itertuples(index=False))
+    case = next(make_case_table({"d": DataFolder("acdc", acdc.root)}).itertuples(index=False))
     preprocess_case(case, replace(plan, spacing=(2.5, 3.0)), tmp_path, with_label=True)
     image = np.load(tmp_path / "patient001_ED_image.npy")
     label = np.load(tmp_path / "patient001_ED_label.npy")
@@ -126,7 +128,7 @@ def test_image_is_the_same_whatever_the_label(
     acdc: Any, plan: Plan, tmp_path: Path, save: Callable[..., None]
 ) -> None:
     folder = acdc.add(1)
-    case = next(make_case_table({"d": ("acdc", acdc.root)}).itertuples(index=False))
+    case = next(make_case_table({"d": DataFolder("acdc", acdc.root)}).itertuples(index=False))
     preprocess_case(case, replace(plan, spacing=(2.0, 2.0)), tmp_path, with_label=True)
     first = (tmp_path / "patient001_ED_image.npy").read_bytes()
     save(folder / "patient001_frame01_gt.nii.gz", np.zeros((12, 14, 3), np.uint8))
@@ -137,7 +139,7 @@ def test_image_is_the_same_whatever_the_label(
 
 def test_label_of_a_test_scan_is_not_even_read(acdc: Any, plan: Plan, tmp_path: Path) -> None:
     folder = acdc.add(1)
-    [case, _] = make_case_table({"d": ("acdc", acdc.root)}).itertuples(index=False)
+    [case, _] = make_case_table({"d": DataFolder("acdc", acdc.root)}).itertuples(index=False)
     (folder / "patient001_frame01_gt.nii.gz").unlink()
     preprocess_case(case, replace(plan, spacing=(2.0, 2.0)), tmp_path, with_label=False)
     assert (tmp_path / "patient001_ED_image.npy").is_file()
@@ -150,7 +152,7 @@ def test_training_set_s_moments_are_over_all_pixels_and_the_same_for_every_scan(
 ) -> None:
     for number in (1, 2):
         acdc.add(number)
-    cases = list(make_case_table({"d": ("acdc", acdc.root)}).itertuples(index=False))
+    cases = list(make_case_table({"d": DataFolder("acdc", acdc.root)}).itertuples(index=False))
     pixels = np.concatenate([read_image(case).ravel() for case in cases]).astype(np.float64)
     intensity = training_intensity(cases, normalisation)
     assert intensity == pytest.approx((pixels.mean(), pixels.std() ** power), rel=1e-9)
@@ -170,3 +172,29 @@ def test_without_it_each_scan_has_its_own_moments_and_plans_are_as_they_were(pla
     assert "intensity" not in plan.to_json()  # a run's fingerprint holds this text
     with_moments = replace(plan, intensity=(3.5, 2.0))
     assert Plan.from_json(with_moments.to_json()) == with_moments
+
+
+@settings(max_examples=40, deadline=None)
+@given(shape=st.tuples(*[st.integers(1, 60)] * 2), crop=st.tuples(*[st.integers(1, 60)] * 2))
+def test_centre_is_in_the_middle_and_no_larger_than_the_slice(
+    shape: tuple[int, int], crop: tuple[int, int]
+) -> None:
+    for part, n, wanted in zip(centre(shape, crop), shape, crop, strict=True):
+        assert part.stop - part.start == min(n, wanted)
+        assert part.start >= 0
+        assert 0 <= (n - part.stop) - part.start <= 1
+    assert centre(shape, None) == (slice(0, shape[0]), slice(0, shape[1]))
+
+
+def test_arrays_are_of_the_plan_s_crop(acdc: Any, plan: Plan, tmp_path: Path) -> None:
+    acdc.add(1)
+    case: Any = next(make_case_table({"d": DataFolder("acdc", acdc.root)}).itertuples())
+    for name, crop in (("whole", None), ("cropped", (8, 6))):
+        (tmp_path / name).mkdir()
+        preprocess_case(case, replace(plan, crop=crop), tmp_path / name, with_label=True)
+    for kind in ("image", "label"):
+        whole, cropped = (
+            np.load(tmp_path / name / f"{case.case}_{kind}.npy") for name in ("whole", "cropped")
+        )
+        assert whole.shape == (3, 12, 12)
+        np.testing.assert_array_equal(cropped, whole[:, 2:10, 3:9])

@@ -10,6 +10,7 @@ import pytest
 from scipy.ndimage import binary_dilation
 
 from cardiouq.data.cases import make_case_table
+from cardiouq.data.layouts import DataFolder
 from cardiouq.data.scans import read_label
 from cardiouq.data.split import split_subjects
 from cardiouq.structures import label_of
@@ -23,12 +24,12 @@ needs_mnms = pytest.mark.skipif(not ROOTS["mnms"], reason="CARDIOUQ_MNMS_ROOT is
 
 @pytest.fixture(scope="module")
 def acdc() -> pd.DataFrame:
-    return make_case_table({"acdc": ("acdc", Path(ROOTS["acdc"]))})
+    return make_case_table({"acdc": DataFolder("acdc", Path(ROOTS["acdc"]))})
 
 
 @pytest.fixture(scope="module")
 def mnms() -> pd.DataFrame:
-    return make_case_table({"mnms": ("mnms", Path(ROOTS["mnms"]))})
+    return make_case_table({"mnms": DataFolder("mnms", Path(ROOTS["mnms"]))})
 
 
 def contact(label: Any, structure: str, other: int) -> int:
@@ -60,7 +61,7 @@ def test_acdc_has_a_hundred_subjects_at_two_phases(acdc: pd.DataFrame) -> None:
 
 @needs_acdc
 def test_acdc_is_split_into_eighty_and_twenty_alike_in_every_group(acdc: pd.DataFrame) -> None:
-    split = split_subjects(acdc, 0.2, seed=2022)
+    split = split_subjects(acdc, "acdc", 0.2, seed=2022)
     counts = split.groupby(["split", "pathology"]).size().unstack()
     assert (counts.loc["train"] == 16).all()
     assert (counts.loc["validation"] == 4).all()
@@ -74,7 +75,7 @@ def test_patients_with_the_same_images_are_on_one_side(acdc: pd.DataFrame) -> No
     assert rows["image_hash"].nunique() == 2
     assert rows["label_hash"].nunique() > 2
     for seed in range(10):
-        split = split_subjects(acdc, 0.2, seed).set_index("subject")["split"]
+        split = split_subjects(acdc, "acdc", 0.2, seed).set_index("subject")["split"]
         assert split[copies].nunique() == 1
 
 

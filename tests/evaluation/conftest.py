@@ -72,7 +72,13 @@ def case_row(folder: Path, subject: str, phase: str, label: NDArray[np.uint8]) -
     path = folder / "labels" / f"{case}.nii.gz"
     save(label, path)
     return {
-        **{"case": case, "dataset": "acdc", "layout": "acdc", "subject": subject, "phase": phase},
+        **{
+            "case": case,
+            "dataset": "acdc",
+            "labels": "background=0 RV=1 MYO=2 LV=3",
+            "subject": subject,
+            "phase": phase,
+        },
         **{"pathology": "", "vendor": "A", "centre": "1", "image": "", "label": str(path)},
         **{"frame": -1, "slices": SHAPE[0], "rows": SHAPE[1], "columns": SHAPE[2]},
         **{"spacing_z": SPACING[0], "spacing_y": SPACING[1], "spacing_x": SPACING[2]},

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 import torch
 
 from cardiouq.data.plan import Plan
-from cardiouq.data.scans import load_volume
+from cardiouq.data.scans import load_prediction
 from cardiouq.methods import build_method
 from cardiouq.methods.base import BaseMethod, Member, folds_of
 from cardiouq.prediction import predict as module
@@ -55,6 +56,11 @@ def predicted(plan: Plan, arrays: Path, cases: list[Any], tmp_path: Path) -> Pre
     return run
 
 
+def on_grid(rows: int, columns: int) -> Any:
+    """A case of so many pixels of the plan's size."""
+    return SimpleNamespace(rows=rows, columns=columns, spacing_y=1.5, spacing_x=1.5)
+
+
 def probabilities(folder: Path, case: str = "a") -> Any:
     return np.load(folder / "one" / f"{case}_probabilities.npy")
 
@@ -94,7 +100,7 @@ def test_temperature_divides_the_logits(plan: Plan, arrays: Path, make_run: Make
     image = np.load(arrays / "a_image.npy")
     output = predictor.output(network, image)
     plain, scaled = (
-        torch.from_numpy(probabilities_of(logits, (40, 40)))
+        torch.from_numpy(probabilities_of(logits, on_grid(40, 40), plan))
         for temperature in (1.0, 1.5)
         for logits in logits_of(temperature, output)
     )
@@ -132,9 +138,9 @@ def test_ensemble_is_the_mean_of_its_members_softmax(
     folder = predicted({"method": "deep_ensemble", "size": 3}, runs)
     predictor, image = Predictor(plan, 0.25, CPU), np.load(arrays / "b_image.npy")
     outputs = [predictor.output(run.network(19), image) for run in runs]
-    stack = [probabilities_of(output, (50, 44)) for output in outputs]
+    stack = [probabilities_of(output, on_grid(50, 44), plan) for output in outputs]
     np.testing.assert_allclose(probabilities(folder, "b"), np.mean(stack, axis=0), atol=5e-4)
-    labels = load_volume(folder / "one" / "b_samples.nii.gz", -1)
+    labels = load_prediction(folder / "one" / "b_samples.nii.gz")
     np.testing.assert_array_equal(labels, np.argmax(stack, axis=1))
 
 
@@ -145,7 +151,7 @@ def test_mc_dropout_passes_differ_and_are_reproducible(
     block = {"method": "mc_dropout", "passes": 4}
     first, again = (predicted(block, [run], name=name) for name in ("first", "again"))
     other = predicted(block, [run], seed=2, name="other")
-    passes = load_volume(first / "one" / "a_samples.nii.gz", -1)
+    passes = load_prediction(first / "one" / "a_samples.nii.gz")
     assert len({labels.tobytes() for labels in passes}) == 4
     np.testing.assert_array_equal(probabilities(first), probabilities(again))
     assert (probabilities(first) != probabilities(other)).any()
@@ -224,14 +230,14 @@ def test_method_s_own_distribution_is_written(
     runs = [make_run(0, {19: 0}), make_run(1, {19: 1})]
     predictor = Predictor(plan, 0.25, CPU)
     predict(Doubtful(), runs, LAST, {"one": cases[:1]}, [arrays], predictor, 1, tmp_path / "out")
-    assert (load_volume(tmp_path / "out" / "one" / "a_segmentation.nii.gz", -1) == 2).all()
+    assert (load_prediction(tmp_path / "out" / "one" / "a_segmentation.nii.gz") == 2).all()
     np.testing.assert_allclose(probabilities(tmp_path / "out")[2], 0.75)
     [(mean, labels)] = given
     assert mean.shape == (4, 4, 50, 44)
     np.testing.assert_allclose(mean.sum(0), 1, rtol=1e-5)
     assert labels.shape == (2, 4, 50, 44)
     np.testing.assert_array_equal(
-        labels, load_volume(tmp_path / "out" / "one" / "a_samples.nii.gz", -1)
+        labels, load_prediction(tmp_path / "out" / "one" / "a_samples.nii.gz")
     )
 
 
@@ -259,7 +265,7 @@ def test_drawn_weights_do_not_depend_on_the_other_test_sets(
     )
     np.testing.assert_array_equal(probabilities(of_both), probabilities(of_one))
     np.testing.assert_array_equal(probabilities(of_both), probabilities(of_swapped))
-    samples, alone = (load_volume(f / "one" / "a_samples.nii.gz", -1) for f in (of_both, of_one))
+    samples, alone = (load_prediction(f / "one" / "a_samples.nii.gz") for f in (of_both, of_one))
     np.testing.assert_array_equal(samples, alone)
     assert len({labels.tobytes() for labels in samples}) == 3
 
@@ -292,6 +298,28 @@ def test_slice_smaller_or_larger_than_the_patch_is_predicted(plan: Plan, make_ru
     network, predictor = make_run(0, {19: 0}).network(19), Predictor(plan, 0.5, CPU)
     for shape in ((20, 70), (70, 20), (9, 9)):
         image = np.random.default_rng(0).normal(size=(2, *shape)).astype(np.float32)
-        found = probabilities_of(predictor.output(network, image), shape)
+        found = probabilities_of(predictor.output(network, image), on_grid(*shape), plan)
         assert found.shape == (4, 2, *shape)
         np.testing.assert_allclose(found.sum(0), np.ones((2, *shape)), rtol=1e-5, atol=1e-5)
+
+
+def test_beyond_the_crop_all_is_background(plan: Plan) -> None:
+    cropped = replace(plan, crop=(8, 6))
+    logits = torch.randn(2, 4, 8, 6)
+    found = probabilities_of(logits, on_grid(20, 16), cropped)
+    assert found.shape == (4, 2, 20, 16)
+    inside = np.zeros((20, 16), bool)
+    inside[6:14, 5:11] = True
+    np.testing.assert_array_equal(found[:, :, ~inside].sum(0), 1)
+    np.testing.assert_array_equal(found[0][:, ~inside], 1)
+    expected = logits.softmax(1).transpose(0, 1).numpy()
+    np.testing.assert_array_equal(found[:, :, 6:14, 5:11], expected)
+
+
+def test_a_crop_keeps_what_it_shows_in_its_place(plan: Plan) -> None:
+    """Of a whole slice and of its centre, the same voxels have the same probabilities."""
+    logits = torch.randn(2, 4, 20, 16)
+    whole = probabilities_of(logits, on_grid(20, 16), plan)
+    cropped = replace(plan, crop=(8, 6))
+    of_centre = probabilities_of(logits[:, :, 6:14, 5:11], on_grid(20, 16), cropped)
+    np.testing.assert_array_equal(of_centre[:, :, 6:14, 5:11], whole[:, :, 6:14, 5:11])

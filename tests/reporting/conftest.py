@@ -114,7 +114,12 @@ def write_scan(
     write_nifti(image.astype(np.float32), paths["image"])
     write_nifti(reference, paths["label"])
     geometry = {f"spacing_{axis}": mm for axis, mm in zip("zyx", SPACING, strict=True)}
-    about = {"case": case, "dataset": "made-up", "layout": "acdc", "subject": subject}
+    about = {
+        "case": case,
+        "dataset": "made-up",
+        "labels": "background=0 RV=1 MYO=2 LV=3",
+        "subject": subject,
+    }
     return about | geometry | {"phase": phase, "frame": -1} | {k: str(p) for k, p in paths.items()}
 
 

@@ -115,12 +115,15 @@ def test_study_beside_no_paper_has_a_table_of_findings_alone() -> None:
     study = {
         "methods": {"bbb": {"label": "BBB"}},
         "test_sets": {"val": {"label": "Validation", "published": None}},
+        "distortions": {"test_set": "val", "subjects": None, "kinds": {"noise": [0.1]}},
     }
     distorted = distortions(bbb__noise__dice=[0.9, 0.8], bbb__noise__entropy=[1, 2])
     summary_ = NO_SUMMARY.assign(n_subjects=2, low=0.0, high=1.0)
     columns = ["method", "other", "test_set", "level", "structure", "metric"]
     comparisons = pd.DataFrame(columns=[*columns, "difference", "low", "high", "n_empty"])
-    found = {"summary": summary_, "comparisons": comparisons, "distortions": distorted}
+    reviewed = pd.DataFrame(columns=["method", "test_set", "structure", "by", "n_empty"])
+    found = {"summary": summary_, "comparisons": comparisons, "quality_control": reviewed}
+    found["distortions"] = distorted.assign(n_subjects=2)
     rows, printed = make_table(
         "verdict", found, read_published(None), read_claims(None), study, None, "A caption."
     )

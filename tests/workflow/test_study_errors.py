@@ -167,6 +167,18 @@ def test_distortion_that_is_none_is_refused(
     assert found.startswith(problem)
 
 
+@pytest.mark.parametrize("degree", ["noise-3", "noise-0", "noise", "blur-1"])
+def test_degree_that_the_study_has_not_stands_beside_no_paper_s(
+    make_study: MakeStudy, tiny: Settings, degree: str
+) -> None:
+    tiny["distortions"]["published"] = {"noise-2": "noise-large", degree: "noise-slight"}
+    assert problems_of(make_study, tiny) == [
+        f"distortions.published: {degree!r} is not one of ['noise-1', 'noise-2', 'stretch-1']"
+    ]
+    del tiny["distortions"]["published"][degree]
+    assert make_study(tiny)
+
+
 @pytest.mark.parametrize(
     "place",
     [
@@ -346,7 +358,32 @@ def test_slices_need_a_limit_of_each_structure(
     make_study: MakeStudy, tiny: Settings, structure: str
 ) -> None:
     del tiny["evaluation"]["poor"]["slice"][structure]
-    assert problems_of(make_study, tiny) == [f"evaluation.poor.slice.{structure}: missing"]
+    [problem] = problems_of(make_study, tiny)
+    assert problem.startswith(f"evaluation.poor.slice: no limit for {[structure]}")
+
+
+def test_limits_are_of_the_study_s_structures(make_study: MakeStudy, tiny: Settings) -> None:
+    tiny["structures"] = ["MYO", "LV"]
+    problems = problems_of(make_study, tiny)
+    assert [problem.partition(":")[0] for problem in problems] == [
+        f"evaluation.poor.{level}.structure" for level in ("volume", "slice")
+    ]
+    for level in ("volume", "slice"):
+        del tiny["evaluation"]["poor"][level]["RV"]
+    assert make_study(tiny).structures == ("MYO", "LV")
+
+
+@pytest.mark.parametrize("name", ["background", "foreground", "all", "left ventricle", "1"])
+def test_names_that_no_structure_can_have(make_study: MakeStudy, tiny: Settings, name: str) -> None:
+    tiny["structures"] = [name]
+    assert any("structures" in problem for problem in problems_of(make_study, tiny))
+
+
+def test_part_that_a_layout_has_not_is_refused(make_study: MakeStudy, tiny: Settings) -> None:
+    test_set = next(name for name, block in tiny["test_sets"].items() if "split" not in block)
+    tiny["test_sets"][test_set]["part"] = "holiday"
+    [problem] = problems_of(make_study, tiny)
+    assert problem.startswith(f"test_sets.{test_set}.part: 'holiday' is not one of ['training',")
 
 
 def test_rate_that_never_falls_is_refused(make_study: MakeStudy, tiny: Settings) -> None:

@@ -31,7 +31,8 @@ rule list_cases:
     conda:
         "../../envs/environment.yaml"
     params:
-        roots=STUDY.roots(),
+        datasets=STUDY.data_folders(),
+        hidden=STUDY.hidden_scans(),
     script:
         "../scripts/list_cases.py"
 

@@ -58,6 +58,11 @@ for TABLE, TITLE in PRINTED.items():
                 if DISTORTED and TABLE == "verdict"
                 else []
             ),
+            quality_control=(
+                [f"{RESULTS}/evaluation/quality_control.csv"]
+                if DISTORTED and TABLE == "verdict"
+                else []
+            ),
             caption=f"{workflow.basedir}/workflow/report/{TABLE}.rst",
             code=expand(
                 CODE,
@@ -67,6 +72,7 @@ for TABLE, TITLE in PRINTED.items():
                     "printing",
                     "published",
                     "verdict",
+                    "derived",
                     "findings",
                 ],
             ),

@@ -3,13 +3,18 @@
 from pathlib import Path
 
 from cardiouq.data.cases import make_case_table
+from cardiouq.data.layouts import DataFolder
 from cardiouq.errors import reported_to_user
 from cardiouq.files import written_whole
+from cardiouq.logs import log_to
 
 with reported_to_user(snakemake.log[0]):
-    roots = {
-        dataset: (layout, Path(root)) for dataset, (layout, root) in snakemake.params.roots.items()
-    }
-    cases = make_case_table(roots)
+    log_to(Path(snakemake.log[0]), "list_cases")
+    cases = make_case_table(
+        {
+            name: DataFolder(**{**fields, "root": Path(fields["root"])})
+            for name, fields in snakemake.params.datasets.items()
+        }
+    )
     with written_whole(snakemake.output.cases) as temporary:
         cases.to_csv(temporary, index=False)

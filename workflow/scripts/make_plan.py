@@ -16,6 +16,7 @@ with reported_to_user(snakemake.log[0]):
     )
     settings = dict(snakemake.params.plan)
     normalisation = settings.pop("normalisation", "volume")
+    crop = settings.pop("crop", None)
     plan = make_plan(
         shapes=list(cases[["slices", "rows", "columns"]].itertuples(index=False, name=None)),
         spacings=list(
@@ -23,6 +24,10 @@ with reported_to_user(snakemake.log[0]):
         ),
         **settings,
     )
-    plan = replace(plan, intensity=training_intensity(cases.itertuples(), normalisation))
+    plan = replace(
+        plan,
+        intensity=training_intensity(cases.itertuples(), normalisation),
+        crop=tuple(crop) if crop else None,
+    )
     with written_whole(Path(snakemake.output.plan)) as temporary:
         temporary.write_text(plan.to_json())

@@ -18,7 +18,8 @@ with reported_to_user(snakemake.log[0]):
         name: pd.read_csv(snakemake.input[name]) for name in ("summary", "comparisons", "ranks")
     }
     if snakemake.input.distortions:
-        found["distortions"] = pd.read_csv(snakemake.input.distortions[0])
+        for name in ("distortions", "quality_control"):
+            found[name] = pd.read_csv(snakemake.input[name][0])
     rows, printed = make_table(
         snakemake.params.table,
         found,

@@ -9,7 +9,8 @@ with reported_to_user(snakemake.log[0]):
     cases = read_case_table(snakemake.input.cases)
     settings = snakemake.params.split
     split = split_subjects(
-        cases[cases["dataset"] == settings["dataset"]],
+        cases,
+        settings["dataset"],
         settings["validation_fraction"],
         snakemake.params.seed,
         settings.get("test_fraction", 0.0),

@@ -1,51 +1,59 @@
 """The case table: every labelled volume of every data set, checked before anything long starts."""
 
 import hashlib
-import zlib
+import re
+from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 import pandas as pd
-from nibabel.filebasedimages import ImageFileError
 
-from cardiouq.data.layouts import ADAPTERS, FoundCase
-from cardiouq.data.scans import LABEL_ORDER, load_volume
+from cardiouq.data.adapters import ADAPTERS, known_labels
+from cardiouq.data.labels import match_labels, parse_labels
+from cardiouq.data.layouts import DataFolder, FoundCase
+from cardiouq.data.scans import dimensions_of, load_volume, open_scan
 from cardiouq.errors import CardiouqError, ProblemsError
+from cardiouq.structures import STRUCTURES
 
-UNREADABLE = (OSError, EOFError, ValueError, zlib.error, ImageFileError)
-TEXT_COLUMNS = (
-    *("case", "dataset", "subject", "phase", "pathology", "vendor", "centre"),
-    *("layout", "image", "label", "image_hash", "label_hash"),
+NUMBERS = dict.fromkeys(("frame", "slices", "rows", "columns"), int) | dict.fromkeys(
+    ("spacing_z", "spacing_y", "spacing_x"), float
 )
+"""Columns of the case table that are no text."""
+CASE_NAME = r"[A-Za-z0-9][A-Za-z0-9_.+-]*"
+MOST_NAMED = 5
 AFFINE_TOLERANCE = 1e-3
 """mm; larger differences between an image's and its label's affine are an error."""
 
 
-def make_case_table(roots: dict[str, tuple[str, Path]]) -> pd.DataFrame:
+def make_case_table(datasets: Mapping[str, DataFolder]) -> pd.DataFrame:
     """List and check the cases of every data set.
 
-    Args:
-        roots: data set -> (layout, folder on disk).
-
     Returns:
-        One row per case; spacings in mm, `image_hash` identifies the image's content.
+        One row per case; spacings in mm, `image_hash` identifies the image's content, `labels` says
+        which values of the label are which structure (`cardiouq.data.labels`).
 
     Raises:
         ProblemsError: naming every file that is missing, broken or inconsistent, all at once.
     """
     problems: list[str] = []
     rows: list[dict[str, Any]] = []
-    for dataset, (layout, root) in roots.items():
-        if not root.is_dir():
-            problems.append(f"{root}: data set {dataset} is not there; expected a folder")
+    for dataset, data in datasets.items():
+        if not data.root.is_dir():
+            problems.append(f"{data.root}: data set {dataset} is not there; expected a folder")
             continue
-        found, layout_problems = ADAPTERS[layout](root)
+        try:
+            known = known_labels(data)
+            labels = match_labels(known, data.labels, STRUCTURES, f"data set {dataset}")
+        except CardiouqError as error:
+            problems.append(str(error))
+            continue
+        found, layout_problems = ADAPTERS[data.layout](data)
         problems += layout_problems
         for case in found:
             try:
-                rows.append({"dataset": dataset, "layout": layout} | check_case(case, layout))
+                rows.append({"dataset": dataset} | check_case(case, labels))
             except CardiouqError as error:
                 problems.append(str(error))
     if problems:
@@ -61,10 +69,16 @@ def make_case_table(roots: dict[str, tuple[str, Path]]) -> pd.DataFrame:
     return table
 
 
-def check_case(found: FoundCase, layout: str) -> dict[str, Any]:
+def check_case(found: FoundCase, labels: str) -> dict[str, Any]:
     """One row of the case table, or a CardiouqError that says what is wrong with the files."""
-    image, image_affine = _read(found.image, found.frame)
-    label, label_affine = _read(found.label, found.frame)
+    if not re.fullmatch(CASE_NAME, found.case):
+        raise CardiouqError(
+            f"case {found.case!r}: expected a name of letters, digits, `_`, `-` and `.`, as files "
+            "are called by it"
+        )
+    image, label = (load_volume(path, found.frame) for path in (found.image, found.label))
+    headers = [open_scan(path, dimensions_of(found.frame)) for path in (found.image, found.label)]
+    image_affine, label_affine = (header.affine for header in headers)
     if image.shape != label.shape:
         raise CardiouqError(
             f"{found.label}: shape {label.T.shape} differs from its image's {image.T.shape} "
@@ -80,25 +94,27 @@ def check_case(found: FoundCase, layout: str) -> dict[str, Any]:
     if image.min() == image.max():
         raise CardiouqError(f"{found.image}: every voxel is {image.min()}; expected a scan")
     values = np.unique(label)
-    allowed = np.arange(len(LABEL_ORDER[layout]) + 1)
+    allowed = [value for of_name in parse_labels(labels).values() for value in of_name]
     if not np.isin(values, allowed).all():
         unknown = [value.item() for value in values if value not in allowed]
         raise CardiouqError(
-            f"{found.label}: label values {unknown}; expected only {allowed.tolist()} "
-            f"(0 background, then {', '.join(LABEL_ORDER[layout])})"
+            f"{found.label}: label values {unknown[:MOST_NAMED]}; expected only {labels}"
         )
-    zooms = [float(zoom) for zoom in nib.load(found.image).header.get_zooms()[:3]]
+    zooms = [float(zoom) for zoom in headers[0].header.get_zooms()[:3]]
     if min(zooms) <= 0:
         raise CardiouqError(f"{found.image}: voxel size {zooms} mm; expected positive numbers")
     return {
+        **found.columns,
         "case": found.case,
         "subject": found.subject,
         "phase": found.phase,
         "pathology": found.pathology,
         "vendor": found.vendor,
         "centre": found.centre,
+        "part": found.part,
         "image": str(found.image),
         "label": str(found.label),
+        "labels": labels,
         "frame": found.frame,
         "slices": image.shape[0],
         "rows": image.shape[1],
@@ -111,31 +127,12 @@ def check_case(found: FoundCase, layout: str) -> dict[str, Any]:
     }
 
 
-def _read(path: Path, frame: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    if not path.is_file():
-        raise CardiouqError(f"{path}: missing")
-    try:
-        image = nib.load(path)
-        dimensions = 3 if frame < 0 else 4
-        if len(image.shape) != dimensions:
-            raise CardiouqError(f"{path}: shape {image.shape}; expected {dimensions} dimensions")
-        if frame >= 0 and frame >= image.shape[3]:
-            raise CardiouqError(
-                f"{path}: frame {frame} is asked for, but it has {image.shape[3]} (first is 0)"
-            )
-        return load_volume(path, frame), image.affine
-    except UNREADABLE as error:
-        raise CardiouqError(
-            f"{path}: cannot be read as NIfTI ({error}); fetch the file again"
-        ) from error
-
-
 def _hash(volume: np.ndarray[Any, Any]) -> str:
     return hashlib.sha256(np.ascontiguousarray(volume).tobytes()).hexdigest()[:16]
 
 
 def read_case_table(*paths: str | Path) -> pd.DataFrame:
-    """Read case tables as one, with text columns as text, where empty means empty."""
-    text = dict.fromkeys(TEXT_COLUMNS, str)
-    tables = [pd.read_csv(path, dtype=text, keep_default_na=False) for path in paths]
-    return pd.concat(tables, ignore_index=True)
+    """Read case tables as one; all but numbers is text, where empty means empty."""
+    types: Any = defaultdict(lambda: str, NUMBERS)
+    tables = [pd.read_csv(path, dtype=types, keep_default_na=False) for path in paths]
+    return pd.concat(tables, ignore_index=True).fillna("")

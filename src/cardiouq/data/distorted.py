@@ -58,11 +58,10 @@ def distort_cases(
             write_label(followed, case, files[1])
             found = FoundCase(
                 *(name, case.subject, case.phase, case.pathology, case.vendor, case.centre),
-                *(*files, -1),
+                *(*files, -1, case.part),
             )
             rows.append(
-                {"test_set": test_set, "dataset": case.dataset, "layout": case.layout}
-                | check_case(found, case.layout)
+                {"test_set": test_set, "dataset": case.dataset} | check_case(found, case.labels)
             )
     table = pd.DataFrame(rows)
     for row in table.itertuples(index=False):

@@ -50,6 +50,8 @@ class Plan:
     strides: tuple[Pair, ...]
     intensity: tuple[float, float] | None = None
     """What is subtracted from every scan, and what it is divided by; None: its own mean and SD."""
+    crop: Pair | None = None
+    """Pixels at the centre of every slice that are learnt from and predicted; None: all."""
 
     def to_json(self) -> str:
         """JSON text that `from_json` reads back to an equal plan."""
@@ -74,6 +76,7 @@ class Plan:
                     if "intensity" in found
                     else None
                 ),
+                crop=_pair(found["crop"]) if "crop" in found else None,
             )
         except (ValueError, KeyError, TypeError, IndexError) as error:
             raise CardiouqError(

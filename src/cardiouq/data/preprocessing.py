@@ -1,6 +1,7 @@
-"""From a scan to the array that networks see: z-score and in-plane resampling to the plan's grid.
+"""From a scan to the array that networks see: z-score, in-plane resampling to the plan's grid and,
+if the plan says so, the centre of each slice.
 
-Neither looks at the label, so test scans are treated as a new scan would be.
+None of it looks at the label, so test scans are treated as a new scan would be.
 """
 
 from collections.abc import Iterable, Sequence
@@ -84,11 +85,21 @@ def _zoom(volume: NDArray[np.float32], shape: tuple[int, int], order: int) -> ND
     return zoomed
 
 
+def centre(shape: Sequence[int], crop: tuple[int, int] | None) -> tuple[slice, slice]:
+    """Rows and columns at the centre of (rows, columns), all that there are of a smaller edge."""
+    edges = [min(n, wanted) for n, wanted in zip(shape, crop or shape, strict=True)]
+    rows, columns = (
+        slice((n - edge) // 2, (n - edge) // 2 + edge) for n, edge in zip(shape, edges, strict=True)
+    )
+    return rows, columns
+
+
 def preprocess_case(case: Case, plan: Plan, folder: Path, *, with_label: bool) -> None:
     """Write `<case>_image.npy` float32 and, if asked, `<case>_label.npy` uint8, both (slices, rows,
-    columns) on the plan's grid, for training to map into memory."""
+    columns) on the plan's grid and in its crop, for training to map into memory."""
     image = normalise(read_image(case), plan.intensity)
     shape = resampled_shape(image.shape[1:], (case.spacing_y, case.spacing_x), plan.spacing)
-    np.save(folder / f"{case.case}_image.npy", resample_image(image, shape))
+    seen = (slice(None), *centre(shape, plan.crop))
+    np.save(folder / f"{case.case}_image.npy", resample_image(image, shape)[seen])
     if with_label:
-        np.save(folder / f"{case.case}_label.npy", resample_label(read_label(case), shape))
+        np.save(folder / f"{case.case}_label.npy", resample_label(read_label(case), shape)[seen])

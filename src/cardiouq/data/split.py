@@ -7,22 +7,32 @@ from typing import Any, cast
 
 import pandas as pd
 
+from cardiouq.data.layouts import TRAINING
 from cardiouq.data.scans import Case
 from cardiouq.errors import CardiouqError, ProblemsError
 
+LEFT_OUT = "left out"
+"""Side of a subject whose image is in a test set of its own, as ACDC's patient055 is patient118."""
+
 
 def split_subjects(
-    cases: pd.DataFrame, validation_fraction: float, seed: int, test_fraction: float = 0.0
+    cases: pd.DataFrame,
+    dataset: str,
+    validation_fraction: float,
+    seed: int,
+    test_fraction: float = 0.0,
 ) -> pd.DataFrame:
-    """Assign each subject of one data set to `train`, `validation` or `test`, stratified by
-    pathology.
+    """Assign each subject of a data set's training part to `train`, `validation` or `test`,
+    stratified by pathology.
 
     Subjects with an image in common (some patients of ACDC are bit-identical copies) form one group
-    that stays on one side. The order of groups is that of a hash of seed and subject, so the
-    split is the same on every platform and does not depend on the order of rows.
+    that stays on one side; if another part or data set has the image too, they are left out. The
+    order of groups is that of a hash of seed and subject, so the split is the same on every
+    platform and does not depend on the order of rows.
 
     Args:
-        cases: rows of the case table of one data set.
+        cases: the case table.
+        dataset: the one to split.
         validation_fraction: share of each pathology's subjects held out.
         seed: the study's seed.
         test_fraction: share of each pathology's subjects held out from validation too.
@@ -30,9 +40,14 @@ def split_subjects(
     Returns:
         Columns dataset, subject, pathology, split; one row per subject, sorted by subject.
     """
-    subjects = cases.drop_duplicates("subject").set_index("subject").sort_index()
-    members_of = _members(cases)
-    side = dict.fromkeys(subjects.index, "train")
+    is_own = (cases["dataset"] == dataset) & (cases["part"] == TRAINING)
+    own, others = cases[is_own], cases[~is_own]
+    members_of = _members(own)
+    copied = set(own.loc[own["image_hash"].isin(others["image_hash"]), "subject"])
+    left_out = {other for subject in copied for other in members_of[subject]}
+    all_subjects = own.drop_duplicates("subject").set_index("subject").sort_index()
+    subjects = all_subjects[~all_subjects.index.isin(left_out)]
+    side = dict.fromkeys(subjects.index, "train") | dict.fromkeys(left_out, LEFT_OUT)
     for _, stratum in subjects.groupby("pathology"):
         quotas = {
             "validation": round(len(stratum) * validation_fraction),
@@ -44,10 +59,10 @@ def split_subjects(
                     side |= dict.fromkeys(group, name)
                     quotas[name] -= len(group)
                     break
-    split = subjects.reset_index()[["dataset", "subject", "pathology"]]
+    split = all_subjects.reset_index()[["dataset", "subject", "pathology"]]
     split["split"] = [side[subject] for subject in split["subject"]]
     sides = {"train", "validation"} | ({"test"} if test_fraction else set())
-    if set(split["split"]) != sides:
+    if not sides <= set(split["split"]):
         raise CardiouqError(
             f"the split of {len(split)} subject(s) leaves no one for "
             f"{', '.join(sorted(sides - set(split['split'])))}; expected subjects in all of "
@@ -132,7 +147,8 @@ def select_test_cases(
 ) -> pd.DataFrame:
     """The cases of each test set: columns test_set, case.
 
-    A test set names its data set and may narrow it by `split` and `vendor`.
+    A test set names its data set and its `part` (unless set, the one for training) and may narrow
+    it by `split`, `vendor`, and any columns of the case table (`where`).
 
     Raises:
         ProblemsError: for every test set that holds no case.
@@ -140,11 +156,17 @@ def select_test_cases(
     parts: list[pd.DataFrame] = []
     problems: list[str] = []
     for name, settings in test_sets.items():
-        chosen = cases[cases["dataset"] == settings["dataset"]]
+        of_part = cases["part"] == settings.get("part", TRAINING)
+        chosen = cases[of_part & (cases["dataset"] == settings["dataset"])]
         if "split" in settings:
             chosen = cases_of(chosen, split, settings["split"])
         if "vendor" in settings:
             chosen = chosen[chosen["vendor"] == settings["vendor"]]
+        for column, value in settings.get("where", {}).items():
+            if column not in chosen:
+                problems.append(f"{name}.where: no column {column!r} in {sorted(chosen)}")
+                break
+            chosen = chosen[chosen[column] == value]
         if chosen.empty:
             problems.append(f"{name}: no case matches {dict(settings)}")
         parts.append(pd.DataFrame({"test_set": name, "case": chosen["case"]}))

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cardiouq.structures import STRUCTURES
+from cardiouq.structures import HEART, STRUCTURES
 
 MYOCARDIAL_DENSITY = 1.05
 """g/ml."""
@@ -21,7 +21,7 @@ UNITS = {
 """Quantity -> unit. Mass is the left ventricle's at end-diastole, without papillary muscles where
 the reference counts these to the blood."""
 
-PARTS = [(structure, phase) for structure in STRUCTURES for phase in ("ED", "ES")]
+PARTS = [(structure, phase) for structure in HEART for phase in ("ED", "ES")]
 NEEDS = {"LVM": [("MYO", "ED")]} | {
     f"{ventricle}{quantity}": [(ventricle, phase) for phase in phases]
     for ventricle in ("LV", "RV")
@@ -54,7 +54,8 @@ def clinical_quantities(ml: dict[tuple[str, str], Floats]) -> dict[str, Floats]:
 
 
 def score_subjects(scores: pd.DataFrame, samples: pd.DataFrame, confidence: float) -> pd.DataFrame:
-    """Clinical quantities of every subject that has both ED and ES.
+    """Clinical quantities of every subject that has both ED and ES; none of a study without the
+    heart's structures.
 
     Args:
         scores: rows of `scores.csv` of one method.
@@ -72,7 +73,7 @@ def score_subjects(scores: pd.DataFrame, samples: pd.DataFrame, confidence: floa
     drawn = dict(list(samples.groupby(keys, sort=False)))
     rows = []
     for key, of_subject in scores.groupby(keys, sort=False):
-        if not {"ED", "ES"} <= set(of_subject["phase"]):
+        if not ({"ED", "ES"} <= set(of_subject["phase"]) and set(HEART) <= set(STRUCTURES)):
             continue
         volumes = of_subject.set_index(["structure", "phase"])
         reference, predicted = (

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cardiouq.data.scans import load_volume, read_label
+from cardiouq.data.scans import load_prediction, read_label
 from cardiouq.errors import CardiouqError
 from cardiouq.evaluation.calibration import adaptive_calibration_error, confidence_bins, heart_box
 from cardiouq.evaluation.clinical import score_subjects
@@ -82,7 +82,7 @@ def read_prediction(case: Any, folder: Path) -> Prediction:
 
     def volume(name: str) -> NDArray[Any]:
         file = _existing(folder / f"{case.case}_{name}.nii.gz")
-        array = load_volume(file, -1)
+        array = load_prediction(file)
         if array.shape[-3:] != reference.shape or array.ndim != 3 + (name == "samples"):
             raise CardiouqError(
                 f"{file}: shape {array.shape} (slices, rows, columns); expected the reference's "

@@ -72,7 +72,7 @@ def predict(
                 image = np.load(files[name])
                 blended = predictor.output(draw.network, image)
                 for logits in draw.logits(blended):
-                    sums[name].add(probabilities(logits, (case.rows, case.columns)))
+                    sums[name].add(probabilities(logits, case, predictor.plan))
             seconds = time.monotonic() - start
             rows += [
                 {

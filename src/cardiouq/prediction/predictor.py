@@ -10,6 +10,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from cardiouq.data.plan import Plan
+from cardiouq.data.preprocessing import centre, resampled_shape
+from cardiouq.data.scans import Case
 
 TILES_AT_ONCE = 8
 
@@ -22,6 +24,7 @@ class Predictor:
         self.tile = SlidingWindowInferer(
             roi_size=plan.patch_size, sw_batch_size=TILES_AT_ONCE, overlap=overlap, mode="gaussian"
         )
+        self.plan = plan
         self.device = device
 
     @torch.inference_mode()
@@ -41,15 +44,21 @@ class Predictor:
 
 
 @torch.inference_mode()
-def probabilities(logits: Tensor, grid: tuple[int, int]) -> NDArray[np.float32]:
-    """Softmax of logits (slices, classes, rows, columns), resampled linearly to a case's own grid.
-
-    Args:
-        grid: (rows, columns) of the case's own grid.
+def probabilities(logits: Tensor, case: Case, plan: Plan) -> NDArray[np.float32]:
+    """Softmax of logits (slices, classes, rows, columns) on the plan's grid, resampled linearly to
+    a case's own; beyond the plan's crop all is background.
 
     Returns:
         (classes, slices, rows, columns) float32.
     """
-    resampled = functional.interpolate(logits.softmax(1), grid, mode="bilinear")
-    values: NDArray[np.float32] = resampled.transpose(0, 1).cpu().numpy()
-    return values
+    own = case.rows, case.columns
+    values = logits.softmax(1)
+    if plan.crop:
+        whole = resampled_shape(own, (case.spacing_y, case.spacing_x), plan.spacing)
+        seen = (..., *centre(whole, plan.crop))
+        on_crop, values = values, values.new_zeros(*values.shape[:2], *whole)
+        values[:, 0] = 1
+        values[seen] = on_crop
+    resampled = functional.interpolate(values, own, mode="bilinear")
+    on_own: NDArray[np.float32] = resampled.transpose(0, 1).cpu().numpy()
+    return on_own

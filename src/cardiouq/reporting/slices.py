@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -14,7 +13,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from cardiouq.data.scans import read_image, read_label
+from cardiouq.data.scans import load_prediction, read_image, read_label
 from cardiouq.errors import CardiouqError
 from cardiouq.reporting.style import STRUCTURE_COLOURS
 from cardiouq.structures import label_of
@@ -58,7 +57,7 @@ def load_map(path: Path) -> NDArray[Any]:
     """Read a prediction's NIfTI as (slices, rows, columns), samples as (samples, slices, ...)."""
     if not path.is_file():
         raise CardiouqError(f"{path}: missing; expected it beside the scores, run prediction again")
-    return np.asarray(nib.load(path).dataobj).T
+    return load_prediction(path)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from cardiouq.evaluation.statistics import ALL
+from cardiouq.reporting.derived import derive_numbers
 from cardiouq.reporting.findings import check_findings
 from cardiouq.reporting.printing import PrintedTable
 from cardiouq.reporting.published import with_published
@@ -19,7 +20,7 @@ from cardiouq.reporting.tables import (
     print_ece,
     print_ranks,
 )
-from cardiouq.reporting.verdict import make_verdict, print_verdict
+from cardiouq.reporting.verdict import find_paper_test_sets, make_verdict, print_verdict
 
 _of_all = partial(Block, structures=[ALL], spread="interval")
 _neutral = partial(_of_all, decimals=4, larger_is_better=None)
@@ -92,15 +93,15 @@ def make_table(
     Args:
         name: `table1_dice`, `table2_ece`, `verdict`, `clinical`, `comparisons`, `ranks` or a key of
             `BLOCKS`.
-        found: `summary`, `comparisons` and `ranks` of the evaluation; `distortions` too for the
-            verdict of a study that distorts scans.
+        found: `summary`, `comparisons` and `ranks` of the evaluation; `distortions` and
+            `quality_control` too for the verdict of a study that distorts scans.
         published, claims: the paper's numbers and claims.
         study, paper_study: settings of the study that ran and of the paper's own.
         caption: plain text.
     """
     methods = {key: block["label"] for key, block in study["methods"].items()}
     test_sets = {key: block["label"] for key, block in study["test_sets"].items()}
-    beside = {k: b["published"] for k, b in study["test_sets"].items() if b["published"]}
+    beside = find_paper_test_sets(study)
     summary = found["summary"]
     volumes = summary[summary["level"] == "volume"]
     if name in BLOCKS:
@@ -110,8 +111,13 @@ def make_table(
         printed = print_blocks(summary, blocks, methods, test_sets, caption, f"tab:{name}")
         return summary[shown], printed
     if name == "verdict":
+        numbers = summary
+        if "distortions" in found:
+            tables = found["distortions"], found["quality_control"]
+            derived = derive_numbers(summary, *tables, study["distortions"]["test_set"])
+            numbers = pd.concat([summary, derived], ignore_index=True)
         rows = make_verdict(
-            summary, found["comparisons"], published, claims, study, paper_study, beside
+            numbers, found["comparisons"], published, claims, study, paper_study, beside
         )
         if "distortions" in found:
             findings = check_findings(found["distortions"], summary)

@@ -23,6 +23,8 @@ NOT_COMPARABLE = "not comparable"
 
 ANY = "any"
 """A paper's method where it gives a number or a range without saying of which method."""
+RANDOM_REVIEW, RANDOM_FLAGGED = "random_review", "flagged_percent_random"
+"""What a claim sets a method against and is none; the metric that its number has, of `any`."""
 
 Settings = Mapping[str, Any]
 Row = Mapping[str, Any]
@@ -185,7 +187,7 @@ class _Judge:
         if test_set is None and row["test_set"]:
             missing.append(f"test set {row['test_set']} is not in this study")
         for method in methods:
-            if method != ANY and method not in self.study["methods"]:
+            if method not in (ANY, RANDOM_REVIEW, *self.study["methods"]):
                 ours = self.paper is None or method in self.paper["methods"]
                 missing.append(
                     f"method {method} is not in this study" if ours else f"no such method: {method}"
@@ -236,7 +238,9 @@ def _row(row: Row, test_set: str | None, not_comparable: list[str], against: str
 
 
 def _key(row: Row, method: str, test_set: str | None) -> Key:
-    return method, test_set or "", row["level"], row["structure"], row["metric"]
+    of_random = method == RANDOM_REVIEW
+    method, metric = (ANY, RANDOM_FLAGGED) if of_random else (method, row["metric"])
+    return method, test_set or "", row["level"], row["structure"], metric
 
 
 def _yes(agrees: bool) -> str:
@@ -250,7 +254,7 @@ def _differing_settings(
     training = [settings["datasets"][settings["split"]["dataset"]] for settings in (study, paper)]
     yield from _differences("training data", *training)
     theirs = [
-        name for name, block in paper["test_sets"].items() if block["published"] == row["test_set"]
+        name for name, named in find_paper_test_sets(paper).items() if named == row["test_set"]
     ]
     if theirs:
         yield from _differences(
@@ -272,6 +276,8 @@ def _differing_settings(
     ]
     yield from _differences("evaluation", *evaluations)
     for method in methods:
+        if method == ANY:
+            continue
         if method not in paper["methods"]:
             yield f"method {method} is not in the paper's own study"
             continue
@@ -289,8 +295,26 @@ def _differing_settings(
         )
 
 
+def find_paper_test_sets(study: Settings) -> dict[str, str]:
+    """Our test set -> the paper's name of it. Among them are distorted ones, and kinds of
+    distortion, over all degrees, which a paper calls as we do."""
+    named = {name: block["published"] for name, block in study["test_sets"].items()}
+    distortions = study.get("distortions", {"kinds": {}})
+    for degree, paper in distortions.get("published", {}).items():
+        named[f"{distortions['test_set']}+{degree}"] = paper
+    named |= {kind: kind for kind in distortions["kinds"]}
+    return {ours: paper for ours, paper in named.items() if paper}
+
+
 def _test_data(study: Settings, test_set: str) -> dict[str, Any]:
-    """What a test set holds: its data set, and how that is narrowed."""
+    """What a test set holds: its data set, how that is narrowed, and how it was distorted."""
+    if test_set not in study["test_sets"]:
+        distortions = study["distortions"]
+        kind, _, place = test_set.removeprefix(f"{distortions['test_set']}+").partition("-")
+        degrees = distortions["kinds"][kind]
+        degree = degrees[int(place) - 1] if place else degrees
+        distortion = {"kind": kind, "degree": degree, "subjects": distortions["subjects"]}
+        return {**_test_data(study, distortions["test_set"]), "distortion": distortion}
     block = study["test_sets"][test_set]
     narrowed = _without(block, "dataset", "label", "domain", "published")
     return {**study["datasets"][block["dataset"]], **narrowed}
