@@ -33,6 +33,7 @@ TEST_SETS = list(STUDY["test_sets"])
 GPUS_PER_JOB = gpus_per_job(config["device"])
 
 
+include: "workflow/rules/fetch.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/training.smk"
 include: "workflow/rules/prediction.smk"
@@ -48,6 +49,7 @@ rule all:
         [getattr(rules, f"print_{table}").output for table in PRINTED],
         rules.print_cost.output,
         rules.print_quality_control.output,
+        rules.data_page.output,
         rules.figure_quality_cost.output,
         rules.figure_quality_control.output,
         rules.figure_uncertainty_maps.output,

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from cardiouq.structures import VARIABLE as STRUCTURES_VARIABLE
 
-NVIDIA_DEVICE = Path("/dev/nvidia0")
 DEVICE_VARIABLE = "CARDIOUQ_DEVICE"
 DATA_ROOTS = ("acdc_root", "mnms_root", "ukbb_root")
 KEEP_FREED_MEMORY = str(16 * 1024**3)
@@ -41,5 +40,5 @@ def data_roots(config: dict[str, str]) -> dict[str, str]:
 
 
 def gpus_per_job(device: str) -> int:
-    """GPUs that a training or prediction asks of Snakemake: 1 or 0."""
-    return int(device == "cuda" or (device == "auto" and NVIDIA_DEVICE.exists()))
+    """GPUs that a training or prediction asks of Snakemake: 1 or 0. Which one, it claims itself."""
+    return int(device == "cuda" or (device == "auto" and any(Path("/dev").glob("nvidia[0-9]*"))))

@@ -16,6 +16,7 @@ from cardiouq.data.distortions import KINDS as DISTORTIONS
 from cardiouq.data.distortions import distort
 from cardiouq.data.layouts import TRAINING
 from cardiouq.data.pseudonyms import KEY_FILE, read_key
+from cardiouq.data.sources import read_sources
 from cardiouq.errors import CardiouqError, ProblemsError
 from cardiouq.methods import (
     COMMON_KEYS,
@@ -31,6 +32,7 @@ from cardiouq.structures import FOREGROUND, HEART
 from cardiouq.training.schedule import AnySchedule, build_schedule
 
 TINY_SCAN = np.arange(8, dtype=np.float32).reshape(2, 2, 2), np.ones((2, 2, 2), np.uint8)
+SOURCES = "data_sources.csv"
 PHANTOM = "phantom"
 """Source of a data set that a rule generates; other sources are keys of `config.yaml`."""
 
@@ -49,6 +51,7 @@ class Study:
     """
 
     def __init__(self, name: str, machine: Mapping[str, Any], config_folder: Path) -> None:
+        self.config_folder = config_folder
         schemas = config_folder / "schemas"
         check_schema(machine, schemas / "config.schema.yaml", "config.yaml")
         self.file = _study_file(name, config_folder)
@@ -317,7 +320,7 @@ class Study:
         return Path(self.machine[settings["source"]])
 
     def check_sources(self) -> None:
-        """Raise a ProblemsError naming every data set whose folder is not there."""
+        """Raise a ProblemsError naming every data set that is not there, and how to get it."""
         problems = []
         for dataset, settings in self["datasets"].items():
             key = settings["source"]
@@ -327,9 +330,13 @@ class Study:
                 problems.append(
                     f"{dataset}: `{key}` is empty; set it in config/config.yaml or by "
                     f"`--config {key}=FOLDER` (or CARDIOUQ_{key.upper()} in the environment)"
+                    f"{self._how_to_get(settings['layout'], key)}"
                 )
             elif not self.source(dataset).is_dir():
-                problems.append(f"{dataset}: `{key}` is {self.source(dataset)}, which is no folder")
+                problems.append(
+                    f"{dataset}: `{key}` is {self.source(dataset)}, which is no folder"
+                    f"{self._how_to_get(settings['layout'], key)}"
+                )
             elif settings["layout"] in PSEUDONYMOUS:
                 try:
                     read_key(self.source(dataset))
@@ -337,6 +344,19 @@ class Study:
                     problems.append(f"{dataset}: {error}")
         if problems:
             raise ProblemsError(f"study {self.name} needs scans that are not there:", problems)
+
+    def _how_to_get(self, layout: str, key: str) -> str:
+        """Where a public data set is given, by whom and on which terms."""
+        source = read_sources(self.config_folder / SOURCES).get(layout)
+        if source is None:
+            return ""
+        terms = f"terms: {source.licence}; layout: docs/data.md"
+        if source.access == "open":
+            return (
+                f". Anyone may have it: `snakemake --cores 1 fetch_{layout} --config "
+                f"{key}=FOLDER` downloads {source.bytes / 1e9:.1f} GB; {terms}"
+            )
+        return f". It is given by {source.access}: {source.apply_at}; {terms}"
 
     def _reference_problems(self) -> Iterator[str]:
         datasets, recipes = self["datasets"], self["recipes"]

@@ -32,7 +32,15 @@ def test_unknown_study_is_one_clear_error(fresh: Any) -> None:
 def test_empty_data_roots_are_one_clear_error(fresh: Any) -> None:
     message = error_of(fresh.run("--dry-run", study="zhao2022"))
     assert "`acdc_root` is empty" in message
+    assert "snakemake --cores 1 fetch_acdc --config acdc_root=FOLDER" in message
     assert "`mnms_root` is empty" in message
+    assert "given by form: https://www.ub.edu/mnms/" in message
+
+
+def test_fetching_needs_a_folder_to_fetch_to(fresh: Any) -> None:
+    done = fresh.run("fetch_acdc", study="demo")
+    assert done.returncode != 0
+    assert "ERROR: no folder is given; say `--config acdc_root=FOLDER`" in done.stdout
 
 
 def test_misspelt_key_on_the_command_line_is_one_clear_error(fresh: Any) -> None:

@@ -57,6 +57,26 @@ rule split_subjects:
         "../scripts/split_subjects.py"
 
 
+rule check_data:
+    input:
+        cases=rules.list_cases.output.cases,
+        split=rules.split_subjects.output.split,
+        code=expand(
+            f"{workflow.basedir}/src/cardiouq/data/{{module}}.py",
+            module=["integrity", "scans", "labels"],
+        ),
+    output:
+        checks=f"{RESULTS}/data/checks.csv",
+    log:
+        f"{RESULTS}/logs/check_data.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/check_data.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    script:
+        "../scripts/check_data.py"
+
+
 rule make_plan:
     input:
         cases=rules.list_cases.output.cases,

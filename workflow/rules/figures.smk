@@ -22,6 +22,37 @@ POSTERIORS = {
 }
 
 
+rule data_page:
+    input:
+        cases=f"{RESULTS}/data/cases.csv",
+        split=f"{RESULTS}/data/split.csv",
+        checks=f"{RESULTS}/data/checks.csv",
+        caption=f"{workflow.basedir}/workflow/report/data_page.rst",
+        code=expand(CODE, module=["data_page", "slices", "style"])
+        + [f"{workflow.basedir}/src/cardiouq/data/integrity.py"],
+    output:
+        html=report(
+            f"{RESULTS}/reporting/data.html",
+            caption="../report/data_page.rst",
+            category="Data",
+            labels={"page": "Data sets, flags and every subject"},
+        ),
+    log:
+        f"{RESULTS}/logs/reporting/data_page.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/data_page/all.tsv"
+    group:
+        "reporting"
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        title=STUDY["title"],
+        seed=STUDY["seed"],
+        counts=lambda wildcards, input: count_cases(input.cases),
+    script:
+        "../scripts/data_page.py"
+
+
 rule figure_quality_cost:
     input:
         cost=f"{TABLES}/cost.csv",

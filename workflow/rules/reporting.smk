@@ -2,8 +2,9 @@
 
 from pathlib import PurePath
 
-from cardiouq.reporting.captions import count_distorted, count_volumes
+from cardiouq.reporting.captions import count_cases, count_volumes
 from cardiouq.reporting.needed_runs import needed_checkpoints, needed_runs
+from cardiouq.structures import HEART
 
 TABLES = f"{RESULTS}/reporting/tables"
 # Snakemake does not see what a script imports: a changed figure is to be drawn again.
@@ -31,6 +32,8 @@ PRINTED = {
 }
 if not (PAPER or DISTORTED):
     del PRINTED["verdict"]
+if not set(STUDY.structures) >= set(HEART):
+    del PRINTED["clinical"]
 
 
 for TABLE, TITLE in PRINTED.items():

@@ -120,7 +120,7 @@ if DISTORTED:
         params:
             test_sets=DISTORTED,
             seed=STUDY["seed"],
-            counts=lambda wildcards, input: count_distorted(input.distorted),
+            counts=lambda wildcards, input: count_cases(input.distorted),
         script:
             "../scripts/figure_distorted_examples.py"
 
@@ -150,7 +150,7 @@ if DISTORTED:
             kinds=KINDS,
             of=TEST_SET_LABELS[DISTORTED_OF],
             seed=STUDY["seed"],
-            counts=lambda wildcards, input: count_distorted(input.distorted),
+            counts=lambda wildcards, input: count_cases(input.distorted),
         script:
             "../scripts/figure_distortion_boxes.py"
 
@@ -190,6 +190,6 @@ if DISTORTED:
             of=DISTORTED_OF,
             kind=MAPPED_KIND,
             seed=STUDY["seed"],
-            counts=lambda wildcards, input: count_distorted(input.distorted),
+            counts=lambda wildcards, input: count_cases(input.distorted),
         script:
             "../scripts/figure_distortion_maps.py"

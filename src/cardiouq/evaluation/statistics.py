@@ -115,10 +115,12 @@ def compute_statistics(
     parts = {
         name: dict(list(table.groupby(["method", "test_set"]))) for name, table in tables.items()
     }
+    # without ED and ES of the heart's structures there are no clinical quantities, of no method
+    with_quantities = {test_set for _, test_set in parts["subjects"]}
     for test_set in test_sets:
         for method in methods:
             found = {}
-            for name in TABLES:
+            for name in TABLES if test_set in with_quantities else TABLES[:-1]:
                 if (method, test_set) not in parts[name]:
                     raise CardiouqError(
                         f"{name}.csv of {method}: no rows of {test_set}; evaluate the method again"
@@ -139,6 +141,8 @@ def compute_statistics(
                     *(_calibration(cases, group, found, settings) if level == "volume" else ()),
                 ]:
                     statistics[Key(method, test_set, level, structure, metric)] = statistic
+            if test_set not in with_quantities:
+                continue
             subjects = found["subjects"]
             if (test_set, "subject") not in groups:
                 groups[test_set, "subject"] = _subject_group(subjects, settings, seed)

@@ -42,11 +42,12 @@ def count_volumes(cases: str | Path, test_sets: str | Path, labels: dict[str, st
     )
 
 
-def count_distorted(cases: str | Path) -> str:
-    """Say of how many volumes and subjects a distorted test set is, for captions.
+def count_cases(cases: str | Path) -> str:
+    """Say of how many volumes and subjects a case table is, for captions; a scan and its distorted
+    twins are one.
 
     Args:
-        cases: path of `distorted_cases.csv`.
+        cases: path of `cases.csv` or `distorted_cases.csv`.
     """
     with Path(cases).open(newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))

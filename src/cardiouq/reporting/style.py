@@ -1,5 +1,6 @@
 """How every figure looks: one colour per method and structure, print sizes, saving."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -11,14 +12,19 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from cardiouq.files import written_whole
+from cardiouq.structures import STRUCTURES
 
 SINGLE_COLUMN = 3.5
 """Width of a figure in one column of a two-column page, inches."""
 DOUBLE_COLUMN = 7.0
 """Width of a figure over both columns, inches."""
 
-STRUCTURE_COLOURS = {"RV": "#4DC3FF", "MYO": "#FFD92F", "LV": "#FF5C8A"}
+HEART_COLOURS = {"RV": "#4DC3FF", "MYO": "#FFD92F", "LV": "#FF5C8A"}
 """Light colours that stand out from grey-scale images, also to colour-blind readers."""
+OTHER_COLOURS = ("#B6E34A", "#FF9E5E", "#C9A0FF", "#5EE6C5", "#FFC2E2")
+"""For structures of other names, in turn."""
+_spare = itertools.cycle(OTHER_COLOURS)
+STRUCTURE_COLOURS = {name: HEART_COLOURS.get(name) or next(_spare) for name in STRUCTURES}
 
 TRAINING_COLOUR, VALIDATION_COLOUR = "#0072B2", "#D55E00"
 

@@ -5,15 +5,33 @@ import os
 
 import torch
 
+from cardiouq.errors import CardiouqError
 from cardiouq.machine import DEVICE_VARIABLE
+from cardiouq.training.gpus import own_gpu
 
 
 def choose_device() -> torch.device:
-    """The device that the environment names; `auto` is a GPU if there is one, else the CPU."""
+    """The device that the environment names; `auto` is a GPU if there is one, else the CPU.
+
+    A GPU is claimed first, before anything asks CUDA, which then sees no other.
+    """
     wanted = os.environ.get(DEVICE_VARIABLE, "auto")
-    if wanted == "auto":
-        wanted = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(wanted)
+    if wanted == "cpu" or not torch.backends.cuda.is_built():  # type: ignore[no-untyped-call]
+        return torch.device("cpu" if wanted == "auto" else wanted)
+    claim = own_gpu()
+    if wanted == "auto" and not torch.cuda.is_available():
+        if claim is not None:
+            claim.release()
+        return torch.device("cpu")
+    if claim is None:
+        raise CardiouqError(
+            "no GPU to claim: `nvidia-smi -L` and CUDA_VISIBLE_DEVICES name none; set "
+            "CUDA_VISIBLE_DEVICES to the devices to use, as in 0,1, or run with --config device=cpu"
+        )
+    torch.cuda.init()  # type: ignore[no-untyped-call]
+    if torch.cuda.device_count() != 1:
+        raise RuntimeError("CUDA was started before a GPU was claimed, and sees others too")
+    return torch.device("cuda")
 
 
 def trains_in_bf16(device: torch.device) -> bool:

@@ -1,0 +1,246 @@
+"""Flags: what is odd in the scans, so that someone looks before a network learns from it.
+
+What makes a scan unusable is an error of the case table already; a flag stops nothing.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy.stats import median_abs_deviation
+
+from cardiouq.data.layouts import PHASES, TRAINING
+from cardiouq.data.scans import Case, read_image, read_label
+from cardiouq.structures import STRUCTURES, mask_of
+
+OUTLIER = 3.5
+"""Robust z-score beyond which a value is an outlier, as Iglewicz and Hoaglin (1993) advise."""
+FEWEST_CASES = 10
+"""Among fewer, none is called an outlier."""
+FEWEST_SLICES = 3
+"""With a label."""
+MOST_AT_MAXIMUM = 0.01
+"""Share of an image's voxels that hold its largest value; with more it was clipped."""
+SPACING_FACTOR = 2.0
+"""Between a spacing and its median over the data set."""
+MOST_NAMED = 5
+NOT_SPLIT = "not split"
+"""Side of a subject of another part or data set than the one that is split."""
+
+COLUMNS = ["dataset", "subject", "case", "flag", "found", "expected"]
+ABOUT = ["dataset", "subject", "case", "phase", "part", "image_hash", "label_hash"]
+SPACINGS = ["spacing_z", "spacing_y", "spacing_x"]
+
+Flagged = Iterator[tuple[dict[Any, Any], str, str]]
+"""Rows of `measure_cases`, what was found in each, what was expected."""
+
+
+def check_cases(cases: pd.DataFrame, split: pd.DataFrame) -> pd.DataFrame:
+    """Read every scan of the case table and list what is odd.
+
+    Args:
+        cases: the case table.
+        split: sides of the subjects that were split.
+
+    Returns:
+        One row per flag, of text: `COLUMNS`, sorted by case.
+    """
+    measured = measure_cases(cases)
+    sides = split.set_index(["dataset", "subject"])["split"].to_dict()
+    measured["side"] = [
+        sides.get((row.dataset, row.subject), NOT_SPLIT) if row.part == TRAINING else NOT_SPLIT
+        for row in measured.itertuples()
+    ]
+    rows = [
+        (row["dataset"], row["subject"], row["case"], name, found, expected)
+        for name, flag in FLAGS.items()
+        for row, found, expected in flag.find(measured)
+    ]
+    checks = pd.DataFrame(rows, columns=COLUMNS)
+    return checks.sort_values(COLUMNS[:3], kind="stable", ignore_index=True)
+
+
+def measure_cases(cases: pd.DataFrame) -> pd.DataFrame:
+    """What the flags judge each case by: `ABOUT`, spacings, and what is read from its scan."""
+    rows: Any = cases.itertuples(index=False)
+    measured = pd.DataFrame([_measure(case) for case in rows])
+    return pd.concat([cases[ABOUT + SPACINGS].reset_index(drop=True), measured], axis=1)
+
+
+def _measure(case: Case) -> dict[str, Any]:
+    image, label = read_image(case), read_label(case)
+    labelled = np.flatnonzero((label > 0).any((1, 2))).tolist()
+    ml = case.spacing_z * case.spacing_y * case.spacing_x / 1000
+    return {
+        "labelled": len(labelled),
+        "gaps": sorted(set(range(labelled[0], labelled[-1])) - set(labelled)) if labelled else [],
+        "flat": np.flatnonzero(image.min((1, 2)) == image.max((1, 2))).tolist(),
+        "at_maximum": float((image == image.max()).mean()),
+        "minimum": float(image.min()),
+        "mean/SD": float(image.mean(dtype=float) / image.std(dtype=float)),
+        **{_ml(name): ml * np.count_nonzero(mask_of(label, name)) for name in STRUCTURES},
+    }
+
+
+def _ml(structure: str) -> str:
+    """Column of a structure's volume."""
+    return f"{structure} ml"
+
+
+def _rows(cases: pd.DataFrame) -> list[dict[Any, Any]]:
+    return cases.to_dict("records")
+
+
+def _copies(cases: pd.DataFrame, content: str) -> Flagged:
+    """Cases with the content, a column of hashes, of another subject's."""
+    for _, same in cases.groupby(content):
+        rows = _rows(same)
+        for row in rows:
+            others = [
+                f"{other['case']} of {other['subject']} ({other['side']})"
+                for other in rows
+                if (other["dataset"], other["subject"]) != (row["dataset"], row["subject"])
+            ]
+            if others:
+                more = ["..."] if len(others) > MOST_NAMED else []
+                yield (
+                    row,
+                    f"same as {', '.join(others[:MOST_NAMED] + more)}",
+                    f"no copy, or one on the same side ({row['side']})",
+                )
+
+
+def _duplicate_image(cases: pd.DataFrame) -> Flagged:
+    yield from _copies(cases, "image_hash")
+
+
+def _duplicate_label(cases: pd.DataFrame) -> Flagged:
+    yield from _copies(cases[cases["labelled"] > 0], "label_hash")  # empty ones are all alike
+
+
+def _outliers(cases: pd.DataFrame, column: str, name: str, unit: str = "") -> Flagged:
+    """Cases whose logarithm is further from the median than `OUTLIER` robust standard deviations,
+    which are 1.4826 times the median of absolute deviations."""
+    positive = cases[cases[column] > 0]
+    if len(positive) < FEWEST_CASES:
+        return
+    logs = np.log(positive[column].to_numpy())
+    reach = OUTLIER * median_abs_deviation(logs, scale="normal")
+    low, high = np.exp(np.median(logs) + np.array([-reach, reach]))
+    for row in _rows(positive[np.abs(logs - np.median(logs)) > reach]) if reach else []:
+        yield row, f"{name} {row[column]:.3g}{unit}", f"{low:.3g} to {high:.3g}{unit}"
+
+
+def _volume_outlier(cases: pd.DataFrame) -> Flagged:
+    for _, alike in cases.groupby(["dataset", "phase"]):
+        for structure in STRUCTURES:
+            yield from _outliers(alike, _ml(structure), structure, " ml")
+
+
+def _structure_missing(cases: pd.DataFrame) -> Flagged:
+    for structure in STRUCTURES:
+        for row in _rows(cases[cases[_ml(structure)] == 0]):
+            yield row, f"no {structure} in any slice", f"a label with {structure}"
+
+
+def _missing_slices(cases: pd.DataFrame) -> Flagged:
+    for row in _rows(cases[cases["gaps"].str.len() > 0]):
+        numbers = ", ".join(map(str, row["gaps"]))
+        yield row, f"no label in slice {numbers} (from 0)", "labelled slices without a gap"
+
+
+def _few_slices(cases: pd.DataFrame) -> Flagged:
+    for row in _rows(cases[cases["labelled"] < FEWEST_SLICES]):
+        yield row, f"{row['labelled']} slice(s) with a label", f"{FEWEST_SLICES} or more"
+
+
+def _intensities(cases: pd.DataFrame) -> Flagged:
+    for row in _rows(cases[cases["at_maximum"] > MOST_AT_MAXIMUM]):
+        found = f"{row['at_maximum']:.1%} of the voxels at the maximum"
+        yield row, found, f"at most {MOST_AT_MAXIMUM:.0%}; clipped?"
+    for row in _rows(cases[cases["minimum"] < 0]):
+        yield row, f"least intensity {row['minimum']:.4g}", "no negative ones in magnitude images"
+    for row in _rows(cases[cases["flat"].str.len() > 0]):
+        numbers = ", ".join(map(str, row["flat"]))
+        yield row, f"one value all over slice {numbers} (from 0)", "an image in every slice"
+    for _, alike in cases.groupby("dataset"):
+        yield from _outliers(alike, "mean/SD", "mean/SD")
+
+
+def _spacing_outlier(cases: pd.DataFrame) -> Flagged:
+    medians = cases.groupby("dataset")[SPACINGS].transform("median")
+    ratios = cases[SPACINGS] / medians
+    is_far = (ratios > SPACING_FACTOR) | (ratios < 1 / SPACING_FACTOR)
+    for index in cases.index[is_far.any(axis=1)]:
+        found, usual = (
+            " x ".join(f"{mm:.3g}" for mm in table.loc[index, SPACINGS])
+            for table in (cases, medians)
+        )
+        expected = f"within a factor of {SPACING_FACTOR:g} of {usual} mm"
+        yield _rows(cases.loc[[index]])[0], f"{found} mm (z, y, x)", expected
+
+
+def _ed_smaller(cases: pd.DataFrame) -> Flagged:
+    if "LV" not in STRUCTURES:
+        return
+    filled = cases[cases[_ml("LV")] > 0].drop_duplicates(["dataset", "subject", "phase"])
+    ed, es = (filled[filled["phase"] == phase] for phase in PHASES)
+    pairs = ed.merge(
+        es[["dataset", "subject", _ml("LV")]], on=["dataset", "subject"], suffixes=("", " at ES")
+    )
+    for row in _rows(pairs[pairs[_ml("LV")] < pairs[f"{_ml('LV')} at ES"]]):
+        at_ed, at_es = row[_ml("LV")], row[f"{_ml('LV')} at ES"]
+        found = f"LV {at_ed:.3g} ml at ED, {at_es:.3g} ml at ES"
+        yield row, found, "the larger one at ED; swapped?"
+
+
+class Flag(NamedTuple):
+    """How a flag is found, and when, in words."""
+
+    find: Callable[[pd.DataFrame], Flagged]
+    when: str
+
+
+FLAGS = {
+    "duplicate image": Flag(_duplicate_image, "another subject has the same image, bit for bit"),
+    "duplicate label": Flag(_duplicate_label, "another subject has the same label, bit for bit"),
+    "volume outlier": Flag(
+        _volume_outlier,
+        f"the logarithm of a structure's volume lies more than {OUTLIER} robust SDs (1.4826 MAD) "
+        f"from the median of the data set's cases of that phase; of {FEWEST_CASES} or more",
+    ),
+    "structure missing": Flag(_structure_missing, "a structure is in no slice of the label"),
+    "missing slices": Flag(_missing_slices, "a slice without a label between slices with one"),
+    "few slices": Flag(_few_slices, f"fewer than {FEWEST_SLICES} slices have a label"),
+    "intensities": Flag(
+        _intensities,
+        f"more than {MOST_AT_MAXIMUM:.0%} of the voxels at the image's maximum, a negative one, a "
+        "slice of a single value, or mean/SD as far from the data set's as an outlying volume",
+    ),
+    "spacing outlier": Flag(
+        _spacing_outlier,
+        f"a spacing differs from the data set's median by more than a factor of {SPACING_FACTOR:g}",
+    ),
+    "ED smaller than ES": Flag(_ed_smaller, "the LV of a subject is smaller at ED than at ES"),
+}
+"""Every flag; a rule's log, the data page and `checks.csv` call them by these names."""
+
+
+def count_flags(checks: pd.DataFrame) -> pd.DataFrame:
+    """Cases and subjects of every flag: columns cases, subjects; indexed by flag, in order."""
+    counts = {
+        name: {
+            "cases": of_flag["case"].nunique(),
+            "subjects": len(of_flag[["dataset", "subject"]].drop_duplicates()),
+        }
+        for name in FLAGS
+        for of_flag in [checks[checks["flag"] == name]]
+    }
+    return pd.DataFrame.from_dict(counts, orient="index")
+
+
+def read_checks(path: str | Path) -> pd.DataFrame:
+    """Read `checks.csv`; all of it is text."""
+    return pd.read_csv(path, dtype=str, keep_default_na=False)

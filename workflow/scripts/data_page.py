@@ -1,0 +1,20 @@
+"""Rule data_page: the data sets, their flags and a thumbnail of every subject."""
+
+from cardiouq.data.cases import read_case_table
+from cardiouq.data.integrity import read_checks
+from cardiouq.data.split import read_split
+from cardiouq.errors import reported_to_user
+from cardiouq.files import written_whole
+from cardiouq.reporting.captions import render_caption
+from cardiouq.reporting.data_page import make_data_page
+
+with reported_to_user(snakemake.log[0]):
+    page = make_data_page(
+        read_case_table(snakemake.input.cases),
+        read_split(snakemake.input.split),
+        read_checks(snakemake.input.checks),
+        snakemake.params.title,
+        render_caption(snakemake.input.caption, snakemake),
+    )
+    with written_whole(snakemake.output.html) as temporary:
+        temporary.write_text(page, encoding="utf-8")
