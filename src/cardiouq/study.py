@@ -2,39 +2,28 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from cardiouq.config import check_schema, read_yaml, schema_problems
-from cardiouq.data.adapters import PARTS, PSEUDONYMOUS
-from cardiouq.data.distortions import KINDS as DISTORTIONS
-from cardiouq.data.distortions import distort
+from cardiouq.config import check_schema, read_yaml
+from cardiouq.data.adapters import PSEUDONYMOUS
 from cardiouq.data.layouts import TRAINING
 from cardiouq.data.pseudonyms import KEY_FILE, read_key
 from cardiouq.data.sources import read_sources
 from cardiouq.errors import CardiouqError, ProblemsError
 from cardiouq.methods import (
-    COMMON_KEYS,
     build_method,
-    build_variant,
-    method_class,
-    method_names,
-    variant_class,
 )
-from cardiouq.methods.base import BaseMethod, BaseVariant, Member
+from cardiouq.methods.base import BaseMethod, Member
 from cardiouq.methods.checkpoint_ensemble import Method as CheckpointEnsemble
-from cardiouq.structures import FOREGROUND, HEART
+from cardiouq.structures import HEART
+from cardiouq.study_checks import PHANTOM, study_problems
 from cardiouq.training.schedule import AnySchedule, build_schedule
 
-TINY_SCAN = np.arange(8, dtype=np.float32).reshape(2, 2, 2), np.ones((2, 2, 2), np.uint8)
 SOURCES = "data_sources.csv"
-PHANTOM = "phantom"
-"""Source of a data set that a rule generates; other sources are keys of `config.yaml`."""
 
 
 class Study:
@@ -61,12 +50,7 @@ class Study:
         self.settings: dict[str, Any] = read_yaml(self.file)
         check_schema(self.settings, schemas / "study.schema.yaml", str(self.file))
         self._find_files_of_methods()
-        problems = [
-            *self._reference_problems(),
-            *self._recipe_problems(),
-            *self._method_problems(),
-        ]
-        if problems:
+        if problems := study_problems(self):
             raise ProblemsError(f"{self.file}: {len(problems)} problem(s):", problems)
 
     def __getitem__(self, key: str) -> Any:
@@ -358,76 +342,6 @@ class Study:
             )
         return f". It is given by {source.access}: {source.apply_at}; {terms}"
 
-    def _reference_problems(self) -> Iterator[str]:
-        datasets, recipes = self["datasets"], self["recipes"]
-        named = [("split", "dataset", self["split"]["dataset"], datasets)]
-        for test_set, block in self["test_sets"].items():
-            named.append((f"test_sets.{test_set}", "dataset", block["dataset"], datasets))
-        if "distortions" in self.settings:
-            distorted = self["distortions"]
-            named.append(("distortions", "test_set", distorted["test_set"], self["test_sets"]))
-            named += [("distortions", "kinds", kind, DISTORTIONS) for kind in distorted["kinds"]]
-            degrees = {f"{d['kind']}-{d['place']}" for d in self.distorted_test_sets().values()}
-            for degree in distorted.get("published", {}):
-                named.append(("distortions", "published", degree, degrees))
-        for method, block in self["methods"].items():
-            named.append((f"methods.{method}", "recipe", block["recipe"], recipes))
-        for recipe, block in recipes.items():
-            if "branch" in block:
-                named.append((f"recipes.{recipe}.branch", "from", block["branch"]["from"], recipes))
-        for dataset, block in datasets.items():
-            if "/" not in block["source"]:  # else the path of a folder
-                roots = [PHANTOM, *(key for key in self.machine if key.endswith("_root"))]
-                named.append((f"datasets.{dataset}", "source", block["source"], roots))
-        for level in ("volume", "slice"):
-            limited = [*self.structures, FOREGROUND]
-            place = f"evaluation.poor.{level}"
-            limits = {k for k in self["evaluation"]["poor"][level] if k != "metric"}
-            named += [(place, "structure", name, limited) for name in sorted(limits)]
-            if level == "slice" and not limits >= set(self.structures):
-                missing = [name for name in self.structures if name not in limits]
-                yield f"{place}: no limit for {missing}; quality control is of all structures"
-        for place, key, value, allowed in named:
-            if value not in allowed:
-                yield f"{place}.{key}: {value!r} is not one of {sorted(allowed)}"
-        for recipe, block in recipes.items():
-            low, high = block["augmentation"]["scale"]
-            if low > high:
-                yield (
-                    f"recipes.{recipe}.augmentation.scale: [{low}, {high}] goes down; expected the "
-                    "smaller number first"
-                )
-            after, epochs = (block["schedule"].get(key, 0) for key in ("after", "epochs"))
-            if after >= epochs:
-                yield (
-                    f"recipes.{recipe}.schedule.after: {after}; expected an epoch before the last "
-                    f"of {epochs}"
-                )
-        fractions = [self["split"].get(f"{side}_fraction", 0) for side in ("validation", "test")]
-        if sum(fractions) >= 1:
-            yield f"split: fractions {fractions} leave no one to train on; expected a sum below 1"
-        for test_set, block in self["test_sets"].items():
-            part = block.get("part", TRAINING)
-            if block["dataset"] in datasets:
-                parts = PARTS.get(datasets[block["dataset"]]["layout"], (part,))
-                if part not in parts:
-                    yield f"test_sets.{test_set}.part: {part!r} is not one of {list(parts)}"
-            if part != TRAINING and "split" in block:
-                yield f"test_sets.{test_set}.split: only the part {TRAINING!r} is split"
-            if block.get("split") == "test" and "test_fraction" not in self["split"]:
-                yield f"test_sets.{test_set}.split: 'test' needs `split.test_fraction`"
-        for kind, degrees in self.settings.get("distortions", {}).get("kinds", {}).items():
-            if degrees != sorted(set(degrees)):
-                yield f"distortions.kinds.{kind}: {degrees} does not grow from degree to degree"
-            for degree in degrees if kind in DISTORTIONS else ():
-                try:  # on a scan of a few voxels, so that a degree is refused before any training
-                    distort(*TINY_SCAN, kind, degree, (1.0, 1.0, 1.0), seed=0)
-                except CardiouqError as error:
-                    yield f"distortions.kinds.{kind}: {error}"
-        generated = any(block["source"] == PHANTOM for block in datasets.values())
-        if generated and PHANTOM not in self.settings:
-            yield "phantom: missing, but a data set's source is phantom"
-
     def _find_files_of_methods(self) -> None:
         """Spell the paths of the user's own methods from the working directory."""
         named = [(block, "method") for block in self["methods"].values()]
@@ -436,70 +350,6 @@ class Study:
         for block, key in {id(block): (block, key) for block, key in named}.values():
             if block[key].endswith(".py"):
                 block[key] = str(self.file.parent / block[key])
-
-    def _recipe_problems(self) -> Iterator[str]:
-        for name, block in self["recipes"].items():
-            place = f"recipes.{name}"
-            if "variant" in block:
-                found = list(
-                    _settings_problems(
-                        f"{place}.variant", block["variant"], "name", ("name",), variant_class
-                    )
-                )
-                yield from found
-                if not found:
-                    for problem in build_variant(block["variant"]).problems(block):
-                        yield f"{place}.{problem}"
-            base = self["recipes"].get(block.get("branch", {}).get("from"), {})
-            if "branch" in base:
-                yield f"{place}.branch.from: {block['branch']['from']!r} is a branch itself"
-            elif base and base["schedule"]["epochs"] != block["schedule"]["epochs"]:
-                yield (
-                    f"{place}.schedule.epochs: {block['schedule']['epochs']}; expected the "
-                    f"{base['schedule']['epochs']} of the recipe that it branches from"
-                )
-            for key in ("optimiser", "dropout"):  # whose state it takes over
-                if base and base[key] != block[key]:
-                    yield f"{place}.{key}: {block[key]}; expected the {base[key]} of its base"
-
-    def _method_problems(self) -> Iterator[str]:
-        for name, block in self["methods"].items():
-            place = f"methods.{name}"
-            found = list(_settings_problems(place, block, "method", COMMON_KEYS, method_class))
-            yield from found
-            if found or block["recipe"] not in self["recipes"]:
-                continue
-            try:
-                method = build_method(block)
-                method.checkpoint_epochs(self.schedule(block["recipe"]))
-            except (ValueError, AttributeError) as error:
-                yield f"{place}: does not go with recipe {block['recipe']!r}: {error}"
-                continue
-            branches = "branch" in self["recipes"][block["recipe"]]
-            if branches != any(member.branch is not None for member in method.members()):
-                yield (
-                    f"{place}.recipe: {block['recipe']!r} has {'a' if branches else 'no'} "
-                    f"`branch`, which {block['method']} {'does not use' if branches else 'needs'}"
-                )
-            selects = "selection" in self["recipes"][block["recipe"]]
-            epochs = self.schedule(block["recipe"]).epochs
-            if selects and method.checkpoint_epochs(self.schedule(block["recipe"])) != [epochs - 1]:
-                yield (
-                    f"{place}.recipe: {block['recipe']!r} has a `selection` and keeps one epoch's "
-                    f"weights; {block['method']} needs several"
-                )
-            held_out = [member.fold is None for member in method.members()]
-            does = "selects weights" if selects and any(held_out) else ""
-            if method.fits() and all(held_out):
-                does = "fits"
-            if does:
-                yield from (
-                    f"{place}: {does} on the validation side, which the test set {test_set!r} has "
-                    "too; set `split.test_fraction` and test on `split: test`, or set `folds`"
-                    for test_set, tested in self["test_sets"].items()
-                    if tested["dataset"] == self["split"]["dataset"]
-                    and tested.get("split", "validation") == "validation"
-                )
 
 
 def _files(root: Path) -> list[Path]:
@@ -512,30 +362,6 @@ def _own_code(name: str | None) -> dict[str, str]:
     if name is None or not name.endswith(".py"):
         return {}
     return {"code": hashlib.sha256(Path(name).read_bytes()).hexdigest()[:8]}
-
-
-def _settings_problems(
-    place: str,
-    block: Mapping[str, Any],
-    key: str,
-    common: Sequence[str],
-    find: Callable[[str], type[BaseMethod] | type[BaseVariant]],
-) -> Iterator[str]:
-    """What is wrong with the settings of a method or a variant, named by `block[key]`."""
-    try:
-        settings = find(block[key]).schema
-    except KeyError:
-        yield (
-            f"{place}.{key}: {block[key]!r} is not one of {method_names()}, nor the path of a file "
-            f"with a class {'Method' if key == 'method' else 'Variant'}"
-        )
-        return
-    schema = {
-        "type": "object",
-        "properties": dict.fromkeys(common, True) | dict(settings),
-        "additionalProperties": False,
-    }
-    yield from (f"{place}.{problem}" for problem in schema_problems(block, schema))
 
 
 def _study_file(name: str, config_folder: Path) -> Path:

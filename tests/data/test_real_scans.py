@@ -1,5 +1,6 @@
 """The real ACDC and M&Ms, where their folders are named in the environment."""
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,11 @@ import pandas as pd
 import pytest
 from scipy.ndimage import binary_dilation
 
+from cardiouq.config import read_yaml
 from cardiouq.data.cases import make_case_table
 from cardiouq.data.layouts import DataFolder
 from cardiouq.data.scans import read_label
-from cardiouq.data.split import split_subjects
+from cardiouq.data.split import hold_out, split_subjects
 from cardiouq.structures import label_of
 
 ROOTS = {
@@ -57,6 +59,43 @@ def test_acdc_has_a_hundred_subjects_at_two_phases(acdc: pd.DataFrame) -> None:
     )
     assert acdc["spacing_y"].between(0.7, 2).all()
     assert acdc["spacing_z"].between(5, 10).all()
+
+
+@needs_acdc
+def test_nnunet_s_raw_form_of_acdc_is_the_same_data_set(
+    acdc: pd.DataFrame, repository: Path, tmp_path: Path
+) -> None:
+    """The case table and the splits of the laptop study, whose names and labels stand in
+    `cases.csv` and `dataset.json`."""
+    for folder in ("imagesTr", "labelsTr"):
+        (tmp_path / folder).mkdir()
+    rows = []
+    for case in acdc.itertuples(index=False):
+        name = Path(case.image).name.removesuffix(".nii.gz")
+        (tmp_path / "imagesTr" / f"{name}_0000.nii.gz").symlink_to(Path(case.image).absolute())
+        (tmp_path / "labelsTr" / f"{name}.nii.gz").symlink_to(Path(case.label).absolute())
+        about = {"subject": case.subject, "phase": case.phase, "pathology": case.pathology}
+        rows.append({"case": name, "name": case.case, **about})
+    pd.DataFrame(rows).sample(frac=1, random_state=1).to_csv(tmp_path / "cases.csv", index=False)
+    labels = {"background": 0, "RV": 1, "MLV": 2, "LVC": 3}
+    (tmp_path / "dataset.json").write_text(json.dumps({"labels": labels}))
+    wanted = {"MYO": "MLV", "LV": "LVC"}
+    raw = make_case_table({"acdc": DataFolder("nnunet", tmp_path, labels=wanted)})
+    paths = ["image", "label"]
+    pd.testing.assert_frame_equal(
+        raw.drop(columns=paths), acdc.drop(columns=paths), check_like=True
+    )
+    laptop = read_yaml(repository / "config" / "studies" / "laptop.yaml")
+    ours, theirs = (
+        split_subjects(table, "acdc", laptop["split"]["validation_fraction"], laptop["seed"])
+        for table in (raw, acdc)
+    )
+    pd.testing.assert_frame_equal(ours, theirs)
+    for fold in range(4):
+        pd.testing.assert_frame_equal(
+            hold_out(raw, ours, fold, 4, laptop["seed"]),
+            hold_out(acdc, theirs, fold, 4, laptop["seed"]),
+        )
 
 
 @needs_acdc

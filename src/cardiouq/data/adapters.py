@@ -10,7 +10,7 @@ from cardiouq.data.layouts import (
     find_mnms,
     find_ukbb,
 )
-from cardiouq.data.own import NNUNET_PARTS, find_csv, find_nnunet, nnunet_labels
+from cardiouq.data.own import DESCRIPTION, NNUNET_PARTS, find_csv, find_nnunet, nnunet_labels
 
 ADAPTERS = {
     "acdc": find_acdc,
@@ -26,6 +26,8 @@ PARTS = {
     "nnunet": tuple(NNUNET_PARTS),
 }
 """Layout -> its parts; those of a table of files are what the table says."""
+LABELS_FILE = {"nnunet": DESCRIPTION}
+"""Layout -> the file in the root that names its labels, where one does."""
 PSEUDONYMOUS = ("ukbb",)
 """Layouts whose folders are named by participants: no path below the root may be written."""
 

@@ -10,10 +10,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cardiouq.data.adapters import ADAPTERS, known_labels
-from cardiouq.data.labels import match_labels, parse_labels
+from cardiouq.data.adapters import ADAPTERS, LABELS_FILE, known_labels
+from cardiouq.data.labels import match_labels
 from cardiouq.data.layouts import DataFolder, FoundCase
-from cardiouq.data.scans import dimensions_of, load_volume, open_scan
+from cardiouq.data.scans import (
+    MOST_NAMED,
+    check_whole,
+    dimensions_of,
+    in_project_order,
+    load_volume,
+    open_scan,
+)
 from cardiouq.errors import CardiouqError, ProblemsError
 from cardiouq.structures import STRUCTURES
 
@@ -21,8 +28,7 @@ NUMBERS = dict.fromkeys(("frame", "slices", "rows", "columns"), int) | dict.from
     ("spacing_z", "spacing_y", "spacing_x"), float
 )
 """Columns of the case table that are no text."""
-CASE_NAME = r"[A-Za-z0-9][A-Za-z0-9_.+-]*"
-MOST_NAMED = 5
+CASE_NAME = r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,99}"
 AFFINE_TOLERANCE = 1e-3
 """mm; larger differences between an image's and its label's affine are an error."""
 
@@ -35,7 +41,8 @@ def make_case_table(datasets: Mapping[str, DataFolder]) -> pd.DataFrame:
         which values of the label are which structure (`cardiouq.data.labels`).
 
     Raises:
-        ProblemsError: naming every file that is missing, broken or inconsistent, all at once.
+        ProblemsError: naming every file that is missing, broken or inconsistent, all at once and
+            each once.
     """
     problems: list[str] = []
     rows: list[dict[str, Any]] = []
@@ -45,64 +52,80 @@ def make_case_table(datasets: Mapping[str, DataFolder]) -> pd.DataFrame:
             continue
         try:
             known = known_labels(data)
-            labels = match_labels(known, data.labels, STRUCTURES, f"data set {dataset}")
+            where = f"{data.root / LABELS_FILE.get(data.layout, '')}: data set {dataset}"
+            labels = match_labels(known, data.labels, STRUCTURES, where)
+            found, layout_problems = ADAPTERS[data.layout](data)
         except CardiouqError as error:
             problems.append(str(error))
             continue
-        found, layout_problems = ADAPTERS[data.layout](data)
+        except OSError as error:
+            problems.append(f"{data.root}: cannot be listed ({error.strerror})")
+            continue
+        if not found and not layout_problems:
+            layout_problems = [f"{data.root}: no labelled case of {list(data.parts)} found"]
+        if strange := [case.case for case in found if not re.fullmatch(CASE_NAME, case.case)]:
+            layout_problems.append(
+                f"{data.root}: cases {strange[:MOST_NAMED]}; expected names of at most 100 "
+                "letters, digits, `_`, `-` and `.`, as files are called by them"
+            )
         problems += layout_problems
-        for case in found:
+        whole: set[Path] = set()
+        broken: set[Path] = set()
+        # in an order that does not depend on how a layout names its files
+        for case in sorted(found, key=lambda case: case.case):
+            files = (case.image, case.label)
+            if case.case in strange or not broken.isdisjoint(files):
+                continue  # has been told, of another frame
             try:
+                for file in files:
+                    if file not in whole:
+                        check_whole(file, dimensions_of(case.frame))
+                        whole.add(file)
                 rows.append({"dataset": dataset} | check_case(case, labels))
             except CardiouqError as error:
                 problems.append(str(error))
+                broken.update(files)
+    table = pd.DataFrame(rows)
+    if not problems and table.duplicated("case").any():
+        repeated = table[table.duplicated("case")]
+        problems.append(
+            f"{repeated['image'].iloc[0]}: cases {repeated['case'].tolist()[:MOST_NAMED]} are "
+            "listed before, of another data set or part; list each once"
+        )
     if problems:
         raise ProblemsError(
             f"{len(problems)} problem(s) in the scans. Mend these files, or take their subjects "
             "out of the folder, and run again:",
-            problems,
+            # a file's name may hold bytes that no terminal and no log takes
+            [problem.encode(errors="backslashreplace").decode() for problem in problems],
         )
-    table = pd.DataFrame(rows)
-    repeated = table.loc[table.duplicated("case"), "case"].tolist()
-    if repeated:
-        raise CardiouqError(f"cases {repeated} are in more than one data set; list each once")
     return table
 
 
 def check_case(found: FoundCase, labels: str) -> dict[str, Any]:
     """One row of the case table, or a CardiouqError that says what is wrong with the files."""
-    if not re.fullmatch(CASE_NAME, found.case):
+    scan, reference = (
+        open_scan(path, dimensions_of(found.frame)) for path in (found.image, found.label)
+    )
+    if scan.shape != reference.shape:
         raise CardiouqError(
-            f"case {found.case!r}: expected a name of letters, digits, `_`, `-` and `.`, as files "
-            "are called by it"
-        )
-    image, label = (load_volume(path, found.frame) for path in (found.image, found.label))
-    headers = [open_scan(path, dimensions_of(found.frame)) for path in (found.image, found.label)]
-    image_affine, label_affine = (header.affine for header in headers)
-    if image.shape != label.shape:
-        raise CardiouqError(
-            f"{found.label}: shape {label.T.shape} differs from its image's {image.T.shape} "
+            f"{found.label}: shape {reference.shape} differs from its image's {scan.shape} "
             f"({found.image.name}); expected the same grid"
         )
-    if not np.allclose(image_affine, label_affine, atol=AFFINE_TOLERANCE):
+    if not np.allclose(scan.affine, reference.affine, atol=AFFINE_TOLERANCE):
         raise CardiouqError(
-            f"{found.label}: affine {label_affine.round(3).tolist()} differs from its image's "
-            f"{image_affine.round(3).tolist()}; expected the same geometry"
+            f"{found.label}: affine {reference.affine.round(3).tolist()} differs from its image's "
+            f"{scan.affine.round(3).tolist()}; expected the same geometry"
         )
-    if not np.isfinite(image).all():
+    image, label = (load_volume(path, found.frame) for path in (found.image, found.label))
+    with np.errstate(over="ignore"):
+        intensities = image.astype(np.float32)  # as `read_image` gives them
+    if not np.isfinite(intensities).all():
         raise CardiouqError(f"{found.image}: holds NaN or infinite intensities; expected numbers")
-    if image.min() == image.max():
+    if intensities.min() == intensities.max():
         raise CardiouqError(f"{found.image}: every voxel is {image.min()}; expected a scan")
-    values = np.unique(label)
-    allowed = [value for of_name in parse_labels(labels).values() for value in of_name]
-    if not np.isin(values, allowed).all():
-        unknown = [value.item() for value in values if value not in allowed]
-        raise CardiouqError(
-            f"{found.label}: label values {unknown[:MOST_NAMED]}; expected only {labels}"
-        )
-    zooms = [float(zoom) for zoom in headers[0].header.get_zooms()[:3]]
-    if min(zooms) <= 0:
-        raise CardiouqError(f"{found.image}: voxel size {zooms} mm; expected positive numbers")
+    in_project_order(label, labels, found.label)
+    zooms = [float(zoom) for zoom in scan.header.get_zooms()[:3]]
     return {
         **found.columns,
         "case": found.case,
@@ -128,7 +151,7 @@ def check_case(found: FoundCase, labels: str) -> dict[str, Any]:
 
 
 def _hash(volume: np.ndarray[Any, Any]) -> str:
-    return hashlib.sha256(np.ascontiguousarray(volume).tobytes()).hexdigest()[:16]
+    return hashlib.sha256(np.ascontiguousarray(volume).data).hexdigest()[:16]
 
 
 def read_case_table(*paths: str | Path) -> pd.DataFrame:

@@ -5,13 +5,14 @@ problem it met; the content of the files is checked by `cardiouq.data.cases`. Su
 label are left out, with a count in the log.
 """
 
+import csv
 import io
 import logging
-from collections.abc import Collection, Mapping
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import pandas as pd
 
 from cardiouq.data.labels import Values, Wanted
 from cardiouq.data.pseudonyms import participants
@@ -22,6 +23,10 @@ log = logging.getLogger(__name__)
 PHASES = ("ED", "ES")
 TRAINING = "training"
 """Part of a data set, as its challenge divides it, that a study splits."""
+MOST_TEXT = 2**22
+"""Bytes of a table or description; a larger file is none."""
+MOST_NAMED = 20
+"""Columns or rows in an error."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,9 @@ def find_acdc(data: DataFolder) -> Found:
     problems: list[str] = []
     folders: list[Path] = []
     for part in data.parts:
-        of_part = sorted(path for path in root.glob(f"{part}/patient*") if path.is_dir())
+        of_part = sorted(  # a link to a folder that is gone is a patient's too
+            path for path in root.glob(f"{part}/patient*") if path.is_dir() or path.is_symlink()
+        )
         folders += of_part
         if not of_part:
             problems.append(
@@ -85,17 +92,21 @@ def find_acdc(data: DataFolder) -> Found:
             )
     for folder in folders:
         info_file = folder / "Info.cfg"
-        if not info_file.is_file():
-            problems.append(f"{info_file}: missing; every ACDC patient's folder holds one")
+        try:
+            info = read_info(info_file)
+        except CardiouqError as error:
+            problems.append(str(error))
             continue
-        info = read_info(info_file)
+        if wrong := [phase for phase in PHASES if not is_index(info.get(phase, ""))]:
+            found = " and ".join(
+                f"`{phase}: {info[phase][:20]}`" if phase in info else f"no line `{phase}:`"
+                for phase in wrong
+            )
+            problems.append(
+                f"{info_file}: {found}, expected `{wrong[0]}: <frame number>`; restore the file"
+            )
+            continue
         for phase in PHASES:
-            if not info.get(phase, "").isdigit():
-                found = f"`{phase}: {info[phase]}`" if phase in info else f"no line `{phase}:`"
-                problems.append(
-                    f"{info_file}: {found}, expected `{phase}: <frame number>`; restore the file"
-                )
-                continue
             stem = folder / f"{folder.name}_frame{int(info[phase]):02d}"
             cases.append(
                 FoundCase(
@@ -114,31 +125,90 @@ def find_acdc(data: DataFolder) -> Found:
     return cases, problems
 
 
-def read_table(path: Path) -> pd.DataFrame:
-    """A csv as text, whatever its encoding (UTF-8, UTF-16 with its mark, else Latin-1) and its
-    separator (comma, semicolon or tab).
+def read_text(path: Path) -> str:
+    """A text, whatever its encoding (UTF-8, UTF-16 with its mark, else Latin-1) and line ends.
 
     Raises:
-        CardiouqError: if it is no table.
+        CardiouqError: if there is no file, or it is no text, or larger than any that is read here.
     """
-    content = path.read_bytes()
+    try:
+        if not path.is_file():  # a pipe would be waited for
+            raise CardiouqError(f"{path}: missing; expected a file")
+        with path.open("rb") as stream:
+            content = stream.read(MOST_TEXT + 1)
+    except OSError as error:
+        raise CardiouqError(f"{path}: cannot be read ({error.strerror})") from None
+    if len(content) > MOST_TEXT:
+        raise CardiouqError(f"{path}: more than {MOST_TEXT:,} bytes; expected a text of fewer")
     try:
         encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
         text = content.decode(encoding)
     except UnicodeDecodeError:
         text = content.decode("latin-1")
-    heading = text.lstrip().partition("\n")[0]
-    separator = max(",;\t", key=heading.count)
+    if "\0" in text:
+        raise CardiouqError(f"{path}: holds zero bytes; expected text, best saved as UTF-8")
+    return re.sub(r"\r\n?", "\n", text)
+
+
+Row = Mapping[str, str]
+
+
+def read_table(path: Path, needed: Sequence[str]) -> dict[int, Row]:
+    """Line -> row of a csv with any separator (comma, semicolon or tab); empty lines are skipped.
+
+    Raises:
+        CardiouqError: if it is no table, or lacks a column that is needed.
+    """
+    text = read_text(path)
+    first = text.lstrip().partition("\n")[0]
+    lines = csv.reader(io.StringIO(text), delimiter=max(",;\t", key=first.count), strict=True)
     try:
-        return pd.read_csv(io.StringIO(text), sep=separator, dtype=str, keep_default_na=False)
-    except ValueError as error:  # pandas' errors are of this class
-        raise CardiouqError(f"{path}: cannot be read as a table ({error})") from None
+        read = ((lines.line_num, [cell.strip() for cell in line]) for line in lines)
+        cells = {line: row for line, row in read if any(row)}
+    except csv.Error as error:
+        raise CardiouqError(
+            f"{path}, line {lines.line_num}: cannot be read as a table ({error})"
+        ) from None
+    heading = cells.pop(min(cells, default=0), [])
+    if missing := [column for column in needed if column not in heading]:
+        found = [column[:MOST_NAMED] for column in heading[:MOST_NAMED]]
+        raise CardiouqError(f"{path}: columns {missing} missing, found {found}")
+    if repeated := _repeated(filter(None, heading)):
+        raise CardiouqError(f"{path}: more than one column {repeated}; expected one of each")
+    for line, row in cells.items():
+        if len(row) > len(heading):
+            raise CardiouqError(
+                f"{path}, line {line}: {len(row)} cells; expected the heading's {len(heading)}"
+            )
+    empty = dict.fromkeys(needed, "")  # where a row is shorter than the heading
+    return {line: empty | dict(zip(heading, row, strict=False)) for line, row in cells.items()}
+
+
+def _repeated(names: Iterable[str]) -> list[str]:
+    """Some of the names that there are more than once."""
+    return [name for name, count in Counter(names).items() if count > 1][:MOST_NAMED]
+
+
+def by_column(column: str, path: Path, rows: Mapping[int, Row]) -> dict[str, Row]:
+    """The rows by what they have in a column.
+
+    Raises:
+        CardiouqError: if two have the same.
+    """
+    if repeated := _repeated(row[column] for row in rows.values()):
+        raise CardiouqError(f"{path}: more than one row for {repeated}; expected one of each")
+    return {row[column]: row for row in rows.values()}
 
 
 def read_info(path: Path) -> dict[str, str]:
     """The `key: value` lines of an ACDC `Info.cfg`."""
-    pairs = (line.split(":", 1) for line in path.read_text(errors="replace").splitlines())
+    pairs = (line.split(":", 1) for line in read_text(path).split("\n"))
     return {pair[0].strip(): pair[1].strip() for pair in pairs if len(pair) == 2}
+
+
+def is_index(text: str) -> bool:
+    """Whether a text is the number of a frame; "²" and numbers of a thousand digits are none."""
+    return re.fullmatch("[0-9]{1,9}", text) is not None
 
 
 MNMS_COLUMNS = ("External code", "Vendor", "Centre", "ED", "ES")
@@ -158,16 +228,9 @@ def find_mnms(data: DataFolder) -> Found:
         found = ", ".join(sorted(table.name for table in tables)) or "none"
         return [], [f"{root}: expected one *Dataset_Information*.csv, found {found}"]
     try:
-        table = read_table(tables[0])
+        rows = by_column("External code", tables[0], read_table(tables[0], MNMS_COLUMNS))
     except CardiouqError as error:
         return [], [str(error)]
-    missing = [column for column in MNMS_COLUMNS if column not in table.columns]
-    if missing:
-        return [], [f"{tables[0]}: columns {missing} missing, found {list(table.columns)}"]
-    repeated = sorted(set(table.loc[table.duplicated("External code"), "External code"]))
-    if repeated:
-        return [], [f"{tables[0]}: more than one row for {repeated}; expected one per subject"]
-    rows = {row["External code"]: row for row in table.to_dict("records")}
     cases: list[FoundCase] = []
     problems: list[str] = []
     folders: dict[Path, str] = {}
@@ -187,13 +250,13 @@ def find_mnms(data: DataFolder) -> Found:
             problems.append(f"{tables[0]}: no row for subject {code}, whose scans are in {folder}")
             continue
         row = rows[code]
+        if wrong := [phase for phase in PHASES if not is_index(row[phase])]:
+            found = " and ".join(f"{phase} is {row[phase][:20]!r}" for phase in wrong)
+            problems.append(
+                f"{tables[0]}: of subject {code} {found}, expected the index of a frame"
+            )
+            continue
         for phase in PHASES:
-            if not row[phase].isdigit():
-                problems.append(
-                    f"{tables[0]}: {phase} of subject {code} is {row[phase]!r}, expected the "
-                    "index of a frame"
-                )
-                continue
             cases.append(
                 FoundCase(
                     case=f"{code}_{phase}",
@@ -221,6 +284,8 @@ def find_ukbb(data: DataFolder) -> Found:
         found = participants(root)
     except CardiouqError as error:
         return [], [str(error)]
+    except UnicodeEncodeError:
+        return [], [f"{root}: the name of a folder is no UTF-8; expected a participant's id"]
     cases = [
         FoundCase(
             case=f"{subject}_{phase}",

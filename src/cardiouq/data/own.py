@@ -5,14 +5,29 @@ Both may say of each case what `cases.csv` in the root has columns for: `subject
 """
 
 import json
+import logging
+import os
 import re
-from collections.abc import Mapping
+import reprlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cardiouq.data.labels import Values
-from cardiouq.data.layouts import TRAINING, DataFolder, Found, FoundCase, read_table
+from cardiouq.data.labels import LARGEST_VALUE, Values
+from cardiouq.data.layouts import (
+    TRAINING,
+    DataFolder,
+    Found,
+    FoundCase,
+    Row,
+    by_column,
+    is_index,
+    read_table,
+    read_text,
+)
 from cardiouq.errors import CardiouqError
+
+log = logging.getLogger(__name__)
 
 TABLE = "cases.csv"
 DESCRIPTION = "dataset.json"
@@ -36,8 +51,6 @@ RESERVED = {
 }
 """Names that a column of the user's own cannot have in the case table."""
 
-Row = Mapping[str, str]
-
 
 def find_csv(data: DataFolder) -> Found:
     """Cases of a table of files: `cases.csv` with the columns image, label and subject.
@@ -52,12 +65,21 @@ def find_csv(data: DataFolder) -> Found:
         return [], [str(error)]
     cases: list[FoundCase] = []
     problems: list[str] = []
-    for line, row in enumerate(rows, start=2):
+    lines: dict[str, int] = {}
+    for line, row in rows.items():
         frame = row.get("frame", "")
-        if frame and not frame.isdigit():
-            problems.append(f"{file}, line {line}: frame {frame!r}; expected an index, or nothing")
+        if frame and not is_index(frame):
+            problems.append(
+                f"{file}, line {line}: frame {frame[:20]!r}; expected an index, or nothing"
+            )
         elif row.get("part", "") in ("", *data.parts):
             name = row.get("case") or "_".join(filter(None, (row["subject"], row.get("phase"))))
+            if lines.setdefault(name, line) != line:
+                problems.append(
+                    f"{file}, line {line}: case {name!r} stands on line {lines[name]} too; list it "
+                    "once, or tell them apart in a column case"
+                )
+                continue
             image, label = (data.root / row[column] for column in ("image", "label"))
             part = row.get("part") or TRAINING
             cases.append(_case(name, row, image, label, int(frame or -1), part))
@@ -75,9 +97,10 @@ def find_nnunet(data: DataFolder) -> Found:
     """
     try:
         ending = str(read_description(data.root).get("file_ending", ".nii.gz"))
+        table = data.root / TABLE
         rows: dict[str, Row] = {}
-        if (data.root / TABLE).is_file():
-            rows = {row["case"]: row for row in _read_rows(data.root / TABLE, ["case", "subject"])}
+        if os.path.lexists(table):  # a folder or a broken link of that name is an error
+            rows = by_column("case", table, _read_rows(table, ["case", "subject"]))
     except CardiouqError as error:
         return [], [str(error)]
     if ending not in (".nii.gz", ".nii"):
@@ -89,9 +112,15 @@ def find_nnunet(data: DataFolder) -> Found:
         files = sorted(labels.glob(f"*{ending}"))
         if not files:
             problems.append(f"{labels}: no labels *{ending} found")
+        images = data.root / f"images{NNUNET_PARTS[part]}"
+        without = {file.name for file in images.glob(f"*_0000{ending}")} - {
+            f"{file.name.removesuffix(ending)}_0000{ending}" for file in files
+        }
+        if without:
+            log.info("%s: %d image(s) without a label are left out", images, len(without))
         for file in files:
             name = file.name.removesuffix(ending)
-            image = data.root / f"images{NNUNET_PARTS[part]}" / f"{name}_0000{ending}"
+            image = images / f"{name}_0000{ending}"
             try:
                 row = rows.get(name) or {"subject": _subject(name, data)}
             except CardiouqError as error:
@@ -107,40 +136,36 @@ def read_description(root: Path) -> dict[str, Any]:
         CardiouqError: if it is missing or broken.
     """
     file = root / DESCRIPTION
-    if not file.is_file():
-        raise CardiouqError(f"{file}: missing; nnU-Net's raw format has one in its root")
     try:
-        found = json.loads(file.read_text(encoding="utf-8-sig"))
-        if not isinstance(found["labels"], dict):
-            raise TypeError("labels is no object")
-    except (ValueError, KeyError, TypeError) as error:
-        raise CardiouqError(
-            f"{file}: cannot be read ({error!r}); expected nnU-Net's JSON object with `labels`"
-        ) from None
-    description: dict[str, Any] = found
-    return description
+        found: Any = json.loads(read_text(file))
+    except (ValueError, RecursionError) as error:
+        raise CardiouqError(f"{file}: cannot be read as JSON ({error})") from None
+    if not isinstance(found, dict) or not isinstance(found.get("labels"), dict):
+        raise CardiouqError(f"{file}: no object `labels`; expected nnU-Net's description")
+    return found
 
 
 def nnunet_labels(root: Path) -> Values:
     """Name -> values of `dataset.json`, whose first version has values as keys."""
-    labels = read_description(root)["labels"]
-    named = {name: value for name, value in labels.items() if not str(name).isdigit()}
-    named |= {str(value): int(name) for name, value in labels.items() if str(name).isdigit()}
-    return {name: value for name, value in named.items() if name != "background"}
+    labels: dict[str, Any] = read_description(root)["labels"]
+    named = {name: value for name, value in labels.items() if not is_index(name)}
+    named |= {str(value): int(name) for name, value in labels.items() if is_index(name)}
+    named.pop("background", None)
+    for name, value in named.items():
+        values = value if isinstance(value, list) else [value]
+        # True is an int to Python
+        if not values or not all(type(v) is int and 0 <= v <= LARGEST_VALUE for v in values):
+            raise CardiouqError(
+                f"{root / DESCRIPTION}: label {name[:20]!r} is {reprlib.repr(value)}; expected an "
+                f"integer of 0 to {LARGEST_VALUE}, or several in a list"
+            )
+    return named
 
 
-def _read_rows(file: Path, needed: list[str]) -> list[Row]:
-    if not file.is_file():
-        raise CardiouqError(f"{file}: missing; expected a table with the columns {needed}")
-    table = read_table(file)
-    missing = [column for column in needed if column not in table.columns]
-    if missing:
-        raise CardiouqError(f"{file}: columns {missing} missing, found {list(table.columns)}")
-    rows: list[Row] = [
-        {str(key): str(value).strip() for key, value in row.items()}
-        for row in table.to_dict("records")
-    ]
-    for line, row in enumerate(rows, start=2):
+def _read_rows(file: Path, needed: Sequence[str]) -> dict[int, Row]:
+    """A table with a value in every column that is needed."""
+    rows = read_table(file, needed)
+    for line, row in rows.items():
         if empty := [column for column in needed if not row[column]]:
             raise CardiouqError(f"{file}, line {line}: {empty} empty; expected a value")
     return rows
@@ -154,10 +179,16 @@ def _subject(name: str, data: DataFolder) -> str:
             "pattern `subject`, such as '^(patient[0-9]+)_', or the folder a cases.csv with the "
             "columns case and subject"
         )
-    found = re.match(data.subject, name)
-    if not found or not found[1]:
+    try:
+        found = re.match(data.subject, name)
+        subject = found[1] if found else ""
+    except (re.error, IndexError) as error:
+        raise CardiouqError(
+            f"{data.root}: `subject` {data.subject!r}: {error}; expected a pattern with one group"
+        ) from None
+    if not subject:
         raise CardiouqError(f"{data.root}: `subject` {data.subject!r} finds nothing in {name!r}")
-    return found[1]
+    return subject
 
 
 def _case(name: str, row: Row, image: Path, label: Path, frame: int, part: str) -> FoundCase:

@@ -4,25 +4,40 @@ Arrays are (slices, rows, columns), the transpose of the NIfTI array; labels are
 order whatever the order on disk.
 """
 
-import zlib
+import io
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from math import prod
 from pathlib import Path
 from typing import Any, Protocol
 
 import nibabel as nib
 import numpy as np
-from nibabel.filebasedimages import ImageFileError
+from nibabel.openers import ImageOpener
 from numpy.typing import NDArray
 
-from cardiouq.data.labels import to_disk, to_project
+from cardiouq.data.labels import parse_labels, to_disk, to_project
 from cardiouq.data.pseudonyms import on_disk
 from cardiouq.errors import CardiouqError
 from cardiouq.files import written_whole
 
-UNREADABLE = (OSError, EOFError, ValueError, OverflowError, MemoryError, zlib.error, ImageFileError)
-MOST_VOXELS = 2**27
-"""Of a volume; one that says it has more is taken for a broken header, before memory is spent."""
+log = logging.getLogger(__name__)
 
+MOST_VOXELS = 2**25
+"""Of a volume; one that says it has more is taken for a broken header, before memory is spent."""
+MOST_BYTES = 2**30
+"""Of a file with all its frames, unpacked."""
+MOST_HEADER = 2**20
+"""Bytes in which a header and its extensions end."""
+VOXEL_MM = (0.01, 100.0)
+"""Smallest and largest edge of a voxel."""
+ORTHONORMAL_TOLERANCE = 1e-4
+"""Of the direction cosines' products; above it, ITK reads a file no more."""
+MOST_NAMED = 5
+MOST_LOOKED_AT = 10_000
+"""Of a label's voxels with unknown values, to name a few of these."""
 
 FREE_TEXT = {"descrip", "aux_file", "intent_name", "db_name", "data_type"}
 """Fields of a NIfTI header."""
@@ -52,27 +67,117 @@ def dimensions_of(frame: int) -> int:
 def open_scan(path: str | Path, dimensions: int) -> nib.Nifti1Image:
     """Open a NIfTI file; its voxels are not read yet.
 
+    Direction cosines that are not orthonormal are repaired, with a warning in the log.
+
     Raises:
-        CardiouqError: if it is missing, is no NIfTI, has other dimensions, or says that it is
-            larger than any scan.
+        CardiouqError: if it is missing, is no NIfTI, has other dimensions or voxels than a scan's,
+            or says that it is larger than any scan.
     """
     path = Path(path)
-    file = on_disk(path)
-    if not file.is_file():
-        raise CardiouqError(f"{path}: missing")
+    if not path.name.lower().endswith((".nii", ".nii.gz")):
+        raise CardiouqError(f"{path}: expected NIfTI, a file that ends in .nii or .nii.gz")
+    file = _regular_file(path)
+    with _one_error(path):
+        with ImageOpener(file) as stream:
+            start = stream.read(MOST_HEADER)  # of what may unpack to any size
+        is_second = nib.Nifti2Header.may_contain_header(start)
+        kind = nib.Nifti2Image if is_second else nib.Nifti1Image
+        header = kind.header_class.from_fileobj(io.BytesIO(start), check=False)
+        voxel = [float(edge) for edge in header["pixdim"][1:4]]  # nibabel's check makes 0 to 1
+        header.check_fix()
+        voxels = kind.ImageArrayProxy(str(file), header.copy())
+        _check_size(path, voxels, dimensions)
+        low, high = VOXEL_MM
+        if not all(low <= edge <= high for edge in voxel):  # NaN neither
+            raise CardiouqError(f"{path}: voxel size {voxel} mm; expected {low:g} to {high:g} mm")
+        return kind(voxels, _orthonormal(path, header.get_best_affine(), voxel), header)
+
+
+def _regular_file(path: Path) -> Path:
+    """Where a path's file is: no folder, and no pipe, which would be waited for."""
     try:
-        image = nib.load(file)
-        shape = tuple(int(size) for size in image.shape)
-    except UNREADABLE as error:
-        raise _unreadable(path, error) from None
+        file = on_disk(path)
+        if file.is_file():
+            return file
+    except OSError:  # the name is too long, or the folder may not be read
+        pass
+    raise CardiouqError(f"{path}: missing; no file can be read there")
+
+
+@contextmanager
+def _one_error(path: Path) -> Iterator[None]:
+    """What a library says of a broken file as one error, without the folder that a pseudonym
+    hides."""
+    try:
+        yield
+    except CardiouqError:
+        raise
+    except Exception as error:  # broken bytes bring out any
+        said = str(error).replace(str(on_disk(path)), str(path)) or type(error).__name__
+        raise CardiouqError(
+            f"{path}: cannot be read as NIfTI ({' '.join(said.split())}); fetch the file again"
+        ) from None
+
+
+def _check_size(path: Path, voxels: Any, dimensions: int) -> None:
+    """Raise a CardiouqError if what a header says of the voxels is no scan's."""
+    shape, dtype = tuple(int(size) for size in voxels.shape), voxels.dtype
     if len(shape) != dimensions or min(shape) < 1:
         raise CardiouqError(f"{path}: shape {shape}; expected {dimensions} dimensions")
-    if prod(shape[:3]) > MOST_VOXELS:
+    if dtype.kind not in "iuf":
+        raise CardiouqError(f"{path}: voxels are {dtype}; expected a real number of each")
+    if prod(shape[:3]) > MOST_VOXELS or _unpacked(voxels) > MOST_BYTES:
         raise CardiouqError(
-            f"{path}: shape {shape}; expected at most {MOST_VOXELS:,} voxels, so its header is "
-            "taken for broken; fetch the file again"
+            f"{path}: shape {shape} of {dtype}; expected at most {MOST_VOXELS:,} voxels, and "
+            f"{MOST_BYTES:,} bytes of all frames, so its header is taken for broken; fetch the "
+            "file again"
         )
-    return image
+
+
+def _unpacked(voxels: Any) -> int:
+    """Bytes of a whole file, by its header."""
+    return int(voxels.offset) + prod(map(int, voxels.shape)) * int(voxels.dtype.itemsize)
+
+
+def _orthonormal(path: Path, affine: NDArray[Any], voxel: list[float]) -> NDArray[Any]:
+    """The affine itself if its directions are orthonormal, else of the nearest that are (the polar
+    factor), with the header's voxel size and the same first voxel."""
+    axes = affine[:3, :3]
+    if not np.isfinite(affine).all() or np.linalg.matrix_rank(axes) < 3:
+        raise CardiouqError(
+            f"{path}: affine {affine.round(3).tolist()}; expected three directions in space"
+        )
+    directions = axes / np.linalg.norm(axes, axis=0)
+    if np.abs(directions.T @ directions - np.eye(3)).max() < ORTHONORMAL_TOLERANCE:
+        return affine
+    _warn_of_repair(path)
+    left, _, right = np.linalg.svd(directions)
+    repaired = affine.copy()
+    repaired[:3, :3] = left @ right * voxel
+    return repaired
+
+
+@cache
+def _warn_of_repair(path: Path) -> None:
+    """Once a process, however often the file is opened."""
+    log.warning("%s: direction cosines are not orthonormal; the nearest that are stand in", path)
+
+
+def check_whole(path: Path, dimensions: int) -> None:
+    """Read a file to its end, where the checksum of a packed one is.
+
+    Raises:
+        CardiouqError: as `open_scan`, or if it is damaged, or of another size than its header says.
+    """
+    expected, found = _unpacked(open_scan(path, dimensions).dataobj), 0
+    with _one_error(path), ImageOpener(on_disk(path)) as stream:
+        while found <= expected and (read := len(stream.read(MOST_HEADER))):
+            found += read
+    if found != expected:
+        more = "more" if found > expected else f"{found:,}"
+        raise CardiouqError(
+            f"{path}: expected {expected:,} bytes by its header, found {more}; fetch the file again"
+        )
 
 
 def load_volume(path: str | Path, frame: int) -> NDArray[Any]:
@@ -86,22 +191,19 @@ def load_volume(path: str | Path, frame: int) -> NDArray[Any]:
         raise CardiouqError(
             f"{path}: frame {frame} is asked for, but it has {image.shape[3]} (first is 0)"
         )
-    try:
+    with _one_error(Path(path)):
         return np.asarray(image.dataobj if frame < 0 else image.dataobj[..., frame]).T
-    except UNREADABLE as error:
-        raise _unreadable(Path(path), error) from None
 
 
 def load_prediction(path: Path) -> NDArray[Any]:
     """Read a NIfTI that `write_volume` wrote: (slices, rows, columns), of samples (samples, slices,
-    rows, columns)."""
-    return np.asarray(nib.load(path).dataobj).T
+    rows, columns).
 
-
-def _unreadable(path: Path, error: BaseException) -> CardiouqError:
-    """What a library says, without the folder that a pseudonym hides."""
-    said = str(error).replace(str(on_disk(path)), str(path))
-    return CardiouqError(f"{path}: cannot be read as NIfTI ({said}); fetch the file again")
+    Raises:
+        CardiouqError: if it cannot be read.
+    """
+    with _one_error(path):
+        return np.asarray(nib.load(path).dataobj).T
 
 
 def read_image(case: Case) -> NDArray[np.float32]:
@@ -111,7 +213,23 @@ def read_image(case: Case) -> NDArray[np.float32]:
 
 def read_label(case: Case) -> NDArray[np.uint8]:
     """Reference segmentation of a case, (slices, rows, columns), in the project's label order."""
-    return to_project(case.labels)[load_volume(case.label, case.frame).astype(np.uint8)]
+    return in_project_order(load_volume(case.label, case.frame), case.labels, case.label)
+
+
+def in_project_order(label: NDArray[Any], labels: str, path: str | Path) -> NDArray[np.uint8]:
+    """A label with the values on disk, as `labels` names them, in the project's order.
+
+    Raises:
+        CardiouqError: if it holds another value.
+    """
+    with np.errstate(invalid="ignore"):  # NaN, which is equal to nothing
+        values = label.astype(np.uint8)
+    named = [value for of_name in parse_labels(labels).values() for value in of_name]
+    known = np.isin(values, named) & (values == label)
+    if not known.all():
+        unknown = np.unique(label[~known][:MOST_LOOKED_AT])[:MOST_NAMED]
+        raise CardiouqError(f"{path}: label values {unknown.tolist()}; expected only {labels}")
+    return to_project(labels)[values]
 
 
 def write_label(label: NDArray[np.uint8], case: Case, path: Path) -> None:
