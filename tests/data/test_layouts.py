@@ -100,10 +100,14 @@ def test_mnms_subjects_without_a_label_are_left_out_with_a_count(
         (mnms.root / "Testing").mkdir(exist_ok=True)
         folder = folder.rename(mnms.root / "Testing" / code)
     (folder / "B2_sa_gt.nii.gz").unlink()
+    unlabelled = mnms.add("C3")
+    (mnms.root / "Training" / "Unlabeled").mkdir()
+    unlabelled.rename(mnms.root / "Training" / "Unlabeled" / "C3")
     with caplog.at_level("INFO"):
         found, problems = find_mnms(DataFolder("mnms", mnms.root, ["testing"]))
     assert (problems, {c.subject for c in found}) == ([], {"B1"})
     assert "1 subject(s) without a label are left out" in caplog.text
+    assert "1 subject(s) of Training/Unlabeled are left out" in caplog.text
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])

@@ -234,6 +234,9 @@ def find_mnms(data: DataFolder) -> Found:
     cases: list[FoundCase] = []
     problems: list[str] = []
     folders: dict[Path, str] = {}
+    # its label files are there, and empty
+    if unlabelled := len(list(root.glob("Training/Unlabeled/*/"))):
+        log.info("%s: %d subject(s) of Training/Unlabeled are left out", root, unlabelled)
     for part in data.parts:
         of_part = [path for path in sorted(root.glob(f"{MNMS_PARTS[part]}/*")) if path.is_dir()]
         if not of_part:

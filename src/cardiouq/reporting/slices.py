@@ -150,7 +150,7 @@ def name_panel(axes: Axes, text: str, size: float = 6) -> None:
 
 def close_layout() -> ConstrainedLayoutEngine:
     """A layout that leaves hardly any space between images."""
-    return ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
+    return ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.04, wspace=0, hspace=0)
 
 
 def place_closely(figure: Figure, left: float, bottom: float, top: float) -> None:
