@@ -1,9 +1,18 @@
 """Files that are written whole or not at all."""
 
+import errno
 import os
+import re
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
+
+from cardiouq.errors import OF_THE_DISK, CardiouqError, in_words
+
+ROOM = 2**20
+"""Bytes that Snakemake's own notes of a study may take."""
 
 
 @contextmanager
@@ -13,12 +22,55 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
     The temporary name keeps the suffixes (`.nii.gz`), as many writers choose the format by them.
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".partial-{os.getpid()}-{target.name}")
     try:
-        yield temporary
-        with temporary.open("rb+") as stream:
-            os.fsync(stream.fileno())
-        temporary.replace(target)
+        with blamed_on(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            for leftover in _left_behind(target.parent):
+                if re.fullmatch(rf"\.partial-\d+-{re.escape(target.name)}", leftover.name):
+                    leftover.unlink(missing_ok=True)
+            yield temporary
+            with temporary.open("rb+") as stream:
+                os.fsync(stream.fileno())
+            temporary.replace(target)
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # it would hide why writing failed
+            temporary.unlink(missing_ok=True)
+
+
+@cache
+def _left_behind(folder: Path) -> list[Path]:
+    """Temporary files of killed processes: those that a folder had when this one first wrote."""
+    return list(folder.glob(".partial-*"))
+
+
+@contextmanager
+def blamed_on(path: Path) -> Iterator[None]:
+    """Have a failure of the disk raised as an `OSError` that tells its reason and names `path`,
+    unless it names another file; libraries leave out one or both."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None and re.search(r"\d+ requested and \d+ written", str(error)):
+            # numpy; it forgets the reason, and a disk that takes a part only is full
+            raise OSError(errno.ENOSPC, str(error), str(path)) from error
+        is_temporary = Path(error.filename or "").name.startswith(".partial-")
+        if error.errno in OF_THE_DISK and (is_temporary or not error.filename):
+            error.filename = str(path)
+        raise
+    except Exception as error:
+        if found := re.search(r"\(os error (\d+)\)", str(error)):  # of a library in Rust
+            code = int(found[1])
+            raise OSError(code, os.strerror(code), str(path)) from error
+        raise
+
+
+def check_room(folder: Path) -> None:
+    """Raise a CardiouqError unless a little can be written to a folder that may yet have to be
+    made: Snakemake's own notes on a full disk end in its traceback."""
+    there = next(path for path in (folder, *folder.parents) if path.is_dir())
+    try:
+        with blamed_on(there), tempfile.TemporaryFile(dir=there, prefix=".partial-") as stream:
+            stream.write(bytes(ROOM))
+    except OSError as error:
+        raise CardiouqError(in_words(error) or f"{there}: {error}") from error

@@ -8,6 +8,7 @@ from pathlib import Path
 def log_to(path: Path, job: str) -> None:
     """Send the package's messages to the terminal, each with the job's name, and to a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    logging.raiseExceptions = False  # a full disk is reported once, not with every line
     logging.basicConfig(
         level=logging.INFO,
         format=f"%(asctime)s  {job}: %(message)s",

@@ -1,5 +1,17 @@
 # From scans on disk to the case table, the split, the plan and arrays.
 
+import logging
+
+from cardiouq.files import check_room
+
+# On a full disk each line of Snakemake's log would be a traceback, and hide what the jobs say.
+logging.raiseExceptions = False
+try:
+    check_room(Path.cwd())
+    check_room(Path(RESULTS))
+except CardiouqError as error:
+    sys.exit(f"\nERROR: {error}\n")
+
 
 if any(dataset["source"] == "phantom" for dataset in STUDY["datasets"].values()):
 
@@ -113,6 +125,7 @@ rule preprocess:
         "../scripts/preprocess.py"
 
 
+PLAN = f"{RESULTS}/data/plan.json"
 # What predictions and evaluations are of: the data sets' own scans, and distorted ones.
 ARRAYS = [f"{RESULTS}/data/preprocessed"]
 CASE_TABLES = [f"{RESULTS}/data/cases.csv"]

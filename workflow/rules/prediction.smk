@@ -1,5 +1,7 @@
 # From the runs of a method to its probabilities, uncertainty and segmentations on every test set.
 
+from cardiouq.estimates import of_prediction
+
 
 rule predict:
     input:
@@ -30,8 +32,19 @@ rule predict:
     conda:
         "../../envs/environment.yaml"
     threads: 1
+    # memory and time are for batch systems
     resources:
         gpu=GPUS_PER_JOB,
+        mem_mb=lambda wildcards, attempt: of_prediction(
+            STUDY, wildcards.method, PLAN, TEST_SET_TABLES, GPUS_PER_JOB
+        )
+        .at(attempt)
+        .mem_mb,
+        runtime=lambda wildcards, attempt: of_prediction(
+            STUDY, wildcards.method, PLAN, TEST_SET_TABLES, GPUS_PER_JOB
+        )
+        .at(attempt)
+        .minutes,
     params:
         script=Path(workflow.basedir, "workflow/scripts/predict.py"),
         settings=lambda wildcards: STUDY.prediction_settings(wildcards.method),

@@ -1,9 +1,13 @@
 # From a recipe and a seed to a run. A run's path holds a key of all settings it depends on, so
 # settings decide whether it is trained, and the age of its inputs does not (`ancient`).
 
+from cardiouq.estimates import of_training
 from cardiouq.methods.base import MEMBER, Member
 
 RUN = f"{RESULTS}/training/{{recipe}}-{{key}}/seed-{{member}}"
+# SIGTERM goes to every process of a batch job: a shell that it ended would take a training with it
+# that is about to keep its state.
+shell.prefix("set -euo pipefail; trap : TERM; ")
 
 
 rule train:
@@ -38,8 +42,19 @@ rule train:
     conda:
         "../../envs/environment.yaml"
     threads: 1
+    # memory and time are for batch systems
     resources:
         gpu=GPUS_PER_JOB,
+        mem_mb=lambda wildcards, attempt: of_training(
+            STUDY, wildcards.recipe, PLAN, GPUS_PER_JOB
+        )
+        .at(attempt)
+        .mem_mb,
+        runtime=lambda wildcards, attempt: of_training(
+            STUDY, wildcards.recipe, PLAN, GPUS_PER_JOB
+        )
+        .at(attempt)
+        .minutes,
     params:
         script=Path(workflow.basedir, "workflow/scripts/train.py"),
         settings=lambda wildcards: STUDY.run_settings(

@@ -7,14 +7,14 @@ from cardiouq.data.distorted import choose_subjects, distort_cases
 from cardiouq.data.plan import Plan
 from cardiouq.data.split import read_test_set_table
 from cardiouq.errors import reported_to_user
-from cardiouq.files import written_whole
+from cardiouq.files import blamed_on, written_whole
 
-with reported_to_user(snakemake.log[0]):
+folder = Path(snakemake.output.scans)
+with reported_to_user(snakemake.log[0]), blamed_on(folder):
     params = snakemake.params
     test_sets = read_test_set_table(snakemake.input.test_sets)
     tested = test_sets.loc[test_sets["test_set"] == params.of, "case"]
     cases = read_case_table(snakemake.input.cases)
-    folder = Path(snakemake.output.scans)
     folder.mkdir(parents=True)
     tables = distort_cases(
         choose_subjects(cases[cases["case"].isin(tested)], params.subjects, params.seed),

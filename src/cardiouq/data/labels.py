@@ -3,6 +3,7 @@
 `background=0,1 MYO=2 LV=3` says that 0 and 1 are background. A file may hold no other value.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -52,7 +53,7 @@ def match_labels(known: Values, wanted: Wanted, structures: Iterable[str], where
     background = {0, *rest, *_values(wanted.get(BACKGROUND, []), known, where)} - named
     found = {BACKGROUND: sorted(background), **found}
     every = [value for values in found.values() for value in values]
-    if repeated := sorted({value for value in every if every.count(value) > 1}):
+    if repeated := sorted(value for value, count in Counter(every).items() if count > 1):
         raise CardiouqError(f"{where}: label values {repeated} are of more than one structure")
     if not all(0 <= value <= LARGEST_VALUE for value in every) or 0 in named:
         raise CardiouqError(

@@ -81,9 +81,7 @@ def find_acdc(data: DataFolder) -> Found:
     problems: list[str] = []
     folders: list[Path] = []
     for part in data.parts:
-        of_part = sorted(  # a link to a folder that is gone is a patient's too
-            path for path in root.glob(f"{part}/patient*") if path.is_dir() or path.is_symlink()
-        )
+        of_part = sorted(filter(_is_folder, root.glob(f"{part}/patient*")))
         folders += of_part
         if not of_part:
             problems.append(
@@ -123,6 +121,11 @@ def find_acdc(data: DataFolder) -> Found:
                 )
             )
     return cases, problems
+
+
+def _is_folder(path: Path) -> bool:
+    """A folder, or a link to one that is gone, whose subject is not to go unnoticed."""
+    return path.is_dir() or path.is_symlink()
 
 
 def read_text(path: Path) -> str:
@@ -238,7 +241,7 @@ def find_mnms(data: DataFolder) -> Found:
     if unlabelled := len(list(root.glob("Training/Unlabeled/*/"))):
         log.info("%s: %d subject(s) of Training/Unlabeled are left out", root, unlabelled)
     for part in data.parts:
-        of_part = [path for path in sorted(root.glob(f"{MNMS_PARTS[part]}/*")) if path.is_dir()]
+        of_part = sorted(filter(_is_folder, root.glob(f"{MNMS_PARTS[part]}/*")))
         if not of_part:
             problems.append(f"{root}: no folders {MNMS_PARTS[part]}/<code> found")
         labelled = [path for path in of_part if (path / f"{path.name}_sa_gt.nii.gz").is_file()]

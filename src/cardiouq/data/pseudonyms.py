@@ -17,6 +17,8 @@ from cardiouq.errors import CardiouqError
 
 KEY_FILE = "pseudonym.key"
 FEWEST_BYTES = 32
+MOST_BYTES = 4096
+"""What is beyond is not read."""
 DIGITS = 12
 """Hex digits of a pseudonym: among 10,000 participants two agree with a probability of 2e-7."""
 
@@ -28,7 +30,10 @@ def read_key(root: Path) -> bytes:
         CardiouqError: if there is none, or it is so short that ids could be guessed by trying all.
     """
     file = root / KEY_FILE
-    key = file.read_bytes().strip() if file.is_file() else b""
+    key = b""
+    if file.is_file():
+        with file.open("rb") as stream:
+            key = stream.read(MOST_BYTES).strip()
     if len(key) < FEWEST_BYTES:
         found = f"{len(key)} bytes" if file.is_file() else "missing"
         raise CardiouqError(

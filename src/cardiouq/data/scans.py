@@ -6,6 +6,7 @@ order whatever the order on disk.
 
 import io
 import logging
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -24,6 +25,9 @@ from cardiouq.errors import CardiouqError
 from cardiouq.files import written_whole
 
 log = logging.getLogger(__name__)
+silent = logging.getLogger(f"{__name__}.nibabel")
+silent.disabled = True
+"""For what nibabel mends in a header, without naming a file; what matters is checked here."""
 
 MOST_VOXELS = 2**25
 """Of a volume; one that says it has more is taken for a broken header, before memory is spent."""
@@ -82,9 +86,10 @@ def open_scan(path: str | Path, dimensions: int) -> nib.Nifti1Image:
             start = stream.read(MOST_HEADER)  # of what may unpack to any size
         is_second = nib.Nifti2Header.may_contain_header(start)
         kind = nib.Nifti2Image if is_second else nib.Nifti1Image
-        header = kind.header_class.from_fileobj(io.BytesIO(start), check=False)
+        with warnings.catch_warnings(action="ignore"):  # of extensions, that are not used
+            header = kind.header_class.from_fileobj(io.BytesIO(start), check=False)
         voxel = [float(edge) for edge in header["pixdim"][1:4]]  # nibabel's check makes 0 to 1
-        header.check_fix()
+        header.check_fix(silent)
         voxels = kind.ImageArrayProxy(str(file), header.copy())
         _check_size(path, voxels, dimensions)
         low, high = VOXEL_MM

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.special import entr
 
 from cardiouq.data.scans import Case, write_volume
-from cardiouq.files import written_whole
+from cardiouq.files import blamed_on, written_whole
 from cardiouq.structures import N_CLASSES
 
 Combine = Callable[[NDArray[np.float32], NDArray[np.uint8]], NDArray[np.float32]]
@@ -27,15 +27,19 @@ class CaseSums:
         self.samples = 0
         self._sum_file = scratch / f"{case.case}_sum.npy"
         self._label_file = scratch / f"{case.case}_labels.bin"
-        np.lib.format.open_memmap(self._sum_file, "w+", np.float32, (N_CLASSES + 2, *self.grid))
+        with blamed_on(self._sum_file):
+            np.save(self._sum_file, np.zeros((N_CLASSES + 2, *self.grid), np.float32))
 
     def add(self, probabilities: NDArray[np.float32]) -> None:
         """Take in one sample: (classes, slices, rows, columns) on the case's own grid."""
-        total = np.load(self._sum_file, mmap_mode="r+")
+        total = np.load(self._sum_file)
         total[:N_CLASSES] += probabilities
         total[N_CLASSES] += entropy_bits(probabilities)
         total[N_CLASSES + 1] += np.square(probabilities).sum(0)
-        with self._label_file.open("ab") as stream:
+        # in place, but not mapped into memory: there a full disk would be a SIGBUS
+        with blamed_on(self._sum_file), self._sum_file.open("rb+") as stream:
+            np.save(stream, total)
+        with blamed_on(self._label_file), self._label_file.open("ab") as stream:
             stream.write(probabilities.argmax(0).astype(np.uint8).tobytes())
         self.samples += 1
 

@@ -43,14 +43,16 @@ class SideFolder:
         """Turn the products into the output; the state goes last, so a kill here costs nothing."""
         if self.output.is_dir():
             shutil.rmtree(self.output)
-        shutil.copytree(
-            self.products,
-            self.output,
-            copy_function=_link,
-            ignore=shutil.ignore_patterns(".partial-*"),
-        )
+        self.output.mkdir()
+        for source in sorted(self.products.rglob("*")):
+            target = self.output / source.relative_to(self.products)
+            if source.is_dir():
+                target.mkdir()
+            elif not source.name.startswith(".partial-"):
+                _link(str(source), str(target))
         # renamed first: a kill while it is deleted leaves no half state to resume
         done = self.path.with_suffix(".done")
+        shutil.rmtree(done, ignore_errors=True)  # of a kill at this point
         self.path.replace(done)
         shutil.rmtree(done)
 

@@ -3,11 +3,12 @@
 import csv
 import logging
 import math
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pandas as pd
@@ -24,6 +25,7 @@ from cardiouq.seeds import derive
 from cardiouq.structures import N_CLASSES
 from cardiouq.training.augmentation import Augmentation, cut_patch
 from cardiouq.training.device import make_deterministic, training_precision, trains_in_bf16
+from cardiouq.training.interruption import EXIT_CODE, Notice
 from cardiouq.training.network import (
     DeepSupervisionLoss,
     build_network,
@@ -112,8 +114,14 @@ def train(run: Run, output: Path, device: torch.device) -> None:
     Writes into `output`: `run.json`, `history.csv`, `last_layer.npy` (epochs, weights) float32 and
     `checkpoints/epoch-NNNN.safetensors` after each epoch in `keep_epochs`; with `branch_epochs`
     also `states/epoch-NNNN.safetensors`. An interrupted and resumed run ends with the same bits as
-    an uninterrupted one on the same machine.
+    an uninterrupted one on the same machine. SIGTERM ends the process as soon as every finished
+    epoch is kept: at once, or after the epoch that it came in if the one before is not.
     """
+    with Notice() as notice:
+        _train(run, output, device, notice)
+
+
+def _train(run: Run, output: Path, device: torch.device, notice: Notice) -> None:
     make_deterministic()
     recipe = run.recipe
     schedule = build_schedule(recipe["schedule"])
@@ -162,6 +170,7 @@ def train(run: Run, output: Path, device: torch.device) -> None:
         first_epoch = 0
         last_layers = torch.zeros(schedule.epochs, len(last_decoder_layer(network)))
 
+    kept_epoch = first_epoch - 1
     # the weights of the lowest validation NLL so far then stand for those of the last epoch
     selected = recipe.get("selection") == "validation_nll"
     state_time = report_time = start = time.monotonic()
@@ -178,6 +187,8 @@ def train(run: Run, output: Path, device: torch.device) -> None:
         network.train()
         losses = []
         for _ in range(recipe["iterations_per_epoch"]):
+            if notice.given and kept_epoch == epoch - 1:
+                _leave(epoch)
             images, labels = samplers[0].draw(recipe["batch_size"], rng)
             images, labels = augmentation(
                 images.to(device), labels.to(device), run.plan.patch_size, draw
@@ -224,10 +235,11 @@ def train(run: Run, output: Path, device: torch.device) -> None:
             kept.parent.mkdir(exist_ok=True)
             save_state(kept, epoch, network, optimiser, last_layers)
         now = time.monotonic()
-        if now - state_time > SECONDS_BETWEEN_STATES or epoch + 1 == schedule.epochs:
+        is_due = now - state_time > SECONDS_BETWEEN_STATES or notice.given
+        if is_due or epoch + 1 == schedule.epochs:
             write_history(history, side.products / "history.csv")
             save_state(side.state, epoch, network, optimiser, last_layers)
-            state_time = now
+            state_time, kept_epoch = now, epoch
         if now - report_time > SECONDS_BETWEEN_REPORTS or epoch + 1 == schedule.epochs:
             done = tqdm.format_meter(
                 epoch + 1 - first_epoch, schedule.epochs - first_epoch, now - start, unit="epoch"
@@ -235,9 +247,16 @@ def train(run: Run, output: Path, device: torch.device) -> None:
             log.info("loss %.3f, validation Dice %.3f, %s", train_loss, validation[1], done)
             report_time = now
 
+    if notice.given:  # the job may be taken for dead, and its output with it
+        _leave(schedule.epochs)
     with written_whole(side.products / "last_layer.npy") as temporary:
         np.save(temporary, last_layers.numpy())
     side.finish()
+
+
+def _leave(epochs: int) -> NoReturn:
+    log.info("told to leave; %d epochs are kept, the next run goes on from there", epochs)
+    sys.exit(EXIT_CODE)
 
 
 @torch.no_grad()

@@ -1,0 +1,71 @@
+"""SIGTERM, as batch systems send it before they kill: no finished epoch is lost."""
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from cardiouq.training import train as module
+from cardiouq.training.train import Run, train
+
+CPU = torch.device("cpu")
+MakeRun = Callable[..., Run]
+EPOCHS = 6
+PRODUCTS = ("last_layer.npy", "checkpoints/epoch-0002.safetensors")
+
+
+def told_to_leave(run: Run, output: Path, function: str, calls: int) -> None:
+    """Train, with a SIGTERM before a function of the module is called once more than so often."""
+    original, count = getattr(module, function), 0
+
+    def call(*arguments: Any, **keywords: Any) -> Any:
+        nonlocal count
+        if count == calls:
+            os.kill(os.getpid(), signal.SIGTERM)
+        count += 1
+        return original(*arguments, **keywords)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as left:
+        patch.setattr(module, function, call)
+        train(run, output, CPU)
+    assert left.value.code == 143
+
+
+@pytest.mark.parametrize(
+    ("seconds", "function", "calls", "kept"),
+    [
+        (60, "training_precision", 0, 0),  # before anything is worth keeping: at once
+        (60, "validate", 2, 3),  # the third epoch is finished, as none is kept yet
+        (-1, "training_precision", 9, 3),  # all are kept: the fourth is given up
+        (60, "validate", EPOCHS - 1, EPOCHS),  # in the last one
+        (60, "save_state", 0, EPOCHS),  # when all is done but the output
+    ],
+)
+def test_training_leaves_with_every_finished_epoch_and_ends_with_the_same_bits(
+    make_run: MakeRun,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    seconds: int,
+    function: str,
+    calls: int,
+    kept: int,
+) -> None:
+    monkeypatch.setattr(module, "SECONDS_BETWEEN_STATES", seconds)
+    caplog.set_level("INFO")
+    handler = signal.getsignal(signal.SIGTERM)
+    output = tmp_path / "seed-0"
+    told_to_leave(make_run(), output, function, calls)
+    assert f"{kept} epochs are kept" in caplog.text
+    assert signal.getsignal(signal.SIGTERM) is handler
+    assert not output.exists()
+
+    train(make_run(), output, CPU)
+    assert (f"resuming at epoch {kept} of {EPOCHS}" in caplog.text) == (kept > 0)
+    train(make_run(), tmp_path / "undisturbed", CPU)
+    for name in PRODUCTS:
+        assert (output / name).read_bytes() == (tmp_path / "undisturbed" / name).read_bytes()
