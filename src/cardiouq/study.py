@@ -255,14 +255,15 @@ class Study:
 
     def data_folders(self) -> dict[str, dict[str, Any]]:
         """Data set -> the fields of its `DataFolder`. Its parts are those that the study uses: of a
-        split one the part for training, and those of the test sets."""
+        split one (or one that is not used at all) the part for training, and those of the test
+        sets."""
         parts: dict[str, set[str]] = {name: set() for name in self["datasets"]}
         parts[self["split"]["dataset"]].add(TRAINING)
         for block in self["test_sets"].values():
             parts[block["dataset"]].add(block.get("part", TRAINING))
         return {
             name: {key: value for key, value in block.items() if key != "source"}
-            | {"root": str(self.source(name)), "parts": sorted(parts[name])}
+            | {"root": str(self.source(name)), "parts": sorted(parts[name] or {TRAINING})}
             for name, block in self["datasets"].items()
         }
 
