@@ -1,0 +1,432 @@
+"""A reduced study whose processes are killed and whose disk fills up or turns read-only, at every
+stage: after a rerun everything is as in an undisturbed run."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pandas as pd
+import psutil
+import pytest
+import yaml
+
+pytestmark = [
+    pytest.mark.xdist_group("faults"),
+    pytest.mark.skipif(
+        not os.environ.get("CARDIOUQ_FAULTS"), reason="takes long; CARDIOUQ_FAULTS=1 runs it"
+    ),
+]
+
+COPIED = ("Snakefile", "config", "profiles", "src", "workflow", "envs")
+STAGES = {
+    **dict.fromkeys(
+        (
+            *("make_phantom", "list_cases", "split_subjects", "check_data"),
+            *("make_plan", "preprocess", "distort"),
+        ),
+        "data",
+    ),
+    "train": "training",
+    "predict": "prediction",
+    **dict.fromkeys(
+        (
+            *("evaluate", "compare", "quality_control"),
+            *("summarise_distortions", "summarise_repeats"),
+        ),
+        "evaluation",
+    ),
+}
+"""Script -> stage; every other script is of reporting."""
+KILLS = {
+    **{"make_phantom": 3, "preprocess": 3, "distort": 2, "train": 9, "predict": 8, "evaluate": 4},
+    **{"print_table": 3, "figure_distortion_boxes": 2},
+}
+"""Script -> how often a process that runs it is killed; every other script once."""
+AMID = {
+    "training": "training/*/.seed-*.unfinished/resume.safetensors",
+    "prediction": "prediction/*/.sums-*/*_labels.bin",
+}
+"""What a job writes amid its work."""
+TIMES = {
+    "history.csv": ["seconds"],
+    "samples.csv": ["seconds"],
+    "cost.csv": [
+        *("training_seconds", "training_memory_mib"),
+        *("prediction_seconds_per_slice", "prediction_memory_mib"),
+    ],
+}
+"""Columns that differ from run to run."""
+OF_TIMES = ("cost.md", "cost.tex", "cost.html", "quality_cost.png", "quality_cost.pdf")
+"""Files that show these columns."""
+PATIENCE = 600
+"""Seconds that no wait should take on any machine."""
+
+
+def reduced(tiny: Mapping[str, Any]) -> dict[str, Any]:
+    """The tiny study with the fewest methods and scans that still need every rule; all but the
+    figure of posteriors, as with their methods every start of Snakemake imports torch."""
+    recipes = ("polynomial", "cyclical")
+    methods = ("vanilla", "checkpoint_ensemble_multi")
+    test_sets = tiny["test_sets"]
+    return {
+        **tiny,
+        "phantom": {"acdc_subjects": 10, "mnms_subjects_per_vendor": 1},
+        "recipes": {name: tiny["recipes"][name] for name in recipes},
+        "methods": {name: tiny["methods"][name] for name in methods}
+        | {
+            "checkpoint_ensemble_multi": tiny["methods"]["checkpoint_ensemble_multi"]
+            | {"cycles": 2, "checkpoints": 2}
+        },
+        "test_sets": {
+            "phantom-A": test_sets["phantom-A"] | {"domain": "ID", "published": "acdc-val"},
+            "phantom-B": test_sets["phantom-B"],
+        },
+        "distortions": {"test_set": "phantom-A", "subjects": 1, "kinds": {"noise": [0.05]}},
+        "evaluation": tiny["evaluation"] | {"bootstrap": {"resamples": 20, "confidence": 0.95}},
+    }
+
+
+@dataclass(frozen=True)
+class Job:
+    """A process that runs a rule's script."""
+
+    process: psutil.Process
+    script: str
+
+    @property
+    def stage(self) -> str:
+        return STAGES.get(self.script, "reporting")
+
+    @property
+    def is_alive(self) -> bool:
+        try:
+            return self.process.is_running() and self.process.status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return False
+
+    @property
+    def work(self) -> float:
+        """Seconds of a processor that it has taken: how far it is, however busy the machine."""
+        try:
+            times = self.process.cpu_times()
+        except psutil.NoSuchProcess:
+            return 0
+        return times.user + times.system
+
+    def is_amid_its_work(self, results: Path) -> bool:
+        try:
+            began = self.process.create_time()
+            return any(path.stat().st_mtime > began for path in results.glob(AMID[self.stage]))
+        except (OSError, psutil.NoSuchProcess):  # renamed or ended meanwhile
+            return False
+
+
+@dataclass
+class Session:
+    """One call of Snakemake, in a process group of its own."""
+
+    directory: Path
+    process: "subprocess.Popen[str]"
+    output: Path
+
+    @property
+    def runs(self) -> bool:
+        return self.process.poll() is None
+
+    def processes(self) -> list[psutil.Process]:
+        try:
+            main = psutil.Process(self.process.pid)
+            return [main, *main.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            return []
+
+    def jobs(self) -> list[Job]:
+        """Those that run now, the oldest first."""
+        found = []
+        for process in self.processes()[1:]:
+            try:
+                command = process.cmdline()
+            except psutil.Error:  # it has just ended
+                continue
+            # `python .../train.py` or `python .../tmpabcdefgh.evaluate.py`
+            if len(command) > 1 and "python" in command[0] and command[1].endswith(".py"):
+                found.append(Job(process, Path(command[1]).stem.rpartition(".")[2]))
+        return found
+
+    def ended(self) -> str:
+        """Wait for the end; returns what was printed."""
+        self.process.wait(timeout=PATIENCE)
+        return self.output.read_text()
+
+    def kill(self) -> None:
+        """The whole group, Snakemake included."""
+        processes = self.processes()
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        psutil.wait_procs(processes, timeout=PATIENCE)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A copy of the repository, in which trainings keep their state after every epoch, and a
+    study."""
+
+    repository: Path
+    study: Path
+    sessions: list[Session] = field(default_factory=list)
+
+    def start(self, directory: Path, *options: str) -> Session:
+        command = [sys.executable, "-m", "snakemake", "--cores", "2", *options]
+        command += ["--snakefile", str(self.repository / "Snakefile")]
+        command += ["--directory", str(directory), "--config", f"study={self.study}"]
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("CARDIOUQ_")}
+        environment |= {"PYTHONPATH": str(self.repository / "src"), "OMP_NUM_THREADS": "1"}
+        output = self.repository.parent / "output"  # not on the disk that fills up
+        with output.open("w") as stream:
+            process = subprocess.Popen(
+                command,
+                env=environment,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                text=True,
+                start_new_session=True,
+            )
+        self.sessions.append(Session(directory, process, output))
+        return self.sessions[-1]
+
+    def results(self, directory: Path) -> Path:
+        return directory / "results" / self.study.stem
+
+
+@dataclass(frozen=True)
+class Undisturbed:
+    directory: Path
+    work: Mapping[str, float]
+    """Script -> the most work that it took."""
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterator[Machine]:
+    home = tmp_path_factory.mktemp("faults")
+    copy = home / "repository"
+    copy.mkdir()
+    for name in COPIED:
+        if (repository / name).is_dir():
+            ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
+            shutil.copytree(repository / name, copy / name, ignore=ignored)
+        else:
+            shutil.copy2(repository / name, copy / name)
+    training = copy / "src" / "cardiouq" / "training" / "train.py"
+    text = training.read_text()
+    assert "SECONDS_BETWEEN_STATES = 60\n" in text
+    training.write_text(
+        text.replace("SECONDS_BETWEEN_STATES = 60\n", "SECONDS_BETWEEN_STATES = -1\n")
+    )
+    tiny = yaml.safe_load((repository / "tests" / "workflow" / "tiny.yaml").read_text())
+    (home / "faults.yaml").write_text(yaml.safe_dump(reduced(tiny)))
+    machine = Machine(copy, home / "faults.yaml")
+    yield machine
+    for session in machine.sessions:  # of a test that failed
+        if session.runs:
+            session.kill()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+    directory = tmp_path_factory.mktemp("undisturbed")
+    session = machine.start(directory)
+    work: dict[str, float] = {}
+    while session.runs:
+        for job in session.jobs():
+            work[job.script] = max(work.get(job.script, 0), job.work)
+        time.sleep(0.05)
+    text = session.ended()
+    assert session.process.returncode == 0, text
+    return Undisturbed(directory, work)
+
+
+def content(path: Path) -> Any:
+    """Of a file, without what differs between two undisturbed runs."""
+    if {"logs", "benchmarks"} & {folder.name for folder in path.parents} or path.name in OF_TIMES:
+        return None
+    if path.name in TIMES:
+        return pd.read_csv(path).drop(columns=TIMES[path.name]).to_csv()
+    return path.read_bytes()
+
+
+def assert_same(results: Path, expected: Path) -> None:
+    """The same files with the same bytes, hidden ones too: nothing is left behind."""
+    found, wanted = (
+        {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
+        for root in (results, expected)
+    )
+    assert sorted(found ^ wanted) == []
+    differing = [
+        name for name in sorted(wanted) if content(results / name) != content(expected / name)
+    ]
+    assert differing == []
+
+
+# Killed processes
+
+
+def draw_moment(job: Job, work: float, results: Path, rng: Random) -> Callable[[], bool]:
+    """Whether a random moment of a job has come: after some of its work, amid it or at its end."""
+    some = rng.random() * work
+    kind = rng.choice(["some work", "some work", "amid", "end"])
+    if kind == "amid" and job.stage in AMID:
+        return partial(job.is_amid_its_work, results)
+    return (lambda: False) if kind == "end" else (lambda: job.work > some)
+
+
+def wait_for_a_moment(
+    session: Session, left: Mapping[str, int], work: Mapping[str, float], results: Path, rng: Random
+) -> Job | None:
+    """Wait for the moment at which a job is to be killed; none of these jobs gets past its own."""
+    moments: dict[Job, Callable[[], bool]] = {}
+    while session.runs:
+        for job in session.jobs():
+            if left[job.script] and job not in moments:
+                moments[job] = draw_moment(job, work[job.script], results, rng)
+        for job, has_come in moments.items():
+            if not job.is_alive:
+                time.sleep(rng.random() * 0.2)  # Snakemake takes note of it
+                return job
+            if has_come():
+                return job
+        time.sleep(0.01)
+    return None
+
+
+def test_killed_at_random_moments_the_study_ends_as_if_undisturbed(
+    machine: Machine, undisturbed: Undisturbed, tmp_path: Path
+) -> None:
+    rng = Random(2022)
+    left = defaultdict(lambda: 1, KILLS)
+    kills: Counter[tuple[str, str]] = Counter()
+    results = machine.results(tmp_path)
+    began = time.time()
+    while True:
+        session = machine.start(tmp_path)
+        job = wait_for_a_moment(session, left, undisturbed.work, results, rng)
+        if job is None:
+            text = session.ended()
+            assert session.process.returncode == 0, text
+            break
+        victim = rng.choice(["job", "all"]) if job.is_alive else "all"
+        if victim == "job":
+            job.process.kill()
+            session.ended()
+        elif session.runs:
+            session.kill()
+            if (tmp_path / ".snakemake" / "locks").exists():  # what `--unlock` does, in no time
+                shutil.rmtree(tmp_path / ".snakemake" / "locks")
+        if session.process.returncode:
+            kills[job.stage, victim] += 1
+            left[job.script] -= 1
+    table = pd.Series(kills).unstack(fill_value=0)
+    print(f"SIGKILLs in {time.time() - began:.0f} s, by what was killed:\n{table}")
+    assert sum(kills.values()) >= 50
+    assert not any(left[script] for script in undisturbed.work)
+    assert "resuming at epoch" in "".join(
+        log.read_text() for log in (results / "logs" / "train").rglob("*.log")
+    )
+    assert_same(results, machine.results(undisturbed.directory))
+
+
+# A disk that is full or read-only
+
+
+def mount(*options: str | Path) -> "subprocess.CompletedProcess[str]":
+    command = ["mount", *map(str, options)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def disk(undisturbed: Undisturbed, tmp_path: Path) -> Iterator[Path]:
+    """A file system with room for twice the study, and one of the same files at `results`."""
+    if os.geteuid() != 0:
+        pytest.skip("only root may mount a file system")
+    files = undisturbed.directory.rglob("*")
+    size = 2 * sum(path.stat().st_size for path in files if path.is_file())
+    folder, results = tmp_path / "disk", tmp_path / "disk" / "results"
+    folder.mkdir()
+    mounted = mount("-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder)
+    if mounted.returncode:
+        pytest.skip(f"no file system can be mounted here: {mounted.stderr}")
+    try:
+        results.mkdir()
+        assert mount("--bind", results, results).returncode == 0
+        yield folder
+    finally:
+        for path in (results, folder):
+            subprocess.run(["umount", "--lazy", path], check=False)
+
+
+@contextmanager
+def full(disk: Path) -> Iterator[None]:
+    """Take all the room that is left."""
+    filler = disk / "filler"
+    with filler.open("wb", buffering=0) as stream:
+        for size in (2**20, 2**12):
+            with suppress(OSError):
+                while True:
+                    stream.write(bytes(size))
+    yield
+    filler.unlink()
+
+
+@contextmanager
+def read_only(disk: Path) -> Iterator[None]:
+    """Let nothing be written to `results` any more."""
+    deadline = time.monotonic() + PATIENCE
+    while mount("-o", "remount,bind,ro", disk / "results").returncode:  # a file is being written
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    yield
+    assert mount("-o", "remount,bind,rw", disk / "results").returncode == 0
+
+
+def wait_for(stage: str, session: Session) -> None:
+    """Until a job of a stage has started."""
+    while session.runs and all(job.stage != stage for job in session.jobs()):
+        time.sleep(0.01)
+
+
+def test_a_disk_that_fails_is_one_clear_error_and_no_result(
+    machine: Machine, undisturbed: Undisturbed, disk: Path
+) -> None:
+    said = {full: "the disk is full", read_only: "the file system can only be read"}
+    faults = [
+        *((full, ""), (read_only, "")),
+        *((full, "data"), (read_only, "data"), (full, "training"), (read_only, "training")),
+        *((full, "prediction"), (read_only, "evaluation"), (full, "reporting")),
+    ]
+    for fault, stage in faults:
+        with ExitStack() as stack:
+            if not stage:
+                stack.enter_context(fault(disk))
+            session = machine.start(disk)
+            if stage:
+                wait_for(stage, session)
+                stack.enter_context(fault(disk))
+            text = session.ended()
+        assert session.process.returncode == 1, text
+        assert re.search(rf"^ERROR: \S+: {said[fault]} \(", text, re.MULTILINE), text
+        assert "Traceback" not in text, text
+    session = machine.start(disk)
+    text = session.ended()
+    assert session.process.returncode == 0, text
+    assert_same(machine.results(disk), machine.results(undisturbed.directory))

@@ -1,0 +1,214 @@
+"""The tiny study on a real SLURM, with jobs cancelled and told to leave: the local run's tables.
+
+It needs root and CARDIOUQ_SLURM_LOCAL, a script that starts (`start`) and ends (`stop`) a SLURM of
+this machine alone, slurmd's process number in SLURM_LOCAL_STATE/slurmd.pid.
+"""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+pytestmark = pytest.mark.xdist_group("slurm")
+
+ROOT = Path(__file__).parents[2]
+PROFILE = ROOT / "profiles" / "slurm" / "profile.yaml"
+STATE = Path(os.environ.get("SLURM_LOCAL_STATE", "/var/lib/slurm-local"))
+METHODS = ("vanilla", "checkpoint_ensemble_multi")
+RECIPES = ("polynomial", "cyclical")
+TIMED = "cost.csv"
+"""Of the tables the only one with times in it."""
+DEADLINE = 3600
+
+
+def run(*command: str | Path, **options: object) -> "subprocess.CompletedProcess[str]":
+    """Stdout and stderr as one text."""
+    return subprocess.run(  # type: ignore[call-overload,no-any-return]
+        list(map(str, command)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        **{"timeout": DEADLINE, "check": False} | options,
+    )
+
+
+def wait_for(what: Callable[[], bool], job: "subprocess.Popen[str]") -> None:
+    """Until it is so; fails if the job ends before."""
+    deadline = time.monotonic() + DEADLINE
+    while time.monotonic() < deadline:
+        if what():
+            return
+        assert job.poll() is None, "Snakemake is over"
+        time.sleep(0.2)
+    raise TimeoutError
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of an environment that has SLURM's plugin beside what this one has."""
+    folder = tmp_path_factory.mktemp("environment")
+    run(sys.executable, "-m", "venv", folder, check=True)
+    python = folder / "bin" / "python"
+    [site] = folder.glob("lib/python*/site-packages")
+    here = [path for path in sys.path if path.endswith("site-packages")]
+    lines = [f"import site; site.addsitedir({path!r})" for path in here]
+    (site / "this_environment.pth").write_text("\n".join(lines) + "\n")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extra = project["optional-dependencies"]["slurm"]
+    done = run(python, "-m", "pip", "install", "--quiet", *extra)
+    if done.returncode:
+        pytest.skip(f"the plugin cannot be installed: {done.stdout.strip()[-500:]}")
+    return python
+
+
+@pytest.fixture(scope="module")
+def slurm() -> Iterator[None]:
+    """Started, and ended if it was not there before."""
+    script = os.environ.get("CARDIOUQ_SLURM_LOCAL", "")
+    if not Path(script).is_file():
+        pytest.skip("CARDIOUQ_SLURM_LOCAL names no script that starts SLURM")
+    if os.getuid() != 0:
+        pytest.skip("SLURM's daemons are started by root")
+    if shutil.which("scontrol") and run("scontrol", "ping").returncode == 0:
+        pytest.skip("a SLURM is there, and a node's daemon is not ours to end")
+    # `nproc`, by which a script may count the processors, heeds OMP_NUM_THREADS
+    environment = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
+    started = run(script, "start", env=environment)
+    if started.returncode:
+        run(script, "stop")
+        pytest.skip(f"SLURM cannot be started: {started.stdout.strip()[-500:]}")
+    yield
+    for job in run("squeue", "--noheader", "--format=%i").stdout.split():
+        run("scancel", job)
+    run(script, "stop")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A copy of the repository, and a study in it that is trained for some seconds."""
+
+    repository: Path
+    study: Path
+
+    def command(self, python: Path | str, directory: Path, *options: str | Path) -> list[str]:
+        command = [python, "-m", "snakemake", "--snakefile", self.repository / "Snakefile"]
+        command += ["--directory", directory, *options]
+        return [*map(str, command), "--config", f"study={self.study}", "device=cpu"]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("CARDIOUQ_")}
+        return kept | {"PYTHONPATH": str(self.repository / "src")}
+
+
+@pytest.fixture(scope="module")
+def setting(tmp_path_factory: pytest.TempPathFactory) -> Setting:
+    home = tmp_path_factory.mktemp("slurm")
+    for name in ("config", "profiles", "src", "workflow", "envs"):
+        ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
+        shutil.copytree(ROOT / name, home / "repository" / name, ignore=ignored)
+    shutil.copy2(ROOT / "Snakefile", home / "repository" / "Snakefile")
+    study = yaml.safe_load((ROOT / "tests" / "workflow" / "tiny.yaml").read_text())
+    study["methods"] = {name: study["methods"][name] for name in METHODS}
+    del study["methods"]["vanilla"]["repeats"], study["distortions"]
+    study["recipes"] = {
+        name: study["recipes"][name] | {"iterations_per_epoch": 40} for name in RECIPES
+    }
+    del study["test_sets"]["phantom-B"]
+    (home / "tiny.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
+    return Setting(home / "repository", home / "tiny.yaml")
+
+
+@pytest.fixture(scope="module")
+def local(setting: Setting, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Results without SLURM."""
+    work = tmp_path_factory.mktemp("local")
+    done = run(*setting.command(sys.executable, work, "--cores", "2"), env=setting.environment)
+    assert done.returncode == 0, done.stdout
+    return work / "results" / "tiny"
+
+
+def test_profile_names_rules_that_there_are() -> None:
+    profile = yaml.safe_load(PROFILE.read_text())
+    rules = {
+        name
+        for file in (ROOT / "workflow" / "rules").glob("*.smk")
+        for name in re.findall(r"^\s*rule (\w+):", file.read_text(), re.MULTILINE)
+    }
+    named = {group.partition("=")[0] for group in profile["groups"]} | set(profile["set-resources"])
+    assert named <= rules
+
+
+def test_disturbed_run_on_slurm_prints_the_local_run_s_tables(
+    slurm: None, python: Path, setting: Setting, local: Path, tmp_path: Path
+) -> None:
+    results, log = tmp_path / "results" / "tiny", tmp_path / "snakemake.log"
+
+    def job_of(recipe: str) -> str:
+        """Number of the recipe's running job; empty if there is none."""
+        listed = run("squeue", "--noheader", "--states=RUNNING", "--format=%i %k").stdout
+        jobs = re.findall(rf"^(\d+) rule_train_wildcards_{recipe}_", listed, re.MULTILINE)
+        return jobs[0] if jobs else ""
+
+    def has_kept_weights(recipe: str) -> bool:
+        return any(results.glob(f"training/{recipe}-*/.*.unfinished/products/checkpoints/*"))
+
+    def is_training(recipe: str) -> bool:
+        return any(results.glob(f"training/{recipe}-*/.*.unfinished"))
+
+    def resumes(recipe: str) -> bool:
+        logs = results.glob(f"logs/train/{recipe}-*/seed-0.log")
+        return any("resuming at epoch" in log.read_text() for log in logs)
+
+    options = ["--workflow-profile", setting.repository / "profiles" / "slurm", "--cores", "2"]
+    options += ["--slurm-init-seconds-before-status-checks", "3"]
+    with log.open("w") as stream:
+        snakemake = subprocess.Popen(
+            setting.command(python, tmp_path, *options),
+            env=setting.environment,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+    try:
+        wait_for(lambda: is_training("polynomial"), snakemake)
+        cancelled = job_of("polynomial")
+        run("scancel", cancelled, check=True)
+        wait_for(lambda: has_kept_weights("cyclical"), snakemake)
+        told = job_of("cyclical")
+        run("scancel", "--signal=TERM", told, check=True)
+        wait_for(lambda: resumes("cyclical"), snakemake)
+        again = job_of("cyclical")
+        os.kill(int((STATE / "slurmd.pid").read_text()), signal.SIGTERM)
+        time.sleep(2)
+        run("slurmd", check=True)
+        assert snakemake.wait(DEADLINE) == 0, log.read_text()
+    finally:
+        if snakemake.poll() is None:
+            snakemake.send_signal(signal.SIGINT)
+            snakemake.wait(60)
+
+    text = log.read_text()
+    assert f"SLURM-job '{told}' failed, SLURM status is: 'FAILED'" in text
+    assert f"SLURM-job '{cancelled}' failed, SLURM status is: 'CANCELLED'" in text
+    assert f"SLURM-job '{again}' failed" not in text
+    assert again not in (told, "")
+
+    def files(folder: Path) -> dict[str, bytes]:
+        paths = [*folder.glob("reporting/tables/*.csv"), *folder.glob("training/*/*/*.npy")]
+        return {
+            str(path.relative_to(folder)): path.read_bytes() for path in paths if path.name != TIMED
+        }
+
+    assert len(files(local)) > 10 + len(RECIPES)
+    assert files(results) == files(local)
