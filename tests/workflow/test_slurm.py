@@ -122,7 +122,7 @@ def setting(tmp_path_factory: pytest.TempPathFactory) -> Setting:
     study["methods"] = {name: study["methods"][name] for name in METHODS}
     del study["methods"]["vanilla"]["repeats"], study["distortions"]
     study["recipes"] = {
-        name: study["recipes"][name] | {"iterations_per_epoch": 40} for name in RECIPES
+        name: study["recipes"][name] | {"iterations_per_epoch": 60} for name in RECIPES
     }
     del study["test_sets"]["phantom-B"]
     (home / "tiny.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
@@ -205,10 +205,11 @@ def test_disturbed_run_on_slurm_prints_the_local_run_s_tables(
     assert again not in (told, "")
 
     def files(folder: Path) -> dict[str, bytes]:
-        paths = [*folder.glob("reporting/tables/*.csv"), *folder.glob("training/*/*/*.npy")]
+        patterns = ("reporting/tables/*.csv", "training/*/*/*.npy", "training/*/*/checkpoints/*")
+        paths = [path for pattern in patterns for path in folder.glob(pattern)]
         return {
             str(path.relative_to(folder)): path.read_bytes() for path in paths if path.name != TIMED
         }
 
-    assert len(files(local)) > 10 + len(RECIPES)
+    assert len(files(local)) > 10 + 2 * len(RECIPES)
     assert files(results) == files(local)
