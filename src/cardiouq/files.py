@@ -1,8 +1,9 @@
-"""Files that are written whole or not at all."""
+"""Files and folders that are written whole or not at all."""
 
 import errno
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -21,21 +22,41 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     The temporary name keeps the suffixes (`.nii.gz`), as many writers choose the format by them.
     """
-    target = Path(path)
+    with _renamed_to(Path(path)) as temporary:
+        yield temporary
+        with temporary.open("rb+") as stream:
+            os.fsync(stream.fileno())
+
+
+@contextmanager
+def folder_written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """The same for a folder, which is empty at first."""
+    with _renamed_to(Path(path)) as temporary:
+        temporary.mkdir()
+        yield temporary
+
+
+@contextmanager
+def _renamed_to(target: Path) -> Iterator[Path]:
     temporary = target.with_name(f".partial-{os.getpid()}-{target.name}")
     try:
         with blamed_on(target):
             target.parent.mkdir(parents=True, exist_ok=True)
             for leftover in _left_behind(target.parent):
                 if re.fullmatch(rf"\.partial-\d+-{re.escape(target.name)}", leftover.name):
-                    leftover.unlink(missing_ok=True)
+                    _remove(leftover)
             yield temporary
-            with temporary.open("rb+") as stream:
-                os.fsync(stream.fileno())
             temporary.replace(target)
     finally:
         with suppress(OSError):  # it would hide why writing failed
-            temporary.unlink(missing_ok=True)
+            _remove(temporary)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 @cache

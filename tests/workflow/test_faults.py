@@ -12,22 +12,26 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import psutil
 import pytest
 import yaml
+from matplotlib.figure import Figure
+from safetensors import SafetensorError
 
-pytestmark = [
-    pytest.mark.xdist_group("faults"),
-    pytest.mark.skipif(
-        not os.environ.get("CARDIOUQ_FAULTS"), reason="takes long; CARDIOUQ_FAULTS=1 runs it"
-    ),
-]
+from cardiouq.errors import OF_THE_DISK, reported_to_user
+from cardiouq.files import folder_written_whole, written_whole
+from cardiouq.training.state import SideFolder
+
+pytestmark = pytest.mark.xdist_group("faults")
+takes_long = pytest.mark.skipif(
+    not os.environ.get("CARDIOUQ_FAULTS"), reason="takes long; CARDIOUQ_FAULTS=1 runs it"
+)
 
 COPIED = ("Snakefile", "config", "profiles", "src", "workflow", "envs")
 STAGES = {
@@ -55,10 +59,10 @@ KILLS = {
 }
 """Script -> how often a process that runs it is killed; every other script once."""
 AMID = {
-    "training": "training/*/.seed-*.unfinished/resume.safetensors",
-    "prediction": "prediction/*/.sums-*/*_labels.bin",
+    "training": ".{}.unfinished/resume.safetensors",
+    "prediction": "{}/.sums-*/*_labels.bin",
 }
-"""What a job writes amid its work."""
+"""What a job writes amid its work, beside or in its `--output`."""
 TIMES = {
     "history.csv": ["seconds"],
     "samples.csv": ["seconds"],
@@ -68,8 +72,11 @@ TIMES = {
     ],
 }
 """Columns that differ from run to run."""
-OF_TIMES = ("cost.md", "cost.tex", "cost.html", "quality_cost.png", "quality_cost.pdf")
-"""Files that show these columns."""
+OF_TIMES = (
+    *("cost.md", "cost.tex", "cost.html", "quality_cost.png", "quality_cost.pdf"),
+    *("provenance.json", "provenance.html"),
+)
+"""Files that show such numbers."""
 PATIENCE = 600
 """Seconds that no wait should take on any machine."""
 
@@ -104,6 +111,8 @@ class Job:
 
     process: psutil.Process
     script: str
+    output: Path
+    """Of a training or prediction."""
 
     @property
     def stage(self) -> str:
@@ -125,10 +134,16 @@ class Job:
             return 0
         return times.user + times.system
 
-    def is_amid_its_work(self, results: Path) -> bool:
+    def kill(self) -> None:
+        self.process.kill()
+        while self.is_alive:
+            time.sleep(0.001)
+
+    def is_amid_its_work(self) -> bool:
+        pattern = AMID[self.stage].format(self.output.name)
         try:
             began = self.process.create_time()
-            return any(path.stat().st_mtime > began for path in results.glob(AMID[self.stage]))
+            return any(path.stat().st_mtime > began for path in self.output.parent.glob(pattern))
         except (OSError, psutil.NoSuchProcess):  # renamed or ended meanwhile
             return False
 
@@ -162,7 +177,9 @@ class Session:
                 continue
             # `python .../train.py` or `python .../tmpabcdefgh.evaluate.py`
             if len(command) > 1 and "python" in command[0] and command[1].endswith(".py"):
-                found.append(Job(process, Path(command[1]).stem.rpartition(".")[2]))
+                script = Path(command[1]).stem.rpartition(".")[2]
+                output = command[command.index("--output") + 1] if "--output" in command else ""
+                found.append(Job(process, script, self.directory / output))
         return found
 
     def ended(self) -> str:
@@ -171,11 +188,18 @@ class Session:
         return self.output.read_text()
 
     def kill(self) -> None:
-        """The whole group, Snakemake included."""
+        """Snakemake and all its jobs."""
         processes = self.processes()
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         psutil.wait_procs(processes, timeout=PATIENCE)
+
+    def orphan(self) -> list[psutil.Process]:
+        """Kill Snakemake alone; returns its jobs, which run on."""
+        processes = self.processes()[1:]
+        self.process.kill()
+        self.process.wait()
+        return processes
 
 
 @dataclass(frozen=True)
@@ -259,94 +283,194 @@ def undisturbed(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> U
 
 def content(path: Path) -> Any:
     """Of a file, without what differs between two undisturbed runs."""
-    if {"logs", "benchmarks"} & {folder.name for folder in path.parents} or path.name in OF_TIMES:
+    if "logs" in path.parts or path.name in OF_TIMES:
         return None
     if path.name in TIMES:
         return pd.read_csv(path).drop(columns=TIMES[path.name]).to_csv()
     return path.read_bytes()
 
 
+def files(results: Path) -> set[str]:
+    """All but Snakemake's own, which it leaves out if it cannot write when a job has ended."""
+    return {
+        str(path.relative_to(results))
+        for path in results.rglob("*")
+        if path.name != ".snakemake_timestamp" and "benchmarks" not in path.parts
+    }
+
+
 def assert_same(results: Path, expected: Path) -> None:
-    """The same files with the same bytes, hidden ones too: nothing is left behind."""
-    found, wanted = (
-        {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
-        for root in (results, expected)
-    )
-    assert sorted(found ^ wanted) == []
-    differing = [
-        name for name in sorted(wanted) if content(results / name) != content(expected / name)
-    ]
+    """The same files and folders with the same bytes, hidden ones too: nothing is left behind."""
+    names = files(expected)
+    assert sorted(files(results) ^ names) == []
+    pairs = [(results / name, expected / name) for name in sorted(names)]
+    differing = [str(a) for a, b in pairs if b.is_file() and content(a) != content(b)]
     assert differing == []
+
+
+# Quick ones
+
+
+def test_leftovers_of_a_killed_write_go_with_the_next_one(tmp_path: Path) -> None:
+    (tmp_path / ".partial-1-folder").mkdir()
+    for name in (".partial-1-folder/half", ".partial-1-table.csv", ".partial-1-other-table.csv"):
+        (tmp_path / name).write_text("half")
+    with written_whole(tmp_path / "table.csv") as temporary:
+        temporary.write_text("whole")
+    with folder_written_whole(tmp_path / "folder") as temporary:
+        (temporary / "file").write_text("whole")
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"table.csv", "folder", ".partial-1-other-table.csv"}
+    assert [path.name for path in (tmp_path / "folder").iterdir()] == ["file"]
+
+
+def test_failed_folder_is_none(tmp_path: Path) -> None:
+    with pytest.raises(ValueError), folder_written_whole(tmp_path / "folder") as temporary:
+        (temporary / "file").write_text("half")
+        raise ValueError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_run_takes_over_nothing_that_kills_left_behind(tmp_path: Path) -> None:
+    """Amid a write of safetensors, and while the side folder was removed."""
+    output, done = tmp_path / "seed-0", tmp_path / ".seed-0.done"
+    side = SideFolder(output, {})
+    (side.products / "checkpoints" / ".tmpAbCdEf").write_bytes(b"half")
+    (done / "products").mkdir(parents=True)
+    side.finish()
+    assert {path.name for path in tmp_path.iterdir()} == {"seed-0"}
+    assert {path.name for path in output.rglob("*")} == {"checkpoints", "run.json"}
+
+
+def fail_as_safetensors(path: Path) -> None:
+    """It writes elsewhere and renames, so that no device can be put in its way."""
+    raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda path: np.save(path, np.zeros(10_000)),
+        fail_as_safetensors,
+        lambda path: pd.DataFrame({"a": range(10_000)}).to_csv(path),
+        lambda path: Figure().savefig(path, format="pdf"),
+        lambda path: path.write_text("a" * 10_000),
+    ],
+    ids=["numpy", "safetensors", "pandas", "matplotlib", "text"],
+)
+def test_whatever_library_finds_the_disk_full_the_file_is_named(
+    write: Callable[[Path], Any], tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    with (
+        pytest.raises(SystemExit) as raised,
+        reported_to_user(log),
+        written_whole(tmp_path / "file.npy") as temporary,
+    ):
+        temporary.symlink_to("/dev/full")
+        write(temporary)
+    text = str(raised.value)
+    assert text.startswith(f"\nERROR: {tmp_path / 'file.npy'}: the disk is full (")
+    assert "Traceback" not in text
+    assert log.read_text() == text
+    assert {path.name for path in tmp_path.iterdir()} == {"log"}
+
+
+@pytest.mark.parametrize("code", sorted(OF_THE_DISK))
+def test_disk_that_takes_not_even_the_log_is_reported(code: int, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    told = pytest.raises(SystemExit, match=f"file: {OF_THE_DISK[code]}")
+    with told, reported_to_user(tmp_path / "log"):
+        (tmp_path / "log").unlink()
+        (tmp_path / "log").mkdir()  # cannot be opened
+        raise OSError(code, os.strerror(code), tmp_path / "file")
+
+
+def test_other_failures_keep_their_traceback(tmp_path: Path) -> None:
+    for error in (FileNotFoundError(2, "not there", "file"), OSError("no code"), KeyError("a")):
+        with pytest.raises(SystemExit, match="Traceback"), reported_to_user(tmp_path / "log"):
+            raise error
 
 
 # Killed processes
 
 
-def draw_moment(job: Job, work: float, results: Path, rng: Random) -> Callable[[], bool]:
+def draw_moment(job: Job, work: float, rng: Random) -> Callable[[], bool]:
     """Whether a random moment of a job has come: after some of its work, amid it or at its end."""
     some = rng.random() * work
-    kind = rng.choice(["some work", "some work", "amid", "end"])
-    if kind == "amid" and job.stage in AMID:
-        return partial(job.is_amid_its_work, results)
+    kind = rng.choice(["amid" if job.stage in AMID else "some work"] * 2 + ["some work", "end"])
+    if kind == "amid":
+        return job.is_amid_its_work
     return (lambda: False) if kind == "end" else (lambda: job.work > some)
 
 
-def wait_for_a_moment(
-    session: Session, left: Mapping[str, int], work: Mapping[str, float], results: Path, rng: Random
-) -> Job | None:
-    """Wait for the moment at which a job is to be killed; none of these jobs gets past its own."""
+def moments_to_kill(
+    session: Session, left: Mapping[str, int], work: Mapping[str, float], rng: Random
+) -> Iterator[tuple[Job, str]]:
+    """Yields each job of a script that some kills are left for, at its moment, and whom to kill:
+    it alone, Snakemake and all its jobs, or Snakemake alone."""
     moments: dict[Job, Callable[[], bool]] = {}
     while session.runs:
         for job in session.jobs():
-            if left[job.script] and job not in moments:
-                moments[job] = draw_moment(job, work[job.script], results, rng)
-        for job, has_come in moments.items():
+            if left[job.script] > 0 and job not in moments:
+                moments[job] = draw_moment(job, work[job.script], rng)
+        for job, has_come in list(moments.items()):
+            if job.is_alive and not has_come():
+                continue
+            del moments[job]
+            victim = rng.choice(["job", "all", "Snakemake"])
             if not job.is_alive:
-                time.sleep(rng.random() * 0.2)  # Snakemake takes note of it
-                return job
-            if has_come():
-                return job
+                victim = "all"
+                time.sleep(rng.random() * 0.2)  # Snakemake takes note of its end
+            if session.runs and left[job.script] > 0:
+                yield job, victim
+            break
         time.sleep(0.01)
-    return None
 
 
+@takes_long
 def test_killed_at_random_moments_the_study_ends_as_if_undisturbed(
     machine: Machine, undisturbed: Undisturbed, tmp_path: Path
 ) -> None:
     rng = Random(2022)
     left = defaultdict(lambda: 1, KILLS)
     kills: Counter[tuple[str, str]] = Counter()
-    results = machine.results(tmp_path)
-    began = time.time()
-    while True:
+    orphans: list[psutil.Process] = []
+    results, locks = machine.results(tmp_path), tmp_path / ".snakemake" / "locks"
+    began, resumed = time.time(), 0
+    for _ in range(100):
         session = machine.start(tmp_path)
-        job = wait_for_a_moment(session, left, undisturbed.work, results, rng)
-        if job is None:
-            text = session.ended()
-            assert session.process.returncode == 0, text
-            break
-        victim = rng.choice(["job", "all"]) if job.is_alive else "all"
-        if victim == "job":
-            job.process.kill()
-            session.ended()
-        elif session.runs:
-            session.kill()
-            if (tmp_path / ".snakemake" / "locks").exists():  # what `--unlock` does, in no time
-                shutil.rmtree(tmp_path / ".snakemake" / "locks")
-        if session.process.returncode:
+        for job, victim in moments_to_kill(session, left, undisturbed.work, rng):
+            if victim == "job":
+                job.kill()
+            elif victim == "all":
+                session.kill()
+            else:
+                orphans += session.orphan()
             kills[job.stage, victim] += 1
             left[job.script] -= 1
+        text = session.ended()
+        resumed += text.count("resuming at epoch")
+        if session.process.returncode == 0:
+            break
+        if locks.exists():
+            shutil.rmtree(locks)  # what `snakemake --unlock` does, in no time
+    assert session.process.returncode == 0, text
+    psutil.wait_procs(orphans, timeout=PATIENCE)
     table = pd.Series(kills).unstack(fill_value=0)
-    print(f"SIGKILLs in {time.time() - began:.0f} s, by what was killed:\n{table}")
+    print(f"SIGKILLs in {time.time() - began:.0f} s, by who was killed:\n{table}")
+    print(f"trainings resumed: {resumed}")
     assert sum(kills.values()) >= 50
-    assert not any(left[script] for script in undisturbed.work)
-    assert "resuming at epoch" in "".join(
-        log.read_text() for log in (results / "logs" / "train").rglob("*.log")
-    )
+    assert (table.sum(axis=1).reindex(sorted({*STAGES.values(), "reporting"})) >= 5).all()
+    assert resumed
     assert_same(results, machine.results(undisturbed.directory))
 
 
-# A disk that is full or read-only
+# A disk that is full or cannot be written to
+
+OUR_TRACEBACK = r' File "\S*/(src/cardiouq|workflow/scripts|\.snakemake/scripts)/'
+"""Snakemake has some of its own, where it cannot log its first line or remove an output."""
 
 
 def mount(*options: str | Path) -> "subprocess.CompletedProcess[str]":
@@ -405,6 +529,7 @@ def wait_for(stage: str, session: Session) -> None:
         time.sleep(0.01)
 
 
+@takes_long
 def test_a_disk_that_fails_is_one_clear_error_and_no_result(
     machine: Machine, undisturbed: Undisturbed, disk: Path
 ) -> None:
@@ -425,7 +550,7 @@ def test_a_disk_that_fails_is_one_clear_error_and_no_result(
             text = session.ended()
         assert session.process.returncode == 1, text
         assert re.search(rf"^ERROR: \S+: {said[fault]} \(", text, re.MULTILINE), text
-        assert "Traceback" not in text, text
+        assert not re.search(OUR_TRACEBACK, text), text
     session = machine.start(disk)
     text = session.ended()
     assert session.process.returncode == 0, text

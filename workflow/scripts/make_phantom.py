@@ -1,11 +1,11 @@
 """Write the digital phantom as files in the layouts of ACDC and M&Ms."""
 
-from pathlib import Path
-
 from cardiouq.data import phantom
 from cardiouq.errors import reported_to_user
+from cardiouq.files import folder_written_whole
 
-with reported_to_user(snakemake.log[0]):
-    phantom.generate(
-        Path(snakemake.output[0]), **snakemake.params.settings, seed=snakemake.params.seed
-    )
+with (
+    reported_to_user(snakemake.log[0]),
+    folder_written_whole(snakemake.output[0]) as folder,
+):
+    phantom.generate(folder, **snakemake.params.settings, seed=snakemake.params.seed)

@@ -6,12 +6,13 @@ from cardiouq.data.cases import read_case_table
 from cardiouq.data.plan import Plan
 from cardiouq.data.preprocessing import preprocess_case
 from cardiouq.errors import reported_to_user
-from cardiouq.files import blamed_on
+from cardiouq.files import folder_written_whole
 
-folder = Path(snakemake.output.arrays)
-with reported_to_user(snakemake.log[0]), blamed_on(folder):
+with (
+    reported_to_user(snakemake.log[0]),
+    folder_written_whole(snakemake.output.arrays) as folder,
+):
     plan = Plan.from_json(Path(snakemake.input.plan).read_text())
-    folder.mkdir(parents=True)
     for case in read_case_table(snakemake.input.cases).itertuples():
         with_label = case.dataset == snakemake.params.training_dataset
         preprocess_case(case, plan, folder, with_label=with_label)

@@ -40,15 +40,19 @@ class SideFolder:
             temporary.write_text(self.identity)
 
     def finish(self) -> None:
-        """Turn the products into the output; the state goes last, so a kill here costs nothing."""
+        """Turn the products into the output; the state goes last, so a kill here costs nothing.
+
+        `run.json` comes after all other files: it stands for a whole run.
+        """
         if self.output.is_dir():
             shutil.rmtree(self.output)
         self.output.mkdir()
-        for source in sorted(self.products.rglob("*")):
+        sources = sorted(self.products.rglob("*"), key=lambda path: (path.name == "run.json", path))
+        for source in sources:
             target = self.output / source.relative_to(self.products)
             if source.is_dir():
                 target.mkdir()
-            elif not source.name.startswith(".partial-"):
+            elif not source.name.startswith("."):  # ours or safetensors', of a killed write
                 _link(str(source), str(target))
         # renamed first: a kill while it is deleted leaves no half state to resume
         done = self.path.with_suffix(".done")
