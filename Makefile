@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CORES ?= all
 STUDY ?= demo
 
-.PHONY: demo study test bench-metrics bench-variational bench-training check format clean
+.PHONY: demo study status test bench-metrics bench-variational bench-training bench-dag check format clean
 
 ## the default study, from the phantom's scans to the report
 demo: STUDY = demo
@@ -16,6 +16,10 @@ study: $(VENV)/installed
 	$(BIN)/snakemake --cores $(CORES) --config study=$(STUDY) --quiet rules
 	$(BIN)/snakemake --config study=$(STUDY) --report results/$(STUDY)/report.html --quiet all
 	@echo "The report: $(CURDIR)/results/$(STUDY)/report.html"
+
+## how far a study is, from another terminal: make status STUDY=laptop (or a YAML file's path); makes no environment
+status:
+	@$(BIN)/python -m cardiouq.progress results/$(basename $(notdir $(STUDY))) $(if $(findstring .y,$(STUDY)),--study $(STUDY))
 
 ## the whole test suite
 test: $(VENV)/installed
@@ -34,6 +38,10 @@ bench-variational: $(VENV)/installed
 ## a training step in each layout and precision
 bench-training: $(VENV)/installed
 	MALLOC_MMAP_THRESHOLD_=17179869184 MALLOC_TRIM_THRESHOLD_=17179869184 $(BIN)/python benchmarks/training_step.py
+
+## the papers' studies with five seeds: jobs, dry run, GPU-hours, disk; needs the folders of ACDC and M&Ms
+bench-dag: $(VENV)/installed
+	$(BIN)/python benchmarks/paper_scale_dag.py
 
 ## format, lint, types, tests
 check: $(VENV)/installed

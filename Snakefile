@@ -43,10 +43,11 @@ include: "workflow/rules/figures.smk"
 include: "workflow/rules/shift.smk"
 
 
-rule all:
-    default_target: True
-    input:
-        [getattr(rules, f"print_{table}").output for table in PRINTED],
+# What write_provenance describes.
+PRODUCTS = [
+    str(path)
+    for paths in (
+        *[getattr(rules, f"print_{table}").output for table in PRINTED],
         rules.print_cost.output,
         rules.print_quality_control.output,
         rules.data_page.output,
@@ -64,3 +65,13 @@ rule all:
         rules.figure_distorted_examples.output if DISTORTED else [],
         rules.figure_distortion_maps.output if DISTORTED else [],
         expand(rules.figure_distortion_boxes.output, metric=BOXED) if DISTORTED else [],
+    )
+    for path in paths
+]
+
+
+rule all:
+    default_target: True
+    input:
+        PRODUCTS,
+        rules.write_provenance.output,

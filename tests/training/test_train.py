@@ -28,10 +28,11 @@ def finished(make_run: MakeRun, tmp_path: Path) -> Path:
     return tmp_path / "seed-0"
 
 
-def test_output_holds_the_four_products_and_nothing_else(finished: Path) -> None:
+def test_output_holds_the_products_and_nothing_else(finished: Path) -> None:
     files = {str(p.relative_to(finished)) for p in finished.rglob("*") if p.is_file()}
     assert files == {
         "run.json",
+        "machine.json",
         "history.csv",
         "last_layer.npy",
         "checkpoints/epoch-0002.safetensors",

@@ -280,3 +280,39 @@ if STUDY.repeats:
             ),
         script:
             "../scripts/print_repeats.py"
+
+
+# Benchmarks and the machines of runs are files that no rule puts out: they are read where they are.
+rule write_provenance:
+    input:
+        products=lambda wildcards: PRODUCTS,
+        histories=[f"{run}/history.csv" for run in STUDY.all_run_folders().values()],
+        caption=f"{workflow.basedir}/workflow/report/provenance.rst",
+    output:
+        json=report(
+            f"{RESULTS}/provenance.json",
+            caption="../report/provenance.rst",
+            category="Provenance",
+            labels={"provenance": "JSON"},
+        ),
+        html=report(
+            f"{RESULTS}/reporting/provenance.html",
+            caption="../report/provenance.rst",
+            category="Provenance",
+            labels={"provenance": "printed"},
+        ),
+    log:
+        f"{RESULTS}/logs/reporting/write_provenance.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/write_provenance/all.tsv"
+    group:
+        "reporting"
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        title=STUDY["title"],
+        settings=STUDY.settings,
+        runs=STUDY.all_run_folders(),
+        predicted=PREDICTED,
+    script:
+        "../scripts/write_provenance.py"

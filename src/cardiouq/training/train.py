@@ -21,6 +21,7 @@ from cardiouq.data.plan import Plan
 from cardiouq.files import written_whole
 from cardiouq.methods import build_variant
 from cardiouq.methods.base import BaseVariant, Member, Training
+from cardiouq.provenance import note_machine, processor
 from cardiouq.seeds import derive
 from cardiouq.structures import N_CLASSES
 from cardiouq.training.augmentation import Augmentation, cut_patch
@@ -113,9 +114,11 @@ def train(run: Run, output: Path, device: torch.device) -> None:
 
     Writes into `output`: `run.json`, `history.csv`, `last_layer.npy` (epochs, weights) float32 and
     `checkpoints/epoch-NNNN.safetensors` after each epoch in `keep_epochs`; with `branch_epochs`
-    also `states/epoch-NNNN.safetensors`. An interrupted and resumed run ends with the same bits as
-    an uninterrupted one on the same machine. SIGTERM ends the process as soon as every finished
-    epoch is kept: at once, or after the epoch that it came in if the one before is not.
+    also `states/epoch-NNNN.safetensors`; in `machine.json` where it was trained, which is not in
+    `run.json`, as an interrupted run may go on elsewhere. An interrupted and resumed run ends with
+    the same bits as an uninterrupted one on the same machine. SIGTERM ends the process as soon as
+    every finished epoch is kept: at once, or after the epoch that it came in if the one before is
+    not.
     """
     with Notice() as notice:
         _train(run, output, device, notice)
@@ -157,6 +160,12 @@ def _train(run: Run, output: Path, device: torch.device, notice: Notice) -> None
     optimiser = variant.optimiser(build_optimiser(network, recipe["optimiser"]), training)
 
     side = SideFolder(output, run.identity())
+    note_machine(
+        side.products,
+        device.type,
+        torch.cuda.get_device_name(device) if device.type == "cuda" else processor(),
+        "bfloat16" if trains_in_bf16(device) else "float32",
+    )
     history: list[dict[str, float]] = []
     if side.state.is_file():
         first_epoch, last_layers = load_state(side.state, network, optimiser)

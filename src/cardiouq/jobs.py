@@ -1,0 +1,165 @@
+"""The trainings, predictions and evaluations of a study: how far each is, and what it will take.
+
+Reads files only. What has not begun is known from the study.
+"""
+
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from statistics import fmean
+
+from cardiouq.estimates import FORWARD_SHARE, of_prediction, of_training
+from cardiouq.machine import gpus_per_job
+from cardiouq.methods.base import Member
+from cardiouq.methods.swa import Method as WeightAveraging
+from cardiouq.provenance import read_rows
+from cardiouq.study import Study
+
+PATIENCE = 600
+"""Seconds without a sign of a job, or three of its steps, after which it counts as stopped."""
+
+
+@dataclass
+class Job:
+    """A training, whose steps are epochs, a prediction, whose steps are samples, an evaluation."""
+
+    kind: str
+    name: str
+    alike: str
+    """Whose seconds of a step it shares: its recipe's, or those of all of its kind."""
+    log: Path
+    needs: list[str]
+    finished: bool
+    steps: int = 1
+    work: float = 1.0
+    """Images of a step, by which others' seconds are scaled."""
+    done: int = 0
+    spent: float = 0.0
+    guess: float = 0.0
+    """Seconds that a batch system is asked for: those of an old machine."""
+
+    def state(self, now: float) -> str:
+        if self.finished:
+            return "done"
+        if error_in(self.log):
+            return "failed"
+        if not self.log.is_file():
+            return "stopped" if self.done else "waiting"
+        patience = max(PATIENCE, 3 * self.spent / max(self.done, 1))
+        return "running" if now - self.log.stat().st_mtime < patience else "stopped"
+
+
+def training(study: Study, recipe: str, member: Member, root: Path) -> Job:
+    settings, folder = study["recipes"][recipe], root / study.run_folder(recipe, member)
+    finished = (folder / "run.json").is_file()
+    products = folder if finished else folder.with_name(f".{folder.name}.unfinished") / "products"
+    seconds = [float(row["seconds"]) for row in _rows(products / "history.csv")]
+    shared = study.branch_epoch(recipe) + 1 if "branch" in settings else 0
+    base = study.base_run(recipe, member)
+    plan, gpus = root / study.results / "data/plan.json", gpus_per_job(study.machine["device"])
+    batches = settings["iterations_per_epoch"] + FORWARD_SHARE * settings["validation_batches"]
+    return Job(
+        *("training", f"{recipe}, seed {member}", recipe),
+        log=root / study.results / f"logs/train/{folder.parent.name}/{folder.name}.log",
+        needs=[f"{base[0]}, seed {base[1]}"] if base else [],
+        finished=finished,
+        steps=study.schedule(recipe).epochs - shared,
+        work=batches * settings["batch_size"],
+        done=len(seconds),
+        spent=sum(seconds),
+        guess=of_training(study, recipe, plan, gpus).minutes * 60,
+    )
+
+
+def of_method(study: Study, name: str, root: Path) -> list[Job]:
+    results, recipe, steps = root / study.results, study.recipe_of(name), samples(study, name)
+    predicted = (results / f"prediction/{name}/samples.csv").is_file()
+    evaluated = (results / f"evaluation/{name}/scores.csv").is_file()
+    log = results / f"logs/predict/{name}.log"
+    said = re.findall(r": (\d+) sample\(s\) of .* (\d+) s$", _tail(log), re.MULTILINE)
+    drawn = min(int(said[-1][0]), steps) if said else 0
+    plan, gpus = results / "data/plan.json", gpus_per_job(study.machine["device"])
+    tables = (results / "data").glob("*test_sets.csv")
+    prediction = Job(
+        *("prediction", f"predict {name}", "prediction", log),
+        needs=[f"{recipe}, seed {member}" for member in study.method_members(name)],
+        finished=predicted,
+        steps=steps,
+        done=steps if predicted else drawn,
+        spent=_took(results, "predict", name) if predicted else sum(float(s) for _, s in said),
+        guess=of_prediction(study, name, plan, tables, gpus).minutes * 60,
+    )
+    evaluation = Job(
+        *("evaluation", f"evaluate {name}", "evaluation"),
+        log=results / f"logs/evaluation/evaluate/{name}.log",
+        needs=[prediction.name],
+        finished=evaluated,
+        done=int(evaluated),
+        spent=_took(results, "evaluate", name) if evaluated else 0.0,
+    )
+    return [prediction, evaluation]
+
+
+def samples(study: Study, name: str) -> int:
+    """Passes over the test sets that a method or a repeat takes, as far as its settings tell."""
+    method = study.methods[study.repeated(name)]
+    epochs = method.checkpoint_epochs(study.schedule(study.recipe_of(name)))
+    passes = getattr(method, "passes", getattr(method, "samples", 1))
+    averaged = isinstance(method, WeightAveraging)
+    networks = len(study.method_members(name)) * (1 if averaged else len(epochs))
+    return networks * (passes if isinstance(passes, int) else 1)
+
+
+def jobs_of(study: Study, root: Path) -> dict[str, Job]:
+    """Name -> job of a study whose working directory is `root`."""
+    runs = [(recipe, member) for recipe in study["recipes"] for member in study.members(recipe)]
+    jobs = [training(study, *run, root) for run in runs]
+    of_methods = [of_method(study, name, root) for name in (*study.methods, *study.repeats)]
+    return {job.name: job for job in (*jobs, *chain(*zip(*of_methods, strict=True)))}
+
+
+def to_come(jobs: dict[str, Job]) -> dict[str, float]:
+    """Seconds that each job still takes: at its own rate, at that of jobs alike, at that of its
+    kind for each image, or guessed, with others' share of their guess."""
+    rates, shares = defaultdict(list), []
+    for job in jobs.values():
+        if job.spent:
+            rates[job.alike].append(job.spent / job.done)
+            rates[job.kind].append(job.spent / job.done / job.work)
+        if job.spent and job.guess:
+            shares.append(job.spent / job.done / (job.guess / job.steps))
+    seconds = {}
+    for name, job in jobs.items():
+        alike = [job.spent / job.done] if job.spent else rates[job.alike]
+        scaled = [rate * job.work for rate in rates[job.kind]]
+        guess = job.guess / job.steps * fmean(shares or [1])
+        rate = fmean(alike or scaled or [guess])
+        seconds[name] = 0.0 if job.finished else (job.steps - job.done) * rate
+    return seconds
+
+
+def longest_chain(name: str, jobs: dict[str, Job], seconds: dict[str, float]) -> float:
+    """Seconds until a job is done, however many are done at once."""
+    before = (longest_chain(need, jobs, seconds) for need in jobs[name].needs)
+    return seconds[name] + max(before, default=0.0)
+
+
+def error_in(log: Path) -> str:
+    """The error that a log ends with, "" if it ends otherwise."""
+    end = re.split(r"^\d\d:\d\d:\d\d  .*$", _tail(log), flags=re.MULTILINE)[-1]
+    found = re.findall(r"^ERROR: .*|^[\w.]*(?:Error|Exception)\b.*", end, re.MULTILINE)
+    return str(found[-1]) if found else ""
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    return read_rows(path, "\t" if path.suffix == ".tsv" else ",") if path.is_file() else []
+
+
+def _took(results: Path, rule: str, job: str) -> float:
+    return sum(float(row["s"]) for row in _rows(results / f"benchmarks/{rule}/{job}.tsv"))
+
+
+def _tail(path: Path) -> str:
+    return path.read_bytes()[-8192:].decode(errors="replace") if path.is_file() else ""

@@ -1,0 +1,260 @@
+"""Whether two results come from the same state: every difference has a name."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cardiouq import provenance
+from cardiouq.provenance import (
+    code_files,
+    describe,
+    differences,
+    git_version,
+    main,
+    note_machine,
+    printed,
+    repository,
+)
+
+Provenance = dict[str, Any]
+RUN = "training/polynomial-01234567/seed-0"
+FILES = {
+    "data/cases.csv": "case,image_hash,label_hash\na,11,22\nb,33,44\n",
+    "data/split.csv": "dataset,subject,split\nacdc,a,train\n",
+    "data/test_sets.csv": "test_set,case\nval,b\n",
+    "data/plan.json": "{}",
+    f"{RUN}/history.csv": "epoch,train_loss,seconds\n0,0.5,1.25\n",
+    "evaluation/summary.csv": "method,value\nvanilla,0.9\n",
+    "reporting/tables/table1_dice.csv": "method,value\nvanilla,0.9\n",
+    "reporting/tables/cost.csv": "method,training_iterations,training_seconds\nvanilla,9,1.25\n",
+    "reporting/figures/reliability.png": "picture",
+    "reporting/figures/quality_cost.png": "picture of times",
+    "benchmarks/list_cases.tsv": "s\tmax_rss\n2.5\t-\n",
+    "benchmarks/predict/vanilla.tsv": "s\tmax_rss\n30\t500\n",
+    "benchmarks/predict/gone.tsv": "s\tmax_rss\n99\t999\n",
+    "benchmarks/train/polynomial-01234567/seed-0.tsv": "s\tmax_rss\n60\t700\n",
+    "benchmarks/train/polynomial-76543210/seed-0.tsv": "s\tmax_rss\n99\t999\n",
+}
+
+
+@pytest.fixture
+def code(tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A small repository that stands for this one."""
+    root = tmp_path / "repository"
+    for name in ("src/cardiouq/seeds.py", "workflow/scripts/train.py", "Snakefile"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(repository / name, root / name)
+    monkeypatch.setattr(provenance, "repository", lambda: root)
+    return root
+
+
+@pytest.fixture
+def results(tmp_path: Path, code: Path) -> Path:
+    folder = tmp_path / "results" / "tiny"
+    for name, text in FILES.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    note_machine(folder / RUN, "cpu", "A processor", "float32")
+    return folder
+
+
+@pytest.fixture
+def write(tiny: dict[str, Any], results: Path) -> Callable[[], Provenance]:
+    """Describe the results as they are now."""
+
+    def written() -> Provenance:
+        products = [*results.glob("reporting/*/*"), results / "reporting/data.html"]
+        runs = {"polynomial, seed 0": str(results / RUN)}
+        found = describe(results, tiny, runs, ["vanilla"], products)
+        text: Provenance = json.loads(json.dumps(found))
+        return text
+
+    return written
+
+
+def change(path: Path, old: str, new: str) -> None:
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+
+
+def test_same_state_and_results_have_no_difference(write: Callable[[], Provenance]) -> None:
+    assert not any(differences(write(), write()).values())
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "part", "named"),
+    [
+        ("../../repository/Snakefile", "rule all", "rule  all", "code", "files.Snakefile"),
+        ("../../repository/src/cardiouq/seeds.py", "def", "def ", "code", "cardiouq/seeds.py"),
+        ("data/cases.csv", "22", "23", "data", "cases.hash"),
+        ("data/cases.csv", "b,33,44\n", "", "data", "cases.volumes: 2 -> 1"),
+        ("data/split.csv", "train", "test", "data", "split.csv"),
+        ("data/test_sets.csv", "val", "A", "data", "test_sets.csv"),
+        ("data/plan.json", "{}", "[]", "data", "plan.json"),
+        (f"{RUN}/machine.json", "A proc", "Another proc", "device", "runs.polynomial, seed 0"),
+        (f"{RUN}/machine.json", "float32", "bfloat16", "device", "cpu, A processor, bfloat16"),
+        (f"{RUN}/history.csv", "0.5", "0.6", "results", "history.csv"),
+        ("evaluation/summary.csv", "0.9", "0.8", "results", "evaluation/summary.csv"),
+        ("reporting/tables/table1_dice.csv", "0.9", "0.8", "results", "table1_dice.csv"),
+        ("reporting/tables/cost.csv", ",9,", ",8,", "results", "cost.csv"),
+        ("reporting/figures/reliability.png", "pict", "Pict", "results", "reliability.png"),
+    ],
+)
+def test_changed_file_is_named_in_its_part_alone(
+    write: Callable[[], Provenance],
+    results: Path,
+    file: str,
+    old: str,
+    new: str,
+    part: str,
+    named: str,
+) -> None:
+    before = write()
+    change(results / file, old, new)
+    found = differences(before, write())
+    assert [key for key, lines in found.items() if lines] == [part]
+    assert any(named in line for line in found[part])
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        (f"{RUN}/history.csv", "1.25", "9.75"),
+        ("reporting/tables/cost.csv", "1.25", "9.75"),
+        ("reporting/figures/quality_cost.png", "times", "other times"),
+        ("benchmarks/list_cases.tsv", "2.5", "3.5"),
+    ],
+)
+def test_times_are_apart(
+    write: Callable[[], Provenance], results: Path, file: str, old: str, new: str
+) -> None:
+    before = write()
+    change(results / file, old, new)
+    after = write()
+    assert not any(differences(before, after).values())
+    assert before["times"] != after["times"]
+
+
+def test_changed_setting_is_named(write: Callable[[], Provenance], tiny: dict[str, Any]) -> None:
+    before = write()
+    tiny["seed"] = 1
+    tiny["methods"]["mc_dropout"]["passes"] = 9
+    found = differences(before, write())
+    assert found["config"] == ["seed: 2022 -> 1", "methods.mc_dropout.passes: 3 -> 9"]
+
+
+def test_other_package_and_processor_are_named(
+    write: Callable[[], Provenance], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = write()
+    monkeypatch.setattr(provenance, "version", lambda name: "0.0")
+    monkeypatch.setattr(provenance, "processor", lambda: "another")
+    found = differences(before, write())
+    assert any(line.startswith("torch: ") and line.endswith("-> 0.0") for line in found["packages"])
+    assert [line.split(":")[0] for line in found["device"]] == ["processor"]
+
+
+def test_run_of_older_code_is_named(
+    write: Callable[[], Provenance], code: Path, results: Path
+) -> None:
+    before = write()
+    change(code / "Snakefile", "rule all", "rule  all")
+    (results / RUN / "machine.json").unlink()
+    note_machine(results / RUN, "cpu", "A processor", "float32")
+    change(code / "Snakefile", "rule  all", "rule all")
+    found = differences(before, write())
+    assert [line.split(":")[0] for line in found["code"]] == ["runs.polynomial, seed 0"]
+
+
+def test_run_that_moved_has_been_on_two_machines_each_once(results: Path) -> None:
+    for name in ("Another", "A processor"):
+        note_machine(results / RUN, "cpu", name, "float32")
+    machines = json.loads((results / RUN / "machine.json").read_text())
+    assert [machine["name"] for machine in machines] == ["A processor", "Another"]
+
+
+def test_folders_of_the_machine_are_left_out(
+    write: Callable[[], Provenance], tiny: dict[str, Any], tmp_path: Path
+) -> None:
+    tiny["datasets"]["phantom-acdc"]["source"] = "/secret/scans"
+    tiny["methods"]["vanilla"]["method"] = f"{tmp_path}/own.py"
+    (tmp_path / "own.py").write_text("")
+    text = json.dumps(write())
+    assert "secret" not in text
+    assert str(tmp_path) not in text
+    assert write()["state"]["config"]["own code"].keys() == {"own.py"}
+
+
+def test_times_are_of_the_study_s_jobs(write: Callable[[], Provenance]) -> None:
+    times = write()["times"]
+    assert times["rules"] == {
+        "list_cases": {"jobs": 1, "seconds": 2.5, "peak_mib": None},
+        "predict": {"jobs": 1, "seconds": 30, "peak_mib": 500},
+        "train": {"jobs": 1, "seconds": 60, "peak_mib": 700},
+    }
+    assert times["training_seconds"] == pytest.approx(1.25, abs=0.06)
+
+
+def test_printed_form_has_code_seed_data_packages_device_times_and_files(
+    write: Callable[[], Provenance],
+) -> None:
+    rows = printed(write())
+    assert [part for part, _, _ in rows if part] == [
+        *("Code", "Config", "Data", "Packages", "Device", "Time", "SHA-256")
+    ]
+    what = {name: value for _, name, value in rows}
+    assert what["seed"] == "2022"
+    assert what["train"] == "1 job(s), 60 s, 700 MiB"
+    assert len(what["tables/table1_dice.csv"]) == 64
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_command_ends_with_0_for_the_same_alone(
+    write: Callable[[], Provenance],
+    results: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    same: bool,
+) -> None:
+    files = [tmp_path / "a.json", tmp_path / "b.json"]
+    files[0].write_text(json.dumps(write()))
+    if not same:
+        change(results / "reporting/tables/table1_dice.csv", "0.9", "0.8")
+    files[1].write_text(json.dumps(write()))
+    assert main([str(file) for file in files]) == int(not same)
+    printed_lines = capsys.readouterr().out.splitlines()
+    assert ("results: the same" in printed_lines) is same
+    assert printed_lines[-1].startswith("The same state" + (" and the same" if same else ", yet"))
+
+
+def test_file_that_is_no_provenance_ends_with_2(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("{}")
+    command = [sys.executable, "-m", "cardiouq.provenance", str(tmp_path / "a.json")]
+    done = subprocess.run([*command, str(tmp_path / "no.json")], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+def test_code_is_that_of_the_repository() -> None:
+    files = code_files(repository())
+    assert {
+        "Snakefile",
+        "src/cardiouq/provenance.py",
+        "workflow/rules/training.smk",
+    } <= files.keys()
+    assert not [name for name in files if "__pycache__" in name or "egg-info" in name]
+
+
+def test_commit_is_of_the_repository_itself(tmp_path: Path) -> None:
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
+    subprocess.run([*git, "init", "--quiet"], check=True)
+    subprocess.run([*git, "commit", "--allow-empty", "--quiet", "-m", "first"], check=True)
+    (tmp_path / "below").mkdir()
+    assert git_version(tmp_path) != provenance.NOT_RECORDED
+    assert git_version(tmp_path / "below") == provenance.NOT_RECORDED

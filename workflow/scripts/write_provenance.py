@@ -1,0 +1,31 @@
+"""Rule write_provenance: which state the study's results come from."""
+
+import json
+from pathlib import Path
+
+from cardiouq.errors import reported_to_user
+from cardiouq.files import written_whole
+from cardiouq.provenance import describe, printed
+from cardiouq.reporting.captions import render_caption
+from cardiouq.reporting.printing import Cell, PrintedTable, to_html
+
+with reported_to_user(snakemake.log[0]):
+    params = snakemake.params
+    found = describe(
+        Path(snakemake.output.json).parent,
+        params.settings,
+        params.runs,
+        params.predicted,
+        snakemake.input.products,
+    )
+    with written_whole(snakemake.output.json) as temporary:
+        temporary.write_text(json.dumps(found, indent=2) + "\n")
+    page = PrintedTable(
+        render_caption(snakemake.input.caption, snakemake),
+        "provenance",
+        [("", 3)],
+        ["", "what", "value"],
+        [[Cell(text) for text in row] for row in printed(found)],
+    )
+    with written_whole(snakemake.output.html) as temporary:
+        temporary.write_text(to_html(page), encoding="utf-8")
