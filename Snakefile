@@ -1,16 +1,20 @@
 """CardioUQ: from raw cardiac MRI scans to the printed tables and figures."""
 
+import logging
 import sys
 from pathlib import Path
 
 from snakemake.utils import min_version
 
 from cardiouq.errors import CardiouqError
+from cardiouq.files import check_room
 from cardiouq.machine import data_roots, gpus_per_job, prepare_environment
 from cardiouq.study import Study
 
 min_version("9.0")
 ROOT = Path(workflow.basedir)
+# On a full disk each line of Snakemake's log would be a traceback, and hide what the jobs say.
+logging.raiseExceptions = False
 
 
 configfile: ROOT / "config/config.yaml"
@@ -22,6 +26,8 @@ report: "workflow/report/workflow.rst"
 try:
     STUDY = Study(config["study"], data_roots(config), ROOT / "config")
     STUDY.check_sources()
+    check_room(Path.cwd())
+    check_room(Path(STUDY.results))
 except CardiouqError as error:
     sys.exit(f"\nERROR: {error}\n")
 

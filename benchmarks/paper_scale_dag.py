@@ -29,8 +29,8 @@ from tabulate import tabulate
 from cardiouq.config import read_yaml
 from cardiouq.data.plan import Plan, make_plan
 from cardiouq.data.scans import Case
-from cardiouq.estimates import FORWARD_SHARE, SLICES, USUAL_SCAN, feature_values
-from cardiouq.jobs import jobs_of, longest_chain, samples
+from cardiouq.estimates import FORWARD_SHARE, SLICES, USUAL_SCAN, feature_values, samples
+from cardiouq.jobs import jobs_of, longest_chain
 from cardiouq.methods import build_variant
 from cardiouq.prediction.sums import CaseSums
 from cardiouq.structures import N_CLASSES
@@ -137,10 +137,9 @@ def seconds_of(
     forward = FORWARD_SHARE * step_seconds(plan, round(SLICES * tiles), paper_step)
     for name, job in jobs.items():
         if job.kind == "training":
-            recipe = study["recipes"][job.alike]
-            steps = recipe["iterations_per_epoch"] + FORWARD_SHARE * recipe["validation_batches"]
-            step = step_seconds(plan, recipe["batch_size"], paper_step)
-            seconds[name] = job.steps * steps * step
+            batch_size = study["recipes"][job.alike]["batch_size"]
+            steps = job.steps * job.work / batch_size
+            seconds[name] = steps * step_seconds(plan, batch_size, paper_step)
         if job.kind == "prediction":
             seconds[name] = volumes * job.steps * (forward + host)
     return seconds

@@ -15,6 +15,7 @@ from typing import NamedTuple, Self
 
 from cardiouq.data.plan import CONVOLUTIONS_PER_STAGE, Plan, make_plan
 from cardiouq.errors import CardiouqError
+from cardiouq.methods.swa import Method as WeightAveraging
 from cardiouq.structures import N_CLASSES
 from cardiouq.study import Study
 
@@ -55,33 +56,58 @@ class Needs(NamedTuple):
 
 def of_training(study: Study, recipe: str, plan_file: str | Path, gpus: int) -> Needs:
     """Of a run."""
-    plan = _plan(study, Path(plan_file))
-    settings = study["recipes"][recipe]
-    shared = study.branch_epoch(recipe) + 1 if "branch" in settings else 0
-    steps = settings["iterations_per_epoch"] + FORWARD_SHARE * settings["validation_batches"]
-    images = (study.schedule(recipe).epochs - shared) * steps * settings["batch_size"]
-    minutes = images * seconds_per_image(plan, gpus) / 60
-    return Needs(memory_mb(plan, settings["batch_size"], gpus), _rounded(START_MINUTES + minutes))
+    batch_size = study["recipes"][recipe]["batch_size"]
+    return Needs(
+        memory_mb(_plan(study, Path(plan_file)), batch_size, gpus),
+        _rounded(START_MINUTES + training_seconds(study, recipe, plan_file, gpus) / 60),
+    )
 
 
 def of_prediction(
     study: Study, name: str, plan_file: str | Path, test_sets: Iterable[str | Path], gpus: int
 ) -> Needs:
     """Of a method or a repeat, on all of its test sets."""
-    plan = _plan(study, Path(plan_file))
-    method = study.methods[study.repeated(name)]
-    networks = len(study.method_members(name)) * len(
-        method.checkpoint_epochs(study.schedule(study.recipe_of(name)))
+    seconds = prediction_seconds(study, name, plan_file, test_sets, gpus)
+    return Needs(
+        memory_mb(_plan(study, Path(plan_file)), SLICES, gpus),
+        _rounded(START_MINUTES + seconds / 60),
     )
-    passes = getattr(method, "passes", getattr(method, "samples", 1))
-    samples = networks * (passes if isinstance(passes, int) else 1)
-    # tiles overlap in each direction
-    tiles = (1 / (1 - study["prediction"]["tile_overlap"])) ** 2
-    images = SLICES * tiles * (2 if method.fits() else 1)
-    seconds = FORWARD_SHARE * images * seconds_per_image(plan, gpus) + SECONDS_PER_VOLUME
+
+
+def training_seconds(study: Study, recipe: str, plan_file: str | Path, gpus: int) -> float:
+    """Of a run."""
+    images = study.own_epochs(recipe) * images_per_epoch(study, recipe)
+    return images * seconds_per_image(_plan(study, Path(plan_file)), gpus)
+
+
+def prediction_seconds(
+    study: Study, name: str, plan_file: str | Path, test_sets: Iterable[str | Path], gpus: int
+) -> float:
+    """Of a method or a repeat, on all of its test sets."""
+    # they overlap in each direction
+    tiles: float = (1 / (1 - study["prediction"]["tile_overlap"])) ** 2
+    fits = study.methods[study.repeated(name)].fits()
+    images = SLICES * tiles * (2 if fits else 1)
+    forward = FORWARD_SHARE * images * seconds_per_image(_plan(study, Path(plan_file)), gpus)
     volumes = sum(_rows(Path(table)) for table in test_sets) or VOLUMES
-    minutes = volumes * samples * seconds / 60
-    return Needs(memory_mb(plan, SLICES, gpus), _rounded(START_MINUTES + minutes))
+    return volumes * samples(study, name) * (forward + SECONDS_PER_VOLUME)
+
+
+def images_per_epoch(study: Study, recipe: str) -> float:
+    """That cost as much as validation and training do."""
+    settings = study["recipes"][recipe]
+    steps = settings["iterations_per_epoch"] + FORWARD_SHARE * settings["validation_batches"]
+    return float(steps * settings["batch_size"])
+
+
+def samples(study: Study, name: str) -> int:
+    """Passes over the test sets that a method or a repeat takes, as far as its settings tell."""
+    method = study.methods[study.repeated(name)]
+    epochs = method.checkpoint_epochs(study.schedule(study.recipe_of(name)))
+    passes = getattr(method, "passes", getattr(method, "samples", 1))
+    averaged = isinstance(method, WeightAveraging)
+    networks = len(study.method_members(name)) * (1 if averaged else len(epochs))
+    return networks * (passes if isinstance(passes, int) else 1)
 
 
 def seconds_per_image(plan: Plan, gpus: int) -> float:

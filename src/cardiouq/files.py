@@ -86,6 +86,16 @@ def blamed_on(path: Path) -> Iterator[None]:
         raise
 
 
+def check_space(folder: Path, needed: int, what_for: str) -> None:
+    """Raise a CardiouqError unless a folder's disk has so many bytes free."""
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise CardiouqError(
+            f"{folder}: {free:,} bytes free, {needed:,} needed {what_for}; make room or choose a "
+            "folder on another disk, then run it again"
+        )
+
+
 def check_room(folder: Path) -> None:
     """Raise a CardiouqError unless a little can be written to a folder that may yet have to be
     made: Snakemake's own notes on a full disk end in its traceback."""

@@ -10,11 +10,16 @@ from itertools import chain
 from pathlib import Path
 from statistics import fmean
 
-from cardiouq.estimates import FORWARD_SHARE, of_prediction, of_training
+import pandas as pd
+
+from cardiouq.estimates import (
+    images_per_epoch,
+    prediction_seconds,
+    samples,
+    training_seconds,
+)
 from cardiouq.machine import gpus_per_job
 from cardiouq.methods.base import Member
-from cardiouq.methods.swa import Method as WeightAveraging
-from cardiouq.provenance import read_rows
 from cardiouq.study import Study
 
 PATIENCE = 600
@@ -38,7 +43,7 @@ class Job:
     done: int = 0
     spent: float = 0.0
     guess: float = 0.0
-    """Seconds that a batch system is asked for: those of an old machine."""
+    """Seconds of it on an old machine."""
 
     def state(self, now: float) -> str:
         if self.finished:
@@ -52,24 +57,22 @@ class Job:
 
 
 def training(study: Study, recipe: str, member: Member, root: Path) -> Job:
-    settings, folder = study["recipes"][recipe], root / study.run_folder(recipe, member)
+    folder = root / study.run_folder(recipe, member)
     finished = (folder / "run.json").is_file()
     products = folder if finished else folder.with_name(f".{folder.name}.unfinished") / "products"
-    seconds = [float(row["seconds"]) for row in _rows(products / "history.csv")]
-    shared = study.branch_epoch(recipe) + 1 if "branch" in settings else 0
+    seconds = _column(products / "history.csv", "seconds")
     base = study.base_run(recipe, member)
     plan, gpus = root / study.results / "data/plan.json", gpus_per_job(study.machine["device"])
-    batches = settings["iterations_per_epoch"] + FORWARD_SHARE * settings["validation_batches"]
     return Job(
         *("training", f"{recipe}, seed {member}", recipe),
         log=root / study.results / f"logs/train/{folder.parent.name}/{folder.name}.log",
         needs=[f"{base[0]}, seed {base[1]}"] if base else [],
         finished=finished,
-        steps=study.schedule(recipe).epochs - shared,
-        work=batches * settings["batch_size"],
+        steps=study.own_epochs(recipe),
+        work=images_per_epoch(study, recipe),
         done=len(seconds),
         spent=sum(seconds),
-        guess=of_training(study, recipe, plan, gpus).minutes * 60,
+        guess=training_seconds(study, recipe, plan, gpus),
     )
 
 
@@ -89,7 +92,7 @@ def of_method(study: Study, name: str, root: Path) -> list[Job]:
         steps=steps,
         done=steps if predicted else drawn,
         spent=_took(results, "predict", name) if predicted else sum(float(s) for _, s in said),
-        guess=of_prediction(study, name, plan, tables, gpus).minutes * 60,
+        guess=prediction_seconds(study, name, plan, tables, gpus),
     )
     evaluation = Job(
         *("evaluation", f"evaluate {name}", "evaluation"),
@@ -100,16 +103,6 @@ def of_method(study: Study, name: str, root: Path) -> list[Job]:
         spent=_took(results, "evaluate", name) if evaluated else 0.0,
     )
     return [prediction, evaluation]
-
-
-def samples(study: Study, name: str) -> int:
-    """Passes over the test sets that a method or a repeat takes, as far as its settings tell."""
-    method = study.methods[study.repeated(name)]
-    epochs = method.checkpoint_epochs(study.schedule(study.recipe_of(name)))
-    passes = getattr(method, "passes", getattr(method, "samples", 1))
-    averaged = isinstance(method, WeightAveraging)
-    networks = len(study.method_members(name)) * (1 if averaged else len(epochs))
-    return networks * (passes if isinstance(passes, int) else 1)
 
 
 def jobs_of(study: Study, root: Path) -> dict[str, Job]:
@@ -153,12 +146,14 @@ def error_in(log: Path) -> str:
     return str(found[-1]) if found else ""
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
-    return read_rows(path, "\t" if path.suffix == ".tsv" else ",") if path.is_file() else []
+def _column(path: Path, name: str) -> list[float]:
+    separator = "\t" if path.suffix == ".tsv" else ","
+    is_there = path.is_file() and path.stat().st_size  # Snakemake may have just made it
+    return list(pd.read_csv(path, sep=separator)[name]) if is_there else []
 
 
 def _took(results: Path, rule: str, job: str) -> float:
-    return sum(float(row["s"]) for row in _rows(results / f"benchmarks/{rule}/{job}.tsv"))
+    return sum(_column(results / f"benchmarks/{rule}/{job}.tsv", "s"))
 
 
 def _tail(path: Path) -> str:

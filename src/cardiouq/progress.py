@@ -16,7 +16,7 @@ from cardiouq.config import read_yaml
 from cardiouq.errors import CardiouqError
 from cardiouq.jobs import Job, error_in, jobs_of, longest_chain, to_come
 from cardiouq.machine import data_roots
-from cardiouq.provenance import repository
+from cardiouq.origin import repository
 from cardiouq.study import Study
 
 DATA = ("cases.csv", "split.csv", "checks.csv", "plan.json", "preprocessed")
@@ -54,7 +54,7 @@ def status(study: Study, root: Path, at_once: int, now: float) -> str:
     at = time.strftime("%Y-%m-%d %H:%M", time.localtime(now + end))
     measured = {job.kind for job in jobs.values() if job.spent}
     guessed = {job.kind for job in jobs.values() if job.guess and not job.finished} - measured
-    guess = f" ({' and '.join(sorted(guessed))} guessed, too long)" if guessed else ""
+    guess = f" ({' and '.join(sorted(guessed))} guessed for an old machine)" if guessed else ""
     parts.append(
         f"Device time: {hours(sum(j.spent for j in jobs.values()))} spent, {hours(total)} to come"
         f"{guess}.\nWith {at_once} at once {hours(end)} are left, until {at}; the longest chain of "

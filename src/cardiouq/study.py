@@ -14,9 +14,7 @@ from cardiouq.data.layouts import TRAINING
 from cardiouq.data.pseudonyms import KEY_FILE, read_key
 from cardiouq.data.sources import read_sources
 from cardiouq.errors import CardiouqError, ProblemsError
-from cardiouq.methods import (
-    build_method,
-)
+from cardiouq.methods import build_method
 from cardiouq.methods.base import BaseMethod, Member
 from cardiouq.methods.checkpoint_ensemble import Method as CheckpointEnsemble
 from cardiouq.structures import HEART
@@ -118,6 +116,11 @@ class Study:
         branch = self["recipes"][recipe]["branch"]
         shared: int = round(self.schedule(branch["from"]).epochs * branch["at"])
         return max(shared, 1) - 1
+
+    def own_epochs(self, recipe: str) -> int:
+        """How many epochs a run of a recipe trains itself; a branch has its first from its base."""
+        shared = self.branch_epoch(recipe) + 1 if "branch" in self["recipes"][recipe] else 0
+        return self.schedule(recipe).epochs - shared
 
     def base_run(self, recipe: str, member: Member) -> tuple[str, Member] | None:
         """Recipe and member of the run that a run branches from."""

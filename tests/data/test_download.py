@@ -26,7 +26,7 @@ from typing import Any
 
 import pytest
 
-from cardiouq.data import download
+from cardiouq.data import archive, download
 from cardiouq.data.sources import Source, read_sources
 from cardiouq.errors import CardiouqError, ProblemsError
 
@@ -670,7 +670,7 @@ def test_bomb_that_says_so_is_not_unpacked(
     site: Site, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site.content = zipped(acdc({"zeros": bytes(2**24)}))
-    monkeypatch.setattr(download, "_unpack_member", lambda *_: pytest.fail("unpacked"))
+    monkeypatch.setattr(archive, "_unpack_member", lambda *_: pytest.fail("unpacked"))
     assert 100 * len(site.content) < 2**24
     fails(source_of(site), root, site.url, f"{2**24 + 7:,}", "10 times its size")
     assert left_beside(root) == []
@@ -722,7 +722,7 @@ def test_member_shorter_than_its_header_says_is_an_error(site: Site, root: Path)
 def test_too_many_members_are_refused(
     site: Site, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(download, "MAX_MEMBERS", 7)
+    monkeypatch.setattr(archive, "MAX_MEMBERS", 7)
     fails(source_of(site), root, "8 members", "expected 7 members")
     assert left_beside(root) == []
 

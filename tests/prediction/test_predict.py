@@ -70,7 +70,7 @@ def test_every_test_set_holds_its_cases_on_their_own_grid(
 ) -> None:
     folder = predicted({"method": "single"}, [make_run(0, {19: 0})])
     names = {p.name for p in folder.iterdir()}
-    assert names == {"one", "two", "samples.csv", "fitted.json"}
+    assert names == {"one", "two", "samples.csv", "fitted.json", "machine.json"}
     cases = {p.name.split("_")[0] for p in (folder / "one").iterdir()}
     assert cases == {"a", "b"}
     assert {p.name.split("_")[0] for p in (folder / "two").iterdir()} == {"a"}

@@ -107,25 +107,35 @@ def made_longer(path: Path, text: str) -> Iterator[None]:
             path.write_text(content)
 
 
-def copy_repository(source: Path, target: Path) -> Path:
-    target.mkdir()
-    for name in COPIED:
-        if (source / name).is_dir():
-            ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
-            shutil.copytree(source / name, target / name, ignore=ignored)
-        else:
-            shutil.copy2(source / name, target / name)
-    return target
+@pytest.fixture(scope="session")
+def copy_repository(repository: Path) -> Callable[[Path], Path]:
+    """Copies what a run needs of it to a new folder, which is returned."""
+
+    def copied(target: Path) -> Path:
+        target.mkdir()
+        for name in COPIED:
+            if (repository / name).is_dir():
+                ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
+                shutil.copytree(repository / name, target / name, ignore=ignored)
+            else:
+                shutil.copy2(repository / name, target / name)
+        return target
+
+    return copied
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Workflow:
+def finished(
+    tmp_path_factory: pytest.TempPathFactory,
+    repository: Path,
+    copy_repository: Callable[[Path], Path],
+) -> Workflow:
     """The tiny study, run from start to end."""
     home = tmp_path_factory.mktemp("workflow")
     (home / "studies").mkdir()
     shutil.copy(repository / "tests" / "workflow" / "tiny.yaml", home / "studies" / "tiny.yaml")
     workflow = Workflow(
-        copy_repository(repository, home / "repository"),
+        copy_repository(home / "repository"),
         str(home / "studies" / "tiny.yaml"),
         home / "work",
     )

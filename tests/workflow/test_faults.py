@@ -26,6 +26,7 @@ from safetensors import SafetensorError
 
 from cardiouq.errors import OF_THE_DISK, reported_to_user
 from cardiouq.files import folder_written_whole, written_whole
+from cardiouq.reporting.provenance import content_hash
 from cardiouq.training.state import SideFolder
 
 pytestmark = pytest.mark.xdist_group("faults")
@@ -33,7 +34,6 @@ takes_long = pytest.mark.skipif(
     not os.environ.get("CARDIOUQ_FAULTS"), reason="takes long; CARDIOUQ_FAULTS=1 runs it"
 )
 
-COPIED = ("Snakefile", "config", "profiles", "src", "workflow", "envs")
 STAGES = {
     **dict.fromkeys(
         (
@@ -63,20 +63,11 @@ AMID = {
     "prediction": "{}/.sums-*/*_labels.bin",
 }
 """What a job writes amid its work, beside or in its `--output`."""
-TIMES = {
-    "history.csv": ["seconds"],
-    "samples.csv": ["seconds"],
-    "cost.csv": [
-        *("training_seconds", "training_memory_mib"),
-        *("prediction_seconds_per_slice", "prediction_memory_mib"),
-    ],
-}
-"""Columns that differ from run to run."""
 OF_TIMES = (
     *("cost.md", "cost.tex", "cost.html", "quality_cost.png", "quality_cost.pdf"),
     *("provenance.json", "provenance.html"),
 )
-"""Files that show such numbers."""
+"""Files that show times."""
 PATIENCE = 600
 """Seconds that no wait should take on any machine."""
 
@@ -242,16 +233,13 @@ class Undisturbed:
 
 
 @pytest.fixture(scope="module")
-def machine(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterator[Machine]:
+def machine(
+    tmp_path_factory: pytest.TempPathFactory,
+    repository: Path,
+    copy_repository: Callable[[Path], Path],
+) -> Iterator[Machine]:
     home = tmp_path_factory.mktemp("faults")
-    copy = home / "repository"
-    copy.mkdir()
-    for name in COPIED:
-        if (repository / name).is_dir():
-            ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
-            shutil.copytree(repository / name, copy / name, ignore=ignored)
-        else:
-            shutil.copy2(repository / name, copy / name)
+    copy = copy_repository(home / "repository")
     training = copy / "src" / "cardiouq" / "training" / "train.py"
     text = training.read_text()
     assert "SECONDS_BETWEEN_STATES = 60\n" in text
@@ -285,9 +273,7 @@ def content(path: Path) -> Any:
     """Of a file, without what differs between two undisturbed runs."""
     if "logs" in path.parts or path.name in OF_TIMES:
         return None
-    if path.name in TIMES:
-        return pd.read_csv(path).drop(columns=TIMES[path.name]).to_csv()
-    return path.read_bytes()
+    return content_hash(path)
 
 
 def files(results: Path) -> set[str]:

@@ -10,20 +10,15 @@ from typing import Any
 
 import pytest
 
-from cardiouq import provenance
-from cardiouq.provenance import (
-    code_files,
-    describe,
-    differences,
-    git_version,
-    main,
-    note_machine,
-    printed,
-    repository,
-)
+from cardiouq import origin
+from cardiouq.origin import NOT_RECORDED, code_files, git_version, note_machine, repository
+from cardiouq.provenance import differences, main
+from cardiouq.reporting import provenance
+from cardiouq.reporting.provenance import describe, printed
 
 Provenance = dict[str, Any]
 RUN = "training/polynomial-01234567/seed-0"
+PREDICTION = "prediction/vanilla"
 FILES = {
     "data/cases.csv": "case,image_hash,label_hash\na,11,22\nb,33,44\n",
     "data/split.csv": "dataset,subject,split\nacdc,a,train\n",
@@ -50,7 +45,8 @@ def code(tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> P
     for name in ("src/cardiouq/seeds.py", "workflow/scripts/train.py", "Snakefile"):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(repository / name, root / name)
-    monkeypatch.setattr(provenance, "repository", lambda: root)
+    for module in (origin, provenance):
+        monkeypatch.setattr(module, "repository", lambda: root)
     return root
 
 
@@ -60,7 +56,9 @@ def results(tmp_path: Path, code: Path) -> Path:
     for name, text in FILES.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
-    note_machine(folder / RUN, "cpu", "A processor", "float32")
+    for made in (RUN, PREDICTION):
+        (folder / made).mkdir(parents=True, exist_ok=True)
+        note_machine(folder / made, "cpu, A processor", "float32")
     return folder
 
 
@@ -99,6 +97,7 @@ def test_same_state_and_results_have_no_difference(write: Callable[[], Provenanc
         ("data/plan.json", "{}", "[]", "data", "plan.json"),
         (f"{RUN}/machine.json", "A proc", "Another proc", "device", "runs.polynomial, seed 0"),
         (f"{RUN}/machine.json", "float32", "bfloat16", "device", "cpu, A processor, bfloat16"),
+        (f"{PREDICTION}/machine.json", "A proc", "Another proc", "device", "predictions.vanilla"),
         (f"{RUN}/history.csv", "0.5", "0.6", "results", "history.csv"),
         ("evaluation/summary.csv", "0.9", "0.8", "results", "evaluation/summary.csv"),
         ("reporting/tables/table1_dice.csv", "0.9", "0.8", "results", "table1_dice.csv"),
@@ -153,7 +152,7 @@ def test_other_package_and_processor_are_named(
     write: Callable[[], Provenance], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = write()
-    monkeypatch.setattr(provenance, "version", lambda name: "0.0")
+    monkeypatch.setattr(origin, "version", lambda name: "0.0")
     monkeypatch.setattr(provenance, "processor", lambda: "another")
     found = differences(before, write())
     assert any(line.startswith("torch: ") and line.endswith("-> 0.0") for line in found["packages"])
@@ -166,17 +165,17 @@ def test_run_of_older_code_is_named(
     before = write()
     change(code / "Snakefile", "rule all", "rule  all")
     (results / RUN / "machine.json").unlink()
-    note_machine(results / RUN, "cpu", "A processor", "float32")
+    note_machine(results / RUN, "cpu, A processor", "float32")
     change(code / "Snakefile", "rule  all", "rule all")
     found = differences(before, write())
     assert [line.split(":")[0] for line in found["code"]] == ["runs.polynomial, seed 0"]
 
 
 def test_run_that_moved_has_been_on_two_machines_each_once(results: Path) -> None:
-    for name in ("Another", "A processor"):
-        note_machine(results / RUN, "cpu", name, "float32")
+    for name in ("cpu, Another", "cpu, A processor"):
+        note_machine(results / RUN, name, "float32")
     machines = json.loads((results / RUN / "machine.json").read_text())
-    assert [machine["name"] for machine in machines] == ["A processor", "Another"]
+    assert [machine["device"] for machine in machines] == ["cpu, A processor", "cpu, Another"]
 
 
 def test_folders_of_the_machine_are_left_out(
@@ -210,6 +209,7 @@ def test_printed_form_has_code_seed_data_packages_device_times_and_files(
     ]
     what = {name: value for _, name, value in rows}
     assert what["seed"] == "2022"
+    assert what["1 run(s)"] == "cpu, A processor, float32"
     assert what["train"] == "1 job(s), 60 s, 700 MiB"
     assert len(what["tables/table1_dice.csv"]) == 64
 
@@ -256,5 +256,5 @@ def test_commit_is_of_the_repository_itself(tmp_path: Path) -> None:
     subprocess.run([*git, "init", "--quiet"], check=True)
     subprocess.run([*git, "commit", "--allow-empty", "--quiet", "-m", "first"], check=True)
     (tmp_path / "below").mkdir()
-    assert git_version(tmp_path) != provenance.NOT_RECORDED
-    assert git_version(tmp_path / "below") == provenance.NOT_RECORDED
+    assert git_version(tmp_path) != NOT_RECORDED
+    assert git_version(tmp_path / "below") == NOT_RECORDED

@@ -112,12 +112,11 @@ class Setting:
 
 
 @pytest.fixture(scope="module")
-def setting(tmp_path_factory: pytest.TempPathFactory) -> Setting:
+def setting(
+    tmp_path_factory: pytest.TempPathFactory, copy_repository: Callable[[Path], Path]
+) -> Setting:
     home = tmp_path_factory.mktemp("slurm")
-    for name in ("config", "profiles", "src", "workflow", "envs"):
-        ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
-        shutil.copytree(ROOT / name, home / "repository" / name, ignore=ignored)
-    shutil.copy2(ROOT / "Snakefile", home / "repository" / "Snakefile")
+    copy_repository(home / "repository")
     study = yaml.safe_load((ROOT / "tests" / "workflow" / "tiny.yaml").read_text())
     study["methods"] = {name: study["methods"][name] for name in METHODS}
     del study["methods"]["vanilla"]["repeats"], study["distortions"]

@@ -1,18 +1,5 @@
 # From scans on disk to the case table, the split, the plan and arrays.
 
-import logging
-
-from cardiouq.files import check_room
-
-# On a full disk each line of Snakemake's log would be a traceback, and hide what the jobs say.
-logging.raiseExceptions = False
-try:
-    check_room(Path.cwd())
-    check_room(Path(RESULTS))
-except CardiouqError as error:
-    sys.exit(f"\nERROR: {error}\n")
-
-
 if any(dataset["source"] == "phantom" for dataset in STUDY["datasets"].values()):
 
     rule make_phantom:

@@ -13,11 +13,8 @@ import logging
 import os
 import re
 import shutil
-import stat
 import time
-import zipfile
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +22,10 @@ from typing import IO, Any
 
 import requests
 
+from cardiouq.data.archive import CHUNK, BadArchiveError, unpack
 from cardiouq.data.sources import Source
 from cardiouq.errors import CardiouqError
+from cardiouq.files import check_space
 
 log = logging.getLogger(__name__)
 
@@ -36,11 +35,6 @@ MARKER = "source.json"
 ASSUMED_EXPANSION = 2
 """Bytes unpacked per byte of archive, in the check of free space before anything is known."""
 
-MAX_EXPANSION = 10
-"""Archives that unpack to more bytes per byte are refused; scans are compressed already."""
-
-MAX_MEMBERS = 100_000
-CHUNK = 1 << 16
 TIMEOUT = (30, 60)
 """Seconds to wait for a connection, and for the next bytes."""
 
@@ -53,10 +47,6 @@ TRANSIENT = {408, 425, 429, 500, 502, 503, 504}
 
 class _TryAgainError(Exception):
     """A try that failed, though the next may not."""
-
-
-class _BadArchiveError(CardiouqError):
-    """The archive is what the table of sources says, and yet cannot be unpacked."""
 
 
 def fetch(source: Source, root: str | os.PathLike[str], tries: int = 6, wait: float = 2.0) -> None:
@@ -93,7 +83,7 @@ def fetch(source: Source, root: str | os.PathLike[str], tries: int = 6, wait: fl
         with part.locked():
             part.forget_another(source)
             shutil.rmtree(partial, ignore_errors=True)  # of a call that was killed
-            _check_space(
+            check_space(
                 root.parent,
                 (1 + ASSUMED_EXPANSION) * source.bytes - min(part.size(), source.bytes),
                 f"for the archive of {source.dataset} and what is in it",
@@ -101,10 +91,13 @@ def fetch(source: Source, root: str | os.PathLike[str], tries: int = 6, wait: fl
             _download(source, part, tries, wait)
             _check_sum(source, part)
             try:
-                _unpack(source, part.archive, partial, root)
-            except _BadArchiveError:
+                unpack(source, part.archive, partial)
+                _publish(source, partial, root)
+            except BadArchiveError:
                 part.remove()
                 raise
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
             part.remove()
     except OSError as error:
         raise CardiouqError(
@@ -204,15 +197,6 @@ def _is_there(source: Source, root: Path) -> bool:
     return bool(held)
 
 
-def _check_space(folder: Path, needed: int, what_for: str) -> None:
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise CardiouqError(
-            f"{folder}: {free:,} bytes free, {needed:,} needed {what_for}; make room or choose a "
-            "folder on another disk, then run it again"
-        )
-
-
 def _download(source: Source, part: _Part, tries: int, wait: float) -> None:
     """Bring the part to the archive's full size, over as many connections as it takes."""
     if part.size() > source.bytes:
@@ -231,7 +215,7 @@ def _download(source: Source, part: _Part, tries: int, wait: float) -> None:
         ) as error:
             reason = str(error)
         except requests.RequestException as error:
-            raise CardiouqError(f"{source.url}: {error}; {_by_hand(source)}") from error
+            raise CardiouqError(f"{source.url}: {error}; {source.by_hand}") from error
         size = part.size()
         if size == source.bytes:
             break
@@ -241,7 +225,7 @@ def _download(source: Source, part: _Part, tries: int, wait: float) -> None:
         if failures >= tries:
             raise CardiouqError(
                 f"{source.url}: {size:,} of {source.bytes:,} bytes after {tries} failures in a "
-                f"row, the last: {reason}; run it again to go on from there, or {_by_hand(source)}"
+                f"row, the last: {reason}; run it again to go on from there, or {source.by_hand}"
             )
         log.warning("%s at %s of %s bytes, trying again", reason, f"{size:,}", source.bytes)
         time.sleep(min(wait * 2 ** (failures - 1), LONGEST_WAIT))
@@ -285,7 +269,7 @@ def _check_answer(source: Source, part: _Part, answer: requests.Response) -> Non
     if code not in (200, 206, 416):
         raise CardiouqError(
             f"{source.url}: HTTP {code} {answer.reason}, expected the archive of {source.dataset}; "
-            f"{_by_hand(source)}"
+            f"{source.by_hand}"
         )
     told = answer.headers.get("Content-Range", "")
     place = re.fullmatch(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)", told)
@@ -307,12 +291,8 @@ def _another_size(source: Source, part: _Part, found: str) -> CardiouqError:
     part.remove()
     return CardiouqError(
         f"{source.url}: the file has {found} bytes, expected {source.bytes:,}: it has changed, or "
-        f"the table of sources is wrong; {_by_hand(source)}"
+        f"the table of sources is wrong; {source.by_hand}"
     )
-
-
-def _by_hand(source: Source) -> str:
-    return f"see {source.apply_at} for how to get it by hand"
 
 
 def _check_sum(source: Source, part: _Part) -> None:
@@ -324,30 +304,17 @@ def _check_sum(source: Source, part: _Part) -> None:
         raise CardiouqError(
             f"{source.url}: sha256 of the download is {found}, expected {source.sha256}; it was "
             "removed: run it again, and if the same is found the archive has changed: "
-            f"{_by_hand(source)}"
+            f"{source.by_hand}"
         )
 
 
-def _unpack(source: Source, path: Path, partial: Path, root: Path) -> None:
-    """Unpack a verified archive to the folder `partial` and rename it to `root`."""
-    try:
-        with _readable(source):
-            archive = zipfile.ZipFile(path)
-        with archive:
-            inside = _members_inside(source, archive)
-            total = sum(info.file_size for info in inside.values())
-            log.info("%s: unpacking %d members, %s bytes", path, len(inside), f"{total:,}")
-            _check_space(root.parent, total, f"to unpack {path}, which is kept")
-            partial.mkdir()
-            for name, info in inside.items():
-                _unpack_member(source, archive, info, partial / name)
-        (partial / MARKER).write_text(json.dumps(_identity(source), indent=1) + "\n")
-        for synced in (partial / MARKER, *(Path(folder) for folder, _, _ in os.walk(partial))):
-            _sync(synced)
-        partial.replace(root)
-        _sync(root.parent)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+def _publish(source: Source, partial: Path, root: Path) -> None:
+    """Make an unpacked folder, marked and on the disk, the root."""
+    (partial / MARKER).write_text(json.dumps(_identity(source), indent=1) + "\n")
+    for synced in (partial / MARKER, *(Path(folder) for folder, _, _ in os.walk(partial))):
+        _sync(synced)
+    partial.replace(root)
+    _sync(root.parent)
 
 
 def _sync(path: Path) -> None:
@@ -357,102 +324,3 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-@contextmanager
-def _readable(source: Source) -> Iterator[None]:
-    """Say which archive is damaged, whatever `zipfile` and its decompressors raise on one."""
-    try:
-        yield
-    except Exception as error:  # OSError too, on an offset that is nowhere
-        raise _BadArchiveError(
-            f"{source.url}: the archive is damaged ({error}); {_by_hand(source)}"
-        ) from error
-
-
-def _pieces(source: Source, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:
-    with _readable(source), archive.open(info) as packed:
-        while piece := packed.read(CHUNK):
-            yield piece
-
-
-def _unpack_member(
-    source: Source, archive: zipfile.ZipFile, info: zipfile.ZipInfo, target: Path
-) -> None:
-    if info.is_dir():
-        target.mkdir(parents=True, exist_ok=True)
-        return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    # zipfile gives no more bytes than declared, so that what is written stays within the bound,
-    # and its check of the CRC then finds that some are missing
-    with target.open("xb") as stream:
-        for piece in _pieces(source, archive, info):
-            stream.write(piece)
-        written = stream.tell()
-        stream.flush()
-        os.fsync(stream.fileno())
-    if written != info.file_size:
-        raise _BadArchiveError(
-            f"{source.url}: {info.filename} in the archive has {written:,} bytes, its header says "
-            f"{info.file_size:,}; {_by_hand(source)}"
-        )
-
-
-def _members_inside(source: Source, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
-    """Members in the archive's folder, by path below it; all members are checked.
-
-    Raises:
-        CardiouqError: if a member is unsafe, the whole too large, or the folder is not there.
-    """
-    members = archive.infolist()
-    total = sum(info.file_size for info in members)
-    if total > MAX_EXPANSION * source.bytes or len(members) > MAX_MEMBERS:
-        raise _BadArchiveError(
-            f"{source.url}: the archive of {source.bytes:,} bytes declares {len(members):,} "
-            f"members of {total:,} bytes; expected {MAX_MEMBERS:,} members and "
-            f"{MAX_EXPANSION} times its size at most; {_by_hand(source)}"
-        )
-    problems = _unsafe(members)
-    if problems:
-        raise _BadArchiveError(
-            f"{source.url}: {len(problems)} member(s) of the archive are unsafe to unpack, such as "
-            f"{problems[0]}; expected files and folders below the archive's own; nothing was "
-            f"unpacked, {_by_hand(source)}"
-        )
-    folder = f"{source.archive_folder}/"
-    inside = {
-        info.filename.removeprefix(folder): info
-        for info in members
-        if info.filename.startswith(folder) and info.filename != folder
-    }
-    if not any(not info.is_dir() for info in inside.values()):
-        top = sorted({info.filename.split("/")[0] for info in members})
-        raise _BadArchiveError(
-            f"{source.url}: no files in {source.archive_folder} of the archive, found {top[:5]}; "
-            f"expected the content of the data root there; {_by_hand(source)}"
-        )
-    return inside
-
-
-def _unsafe(members: Sequence[zipfile.ZipInfo]) -> list[str]:
-    """What keeps members from being unpacked, in words; names as they stand in the archive."""
-    names = [info.filename.removesuffix("/") for info in members]
-    given = Counter(names)
-    files = {info.filename for info in members if not info.is_dir()}
-    problems: list[str] = []
-    for info, name in zip(members, names, strict=True):
-        kind = stat.S_IFMT(info.external_attr >> 16)  # 0 where it was not packed on Unix
-        steps = name.split("/")
-        above = {"/".join(steps[:depth]) for depth in range(1, len(steps))}
-        found = [
-            (info.filename != info.orig_filename or "\\" in name, "a character not of file names"),
-            (name.startswith("/"), "an absolute path"),
-            (any(re.match("[A-Za-z]:", step) for step in steps), "a drive letter"),
-            (bool({"", ".", ".."} & set(steps)), "a path with an empty step, `.` or `..`"),
-            (kind not in (0, stat.S_IFDIR if info.is_dir() else stat.S_IFREG), "a link or special"),
-            (bool(info.flag_bits & 1), "encrypted"),
-            (given[name] > 1, "given more than once"),
-            (bool(above & files), "below a file"),
-        ]
-        problems += [f"{info.orig_filename!r} ({words})" for is_so, words in found if is_so][:1]
-    return problems

@@ -35,18 +35,8 @@ NNUNET_PARTS = {TRAINING: "Tr", "testing": "Ts"}
 SAID = ("subject", "phase", "pathology", "vendor", "centre")
 """Columns that every layout has."""
 RESERVED = {
-    *(
-        "case",
-        "name",
-        "part",
-        "image",
-        "label",
-        "frame",
-        "dataset",
-        "labels",
-        "image_hash",
-        "label_hash",
-    ),
+    *("dataset", "part", "case", "name", "frame"),
+    *("image", "label", "labels", "image_hash", "label_hash"),
     *("slices", "rows", "columns", "spacing_z", "spacing_y", "spacing_x"),
 }
 """Names that a column of the user's own cannot have in the case table."""

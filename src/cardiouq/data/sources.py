@@ -29,6 +29,11 @@ class Source:
     checked: str
     note: str
 
+    @property
+    def by_hand(self) -> str:
+        """What to do where a download fails, as the end of a sentence."""
+        return f"see {self.apply_at} for how to get it by hand"
+
 
 COLUMNS = tuple(field.name for field in fields(Source))
 FORMS = {

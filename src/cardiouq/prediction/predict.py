@@ -17,9 +17,11 @@ import torch
 from cardiouq.data.scans import Case
 from cardiouq.files import written_whole
 from cardiouq.methods.base import BaseMethod, Draw, TrainedRun
+from cardiouq.origin import MACHINE_FILE, note_machine
 from cardiouq.prediction.predictor import Predictor, probabilities
 from cardiouq.prediction.sums import CaseSums
 from cardiouq.seeds import derive
+from cardiouq.training.device import device_name
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +42,7 @@ def predict(
 
     Each network is made once and sees all cases before the next one is made. The products of a
     case go to `output/<test set>/`; `samples.csv` says which weights each sample had and how long
-    it took, `fitted.json` what the method learnt from held-out subjects.
+    it took, `fitted.json` what the method learnt from held-out subjects, `machine.json` where.
 
     Args:
         method: draws the samples.
@@ -56,6 +58,8 @@ def predict(
     output.mkdir(parents=True, exist_ok=True)
     for left_behind in output.glob(f"{SCRATCH_PREFIX}*"):  # by a killed prediction
         shutil.rmtree(left_behind)
+    (output / MACHINE_FILE).unlink(missing_ok=True)
+    note_machine(output, device_name(predictor.device), "float32")
     fitted = method.fit(runs, schedule)
     with tempfile.TemporaryDirectory(dir=output, prefix=SCRATCH_PREFIX) as scratch:
         cases = {case.case: case for members in test_sets.values() for case in members}

@@ -7,6 +7,7 @@ import torch
 
 from cardiouq.errors import CardiouqError
 from cardiouq.machine import DEVICE_VARIABLE
+from cardiouq.origin import processor
 from cardiouq.training.gpus import own_gpu
 
 
@@ -32,6 +33,12 @@ def choose_device() -> torch.device:
     if torch.cuda.device_count() != 1:
         raise RuntimeError("CUDA was started before a GPU was claimed, and sees others too")
     return torch.device("cuda")
+
+
+def device_name(device: torch.device) -> str:
+    """`cuda, ` or `cpu, ` and the model."""
+    cuda = device.type == "cuda"
+    return f"{device.type}, {torch.cuda.get_device_name(device) if cuda else processor()}"
 
 
 def trains_in_bf16(device: torch.device) -> bool:

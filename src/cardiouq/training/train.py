@@ -21,11 +21,16 @@ from cardiouq.data.plan import Plan
 from cardiouq.files import written_whole
 from cardiouq.methods import build_variant
 from cardiouq.methods.base import BaseVariant, Member, Training
-from cardiouq.provenance import note_machine, processor
+from cardiouq.origin import note_machine
 from cardiouq.seeds import derive
 from cardiouq.structures import N_CLASSES
 from cardiouq.training.augmentation import Augmentation, cut_patch
-from cardiouq.training.device import make_deterministic, training_precision, trains_in_bf16
+from cardiouq.training.device import (
+    device_name,
+    make_deterministic,
+    training_precision,
+    trains_in_bf16,
+)
 from cardiouq.training.interruption import EXIT_CODE, Notice
 from cardiouq.training.network import (
     DeepSupervisionLoss,
@@ -160,12 +165,8 @@ def _train(run: Run, output: Path, device: torch.device, notice: Notice) -> None
     optimiser = variant.optimiser(build_optimiser(network, recipe["optimiser"]), training)
 
     side = SideFolder(output, run.identity())
-    note_machine(
-        side.products,
-        device.type,
-        torch.cuda.get_device_name(device) if device.type == "cuda" else processor(),
-        "bfloat16" if trains_in_bf16(device) else "float32",
-    )
+    precision = "bfloat16" if trains_in_bf16(device) else "float32"
+    note_machine(side.products, device_name(device), precision)
     history: list[dict[str, float]] = []
     if side.state.is_file():
         first_epoch, last_layers = load_state(side.state, network, optimiser)

@@ -1,0 +1,100 @@
+"""What made a result: the code, the packages, the machine. Imports no torch."""
+
+import hashlib
+import json
+import platform
+import re
+import subprocess
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+
+from cardiouq.files import written_whole
+
+MACHINE_FILE = "machine.json"
+NOT_RECORDED = "not recorded"
+
+
+def repository() -> Path:
+    """The folder that holds the code: of the repository, or of the package where there is none."""
+    package = Path(__file__).parent
+    root = package.parents[1]
+    return root if (root / "Snakefile").is_file() else package
+
+
+def code_files(root: Path) -> dict[str, str]:
+    """Path of every file that results depend on -> its hash; of a repository its package, its
+    workflow and what was published."""
+    found = list(root.rglob("*"))
+    if (root / "Snakefile").is_file():
+        folders = ("src", "workflow", "config/published", "config/schemas")
+        found = [root / "Snakefile"]
+        found += [path for folder in folders for path in (root / folder).rglob("*")]
+    named = {str(path.relative_to(root)): path for path in sorted(found) if path.is_file()}
+    return {
+        name: sha256(path.read_bytes())[:16]
+        for name, path in named.items()
+        if not re.search(r"(^|/)(__pycache__|[^/]*\.egg-info|\.[^/]*)(/|$)", name)
+    }
+
+
+def code_hash(root: Path) -> str:
+    """One for all files of the code."""
+    return sha256(json.dumps(code_files(root), sort_keys=True).encode())[:16]
+
+
+def git_version(root: Path) -> str:
+    """What `git describe` calls the commit, `-dirty` if files differ from it."""
+    try:
+        top, name = (
+            subprocess.run(
+                ["git", "-C", str(root), *command], capture_output=True, text=True, check=True
+            ).stdout.strip()
+            for command in (["rev-parse", "--show-toplevel"], ["describe", "--always", "--dirty"])
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return NOT_RECORDED
+    return name if Path(top).resolve() == root.resolve() else NOT_RECORDED  # not of a folder around
+
+
+def packages() -> dict[str, str]:
+    """Python and every direct dependency -> its version."""
+    try:
+        lines = requires("cardiouq") or []
+    except PackageNotFoundError:
+        lines = []
+    found = {"python": platform.python_version()}
+    for name in sorted(re.split(r"[^\w.-]", line)[0] for line in lines if "extra ==" not in line):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def processor() -> str:
+    """The model, as Linux tells it."""
+    cpuinfo = Path("/proc/cpuinfo")
+    text = cpuinfo.read_text(errors="replace") if cpuinfo.is_file() else ""
+    found = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+    return found[1].strip() if found else platform.processor() or platform.machine()
+
+
+def note_machine(folder: Path, device: str, precision: str) -> None:
+    """Add this machine and code to those that worked on what is in a folder: an interrupted run may
+    have several."""
+    noted = machines(folder)
+    here = {"device": device, "precision": precision, "code": code_hash(repository())}
+    if here not in noted:
+        with written_whole(folder / MACHINE_FILE) as temporary:
+            temporary.write_text(json.dumps([*noted, here], indent=2) + "\n")
+
+
+def machines(folder: Path) -> list[dict[str, str]]:
+    """Those that were noted."""
+    file = folder / MACHINE_FILE
+    return json.loads(file.read_text()) if file.is_file() else []
+
+
+def sha256(content: bytes) -> str:
+    """In hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()
