@@ -79,11 +79,6 @@ def blamed_on(path: Path) -> Iterator[None]:
         if error.errno in OF_THE_DISK and (is_temporary or not error.filename):
             error.filename = str(path)
         raise
-    except Exception as error:
-        if found := re.search(r"\(os error (\d+)\)", str(error)):  # of a library in Rust
-            code = int(found[1])
-            raise OSError(code, os.strerror(code), str(path)) from error
-        raise
 
 
 def check_space(folder: Path, needed: int, what_for: str) -> None:

@@ -28,6 +28,11 @@ def finished(make_run: MakeRun, tmp_path: Path) -> Path:
     return tmp_path / "seed-0"
 
 
+def test_checkpoints_can_be_read_by_whom_all_files_can(finished: Path) -> None:
+    modes = {path.stat().st_mode for path in finished.rglob("*") if path.is_file()}
+    assert len(modes) == 1
+
+
 def test_output_holds_the_products_and_nothing_else(finished: Path) -> None:
     files = {str(p.relative_to(finished)) for p in finished.rglob("*") if p.is_file()}
     assert files == {

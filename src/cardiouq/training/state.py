@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from cardiouq.errors import CardiouqError
@@ -52,7 +52,7 @@ class SideFolder:
             target = self.output / source.relative_to(self.products)
             if source.is_dir():
                 target.mkdir()
-            elif not source.name.startswith("."):  # ours or safetensors', of a killed write
+            elif not source.name.startswith(".partial-"):  # of a killed write
                 _link(str(source), str(target))
         # renamed first: a kill while it is deleted leaves no half state to resume
         done = self.path.with_suffix(".done")
@@ -122,7 +122,8 @@ def load_weights(network: nn.Module, weights: dict[str, Tensor]) -> None:
 def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
     """Write tensors as safetensors, whole or not at all."""
     with written_whole(path) as temporary:
-        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, temporary)
+        # not `save_file`, whose files no other user can read
+        temporary.write_bytes(save({k: v.detach().cpu().contiguous() for k, v in tensors.items()}))
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
