@@ -35,6 +35,8 @@ MEASURED = {
     "samples.csv": ("seconds",),
 }
 """Columns that no two runs have in common; a table is compared without them."""
+PRINTED = (".csv", ".png")
+"""One form of every table and of every figure."""
 SHOWS_TIMES = ("quality_cost.png",)
 """Figures that no two runs have in common."""
 
@@ -46,14 +48,14 @@ def describe(
     predicted: Sequence[str],
     products: Iterable[str | Path],
 ) -> dict[str, Any]:
-    """State, results and times of a finished study.
+    """State, results, files and times of a finished study.
 
     Args:
         results: its folder, `results/<study>`.
         settings: the study's.
         runs: label -> folder of every run.
         predicted: its methods and their repeats.
-        products: files that it made; tables and figures are taken from them.
+        products: its tables, figures and pages in all their forms.
     """
     root = repository()
     trained = {label: machines(Path(folder)) for label, folder in runs.items()}
@@ -76,27 +78,25 @@ def describe(
             "predictions": _of_each(noted, "device", "precision"),
         },
     }
+    made = sorted(Path(product) for product in products)
     # where results begin to differ: trainings, then scores, then what is printed
-    files = [Path(folder, "history.csv") for folder in runs.values()]
-    files += sorted((results / "evaluation").glob("*.csv"))
-    files += sorted({Path(p) for p in products if PurePath(p).suffix in (".csv", ".png")})
-    files = [path for path in dict.fromkeys(files) if path.is_file()]
-    named = {str(path.relative_to(results)): path for path in files}
-    compared = {name: p for name, p in named.items() if p.name not in SHOWS_TIMES}
+    compared = [Path(folder, "history.csv") for folder in runs.values()]
+    compared += sorted((results / "evaluation").glob("*.csv"))
+    compared += [file for file in made if file.suffix in PRINTED and file.name not in SHOWS_TIMES]
     return {
         "study": results.name,
         "state": state,
-        "results": {name: content_hash(path) for name, path in compared.items()},
+        "results": {
+            str(file.relative_to(results)): content_hash(file)
+            for file in dict.fromkeys(compared)
+            if file.is_file()
+        },
+        "files": {str(file.relative_to(results)): sha256(file.read_bytes()) for file in made},
         "times": {
             "written": datetime.now(UTC).isoformat(timespec="seconds"),
             "device asked for": os.environ.get(DEVICE_VARIABLE, "auto"),
             "training_seconds": round(sum(_seconds(Path(folder)) for folder in runs.values()), 1),
             "rules": rule_times(results, list(runs.values()), predicted),
-            "files": {
-                name: sha256(path.read_bytes())
-                for name, path in named.items()
-                if path.name in (*SHOWS_TIMES, "cost.csv")
-            },
         },
     }
 
@@ -194,8 +194,8 @@ def printed(provenance: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     for rule, cost in times["rules"].items():
         memory = f", {cost['peak_mib']:.0f} MiB" if cost["peak_mib"] else ""
         rows.append(("Time", rule, f"{cost['jobs']} job(s), {cost['seconds']:.0f} s{memory}"))
-    for name, text in {**provenance["results"], **times["files"]}.items():
-        if name.startswith("reporting/"):
+    for name, text in provenance["files"].items():
+        if PurePath(name).suffix in PRINTED:
             rows.append(("SHA-256", name.removeprefix("reporting/"), text))
     return [
         (part if n == 0 or rows[n - 1][0] != part else "", what, value)
