@@ -116,6 +116,14 @@ def _latex_cell(cell: Cell) -> str:
     return f"\\textcolor{{gray}}{{{text}}}" if cell.quoted and text else text
 
 
+def _long(table: PrintedTable) -> list[bool]:
+    """Whether a column has long text, and is to be broken into lines."""
+    return [
+        any(len(row[column].text) > LONG_TEXT for row in table.rows)
+        for column in range(len(table.columns))
+    ]
+
+
 def to_latex(table: PrintedTable) -> str:
     """A `table*`, or over several pages a `longtable`, with booktabs' rules; special characters are
     escaped."""
@@ -126,12 +134,8 @@ def to_latex(table: PrintedTable) -> str:
         first += width
     environment = Environment(trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
     environment.filters |= {"latex": _latex, "latex_cell": _latex_cell}
-    long_text = [
-        any(len(row[column].text) > LONG_TEXT for row in table.rows)
-        for column in range(len(table.columns))
-    ]
     widths = "".join(
-        "p{4cm}" if long else "c" if column else "l" for column, long in enumerate(long_text)
+        "p{4cm}" if long else "c" if column else "l" for column, long in enumerate(_long(table))
     )
     return environment.from_string(_LATEX).render(
         table=table, rules=" ".join(rules), widths=widths, long=len(table.rows) > ROWS_OF_A_PAGE
@@ -154,7 +158,8 @@ tbody { border-top: 1px solid; }
 td:first-child, th:first-child { text-align: left; }
 td { font-variant-numeric: tabular-nums; }
 .block td { border-top: 1px solid #ddd; }
-td.long { white-space: normal; min-width: 36rem; text-align: left; }
+td.long { white-space: normal; min-width: 24rem; max-width: 40rem; }
+.long { text-align: left; }
 .best { font-weight: 700; }
 .quoted { color: #767676; }
 </style>
@@ -170,7 +175,7 @@ td.long { white-space: normal; min-width: 36rem; text-align: left; }
 </tr>
 <tr>
 {% for column in table.columns %}
-<th>{{ column }}</th>
+<th{% if long[loop.index0] %} class="long"{% endif %}>{{ column }}</th>
 {% endfor %}
 </tr>
 </thead>
@@ -179,7 +184,7 @@ td.long { white-space: normal; min-width: 36rem; text-align: left; }
 <tr{% if row[0].text %} class="block"{% endif %}>
 {% for cell in row %}
 <td{% if cell.best %} class="best"{% elif cell.quoted %} class="quoted"
-{%- elif cell.text | length > long_text %} class="long"{% endif %}>
+{%- elif long[loop.index0] %} class="long"{% endif %}>
 {{- cell.text -}}
 </td>
 {% endfor %}
@@ -195,4 +200,4 @@ td.long { white-space: normal; min-width: 36rem; text-align: left; }
 def to_html(table: PrintedTable) -> str:
     """A page of its own, which Snakemake's report shows as it is."""
     environment = Environment(trim_blocks=True, lstrip_blocks=True, autoescape=True)
-    return environment.from_string(_HTML).render(table=table, long_text=LONG_TEXT)
+    return environment.from_string(_HTML).render(table=table, long=_long(table))
