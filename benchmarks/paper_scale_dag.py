@@ -29,7 +29,7 @@ from tabulate import tabulate
 from cardiouq.config import read_yaml
 from cardiouq.data.plan import Plan, make_plan
 from cardiouq.data.scans import Case
-from cardiouq.estimates import FORWARD_SHARE, SLICES, USUAL_SCAN, feature_values, samples
+from cardiouq.estimates import FORWARD_SHARE, SLICES, USUAL_SCAN, feature_values, plan_of, samples
 from cardiouq.jobs import jobs_of, longest_chain
 from cardiouq.methods import build_variant
 from cardiouq.prediction.sums import CaseSums
@@ -58,6 +58,7 @@ SUBJECTS = {("acdc", None): 100, ("mnms", None): 150, ("mnms", "A"): 75, ("mnms"
 VOXELS = {"acdc": 510_000, "mnms": 750_000}
 """Of a volume: ACDC's mean; M&Ms' of three subjects."""
 PHASES = 2
+NO_PLAN = "not made"
 GIGA = 1e9
 
 
@@ -109,14 +110,6 @@ def resident_kibibytes(process: int) -> int:
         if found := re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{process}/status").read_text()):
             return int(found[1])
     return 0
-
-
-def plan_of(study: Study) -> Plan:
-    """nnU-Net's for a usual scan; of ACDC's subjects it has the same network."""
-    settings = {name: study["plan"].get(name) for name in ("spacing", "patch_size", "max_stages")}
-    widths = {name: study["plan"][name] for name in ("base_features", "max_features")}
-    shape, spacing = USUAL_SCAN
-    return make_plan([shape], [spacing], **settings, **widths)
 
 
 def step_seconds(plan: Plan, batch_size: int, paper_step: float = STEP_SECONDS) -> float:
@@ -213,7 +206,7 @@ def hours(seconds: float) -> str:
 
 def cost_of(study: Study, host: float) -> dict[str, float]:
     """Numbers of a study, to be added up."""
-    plan = plan_of(study)
+    plan = plan_of(study, NO_PLAN)
     jobs, seconds = jobs_of(study, Path("nowhere")), seconds_of(study, plan, host)
     old = seconds_of(study, plan, host, OLD_STEP_SECONDS)
     runs = [job for job in jobs.values() if job.kind == "training"]
@@ -248,7 +241,10 @@ def printed(name: str, cost: dict[str, float]) -> dict[str, str]:
 
 def long_pole(study: Study, host: float) -> dict[str, str]:
     """The prediction that ends last if everything runs at once, and what it waits for."""
-    jobs, seconds = jobs_of(study, Path("nowhere")), seconds_of(study, plan_of(study), host)
+    jobs, seconds = (
+        jobs_of(study, Path("nowhere")),
+        seconds_of(study, plan_of(study, NO_PLAN), host),
+    )
     ends = {name: longest_chain(name, jobs, seconds) for name in jobs}
     last = max((n for n in jobs if jobs[n].kind == "prediction"), key=ends.__getitem__)
     run = max(jobs[last].needs, key=ends.__getitem__)

@@ -58,7 +58,7 @@ def of_training(study: Study, recipe: str, plan_file: str | Path, gpus: int) -> 
     """Of a run."""
     batch_size = study["recipes"][recipe]["batch_size"]
     return Needs(
-        memory_mb(_plan(study, Path(plan_file)), batch_size, gpus),
+        memory_mb(plan_of(study, plan_file), batch_size, gpus),
         _rounded(START_MINUTES + training_seconds(study, recipe, plan_file, gpus) / 60),
     )
 
@@ -69,7 +69,7 @@ def of_prediction(
     """Of a method or a repeat, on all of its test sets."""
     seconds = prediction_seconds(study, name, plan_file, test_sets, gpus)
     return Needs(
-        memory_mb(_plan(study, Path(plan_file)), SLICES, gpus),
+        memory_mb(plan_of(study, plan_file), SLICES, gpus),
         _rounded(START_MINUTES + seconds / 60),
     )
 
@@ -77,7 +77,7 @@ def of_prediction(
 def training_seconds(study: Study, recipe: str, plan_file: str | Path, gpus: int) -> float:
     """Of a run."""
     images = study.own_epochs(recipe) * images_per_epoch(study, recipe)
-    return images * seconds_per_image(_plan(study, Path(plan_file)), gpus)
+    return images * seconds_per_image(plan_of(study, plan_file), gpus)
 
 
 def prediction_seconds(
@@ -88,7 +88,7 @@ def prediction_seconds(
     tiles: float = (1 / (1 - study["prediction"]["tile_overlap"])) ** 2
     fits = study.methods[study.repeated(name)].fits()
     images = SLICES * tiles * (2 if fits else 1)
-    forward = FORWARD_SHARE * images * seconds_per_image(_plan(study, Path(plan_file)), gpus)
+    forward = FORWARD_SHARE * images * seconds_per_image(plan_of(study, plan_file), gpus)
     volumes = sum(_rows(Path(table)) for table in test_sets) or VOLUMES
     return volumes * samples(study, name) * (forward + SECONDS_PER_VOLUME)
 
@@ -108,6 +108,16 @@ def samples(study: Study, name: str) -> int:
     averaged = isinstance(method, WeightAveraging)
     networks = len(study.method_members(name)) * (1 if averaged else len(epochs))
     return networks * (passes if isinstance(passes, int) else 1)
+
+
+def plan_of(study: Study, file: str | Path) -> Plan:
+    """A study's plan; as long as it is not made, that for a usual scan."""
+    with contextlib.suppress(OSError, ValueError, CardiouqError):  # the job itself will say so
+        return Plan.from_json(Path(file).read_text())
+    shape, spacing = USUAL_SCAN
+    settings = {name: study["plan"].get(name) for name in ("spacing", "patch_size", "max_stages")}
+    widths = {name: study["plan"][name] for name in ("base_features", "max_features")}
+    return make_plan([shape], [spacing], **settings, **widths)
 
 
 def seconds_per_image(plan: Plan, gpus: int) -> float:
@@ -153,15 +163,6 @@ def _sizes(plan: Plan) -> list[int]:
 
 def _rounded(minutes: float) -> int:
     return math.ceil(minutes / 10) * 10
-
-
-def _plan(study: Study, file: Path) -> Plan:
-    with contextlib.suppress(OSError, ValueError, CardiouqError):  # the job itself will say so
-        return Plan.from_json(file.read_text())
-    shape, spacing = USUAL_SCAN
-    settings = {name: study["plan"].get(name) for name in ("spacing", "patch_size", "max_stages")}
-    widths = {name: study["plan"][name] for name in ("base_features", "max_features")}
-    return make_plan([shape], [spacing], **settings, **widths)
 
 
 def _rows(table: Path) -> int:
