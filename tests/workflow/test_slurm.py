@@ -42,17 +42,6 @@ def run(*command: str | Path, **options: object) -> "subprocess.CompletedProcess
     )
 
 
-def wait_for(what: Callable[[], bool], job: "subprocess.Popen[str]") -> None:
-    """Until it is so; fails if the job ends before."""
-    deadline = time.monotonic() + DEADLINE
-    while time.monotonic() < deadline:
-        if what():
-            return
-        assert job.poll() is None, "Snakemake is over"
-        time.sleep(0.2)
-    raise TimeoutError
-
-
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Of an environment that has SLURM's plugin beside what this one has."""
@@ -155,11 +144,8 @@ def test_disturbed_run_on_slurm_prints_the_local_run_s_tables(
         jobs = re.findall(rf"^(\d+) rule_train_wildcards_{recipe}_", listed, re.MULTILINE)
         return jobs[0] if jobs else ""
 
-    def has_kept_weights(recipe: str) -> bool:
-        return any(results.glob(f"training/{recipe}-*/.*.unfinished/products/checkpoints/*"))
-
-    def is_training(recipe: str) -> bool:
-        return any(results.glob(f"training/{recipe}-*/.*.unfinished"))
+    def there_is(recipe: str, file: str) -> bool:
+        return any(results.glob(f"training/{recipe}-*/.*.unfinished/{file}"))
 
     def resumes(recipe: str) -> bool:
         logs = results.glob(f"logs/train/{recipe}-*/seed-0.log")
@@ -176,17 +162,26 @@ def test_disturbed_run_on_slurm_prints_the_local_run_s_tables(
             text=True,
         )
     try:
-        wait_for(lambda: is_training("dropout"), snakemake)
-        cancelled = job_of("dropout")
-        run("scancel", cancelled, check=True)
-        wait_for(lambda: has_kept_weights("cyclical"), snakemake)
-        told = job_of("cyclical")
-        run("scancel", "--signal=TERM", told, check=True)
-        wait_for(lambda: resumes("cyclical"), snakemake)
-        again = job_of("cyclical")
-        os.kill(int((STATE / "slurmd.pid").read_text()), signal.SIGTERM)
-        time.sleep(2)
-        run("slurmd", check=True)
+        cancelled = told = again = ""
+        while not (cancelled and told and again):  # in whichever order SLURM starts them
+            assert snakemake.poll() is None, log.read_text()
+            if (
+                not cancelled
+                and there_is("dropout", "products")
+                and (cancelled := job_of("dropout"))
+            ):
+                run("scancel", cancelled, check=True)
+            if (
+                not told
+                and there_is("cyclical", "products/checkpoints/*")
+                and (told := job_of("cyclical"))
+            ):
+                run("scancel", "--signal=TERM", told, check=True)
+            if not again and resumes("cyclical") and (again := job_of("cyclical")):
+                os.kill(int((STATE / "slurmd.pid").read_text()), signal.SIGTERM)
+                time.sleep(2)
+                run("slurmd", check=True)
+            time.sleep(0.2)
         assert snakemake.wait(DEADLINE) == 0, log.read_text()
     finally:
         if snakemake.poll() is None:
@@ -197,7 +192,7 @@ def test_disturbed_run_on_slurm_prints_the_local_run_s_tables(
     assert f"SLURM-job '{told}' failed, SLURM status is: 'FAILED'" in text
     assert f"SLURM-job '{cancelled}' failed, SLURM status is: 'CANCELLED'" in text
     assert f"SLURM-job '{again}' failed" not in text
-    assert again not in (told, "")
+    assert again != told
 
     def files(folder: Path) -> dict[str, bytes]:
         patterns = ("reporting/tables/*.csv", "evaluation/*.csv", "training/*/*/checkpoints/*")
