@@ -21,9 +21,9 @@ study: $(VENV)/installed
 status:
 	@$(BIN)/python -m cardiouq.progress results/$(basename $(notdir $(STUDY))) $(if $(findstring .y,$(STUDY)),--study $(STUDY))
 
-## the whole test suite
+## the whole test suite; the tests of a file share a worker, as some share a run of the study
 test: $(VENV)/installed
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 ## values and time of the metrics beside other libraries: make bench-metrics CARDIOUQ_ACDC_ROOT=/acdc
 bench-metrics: $(VENV)/installed

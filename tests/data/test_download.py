@@ -595,7 +595,7 @@ def test_disk_without_locks_is_warned_of(
 
     monkeypatch.setattr(fcntl, "flock", no_locks)
     fetch(source_of(site), root)
-    assert "let no other process fetch" in caplog.text
+    assert "let no other process work" in caplog.text
     assert_whole(root)
 
 

@@ -1,6 +1,7 @@
 """An interrupted run, resumed, ends with the bits of an undisturbed one."""
 
 import json
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,11 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
+from cardiouq import origin
 from cardiouq.errors import CardiouqError
+from cardiouq.locks import take
 from cardiouq.methods.base import Member
+from cardiouq.training import state
 from cardiouq.training import train as module
 from cardiouq.training.train import Run, train
 
@@ -292,3 +296,53 @@ def test_interrupted_base_keeps_the_same_state_for_its_branches(
     interrupt(run, output, "validate", calls)
     train(run, output, CPU)
     assert_same(output, base, (*PRODUCTS, "states/epoch-0002.safetensors"))
+
+
+def stamps(output: Path) -> dict[str, int]:
+    """When each checkpoint was written."""
+    return {path.name: path.stat().st_mtime_ns for path in (output / "checkpoints").iterdir()}
+
+
+def test_finished_run_is_kept(make_run: MakeRun, undisturbed: Path) -> None:
+    before = stamps(undisturbed)
+    train(make_run(), undisturbed, CPU)
+    assert stamps(undisturbed) == before
+    assert not side_of(undisturbed).exists()
+
+
+def test_finished_run_of_other_code_or_scans_is_trained_again(
+    make_run: MakeRun, undisturbed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = stamps(undisturbed)
+    train(make_run(fingerprint="ffffffffffff"), undisturbed, CPU)
+    trained = stamps(undisturbed)
+    assert not before.items() & trained.items()
+    monkeypatch.setattr(origin, "code_files", lambda root: {})
+    train(make_run(fingerprint="ffffffffffff"), undisturbed, CPU)
+    assert not trained.items() & stamps(undisturbed).items()
+
+
+def test_two_processes_do_not_train_the_same_run(
+    make_run: MakeRun,
+    undisturbed: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The other one is held up by a lock, and finds the run finished."""
+    caplog.set_level(logging.INFO)
+    output = tmp_path / "seed-0"
+    lock = take(tmp_path / ".seed-0.lock")
+    assert lock is not None
+
+    def sleep(seconds: float) -> None:
+        assert not side_of(output).exists()
+        undisturbed.rename(output)
+        lock.close()
+
+    before = stamps(undisturbed)
+    monkeypatch.setattr(state.time, "sleep", sleep)
+    train(make_run(), output, CPU)
+    assert "waiting for its end" in caplog.text
+    assert stamps(output) == before
+    assert {path.name for path in tmp_path.iterdir() if "seed-0" in path.name} == {"seed-0"}

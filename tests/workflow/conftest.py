@@ -75,7 +75,7 @@ class Planned:
     @property
     def trainings(self) -> list[str]:
         """`<recipe> <member>` of every training."""
-        pattern = r"^ +output: .*training/(\w+)-[0-9a-f]{8}/seed-([^/]+)/run\.json"
+        pattern = r"^ +output: .*training/(\w+)-[0-9a-f]{8}/seed-([^/]+)/trained"
         found = re.findall(pattern, self.text, re.MULTILINE)
         return sorted({f"{recipe} {member}" for recipe, member in found})
 

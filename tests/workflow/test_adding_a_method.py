@@ -6,14 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pytest
 import yaml
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "adding-a-method.md"
 TEXT = DOCUMENT.read_text()
-
-# with `--dist loadgroup`, all runs of the whole workflow go to one worker of pytest-xdist
-pytestmark = pytest.mark.xdist_group("workflow")
 
 
 def code_block(language: str) -> str:

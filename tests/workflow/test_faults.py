@@ -30,7 +30,6 @@ from cardiouq.files import folder_written_whole, written_whole
 from cardiouq.reporting.provenance import content_hash
 from cardiouq.training.state import SideFolder
 
-pytestmark = pytest.mark.xdist_group("faults")
 takes_long = pytest.mark.skipif(
     not os.environ.get("CARDIOUQ_FAULTS"), reason="takes long; CARDIOUQ_FAULTS=1 runs it"
 )

@@ -59,7 +59,6 @@ def as_csv(acdc: Path, root: Path, values: dict[str, list[int]]) -> None:
     ],
     ids=["two structures", "one structure"],
 )
-@pytest.mark.xdist_group("own data")
 def test_other_structures_run_from_end_to_end(
     fresh: Any,
     tiny: dict[str, Any],

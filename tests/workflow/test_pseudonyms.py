@@ -6,12 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import nibabel as nib
-import pytest
 import yaml
 
 from cardiouq.data.phantom import generate
-
-pytestmark = pytest.mark.xdist_group("pseudonyms")
 
 
 def as_ukbb(acdc: Path, root: Path) -> list[str]:

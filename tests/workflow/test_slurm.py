@@ -19,8 +19,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-pytestmark = pytest.mark.xdist_group("slurm")
-
 ROOT = Path(__file__).parents[2]
 PROFILE = ROOT / "profiles" / "slurm" / "profile.yaml"
 STATE = Path(os.environ.get("SLURM_LOCAL_STATE", "/var/lib/slurm-local"))

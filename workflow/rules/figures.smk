@@ -166,9 +166,7 @@ rule figure_reliability:
 
 rule figure_training_curves:
     input:
-        histories=[
-            f"{folder}/history.csv" for folder in STUDY.all_run_folders().values()
-        ],
+        runs=trained(STUDY.all_run_folders().values()),
         code=expand(CODE, module=["training_curves", "style"]),
     output:
         png=report(
@@ -201,9 +199,7 @@ if POSTERIORS:
 
     rule figure_posterior_sd:
         input:
-            checkpoints=[
-                f"{STUDY.run_folders(method)[0]}/checkpoints" for method in POSTERIORS
-            ],
+            runs=trained(STUDY.run_folders(method)[0] for method in POSTERIORS),
             code=expand(CODE, module=["posterior_sd", "style"]),
         output:
             png=report(
@@ -280,7 +276,7 @@ if TRAJECTORY:
 
     rule figure_tsne:
         input:
-            last_layer=lambda wildcards: f"{STUDY.run_folders(TRAJECTORY)[0]}/last_layer.npy",
+            run=trained(STUDY.run_folders(TRAJECTORY)[:1]),
             samples=f"{RESULTS}/prediction/{TRAJECTORY}/samples.csv",
             code=expand(CODE, module=["tsne", "style"]),
         output:

@@ -5,12 +5,7 @@ from cardiouq.estimates import of_prediction
 
 rule predict:
     input:
-        runs=lambda wildcards: [
-            f"{run}/run.json" for run in STUDY.run_folders(wildcards.method)
-        ],
-        checkpoints=lambda wildcards: [
-            f"{run}/checkpoints" for run in STUDY.run_folders(wildcards.method)
-        ],
+        runs=lambda wildcards: trained(STUDY.run_folders(wildcards.method)),
         arrays=ARRAYS,
         cases=CASE_TABLES,
         split=rules.split_subjects.output.split,

@@ -5,6 +5,13 @@ from cardiouq.estimates import of_training
 from cardiouq.methods.base import MEMBER, Member
 
 RUN = f"{RESULTS}/training/{{recipe}}-{{key}}/seed-{{member}}"
+
+
+def trained(folders):
+    """Snakemake's mark that a run is finished, for each run."""
+    return [f"{folder}/trained" for folder in folders]
+
+
 # SIGTERM goes to every process of a batch job: a shell that it ended would take a training with it
 # that is about to keep its state.
 shell.prefix("set -euo pipefail; trap : TERM; ")
@@ -17,18 +24,14 @@ rule train:
         split=ancient(f"{RESULTS}/data/split.csv"),
         plan=ancient(f"{RESULTS}/data/plan.json"),
         base=lambda wildcards: ancient(
-            [
-                f"{run}/run.json"
-                for run in STUDY.base_folder(
-                    wildcards.recipe, Member.parse(wildcards.member)
-                )
-            ]
+            trained(
+                STUDY.base_folder(wildcards.recipe, Member.parse(wildcards.member))
+            )
         ),
+    # The run itself is no output, as Snakemake deletes the output of a job whose end it did not see,
+    # and a run may end after Snakemake was killed.
     output:
-        checkpoints=directory(f"{RUN}/checkpoints"),
-        identity=f"{RUN}/run.json",
-        history=f"{RUN}/history.csv",
-        last_layer=f"{RUN}/last_layer.npy",
+        touch(f"{RUN}/trained"),
     log:
         f"{RESULTS}/logs/train/{{recipe}}-{{key}}/seed-{{member}}.log",
     benchmark:

@@ -1,5 +1,7 @@
 """Rule figure_training_curves: loss, learning rate and validation Dice of every run."""
 
+from pathlib import Path
+
 import pandas as pd
 
 from cardiouq.errors import reported_to_user
@@ -8,9 +10,10 @@ from cardiouq.reporting.training_curves import draw_training_curves
 
 with reported_to_user(snakemake.log[0]):
     histories = {}
-    for (run, recipe), path in zip(
-        snakemake.params.recipes.items(), snakemake.input.histories, strict=True
+    for (run, recipe), trained in zip(
+        snakemake.params.recipes.items(), snakemake.input.runs, strict=True
     ):
-        histories.setdefault(recipe, {})[run] = pd.read_csv(path)
+        history = pd.read_csv(Path(trained).with_name("history.csv"))
+        histories.setdefault(recipe, {})[run] = history
     figure = draw_training_curves(histories)
     save_figure(figure, snakemake.output.png, snakemake.output.pdf)

@@ -1,5 +1,7 @@
 """Rule figure_tsne: the cyclical run's way through weight space (Fig. 2)."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
@@ -10,7 +12,7 @@ from cardiouq.seeds import derive
 
 with reported_to_user(snakemake.log[0]):
     figure = draw_tsne(
-        np.load(snakemake.input.last_layer),
+        np.load(Path(snakemake.input.run[0]).with_name("last_layer.npy")),
         posterior_epochs=pd.read_csv(snakemake.input.samples)["epoch"].tolist(),
         cycles=snakemake.params.schedule["cycles"],
         perplexity=snakemake.params.perplexity,

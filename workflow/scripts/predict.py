@@ -20,7 +20,7 @@ from cardiouq.training.schedule import build_schedule
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--settings", required=True, type=json.loads, help="JSON of the prediction")
-parser.add_argument("--runs", required=True, type=Path, nargs="+", help="run.json of each")
+parser.add_argument("--runs", required=True, type=Path, nargs="+", help="`trained` of each")
 for name in ("arrays", "cases", "test-sets"):
     parser.add_argument(f"--{name}", required=True, type=Path, nargs="+", help="own, distorted")
 for name in ("split", "plan", "log", "output"):

@@ -6,7 +6,6 @@ stand, until then, `<root>.part.zip` (what has been downloaded; another call goe
 `.partial-<root>` (what has been unpacked; never gone on from).
 """
 
-import fcntl
 import hashlib
 import json
 import logging
@@ -18,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import requests
 
@@ -26,6 +25,7 @@ from cardiouq.data.archive import CHUNK, BadArchiveError, unpack
 from cardiouq.data.sources import Source
 from cardiouq.errors import CardiouqError
 from cardiouq.files import check_space
+from cardiouq.locks import take
 
 log = logging.getLogger(__name__)
 
@@ -146,26 +146,17 @@ class _Part:
         Raises:
             CardiouqError: if another process has it.
         """
-        with self.lock.open("w") as stream:
-            if not self._take(stream):
-                raise CardiouqError(
-                    f"{self.lock}: another process is fetching to the same folder; wait for it to "
-                    "end, then run this again if need be"
-                )
+        lock = take(self.lock)
+        if lock is None:
+            raise CardiouqError(
+                f"{self.lock}: another process is fetching to the same folder; wait for it to "
+                "end, then run this again if need be"
+            )
+        with lock:
             try:
                 yield
             finally:
                 self.lock.unlink(missing_ok=True)
-
-    def _take(self, stream: IO[str]) -> bool:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        except OSError as error:
-            log.warning("%s: no lock (%s); let no other process fetch to it", self.lock, error)
-        # a process that has just ended may have removed the file that was opened here
-        return self.lock.exists() and os.path.samestat(self.lock.stat(), os.fstat(stream.fileno()))
 
 
 def _identity(source: Source) -> dict[str, str]:

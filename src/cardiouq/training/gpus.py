@@ -19,6 +19,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from cardiouq.errors import CardiouqError
+from cardiouq.locks import take
 
 log = logging.getLogger(__name__)
 
@@ -148,27 +149,11 @@ def lock_folder() -> Path:
 
 def _try(gpu: str, place: int, shared: bool, folder: Path) -> Claim | None:
     name = quote(gpu, safe="")  # a MIG instance's may have slashes
-    device = _lock(folder / name, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+    device = take(folder / name, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
     if device is None:
         return None
-    job = _lock(folder / f"{name}.{place}", fcntl.LOCK_EX)
+    job = take(folder / f"{name}.{place}", fcntl.LOCK_EX)
     if job is None:
         device.close()
         return None
     return Claim(gpu, (device, job))
-
-
-def _lock(path: Path, kind: int) -> io.FileIO | None:
-    """The locked file, or None if another process has it.
-
-    A file that was replaced since it was opened, by whatever cleans /tmp, locks nothing.
-    """
-    file = io.FileIO(path, "a")
-    try:
-        fcntl.flock(file, kind | fcntl.LOCK_NB)
-        if os.path.samestat(os.fstat(file.fileno()), path.stat()):
-            return file
-    except (BlockingIOError, FileNotFoundError):
-        pass
-    file.close()
-    return None

@@ -1,13 +1,15 @@
 """The side folder of a run in progress: everything needed to go on after an interruption.
 
-Snakemake deletes a job's declared outputs when it is killed, so a run grows in a side folder and
-becomes the output when it is complete.
+A run grows in a side folder and becomes the output when it is complete.
 """
 
 import json
+import logging
 import os
 import shutil
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,12 @@ from torch import Tensor, nn
 
 from cardiouq.errors import CardiouqError
 from cardiouq.files import written_whole
+from cardiouq.locks import take
+from cardiouq.origin import code_hash, machines, repository
+
+log = logging.getLogger(__name__)
+
+SECONDS_BETWEEN_TRIES = 2.0
 
 
 class SideFolder:
@@ -39,6 +47,18 @@ class SideFolder:
         with written_whole(identity_file) as temporary:
             temporary.write_text(self.identity)
 
+    def is_finished(self) -> bool:
+        """Whether the output is this run, trained by the present code.
+
+        Snakemake runs a job again whose end it did not see.
+        """
+        file, code = self.output / "run.json", code_hash(repository())
+        return (
+            file.is_file()
+            and file.read_text() == self.identity
+            and code in {machine["code"] for machine in machines(self.output)}
+        )
+
     def finish(self) -> None:
         """Turn the products into the output; the state goes last, so a kill here costs nothing.
 
@@ -54,11 +74,33 @@ class SideFolder:
                 target.mkdir()
             elif not source.name.startswith(".partial-"):  # of a killed write
                 _link(str(source), str(target))
-        # renamed first: a kill while it is deleted leaves no half state to resume
+        self.remove()
+
+    def remove(self) -> None:
+        """Renamed first: a kill while it is deleted leaves no half state to resume."""
         done = self.path.with_suffix(".done")
         shutil.rmtree(done, ignore_errors=True)  # of a kill at this point
         self.path.replace(done)
         shutil.rmtree(done)
+
+
+@contextmanager
+def alone(output: Path) -> Iterator[None]:
+    """Wait until no other process trains a run: one may go on after Snakemake was killed."""
+    path = output.with_name(f".{output.name}.lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = take(path)
+    if lock is None:
+        log.info("another process trains this run; waiting for its end")
+    while lock is None:
+        time.sleep(SECONDS_BETWEEN_TRIES)
+        lock = take(path)
+    with lock:
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # it would hide why training failed
+                path.unlink()
 
 
 def save_state(

@@ -40,7 +40,7 @@ from cardiouq.training.network import (
 )
 from cardiouq.training.patches import WindowSampler
 from cardiouq.training.schedule import build_schedule
-from cardiouq.training.state import SideFolder, load_state, save_state, save_tensors
+from cardiouq.training.state import SideFolder, alone, load_state, save_state, save_tensors
 
 log = logging.getLogger(__name__)
 
@@ -123,13 +123,18 @@ def train(run: Run, output: Path, device: torch.device) -> None:
     `run.json`, as an interrupted run may go on elsewhere. An interrupted and resumed run ends with
     the same bits as an uninterrupted one on the same machine. SIGTERM ends the process as soon as
     every finished epoch is kept: at once, or after the epoch that it came in if the one before is
-    not.
+    not. A run that is finished, by the same code, is not trained again.
     """
-    with Notice() as notice:
-        _train(run, output, device, notice)
+    with alone(output), Notice() as notice:
+        side = SideFolder(output, run.identity())
+        if side.is_finished():
+            log.info("%s is there, trained by this code; delete it to train it again", output)
+            side.remove()
+        else:
+            _train(run, side, device, notice)
 
 
-def _train(run: Run, output: Path, device: torch.device, notice: Notice) -> None:
+def _train(run: Run, side: SideFolder, device: torch.device, notice: Notice) -> None:
     make_deterministic()
     recipe = run.recipe
     schedule = build_schedule(recipe["schedule"])
@@ -164,7 +169,6 @@ def _train(run: Run, output: Path, device: torch.device, notice: Notice) -> None
     )
     optimiser = variant.optimiser(build_optimiser(network, recipe["optimiser"]), training)
 
-    side = SideFolder(output, run.identity())
     precision = "bfloat16" if trains_in_bf16(device) else "float32"
     note_machine(side.products, device_name(device), precision)
     history: list[dict[str, float]] = []
