@@ -166,7 +166,7 @@ rule figure_reliability:
 
 rule figure_training_curves:
     input:
-        runs=trained(STUDY.all_run_folders().values()),
+        runs=expand(TRAINED, run=STUDY.all_run_folders().values()),
         code=expand(CODE, module=["training_curves", "style"]),
     output:
         png=report(
@@ -199,7 +199,7 @@ if POSTERIORS:
 
     rule figure_posterior_sd:
         input:
-            runs=trained(STUDY.run_folders(method)[0] for method in POSTERIORS),
+            runs=[f"{STUDY.run_folders(method)[0]}/trained" for method in POSTERIORS],
             code=expand(CODE, module=["posterior_sd", "style"]),
         output:
             png=report(
@@ -276,7 +276,7 @@ if TRAJECTORY:
 
     rule figure_tsne:
         input:
-            run=trained(STUDY.run_folders(TRAJECTORY)[:1]),
+            run=f"{STUDY.run_folders(TRAJECTORY)[0]}/trained",
             samples=f"{RESULTS}/prediction/{TRAJECTORY}/samples.csv",
             code=expand(CODE, module=["tsne", "style"]),
         output:

@@ -5,7 +5,7 @@ from cardiouq.estimates import of_prediction
 
 rule predict:
     input:
-        runs=lambda wildcards: trained(STUDY.run_folders(wildcards.method)),
+        runs=lambda wildcards: expand(TRAINED, run=STUDY.run_folders(wildcards.method)),
         arrays=ARRAYS,
         cases=CASE_TABLES,
         split=rules.split_subjects.output.split,

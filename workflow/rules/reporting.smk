@@ -129,7 +129,7 @@ rule print_cost:
     input:
         summary=f"{RESULTS}/evaluation/summary.csv",
         samples=expand(f"{RESULTS}/prediction/{{method}}/samples.csv", method=METHODS),
-        runs=trained(STUDY.all_run_folders().values()),
+        runs=expand(TRAINED, run=STUDY.all_run_folders().values()),
         cases=f"{RESULTS}/data/cases.csv",
         distorted=CASE_TABLES[1:],
         test_sets=f"{RESULTS}/data/test_sets.csv",
@@ -285,7 +285,7 @@ if STUDY.repeats:
 rule write_provenance:
     input:
         products=lambda wildcards: PRODUCTS,
-        runs=trained(STUDY.all_run_folders().values()),
+        runs=expand(TRAINED, run=STUDY.all_run_folders().values()),
         caption=f"{workflow.basedir}/workflow/report/provenance.rst",
     output:
         json=report(

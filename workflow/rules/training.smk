@@ -5,13 +5,7 @@ from cardiouq.estimates import of_training
 from cardiouq.methods.base import MEMBER, Member
 
 RUN = f"{RESULTS}/training/{{recipe}}-{{key}}/seed-{{member}}"
-
-
-def trained(folders):
-    """Snakemake's mark that a run is finished, for each run."""
-    return [f"{folder}/trained" for folder in folders]
-
-
+TRAINED = "{run}/trained"
 # SIGTERM goes to every process of a batch job: a shell that it ended would take a training with it
 # that is about to keep its state.
 shell.prefix("set -euo pipefail; trap : TERM; ")
@@ -24,8 +18,11 @@ rule train:
         split=ancient(f"{RESULTS}/data/split.csv"),
         plan=ancient(f"{RESULTS}/data/plan.json"),
         base=lambda wildcards: ancient(
-            trained(
-                STUDY.base_folder(wildcards.recipe, Member.parse(wildcards.member))
+            expand(
+                TRAINED,
+                run=STUDY.base_folder(
+                    wildcards.recipe, Member.parse(wildcards.member)
+                ),
             )
         ),
     # The run itself is no output, as Snakemake deletes the output of a job whose end it did not see,

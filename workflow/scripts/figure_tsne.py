@@ -12,7 +12,7 @@ from cardiouq.seeds import derive
 
 with reported_to_user(snakemake.log[0]):
     figure = draw_tsne(
-        np.load(Path(snakemake.input.run[0]).with_name("last_layer.npy")),
+        np.load(Path(snakemake.input.run).with_name("last_layer.npy")),
         posterior_epochs=pd.read_csv(snakemake.input.samples)["epoch"].tolist(),
         cycles=snakemake.params.schedule["cycles"],
         perplexity=snakemake.params.perplexity,
