@@ -388,6 +388,20 @@ def test_results_copied_elsewhere_train_nothing_again(finished: Any, tmp_path: P
     assert "make_phantom" not in planned.jobs
 
 
+def test_finished_run_whose_end_snakemake_did_not_see_is_kept(
+    finished: Any, tmp_path: Path
+) -> None:
+    shutil.copytree(finished.directory / "results", tmp_path / "results")
+    [mark] = tmp_path.glob("results/tiny/training/cyclical-*/seed-0/trained")
+    weights = list(mark.parent.glob("checkpoints/*"))
+    written = [path.stat().st_mtime_ns for path in weights]
+    mark.unlink()
+    done = finished.run(str(mark.relative_to(tmp_path)), directory=tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert mark.exists()
+    assert [path.stat().st_mtime_ns for path in weights] == written
+
+
 def test_newer_scans_are_listed_again_and_train_nothing_again(
     finished: Any, newer: Newer, tmp_path: Path
 ) -> None:
