@@ -29,8 +29,15 @@ from tabulate import tabulate
 from cardiouq.config import read_yaml
 from cardiouq.data.plan import Plan, make_plan
 from cardiouq.data.scans import Case
-from cardiouq.estimates import FORWARD_SHARE, SLICES, USUAL_SCAN, feature_values, plan_of, samples
-from cardiouq.jobs import jobs_of, longest_chain
+from cardiouq.estimates import (
+    FORWARD_SHARE,
+    USUAL_SCAN,
+    feature_values,
+    images_per_volume,
+    plan_of,
+    samples,
+)
+from cardiouq.jobs import Job, jobs_of, longest_chain
 from cardiouq.methods import build_variant
 from cardiouq.prediction.sums import CaseSums
 from cardiouq.structures import N_CLASSES
@@ -120,14 +127,13 @@ def step_seconds(plan: Plan, batch_size: int, paper_step: float = STEP_SECONDS) 
 
 
 def seconds_of(
-    study: Study, plan: Plan, host: float, paper_step: float = STEP_SECONDS
+    study: Study, jobs: dict[str, Job], host: float, paper_step: float = STEP_SECONDS
 ) -> dict[str, float]:
     """Estimated seconds of every training and prediction."""
-    jobs = jobs_of(study, Path("nowhere"))
+    plan = plan_of(study, NO_PLAN)
     seconds = dict.fromkeys(jobs, 0.0)
     volumes = sum(count for count, _ in volumes_of(study))
-    tiles = (1 / (1 - study["prediction"]["tile_overlap"])) ** 2
-    forward = FORWARD_SHARE * step_seconds(plan, round(SLICES * tiles), paper_step)
+    forward = FORWARD_SHARE * step_seconds(plan, round(images_per_volume(study)), paper_step)
     for name, job in jobs.items():
         if job.kind == "training":
             batch_size = study["recipes"][job.alike]["batch_size"]
@@ -204,13 +210,13 @@ def hours(seconds: float) -> str:
     return f"{seconds / 3600:,.1f}" if seconds < 36e3 else f"{seconds / 3600:,.0f}"
 
 
-def cost_of(study: Study, host: float) -> dict[str, float]:
+def cost_of(
+    study: Study, jobs: dict[str, Job], seconds: dict[str, float], host: float
+) -> dict[str, float]:
     """Numbers of a study, to be added up."""
-    plan = plan_of(study, NO_PLAN)
-    jobs, seconds = jobs_of(study, Path("nowhere")), seconds_of(study, plan, host)
-    old = seconds_of(study, plan, host, OLD_STEP_SECONDS)
+    old = seconds_of(study, jobs, host, OLD_STEP_SECONDS)
     runs = [job for job in jobs.values() if job.kind == "training"]
-    checkpoints, of_runs = bytes_of_runs(study, plan)
+    checkpoints, of_runs = bytes_of_runs(study, plan_of(study, NO_PLAN))
     return {
         "runs": len(runs),
         "steps": sum(
@@ -239,12 +245,8 @@ def printed(name: str, cost: dict[str, float]) -> dict[str, str]:
     }
 
 
-def long_pole(study: Study, host: float) -> dict[str, str]:
+def long_pole(study: Study, jobs: dict[str, Job], seconds: dict[str, float]) -> dict[str, str]:
     """The prediction that ends last if everything runs at once, and what it waits for."""
-    jobs, seconds = (
-        jobs_of(study, Path("nowhere")),
-        seconds_of(study, plan_of(study, NO_PLAN), host),
-    )
     ends = {name: longest_chain(name, jobs, seconds) for name in jobs}
     last = max((n for n in jobs if jobs[n].kind == "prediction"), key=ends.__getitem__)
     run = max(jobs[last].needs, key=ends.__getitem__)
@@ -269,8 +271,10 @@ def main() -> None:
             work.mkdir()
             planned[name] = dry_run(file, work, [f"{key}={root}" for key, root in roots.items()])
             study = Study(str(file), machine, ROOT / "config")
-            costs[name] = cost_of(study, host)
-            poles.append(long_pole(study, host))
+            jobs = jobs_of(study, Path("nowhere"))
+            seconds = seconds_of(study, jobs, host)
+            costs[name] = cost_of(study, jobs, seconds, host)
+            poles.append(long_pole(study, jobs, seconds))
 
     all_jobs = sum((one.jobs for one in planned.values()), Counter())
     everything = Planned(

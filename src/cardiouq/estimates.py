@@ -56,10 +56,10 @@ class Needs(NamedTuple):
 
 def of_training(study: Study, recipe: str, plan_file: str | Path, gpus: int) -> Needs:
     """Of a run."""
-    batch_size = study["recipes"][recipe]["batch_size"]
+    plan, batch_size = plan_of(study, plan_file), study["recipes"][recipe]["batch_size"]
     return Needs(
-        memory_mb(plan_of(study, plan_file), batch_size, gpus),
-        _rounded(START_MINUTES + training_seconds(study, recipe, plan_file, gpus) / 60),
+        memory_mb(plan, batch_size, gpus),
+        _rounded(START_MINUTES + training_seconds(study, recipe, plan, gpus) / 60),
     )
 
 
@@ -67,28 +67,24 @@ def of_prediction(
     study: Study, name: str, plan_file: str | Path, test_sets: Iterable[str | Path], gpus: int
 ) -> Needs:
     """Of a method or a repeat, on all of its test sets."""
-    seconds = prediction_seconds(study, name, plan_file, test_sets, gpus)
-    return Needs(
-        memory_mb(plan_of(study, plan_file), SLICES, gpus),
-        _rounded(START_MINUTES + seconds / 60),
-    )
+    plan = plan_of(study, plan_file)
+    seconds = prediction_seconds(study, name, plan, test_sets, gpus)
+    return Needs(memory_mb(plan, SLICES, gpus), _rounded(START_MINUTES + seconds / 60))
 
 
-def training_seconds(study: Study, recipe: str, plan_file: str | Path, gpus: int) -> float:
+def training_seconds(study: Study, recipe: str, plan: Plan, gpus: int) -> float:
     """Of a run."""
     images = study.own_epochs(recipe) * images_per_epoch(study, recipe)
-    return images * seconds_per_image(plan_of(study, plan_file), gpus)
+    return images * seconds_per_image(plan, gpus)
 
 
 def prediction_seconds(
-    study: Study, name: str, plan_file: str | Path, test_sets: Iterable[str | Path], gpus: int
+    study: Study, name: str, plan: Plan, test_sets: Iterable[str | Path], gpus: int
 ) -> float:
     """Of a method or a repeat, on all of its test sets."""
-    # they overlap in each direction
-    tiles: float = (1 / (1 - study["prediction"]["tile_overlap"])) ** 2
     fits = study.methods[study.repeated(name)].fits()
-    images = SLICES * tiles * (2 if fits else 1)
-    forward = FORWARD_SHARE * images * seconds_per_image(plan_of(study, plan_file), gpus)
+    images = images_per_volume(study) * (2 if fits else 1)
+    forward = FORWARD_SHARE * images * seconds_per_image(plan, gpus)
     volumes = sum(_rows(Path(table)) for table in test_sets) or VOLUMES
     return volumes * samples(study, name) * (forward + SECONDS_PER_VOLUME)
 
@@ -98,6 +94,12 @@ def images_per_epoch(study: Study, recipe: str) -> float:
     settings = study["recipes"][recipe]
     steps = settings["iterations_per_epoch"] + FORWARD_SHARE * settings["validation_batches"]
     return float(steps * settings["batch_size"])
+
+
+def images_per_volume(study: Study) -> float:
+    """Tiles of all slices; they overlap in each direction."""
+    tiles: float = (1 / (1 - study["prediction"]["tile_overlap"])) ** 2
+    return SLICES * tiles
 
 
 def samples(study: Study, name: str) -> int:

@@ -12,8 +12,10 @@ from statistics import fmean
 
 import pandas as pd
 
+from cardiouq.data.plan import Plan
 from cardiouq.estimates import (
     images_per_epoch,
+    plan_of,
     prediction_seconds,
     samples,
     training_seconds,
@@ -56,13 +58,12 @@ class Job:
         return "running" if now - self.log.stat().st_mtime < patience else "stopped"
 
 
-def training(study: Study, recipe: str, member: Member, root: Path) -> Job:
+def training(study: Study, recipe: str, member: Member, root: Path, plan: Plan) -> Job:
     folder = root / study.run_folder(recipe, member)
     finished = (folder / "run.json").is_file()
     products = folder if finished else folder.with_name(f".{folder.name}.unfinished") / "products"
     seconds = _column(products / "history.csv", "seconds")
     base = study.base_run(recipe, member)
-    plan, gpus = root / study.results / "data/plan.json", gpus_per_job(study.machine["device"])
     return Job(
         *("training", f"{recipe}, seed {member}", recipe),
         log=root / study.results / f"logs/train/{folder.parent.name}/{folder.name}.log",
@@ -72,18 +73,18 @@ def training(study: Study, recipe: str, member: Member, root: Path) -> Job:
         work=images_per_epoch(study, recipe),
         done=len(seconds),
         spent=sum(seconds),
-        guess=training_seconds(study, recipe, plan, gpus),
+        guess=training_seconds(study, recipe, plan, gpus_per_job(study.machine["device"])),
     )
 
 
-def of_method(study: Study, name: str, root: Path) -> list[Job]:
+def of_method(study: Study, name: str, root: Path, plan: Plan) -> list[Job]:
     results, recipe, steps = root / study.results, study.recipe_of(name), samples(study, name)
     predicted = (results / f"prediction/{name}/samples.csv").is_file()
     evaluated = (results / f"evaluation/{name}/scores.csv").is_file()
     log = results / f"logs/predict/{name}.log"
     said = re.findall(r": (\d+) sample\(s\) of .* (\d+) s$", _tail(log), re.MULTILINE)
     drawn = min(int(said[-1][0]), steps) if said else 0
-    plan, gpus = results / "data/plan.json", gpus_per_job(study.machine["device"])
+    gpus = gpus_per_job(study.machine["device"])
     tables = (results / "data").glob("*test_sets.csv")
     prediction = Job(
         *("prediction", f"predict {name}", "prediction", log),
@@ -107,9 +108,10 @@ def of_method(study: Study, name: str, root: Path) -> list[Job]:
 
 def jobs_of(study: Study, root: Path) -> dict[str, Job]:
     """Name -> job of a study whose working directory is `root`."""
+    plan = plan_of(study, root / study.results / "data/plan.json")
     runs = [(recipe, member) for recipe in study["recipes"] for member in study.members(recipe)]
-    jobs = [training(study, *run, root) for run in runs]
-    of_methods = [of_method(study, name, root) for name in (*study.methods, *study.repeats)]
+    jobs = [training(study, *run, root, plan) for run in runs]
+    of_methods = [of_method(study, name, root, plan) for name in (*study.methods, *study.repeats)]
     return {job.name: job for job in (*jobs, *chain(*zip(*of_methods, strict=True)))}
 
 

@@ -52,11 +52,11 @@ class SideFolder:
 
         Snakemake runs a job again whose end it did not see.
         """
-        file, code = self.output / "run.json", code_hash(repository())
+        file = self.output / "run.json"
         return (
             file.is_file()
             and file.read_text() == self.identity
-            and code in {machine["code"] for machine in machines(self.output)}
+            and code_hash(repository()) in {machine["code"] for machine in machines(self.output)}
         )
 
     def finish(self) -> None:
