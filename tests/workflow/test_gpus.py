@@ -38,8 +38,11 @@ rule all:
 
 rule train:
     output: "{job}.done"
-    resources: gpu=1
-    shell: "python training.py {wildcards.job} && touch {output}"
+    # a second try comes late, as locks know no order and a busy machine may hold up those that wait
+    resources:
+        gpu=1,
+        late=lambda wildcards, attempt: 3 * (attempt - 1)
+    shell: "sleep {resources.late}; python training.py {wildcards.job} && touch {output}"
 """
 
 
