@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -14,6 +14,26 @@ from cardiouq.errors import OF_THE_DISK, CardiouqError, in_words
 
 ROOM = 2**20
 """Bytes that Snakemake's own notes of a study may take."""
+
+
+CLUTTER = {
+    "__MACOSX",
+    "@eaDir",
+    "@Recycle",
+    "#recycle",
+    "$RECYCLE.BIN",
+    "System Volume Information",
+    "Network Trash Folder",
+    "lost+found",
+}
+"""Names of folders that computers and drives make by themselves, beside those that begin with a
+dot."""
+
+
+def visible(paths: Iterable[Path]) -> list[Path]:
+    """Paths in order, without those that Macs and network drives leave among a user's files, such
+    as `._scan.nii.gz`."""
+    return sorted(p for p in paths if not p.name.startswith(".") and p.name not in CLUTTER)
 
 
 @contextmanager

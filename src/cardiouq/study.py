@@ -10,9 +10,10 @@ from typing import Any
 
 from cardiouq.config import check_schema, read_yaml
 from cardiouq.data.adapters import PSEUDONYMOUS
-from cardiouq.data.layouts import TRAINING
-from cardiouq.data.pseudonyms import KEY_FILE, read_key
+from cardiouq.data.layouts import TRAINING, DataFolder
+from cardiouq.data.pseudonyms import read_key
 from cardiouq.data.sources import read_sources
+from cardiouq.data.state import state_of
 from cardiouq.errors import CardiouqError, ProblemsError
 from cardiouq.methods import build_method
 from cardiouq.methods.base import BaseMethod, Member
@@ -270,33 +271,13 @@ class Study:
             for name, block in self["datasets"].items()
         }
 
-    def scan_files(self) -> list[str]:
-        """What the case table is made from: the phantom's folder, or every file of the scans; of
-        participants under pseudonyms the key alone, as Snakemake writes down the inputs' names."""
-        files: set[str] = set()
-        for dataset, settings in self["datasets"].items():
-            root = self.source(dataset)
-            if settings["source"] == PHANTOM:
-                files.add(str(root.parent))
-            elif settings["layout"] in PSEUDONYMOUS:
-                files.add(str(root / KEY_FILE))
-            else:
-                files |= {str(path) for path in _files(root)}
-        return sorted(files)
-
-    def hidden_scans(self) -> dict[str, str]:
-        """Data set -> a hash of name, size and age of every file that `scan_files` leaves out."""
-        states = {}
-        for dataset, settings in self["datasets"].items():
-            if settings["layout"] in PSEUDONYMOUS:
-                root = self.source(dataset)
-                seen = hashlib.sha256()
-                for path in _files(root):
-                    status = path.stat()
-                    seen.update(f"{path.relative_to(root)} {status.st_size} ".encode())
-                    seen.update(f"{status.st_mtime_ns}\n".encode())
-                states[dataset] = seen.hexdigest()
-        return states
+    def scan_states(self) -> dict[str, str]:
+        """Data set -> the state of its scans on disk; of those that a rule generates, none."""
+        return {
+            name: state_of(DataFolder(**fields | {"root": Path(fields["root"])}))
+            for name, fields in self.data_folders().items()
+            if self["datasets"][name]["source"] != PHANTOM
+        }
 
     def source(self, dataset: str) -> Path:
         """Folder that a data set's adapter reads."""
@@ -354,10 +335,6 @@ class Study:
         for block, key in {id(block): (block, key) for block, key in named}.values():
             if block[key].endswith(".py"):
                 block[key] = str(self.file.parent / block[key])
-
-
-def _files(root: Path) -> list[Path]:
-    return sorted(path for path in root.rglob("*") if path.is_file())
 
 
 def _own_code(name: str | None) -> dict[str, str]:

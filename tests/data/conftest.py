@@ -140,7 +140,12 @@ def subjects() -> Callable[..., pd.DataFrame]:
                         "pathology": "DCM" if number % 2 else "NOR",
                         "vendor": "",
                         "part": "training",
+                        "visit": "",
                         "image_hash": f"{(copies or {}).get(subject, subject)}-{phase}",
+                        "image_identity": f"{(copies or {}).get(subject, subject)}-{phase}",
+                        "label_identity": f"{subject}-{phase}-label",
+                        "spacing_y": 1.25,
+                        "spacing_x": 1.5,
                         "label_hash": f"{subject}-{phase}-label",
                     }
                 )

@@ -47,7 +47,7 @@ def label_of_another_shape(folder: Path) -> tuple[Path, str]:
 
 def label_of_another_affine(folder: Path) -> tuple[Path, str]:
     affine = np.diag([-1.5, -1.25, 9.0, 1.0])
-    return rewrite(label_of(folder), lambda v: v, affine), "affine"
+    return rewrite(label_of(folder), lambda v: v, affine), "voxel size"
 
 
 def unknown_label_value(folder: Path) -> tuple[Path, str]:

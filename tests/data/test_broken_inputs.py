@@ -456,9 +456,10 @@ def lying_extension(site: Site, size: int) -> Path:
 @kind(
     "affine of one file only", [{"sform_code": 0}, {"srow_x": {0: 0, 1: 1}, "srow_y": {0: 1, 1: 0}}]
 )
-def other_affine(site: Site, changes: Mapping[str, Any]) -> Path:
-    edit_header(site.either(), changes)
-    return site.label
+def other_affine(site: Site, changes: Mapping[str, Any]) -> Accepted:
+    file = site.either()
+    edit_header(file, changes)
+    return [file, site.label]  # it may contradict the file's own voxel size
 
 
 @kind("affine in another way", [{"sform_code": 0, "qform_code": code} for code in (0, 1, 99)])
@@ -468,7 +469,7 @@ def same_affine(site: Site, changes: Mapping[str, Any]) -> None:
         edit_header(file, changes)
 
 
-@kind("directions not orthonormal", [2e-4, 1e-3, 0.05, 0.5])
+@kind("directions not orthonormal", [2e-4, 1e-3, 0.02, 0.05])
 def sheared(site: Site, by: float) -> None:
     for file in (site.image, site.label):
         edit_header(file, {"srow_x": {1: by}, "srow_z": {0: -by}})

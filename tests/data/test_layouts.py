@@ -16,9 +16,10 @@ from cardiouq.data.scans import read_image, read_label
 from cardiouq.structures import label_of
 
 COLUMNS = [
-    *("dataset", "case", "subject", "phase", "pathology", "vendor", "centre", "part"),
+    *("dataset", "case", "subject", "visit", "phase", "pathology", "vendor", "centre", "part"),
     *("image", "label", "labels", "frame", "slices", "rows", "columns"),
     *("spacing_z", "spacing_y", "spacing_x", "image_hash", "label_hash"),
+    *("image_identity", "label_identity"),
 ]
 
 

@@ -40,7 +40,7 @@ def cases_by_pathology(sizes: list[int]) -> pd.DataFrame:
             "subject": f"{pathology}-{number}",
             "part": "training",
             "pathology": str(pathology),
-            "image_hash": f"{pathology}-{number}-{phase}",
+            "image_identity": f"{pathology}-{number}-{phase}",
         }
         for pathology, size in enumerate(sizes)
         for number in range(size)
@@ -100,7 +100,7 @@ def test_subjects_with_the_same_image_stay_together(subjects: Subjects, seed: in
     # 3 and 9 share images, and 9 and 15 do: all three are one group
     copies = {"patient009": "patient003"}
     table = subjects(20, copies)
-    table.loc[table["case"] == "patient015_ES", "image_hash"] = "patient003-ES"
+    table.loc[table["case"] == "patient015_ES", "image_identity"] = "patient003-ES"
     split = split_subjects(table, "acdc", 0.3, seed).set_index("subject")["split"]
     assert split[["patient003", "patient009", "patient015"]].nunique() == 1
     assert (split == "validation").sum() == 6
@@ -181,7 +181,7 @@ def held_out_of(subjects: Subjects) -> Callable[..., list[pd.DataFrame]]:
             "patient006": "patient005",
         }
         table = subjects(40, copies)
-        table.loc[table["case"] == "patient015_ES", "image_hash"] = "patient003-ES"
+        table.loc[table["case"] == "patient015_ES", "image_identity"] = "patient003-ES"
         split = split_subjects(table, "acdc", 0.2, seed, 0.1)
         if state is not None:
             table = table.sample(frac=1, random_state=state)

@@ -77,6 +77,7 @@ def case_row(folder: Path, subject: str, phase: str, label: NDArray[np.uint8]) -
             "dataset": "acdc",
             "labels": "background=0 RV=1 MYO=2 LV=3",
             "subject": subject,
+            "visit": "",
             "phase": phase,
         },
         **{"pathology": "", "vendor": "A", "centre": "1", "image": "", "label": str(path)},

@@ -37,6 +37,7 @@ def command(run: Run, arrays: Path, repository: Path, tmp_path: Path) -> list[st
     """The command line of rule train."""
     rows = [
         {"dataset": "d", "case": case, "subject": case, "image_hash": case, "label_hash": case}
+        | dict.fromkeys(("image_identity", "spacing_y", "spacing_x"), 1)
         for case in "abc"
     ]
     empty = {"pathology": "", "vendor": "", "centre": ""}

@@ -1,6 +1,8 @@
 # From scans on disk to the case table, the split, the plan and arrays.
 
-if any(dataset["source"] == "phantom" for dataset in STUDY["datasets"].values()):
+GENERATED = any(block["source"] == "phantom" for block in STUDY["datasets"].values())
+
+if GENERATED:
 
     rule make_phantom:
         output:
@@ -18,9 +20,10 @@ if any(dataset["source"] == "phantom" for dataset in STUDY["datasets"].values())
             "../scripts/make_phantom.py"
 
 
+# Snakemake sees a file that is newer, not one that is other: scans are watched by a parameter.
 rule list_cases:
     input:
-        STUDY.scan_files(),
+        rules.make_phantom.output if GENERATED else [],
     output:
         cases=f"{RESULTS}/data/cases.csv",
     log:
@@ -31,7 +34,7 @@ rule list_cases:
         "../../envs/environment.yaml"
     params:
         datasets=STUDY.data_folders(),
-        hidden=STUDY.hidden_scans(),
+        scans=lambda wildcards: STUDY.scan_states(),
     script:
         "../scripts/list_cases.py"
 

@@ -1,9 +1,8 @@
 """The case table: every labelled volume of every data set, checked before anything long starts."""
 
-import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +10,17 @@ import numpy as np
 import pandas as pd
 
 from cardiouq.data.adapters import ADAPTERS, LABELS_FILE, known_labels
+from cardiouq.data.identity import hash_of, identity_of
 from cardiouq.data.labels import match_labels
 from cardiouq.data.layouts import DataFolder, FoundCase
+from cardiouq.data.own import TABLE
 from cardiouq.data.scans import (
     MOST_NAMED,
+    VOXEL_TOLERANCE,
+    check_axes,
     check_whole,
     dimensions_of,
+    in_mm,
     in_project_order,
     load_volume,
     open_scan,
@@ -28,7 +32,8 @@ NUMBERS = dict.fromkeys(("frame", "slices", "rows", "columns"), int) | dict.from
     ("spacing_z", "spacing_y", "spacing_x"), float
 )
 """Columns of the case table that are no text."""
-CASE_NAME = r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,99}"
+CASE_NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}"
+"""`+` sets the kind of a distortion apart from the case."""
 AFFINE_TOLERANCE = 1e-3
 """mm; larger differences between an image's and its label's affine are an error."""
 
@@ -68,7 +73,7 @@ def make_case_table(datasets: Mapping[str, DataFolder]) -> pd.DataFrame:
                 f"{data.root}: cases {strange[:MOST_NAMED]}; expected names of at most 100 "
                 "letters, digits, `_`, `-` and `.`, as files are called by them"
             )
-        problems += layout_problems
+        problems += layout_problems + _not_told_apart(found, data)
         whole: set[Path] = set()
         broken: set[Path] = set()
         # in an order that does not depend on how a layout names its files
@@ -102,6 +107,23 @@ def make_case_table(datasets: Mapping[str, DataFolder]) -> pd.DataFrame:
     return table
 
 
+def _not_told_apart(cases: Sequence[FoundCase], data: DataFolder) -> list[str]:
+    """Cases of one subject at one phase of one visit, in words: an ejection fraction would be read
+    off two visits, views or raters."""
+    alike: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for case in cases:
+        if case.phase:
+            alike[case.part, case.subject, case.visit, case.phase].append(case.case)
+    return [
+        f"{data.root}: subject {subject} has {len(names)} cases at {phase}"
+        f"{f' of visit {visit}' if visit else ''}, {names[:MOST_NAMED]}; expected one. If they are "
+        f"of several visits, views or raters, say which in a column `visit` of {TABLE}, or let "
+        "`visit` of the data set in the study name the column that says it"
+        for (_, subject, visit, phase), names in alike.items()
+        if len(names) > 1
+    ]
+
+
 def check_case(found: FoundCase, labels: str) -> dict[str, Any]:
     """One row of the case table, or a CardiouqError that says what is wrong with the files."""
     scan, reference = (
@@ -112,6 +134,15 @@ def check_case(found: FoundCase, labels: str) -> dict[str, Any]:
             f"{found.label}: shape {reference.shape} differs from its image's {scan.shape} "
             f"({found.image.name}); expected the same grid"
         )
+    zooms, of_label = (
+        [float(zoom) for zoom in file.header.get_zooms()[:3]] for file in (scan, reference)
+    )
+    if not np.allclose(zooms, of_label, rtol=VOXEL_TOLERANCE):
+        raise CardiouqError(
+            f"{found.label}: voxel size {in_mm(of_label)} differs from its image's {in_mm(zooms)} "
+            f"({found.image.name}); expected the same. Is it the label of another scan?"
+        )
+    check_axes(found.image, scan)
     if not np.allclose(scan.affine, reference.affine, atol=AFFINE_TOLERANCE):
         raise CardiouqError(
             f"{found.label}: affine {reference.affine.round(3).tolist()} differs from its image's "
@@ -124,12 +155,12 @@ def check_case(found: FoundCase, labels: str) -> dict[str, Any]:
         raise CardiouqError(f"{found.image}: holds NaN or infinite intensities; expected numbers")
     if intensities.min() == intensities.max():
         raise CardiouqError(f"{found.image}: every voxel is {image.min()}; expected a scan")
-    in_project_order(label, labels, found.label)
-    zooms = [float(zoom) for zoom in scan.header.get_zooms()[:3]]
+    structures = in_project_order(label, labels, found.label)
     return {
         **found.columns,
         "case": found.case,
         "subject": found.subject,
+        "visit": found.visit,
         "phase": found.phase,
         "pathology": found.pathology,
         "vendor": found.vendor,
@@ -145,13 +176,11 @@ def check_case(found: FoundCase, labels: str) -> dict[str, Any]:
         "spacing_z": zooms[2],
         "spacing_y": zooms[1],
         "spacing_x": zooms[0],
-        "image_hash": _hash(image),
-        "label_hash": _hash(label),
+        "image_hash": hash_of(intensities),
+        "label_hash": hash_of(structures),
+        "image_identity": identity_of(intensities),
+        "label_identity": identity_of(structures),
     }
-
-
-def _hash(volume: np.ndarray[Any, Any]) -> str:
-    return hashlib.sha256(np.ascontiguousarray(volume).data).hexdigest()[:16]
 
 
 def read_case_table(*paths: str | Path) -> pd.DataFrame:

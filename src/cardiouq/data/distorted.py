@@ -58,7 +58,7 @@ def distort_cases(
             write_label(followed, case, files[1])
             found = FoundCase(
                 *(name, case.subject, case.phase, case.pathology, case.vendor, case.centre),
-                *(*files, -1, case.part),
+                *(*files, -1, case.part, case.visit),
             )
             rows.append(
                 {"test_set": test_set, "dataset": case.dataset} | check_case(found, case.labels)

@@ -13,10 +13,12 @@ from scipy.stats import median_abs_deviation
 
 from cardiouq.data.layouts import PHASES, TRAINING
 from cardiouq.data.scans import Case, read_image, read_label
-from cardiouq.structures import STRUCTURES, mask_of
+from cardiouq.structures import HEART, STRUCTURES, mask_of
 
 OUTLIER = 3.5
 """Robust z-score beyond which a value is an outlier, as Iglewicz and Hoaglin (1993) advise."""
+PLAUSIBLE_ML = (3, 1000)
+"""Of the heart's structures: dilated ventricles hold up to 700 ml, small ones at ES some 5."""
 FEWEST_CASES = 10
 """Among fewer, none is called an outlier."""
 FEWEST_SLICES = 3
@@ -30,7 +32,8 @@ NOT_SPLIT = "not split"
 """Side of a subject of another part or data set than the one that is split."""
 
 COLUMNS = ["dataset", "subject", "case", "flag", "found", "expected"]
-ABOUT = ["dataset", "subject", "case", "phase", "part", "image_hash", "label_hash"]
+ABOUT = ["dataset", "subject", "case", "visit", "phase", "part"]
+ABOUT += ["image_identity", "label_identity"]
 SPACINGS = ["spacing_z", "spacing_y", "spacing_x"]
 
 Flagged = Iterator[tuple[dict[Any, Any], str, str]]
@@ -113,11 +116,11 @@ def _copies(cases: pd.DataFrame, content: str) -> Flagged:
 
 
 def _duplicate_image(cases: pd.DataFrame) -> Flagged:
-    yield from _copies(cases, "image_hash")
+    yield from _copies(cases, "image_identity")
 
 
 def _duplicate_label(cases: pd.DataFrame) -> Flagged:
-    yield from _copies(cases[cases["labelled"] > 0], "label_hash")  # empty ones are all alike
+    yield from _copies(cases[cases["labelled"] > 0], "label_identity")  # empty ones are all alike
 
 
 def _outliers(cases: pd.DataFrame, column: str, name: str, unit: str = "") -> Flagged:
@@ -137,6 +140,15 @@ def _volume_outlier(cases: pd.DataFrame) -> Flagged:
     for _, alike in cases.groupby(["dataset", "phase"]):
         for structure in STRUCTURES:
             yield from _outliers(alike, _ml(structure), structure, " ml")
+
+
+def _implausible_volume(cases: pd.DataFrame) -> Flagged:
+    for structure in STRUCTURES:
+        low, high = PLAUSIBLE_ML if structure in HEART else (0, PLAUSIBLE_ML[1])
+        ml = cases[_ml(structure)]
+        for row in _rows(cases[((ml > 0) & (ml < low)) | (ml > high)]):
+            found = f"{structure} {row[_ml(structure)]:.3g} ml"
+            yield row, found, f"{low} to {high} ml; is the voxel size right?"
 
 
 def _structure_missing(cases: pd.DataFrame) -> Flagged:
@@ -185,11 +197,10 @@ def _spacing_outlier(cases: pd.DataFrame) -> Flagged:
 def _ed_smaller(cases: pd.DataFrame) -> Flagged:
     if "LV" not in STRUCTURES:
         return
-    filled = cases[cases[_ml("LV")] > 0].drop_duplicates(["dataset", "subject", "phase"])
+    keys = ["dataset", "part", "subject", "visit"]
+    filled = cases[cases[_ml("LV")] > 0]
     ed, es = (filled[filled["phase"] == phase] for phase in PHASES)
-    pairs = ed.merge(
-        es[["dataset", "subject", _ml("LV")]], on=["dataset", "subject"], suffixes=("", " at ES")
-    )
+    pairs = ed.merge(es[[*keys, _ml("LV")]], on=keys, suffixes=("", " at ES"))
     for row in _rows(pairs[pairs[_ml("LV")] < pairs[f"{_ml('LV')} at ES"]]):
         at_ed, at_es = row[_ml("LV")], row[f"{_ml('LV')} at ES"]
         found = f"LV {at_ed:.3g} ml at ED, {at_es:.3g} ml at ES"
@@ -204,12 +215,21 @@ class Flag(NamedTuple):
 
 
 FLAGS = {
-    "duplicate image": Flag(_duplicate_image, "another subject has the same image, bit for bit"),
-    "duplicate label": Flag(_duplicate_label, "another subject has the same label, bit for bit"),
+    "duplicate image": Flag(
+        _duplicate_image, "another subject has the same image, in whatever way it is stored"
+    ),
+    "duplicate label": Flag(
+        _duplicate_label, "another subject has the same label, in whatever way it is stored"
+    ),
     "volume outlier": Flag(
         _volume_outlier,
         f"the logarithm of a structure's volume lies more than {OUTLIER} robust SDs (1.4826 MAD) "
         f"from the median of the data set's cases of that phase; of {FEWEST_CASES} or more",
+    ),
+    "implausible volume": Flag(
+        _implausible_volume,
+        f"a ventricle or the myocardium is smaller than {PLAUSIBLE_ML[0]} ml, or any structure "
+        f"larger than {PLAUSIBLE_ML[1]} ml",
     ),
     "structure missing": Flag(_structure_missing, "a structure is in no slice of the label"),
     "missing slices": Flag(_missing_slices, "a slice without a label between slices with one"),

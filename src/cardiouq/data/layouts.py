@@ -17,6 +17,7 @@ from pathlib import Path
 from cardiouq.data.labels import Values, Wanted
 from cardiouq.data.pseudonyms import participants
 from cardiouq.errors import CardiouqError
+from cardiouq.files import visible
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +40,8 @@ class DataFolder:
         parts: those that the study uses.
         labels: structure -> what it is called on disk, or its value (`labels.match_labels`).
         subject: pattern whose first group in a case's name is the subject (`nnunet`).
+        visit: column that tells the visits of a subject apart (`csv`, `nnunet`); unless set
+            `visit`, if there is one.
     """
 
     layout: str
@@ -46,12 +49,14 @@ class DataFolder:
     parts: Collection[str] = (TRAINING,)
     labels: Wanted = field(default_factory=dict)
     subject: str = ""
+    visit: str = ""
 
 
 @dataclass(frozen=True)
 class FoundCase:
-    """One labelled volume on disk; `frame` is the index in a 4-D file, -1 for a 3-D file, and
-    `part` which part of its data set it is in, as the challenge divides it."""
+    """One labelled volume on disk; `frame` is the index in a 4-D file, -1 for a 3-D file, `part`
+    which part of its data set it is in, as the challenge divides it, and `visit` which of several
+    of its subject (or view, or rater) it is of."""
 
     case: str
     subject: str
@@ -63,6 +68,7 @@ class FoundCase:
     label: Path
     frame: int
     part: str = TRAINING
+    visit: str = ""
     columns: Mapping[str, str] = field(default_factory=dict)
     """What else the data set says of it."""
 
@@ -81,7 +87,7 @@ def find_acdc(data: DataFolder) -> Found:
     problems: list[str] = []
     folders: list[Path] = []
     for part in data.parts:
-        of_part = sorted(filter(_is_folder, root.glob(f"{part}/patient*")))
+        of_part = _folders(root.glob(f"{part}/patient*"))
         folders += of_part
         if not of_part:
             problems.append(
@@ -123,9 +129,9 @@ def find_acdc(data: DataFolder) -> Found:
     return cases, problems
 
 
-def _is_folder(path: Path) -> bool:
-    """A folder, or a link to one that is gone, whose subject is not to go unnoticed."""
-    return path.is_dir() or path.is_symlink()
+def _folders(paths: Iterable[Path]) -> list[Path]:
+    """Visible folders, and links to some that are gone, whose subjects are not to go unnoticed."""
+    return [path for path in visible(paths) if path.is_dir() or path.is_symlink()]
 
 
 def read_text(path: Path) -> str:
@@ -226,7 +232,7 @@ def find_mnms(data: DataFolder) -> Found:
     ED and ES (the challenge has handed it out under two names).
     """
     root = data.root
-    tables = [path for path in root.glob("*.csv") if "dataset_information" in path.name.lower()]
+    tables = [p for p in visible(root.glob("*.csv")) if "dataset_information" in p.name.lower()]
     if len(tables) != 1:
         found = ", ".join(sorted(table.name for table in tables)) or "none"
         return [], [f"{root}: expected one *Dataset_Information*.csv, found {found}"]
@@ -238,10 +244,10 @@ def find_mnms(data: DataFolder) -> Found:
     problems: list[str] = []
     folders: dict[Path, str] = {}
     # its label files are there, and empty
-    if unlabelled := len(list(root.glob("Training/Unlabeled/*/"))):
+    if unlabelled := len(visible(root.glob("Training/Unlabeled/*/"))):
         log.info("%s: %d subject(s) of Training/Unlabeled are left out", root, unlabelled)
     for part in data.parts:
-        of_part = sorted(filter(_is_folder, root.glob(f"{MNMS_PARTS[part]}/*")))
+        of_part = _folders(root.glob(f"{MNMS_PARTS[part]}/*"))
         if not of_part:
             problems.append(f"{root}: no folders {MNMS_PARTS[part]}/<code> found")
         labelled = [path for path in of_part if (path / f"{path.name}_sa_gt.nii.gz").is_file()]

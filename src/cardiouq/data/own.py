@@ -1,6 +1,6 @@
 """Adapters for data of your own: nnU-Net's raw format, and a table of files.
 
-Both may say of each case what `cases.csv` in the root has columns for: `subject`, `phase`,
+Both may say of each case what `cases.csv` in the root has columns for: `subject`, `visit`, `phase`,
 `pathology`, `vendor`, `centre`, `part`, and any others, by which test sets can be narrowed.
 """
 
@@ -9,12 +9,14 @@ import logging
 import os
 import re
 import reprlib
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from cardiouq.data.labels import LARGEST_VALUE, Values
 from cardiouq.data.layouts import (
+    MOST_NAMED,
     TRAINING,
     DataFolder,
     Found,
@@ -26,20 +28,23 @@ from cardiouq.data.layouts import (
     read_text,
 )
 from cardiouq.errors import CardiouqError
+from cardiouq.files import visible
 
 log = logging.getLogger(__name__)
 
 TABLE = "cases.csv"
 DESCRIPTION = "dataset.json"
 NNUNET_PARTS = {TRAINING: "Tr", "testing": "Ts"}
-SAID = ("subject", "phase", "pathology", "vendor", "centre")
+SAID = ("subject", "visit", "phase", "pathology", "vendor", "centre")
 """Columns that every layout has."""
+READ = {"image", "label", "frame", "case", "name", "part", *SAID}
+"""Columns of a data set's table that mean something to the program."""
 RESERVED = {
-    *("dataset", "part", "case", "name", "frame"),
-    *("image", "label", "labels", "image_hash", "label_hash"),
+    *("dataset", "labels", "image_hash", "label_hash", "image_identity", "label_identity"),
     *("slices", "rows", "columns", "spacing_z", "spacing_y", "spacing_x"),
+    *("split", "test_set", "method", "structure", "slice"),
 }
-"""Names that a column of the user's own cannot have in the case table."""
+"""Names that a column of the user's own cannot have, as tables of the program have them."""
 
 
 def find_csv(data: DataFolder) -> Found:
@@ -50,20 +55,22 @@ def find_csv(data: DataFolder) -> Found:
     """
     file = data.root / TABLE
     try:
-        rows = _read_rows(file, ["image", "label", "subject"])
+        rows = _read_rows(file, ["image", "label", "subject"], data)
     except CardiouqError as error:
         return [], [str(error)]
     cases: list[FoundCase] = []
     problems: list[str] = []
     lines: dict[str, int] = {}
+    unused: Counter[str] = Counter()
     for line, row in rows.items():
-        frame = row.get("frame", "")
+        frame, part = row.get("frame", ""), row.get("part") or TRAINING
         if frame and not is_index(frame):
             problems.append(
                 f"{file}, line {line}: frame {frame[:20]!r}; expected an index, or nothing"
             )
-        elif row.get("part", "") in ("", *data.parts):
-            name = row.get("case") or "_".join(filter(None, (row["subject"], row.get("phase"))))
+        elif part in data.parts:
+            said = (row.get(column) for column in ("subject", data.visit or "visit", "phase"))
+            name = row.get("case") or "_".join(filter(None, said))
             if lines.setdefault(name, line) != line:
                 problems.append(
                     f"{file}, line {line}: case {name!r} stands on line {lines[name]} too; list it "
@@ -71,8 +78,15 @@ def find_csv(data: DataFolder) -> Found:
                 )
                 continue
             image, label = (data.root / row[column] for column in ("image", "label"))
-            part = row.get("part") or TRAINING
-            cases.append(_case(name, row, image, label, int(frame or -1), part))
+            cases.append(_case(name, row, image, label, int(frame or -1), part, data))
+        elif near := [used for used in data.parts if used.casefold() == part.casefold()]:
+            problems.append(f"{file}, line {line}: part {part!r}; the study calls it {near[0]!r}")
+        else:
+            unused[part] += 1
+    for part, count in unused.items():
+        log.info("%s: %d row(s) of the part %r, which the study does not use", file, count, part)
+    if unused and not cases:
+        problems.append(f"{file}: parts {list(unused)[:MOST_NAMED]}; expected {list(data.parts)}")
     return cases, problems
 
 
@@ -86,37 +100,69 @@ def find_nnunet(data: DataFolder) -> Found:
     the case's name.
     """
     try:
-        ending = str(read_description(data.root).get("file_ending", ".nii.gz"))
+        description = read_description(data.root)
+        ending = description.get("file_ending", ".nii.gz")
+        if ending not in (".nii.gz", ".nii"):
+            raise CardiouqError(
+                f"{data.root / DESCRIPTION}: files end in {ending}; expected NIfTI, .nii.gz"
+            )
         table = data.root / TABLE
         rows: dict[str, Row] = {}
         if os.path.lexists(table):  # a folder or a broken link of that name is an error
-            rows = by_column("case", table, _read_rows(table, ["case", "subject"]))
+            rows = by_column("case", table, _read_rows(table, ["case", "subject"], data))
+        elif data.visit:
+            raise CardiouqError(f"{table}: missing; expected the column {data.visit!r} of visits")
+        files = {part: _nnunet_files(description, part, ending, data) for part in data.parts}
     except CardiouqError as error:
         return [], [str(error)]
-    if ending not in (".nii.gz", ".nii"):
-        return [], [f"{data.root / DESCRIPTION}: files end in {ending}; expected NIfTI, .nii.gz"]
     cases: list[FoundCase] = []
     problems: list[str] = []
     for part in data.parts:
-        labels = data.root / f"labels{NNUNET_PARTS[part]}"
-        files = sorted(labels.glob(f"*{ending}"))
-        if not files:
-            problems.append(f"{labels}: no labels *{ending} found")
-        images = data.root / f"images{NNUNET_PARTS[part]}"
-        without = {file.name for file in images.glob(f"*_0000{ending}")} - {
-            f"{file.name.removesuffix(ending)}_0000{ending}" for file in files
-        }
-        if without:
-            log.info("%s: %d image(s) without a label are left out", images, len(without))
-        for file in files:
-            name = file.name.removesuffix(ending)
-            image = images / f"{name}_0000{ending}"
+        if not files[part]:
+            problems.append(f"{data.root / _folder('labels', part)}: no labels *{ending} found")
+        for name, (image, label) in files[part].items():
             try:
                 row = rows.get(name) or {"subject": _subject(name, data)}
             except CardiouqError as error:
                 return [], [str(error)]
-            cases.append(_case(row.get("name") or name, row, image, file, -1, part))
+            cases.append(_case(row.get("name") or name, row, image, label, -1, part, data))
+    if without := rows.keys() - {name for of_part in files.values() for name in of_part}:
+        log.info("%s: %d row(s) of cases that are not among the labels", table, len(without))
     return cases, problems
+
+
+def _folder(kind: str, part: str) -> str:
+    """nnU-Net's folder of the images or labels of a part."""
+    return f"{kind}{NNUNET_PARTS[part]}"
+
+
+def _nnunet_files(
+    description: Mapping[str, Any], part: str, ending: str, data: DataFolder
+) -> dict[str, tuple[Path, Path]]:
+    """Case -> image (its first channel) and label: those that the description lists under
+    `dataset`, as nnU-Net v2 lets it for training, else those in the folders.
+
+    Raises:
+        CardiouqError: if the description lists something else than images and labels.
+    """
+    listed = description.get("dataset")
+    if part == TRAINING and listed is not None:
+        try:
+            return {
+                name: (data.root / entry["images"][0], data.root / entry["label"])
+                for name, entry in sorted(listed.items())
+            }
+        except (AttributeError, LookupError, TypeError):
+            raise CardiouqError(
+                f"{data.root / DESCRIPTION}: `dataset` is {reprlib.repr(listed)}; expected "
+                '{"<case>": {"images": ["<file>"], "label": "<file>"}}'
+            ) from None
+    images, labels = (data.root / _folder(kind, part) for kind in ("images", "labels"))
+    found = {file.name.removesuffix(ending): file for file in visible(labels.glob(f"*{ending}"))}
+    seen = {file.name for file in visible(images.glob(f"*_0000{ending}"))}
+    if without := seen - {f"{name}_0000{ending}" for name in found}:
+        log.info("%s: %d image(s) without a label are left out", images, len(without))
+    return {name: (images / f"{name}_0000{ending}", label) for name, label in found.items()}
 
 
 def read_description(root: Path) -> dict[str, Any]:
@@ -152,9 +198,15 @@ def nnunet_labels(root: Path) -> Values:
     return named
 
 
-def _read_rows(file: Path, needed: Sequence[str]) -> dict[int, Row]:
-    """A table with a value in every column that is needed."""
-    rows = read_table(file, needed)
+def _read_rows(file: Path, needed: Sequence[str], data: DataFolder) -> dict[int, Row]:
+    """A table with a value in every column that is needed, and no column but its own."""
+    rows = read_table(file, [*needed, *([data.visit] if data.visit else [])])
+    columns = {column for row in rows.values() for column in row}
+    if taken := sorted(columns & RESERVED):
+        raise CardiouqError(
+            f"{file}: columns {taken}; tables of the program have columns of these names. Rename "
+            "them"
+        )
     for line, row in rows.items():
         if empty := [column for column in needed if not row[column]]:
             raise CardiouqError(f"{file}, line {line}: {empty} empty; expected a value")
@@ -181,9 +233,13 @@ def _subject(name: str, data: DataFolder) -> str:
     return subject
 
 
-def _case(name: str, row: Row, image: Path, label: Path, frame: int, part: str) -> FoundCase:
+def _case(
+    name: str, row: Row, image: Path, label: Path, frame: int, part: str, data: DataFolder
+) -> FoundCase:
     said = {column: row.get(column, "") for column in SAID}
-    others = {key: value for key, value in row.items() if key not in RESERVED | set(SAID)}
+    if data.visit:
+        said["visit"] = row.get(data.visit, "")
+    others = {key: value for key, value in row.items() if key not in READ}
     return FoundCase(
         **said, case=name, image=image, label=label, frame=frame, part=part, columns=others
     )

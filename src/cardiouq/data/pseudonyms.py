@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 
 from cardiouq.errors import CardiouqError
+from cardiouq.files import visible
 
 KEY_FILE = "pseudonym.key"
 FEWEST_BYTES = 32
@@ -53,7 +54,7 @@ def pseudonym(key: bytes, participant: str) -> str:
 def participants(root: Path) -> dict[str, Path]:
     """Pseudonym -> folder of every participant of a root, in the order of the pseudonyms."""
     key = read_key(root)
-    folders = {pseudonym(key, path.name): path for path in root.iterdir() if path.is_dir()}
+    folders = {pseudonym(key, path.name): path for path in visible(root.iterdir()) if path.is_dir()}
     return dict(sorted(folders.items()))
 
 

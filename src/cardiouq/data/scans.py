@@ -6,8 +6,10 @@ order whatever the order on disk.
 
 import io
 import logging
+import os
+import resource
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from math import prod
@@ -30,13 +32,23 @@ silent.disabled = True
 """For what nibabel mends in a header, without naming a file; what matters is checked here."""
 
 MOST_VOXELS = 2**25
-"""Of a volume; one that says it has more is taken for a broken header, before memory is spent."""
+"""Of a volume, whatever the machine's memory."""
 MOST_BYTES = 2**30
-"""Of a file with all its frames, unpacked."""
+"""Of a file with all its frames, unpacked, likewise."""
+BYTES_PER_VOXEL = 64
+"""Memory that a voxel takes on its way from the file to the scores, at most."""
 MOST_HEADER = 2**20
 """Bytes in which a header and its extensions end."""
 VOXEL_MM = (0.01, 100.0)
 """Smallest and largest edge of a voxel."""
+VOXEL_TOLERANCE = 1e-3
+"""Relative; voxel sizes that differ by more contradict one another."""
+OTHER_UNITS = {1: "metres", 3: "micrometres"}
+"""Of `xyzt_units`; all that is neither is taken for mm, as ACDC and M&Ms do not say it."""
+FEWER_SLICES = 3
+"""Of a scan of cubes, slices lie along an axis that has so many times fewer voxels than axis 3."""
+LABEL_TOLERANCE = 5e-4
+"""Of a label's value that is no integer, as nibabel's scaling may leave it."""
 ORTHONORMAL_TOLERANCE = 1e-4
 """Of the direction cosines' products; above it, ITK reads a file no more."""
 MOST_NAMED = 5
@@ -95,7 +107,9 @@ def open_scan(path: str | Path, dimensions: int) -> nib.Nifti1Image:
         low, high = VOXEL_MM
         if not all(low <= edge <= high for edge in voxel):  # NaN neither
             raise CardiouqError(f"{path}: voxel size {voxel} mm; expected {low:g} to {high:g} mm")
-        return kind(voxels, _orthonormal(path, header.get_best_affine(), voxel), header)
+        affine = _orthonormal(path, header.get_best_affine(), voxel)
+        _check_voxel_size(path, header, voxel)
+        return kind(voxels, affine, header)
 
 
 def _regular_file(path: Path) -> Path:
@@ -131,12 +145,23 @@ def _check_size(path: Path, voxels: Any, dimensions: int) -> None:
         raise CardiouqError(f"{path}: shape {shape}; expected {dimensions} dimensions")
     if dtype.kind not in "iuf":
         raise CardiouqError(f"{path}: voxels are {dtype}; expected a real number of each")
-    if prod(shape[:3]) > MOST_VOXELS or _unpacked(voxels) > MOST_BYTES:
+    memory = _memory()
+    most_voxels = max(MOST_VOXELS, memory // BYTES_PER_VOXEL)
+    most_bytes = max(MOST_BYTES, memory // 4)
+    if prod(shape[:3]) > most_voxels or _unpacked(voxels) > most_bytes:
         raise CardiouqError(
-            f"{path}: shape {shape} of {dtype}; expected at most {MOST_VOXELS:,} voxels, and "
-            f"{MOST_BYTES:,} bytes of all frames, so its header is taken for broken; fetch the "
-            "file again"
+            f"{path}: shape {shape} of {dtype} is too large; with this machine's memory of "
+            f"{memory / 2**30:.0f} GiB at most {most_voxels:,} voxels are read, and {most_bytes:,} "
+            "bytes of all frames. Crop it or use a machine with more memory; if the scan is "
+            "smaller than that, its header is broken: fetch the file again"
         )
+
+
+def _memory() -> int:
+    """Bytes that this process may have."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return there if limit == resource.RLIM_INFINITY else min(limit, there)
 
 
 def _unpacked(voxels: Any) -> int:
@@ -160,6 +185,54 @@ def _orthonormal(path: Path, affine: NDArray[Any], voxel: list[float]) -> NDArra
     repaired = affine.copy()
     repaired[:3, :3] = left @ right * voxel
     return repaired
+
+
+def _check_voxel_size(path: Path, header: Any, voxel: list[float]) -> None:
+    """Raise a CardiouqError if what a header says of the voxel size in several places differs.
+
+    `pixdim` says it, and the columns of the sform; the qform has that of `pixdim`. An sform that is
+    the identity but for signs, with the origin at 0, is a placeholder, as all of ACDC have: it says
+    nothing.
+    """
+    units = int(header["xyzt_units"]) & 7
+    if units in OTHER_UNITS:
+        raise CardiouqError(
+            f"{path}: `xyzt_units` says {OTHER_UNITS[units]}, with voxels of {voxel}; expected mm. "
+            "Save the scan with sizes in mm"
+        )
+    sform, code = header.get_sform(coded=True)
+    if not code or np.array_equal(np.abs(sform), np.eye(4)):
+        return
+    of_sform = np.linalg.norm(sform[:3, :3], axis=0).tolist()
+    if not np.allclose(voxel, of_sform, rtol=VOXEL_TOLERANCE):
+        raise CardiouqError(
+            f"{path}: voxel size {in_mm(voxel)} by `pixdim`, {in_mm(of_sform)} by the sform; "
+            "expected the same. Find out which is right, and save the scan with it in both"
+        )
+
+
+def in_mm(voxel: Sequence[float]) -> str:
+    """A voxel size in words, along the axes on disk."""
+    return f"{' x '.join(f'{float(edge):.5g}' for edge in voxel)} mm"
+
+
+def check_axes(path: Path, scan: nib.Nifti1Image) -> None:
+    """Raise a CardiouqError unless a scan's slices lie along its third axis.
+
+    Slices are at least as thick as their pixels; where all edges are alike, they are not far fewer
+    along another axis.
+    """
+    sizes, edges = scan.shape[:3], [float(zoom) for zoom in scan.header.get_zooms()[:3]]
+    thickest = int(np.argmax(edges))
+    along = thickest if edges[thickest] > edges[2] * (1 + VOXEL_TOLERANCE) else 2
+    if along == 2 and np.allclose(edges, edges[2], rtol=VOXEL_TOLERANCE):
+        fewest = int(np.argmin(sizes))
+        along = fewest if sizes[fewest] * FEWER_SLICES <= sizes[2] else 2
+    if along != 2:
+        raise CardiouqError(
+            f"{path}: shape {scan.shape} with voxels of {in_mm(edges)}: the slices lie along axis "
+            f"{along + 1}; expected them along axis 3. Reorder the axes of image and label"
+        )
 
 
 @cache
@@ -222,12 +295,16 @@ def read_label(case: Case) -> NDArray[np.uint8]:
 
 
 def in_project_order(label: NDArray[Any], labels: str, path: str | Path) -> NDArray[np.uint8]:
-    """A label with the values on disk, as `labels` names them, in the project's order.
+    """A label with the values on disk, as `labels` names them, in the project's order; what scaling
+    left of an integer is that integer.
 
     Raises:
         CardiouqError: if it holds another value.
     """
     with np.errstate(invalid="ignore"):  # NaN, which is equal to nothing
+        if label.dtype.kind == "f":
+            nearest = np.rint(label)
+            label = np.where(np.abs(label - nearest) <= LABEL_TOLERANCE, nearest, label)
         values = label.astype(np.uint8)
     named = [value for of_name in parse_labels(labels).values() for value in of_name]
     known = np.isin(values, named) & (values == label)

@@ -25,8 +25,9 @@ def split_subjects(
     """Assign each subject of a data set's training part to `train`, `validation` or `test`,
     stratified by pathology.
 
-    Subjects with an image in common (some patients of ACDC are bit-identical copies) form one group
-    that stays on one side; if another part or data set has the image too, they are left out. The
+    Subjects with an image in common (some patients of ACDC are copies) form one group that stays on
+    one side; if another part or data set has the image too, or another part the subject, they are
+    left out. The
     order of groups is that of a hash of seed and subject, so the split is the same on every
     platform and does not depend on the order of rows.
 
@@ -43,7 +44,9 @@ def split_subjects(
     is_own = (cases["dataset"] == dataset) & (cases["part"] == TRAINING)
     own, others = cases[is_own], cases[~is_own]
     members_of = _members(own)
-    copied = set(own.loc[own["image_hash"].isin(others["image_hash"]), "subject"])
+    is_elsewhere = own["image_identity"].isin(others["image_identity"])
+    is_elsewhere |= own["subject"].isin(others.loc[others["dataset"] == dataset, "subject"])
+    copied = set(own.loc[is_elsewhere, "subject"])
     left_out = {other for subject in copied for other in members_of[subject]}
     all_subjects = own.drop_duplicates("subject").set_index("subject").sort_index()
     subjects = all_subjects[~all_subjects.index.isin(left_out)]
@@ -63,9 +66,12 @@ def split_subjects(
     split["split"] = [side[subject] for subject in split["subject"]]
     sides = {"train", "validation"} | ({"test"} if test_fraction else set())
     if not sides <= set(split["split"]):
+        out = (
+            f"{len(left_out)} are left out, as a test set has the same scans; " if left_out else ""
+        )
         raise CardiouqError(
             f"the split of {len(split)} subject(s) leaves no one for "
-            f"{', '.join(sorted(sides - set(split['split'])))}; expected subjects in all of "
+            f"{', '.join(sorted(sides - set(split['split'])))}; {out}expected subjects in all of "
             f"{sorted(sides)} with validation_fraction {validation_fraction} and test_fraction "
             f"{test_fraction}"
         )
@@ -118,7 +124,7 @@ def _in_order(
 def _members(cases: pd.DataFrame) -> dict[str, set[str]]:
     """Subject -> all subjects of its group; subjects linked by equal images share a group."""
     group_of = {subject: subject for subject in cases["subject"]}
-    for _, same in cases.groupby("image_hash"):
+    for _, same in cases.groupby("image_identity"):
         linked = {group_of[subject] for subject in same["subject"]}
         for subject, group in group_of.items():
             if group in linked:

@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cardiouq.errors import CardiouqError
 from cardiouq.structures import HEART, STRUCTURES
 
 MYOCARDIAL_DENSITY = 1.05
@@ -53,9 +54,21 @@ def clinical_quantities(ml: dict[tuple[str, str], Floats]) -> dict[str, Floats]:
     return found
 
 
+def _check_told_apart(scores: pd.DataFrame, keys: list[str]) -> None:
+    with_phase = scores[scores["phase"].isin(["ED", "ES"])]
+    repeated = with_phase[with_phase.duplicated(keys, keep=False)]
+    if len(repeated):
+        first = repeated.iloc[0]
+        raise CardiouqError(
+            f"subject {first['subject']} has cases {repeated['case'].unique()[:5].tolist()} at one "
+            f"phase of one visit ({first['visit'] or 'unnamed'}); expected one at ED and one at "
+            "ES. Tell them apart by `visit` in the data set's table (docs/data.md)"
+        )
+
+
 def score_subjects(scores: pd.DataFrame, samples: pd.DataFrame, confidence: float) -> pd.DataFrame:
-    """Clinical quantities of every subject that has both ED and ES; none of a study without the
-    heart's structures.
+    """Clinical quantities of every visit of a subject that has both ED and ES; none of a study
+    without the heart's structures.
 
     Args:
         scores: rows of `scores.csv` of one method.
@@ -63,13 +76,18 @@ def score_subjects(scores: pd.DataFrame, samples: pd.DataFrame, confidence: floa
         confidence: of the intervals, as 0.95.
 
     Returns:
-        Rows of method, test_set, subject, quantity, unit, reference, predicted (from the
+        Rows of method, test_set, subject, visit, quantity, unit, reference, predicted (from the
         segmentation of the mean), low, high (percentiles over the samples; one sample is an
         interval of no width), n_samples and empty (whether a needed structure is missing in
         reference or prediction).
+
+    Raises:
+        CardiouqError: two cases are of one phase of a visit, so that no quantity can be read off.
     """
     tail = (1 - confidence) / 2
-    keys = ["method", "test_set", "subject"]
+    keys = ["method", "test_set", "subject", "visit"]
+    scores, samples = (table.assign(visit=table.get("visit", "")) for table in (scores, samples))
+    _check_told_apart(scores, [*keys, "phase", "structure"])
     drawn = dict(list(samples.groupby(keys, sort=False)))
     rows = []
     for key, of_subject in scores.groupby(keys, sort=False):

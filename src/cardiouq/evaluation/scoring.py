@@ -30,7 +30,7 @@ from cardiouq.evaluation.surface import occupied_box, surface_distances
 from cardiouq.evaluation.volumes import volume_ml
 from cardiouq.structures import FOREGROUND, N_CLASSES, STRUCTURES, mask_of
 
-PER_CASE = ["case", "subject", "phase", "pathology", "vendor"]
+PER_CASE = ["case", "subject", "visit", "phase", "pathology", "vendor"]
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,8 @@ AGREEMENTS = ("dice_within", "pairwise_dice", "aula", "estimated_dice")
 """Of a structure's samples, or of its heat map and segmentation; they fall as uncertainty grows."""
 ALL = "all"
 """What stands for the structure in a number that is of all classes."""
+VISIT = ["subject", "visit"]
+"""Columns of whom and when clinical quantities are of; resampled are subjects, whole."""
 TABLES = ("scores", "slice_scores", "voxels", "slice_voxels", "calibration", "subjects")
 """The tables of each method that the statistics are of."""
 
@@ -302,15 +304,16 @@ def _calibration(
 
 
 def _subject_group(subjects: pd.DataFrame, settings: Mapping[str, Any], seed: int) -> Group:
-    index = pd.Index(sorted(set(subjects["subject"])))
-    names = index.to_numpy(str)
+    visits = subjects[VISIT].drop_duplicates().sort_values(VISIT)
+    names = visits["subject"].to_numpy(str)
+    index = pd.MultiIndex.from_frame(visits)
     return Group(index, names, subject_weights(names, settings["bootstrap"]["resamples"], seed))
 
 
 def _clinical(subjects: pd.DataFrame, group: Group) -> Found:
     """Error against the reference, its absolute value, and what the samples' interval is worth."""
     for quantity in UNITS:
-        rows = subjects[subjects["quantity"] == quantity].sort_values("subject")
+        rows = subjects[subjects["quantity"] == quantity].sort_values(VISIT)
         if rows.empty:
             continue
         error = rows["predicted"] - rows["reference"]
