@@ -462,6 +462,44 @@ def other_affine(site: Site, changes: Mapping[str, Any]) -> Accepted:
     return [file, site.label]  # it may contradict the file's own voxel size
 
 
+STALE = ({1: 1, 2: 1, 3: 1.2}, {3: 10}, {1: 1.502}, {2: 1.5, 1: 1.25}, {1: 0.0015, 2: 0.00125})
+
+
+@kind("voxel size told twice", [{"pixdim": sizes} for sizes in STALE])
+@kind("voxel size told twice", [{"srow_z": {2: 9.6}}, {"srow_x": {0: 1.6}}, {"srow_y": {1: -1}}])
+@kind("units that are not mm", [{"xyzt_units": units} for units in (1, 3, 1 + 8, 3 + 16, 1 + 32)])
+def contradiction(site: Site, changes: Mapping[str, Any]) -> Accepted:
+    for file in (site.image, site.label):
+        edit_header(file, changes)
+    return [site.image, site.label]
+
+
+PLACEHOLDERS = ((1, 1, 1), (-1, -1, 1), (-1, 1, -1))
+
+
+def without_sform(site: Site, signs: Sequence[int]) -> None:
+    for file in (site.image, site.label):
+        rows = zip(SPATIAL, np.diag([*signs, 1])[:3], strict=True)
+        edit_header(file, {name: dict(enumerate(row)) for name, row in rows})
+
+
+@kind("sform that is a placeholder", PLACEHOLDERS)
+def placeholder(site: Site, signs: Sequence[int]) -> None:
+    without_sform(site, signs)
+
+
+@kind("label of a scan with other voxels", product([*PLACEHOLDERS, None], [{1: 1.7}, {3: 5}]))
+def label_of_other_voxels(site: Site, given: tuple[Sequence[int] | None, Any]) -> Path:
+    signs, sizes = given
+    if signs:
+        without_sform(site, signs)
+    else:
+        for file in (site.image, site.label):
+            edit_header(file, {"sform_code": 0, "qform_code": 0})
+    edit_header(site.label, {"pixdim": sizes})
+    return site.label
+
+
 @kind("affine in another way", [{"sform_code": 0, "qform_code": code} for code in (0, 1, 99)])
 @kind("affine in another way", [{"qform_code": 1, "quatern_b": np.nan}, {"sizeof_hdr": 0}])
 def same_affine(site: Site, changes: Mapping[str, Any]) -> None:
@@ -497,6 +535,23 @@ def swapped(site: Site) -> Path:
 @kind("axes swapped in both files")
 def swapped_alike(site: Site) -> None:
     site.expect(*(rewrite(file, lambda v: v.swapaxes(0, 1)) for file in (site.image, site.label)))
+
+
+ORDERS = ((2, 0, 1), (0, 2, 1), (2, 1, 0), (1, 2, 0))
+
+
+@kind("slices not along the last axis", product(ORDERS, [(1.5, 1.25, 8), (1, 1, 1)]))
+def other_order(site: Site, given: tuple[Sequence[int], Sequence[float]]) -> Path:
+    """Headers that say so, or that lost the voxel size."""
+    order, edges = given
+    for file in (site.image, site.label):
+        image = nib.load(file)
+        voxels = np.asarray(image.dataobj)
+        voxels = np.tile(voxels, (3, 2, *[1] * (voxels.ndim - 2)))
+        affine = np.diag([*edges, 1.0]) @ np.eye(4)[:, [*order, 3]]
+        affine[:3, 3] = 5
+        nib.save(nib.Nifti1Image(voxels.transpose(*order, *range(3, voxels.ndim)), affine), file)
+    return site.image
 
 
 @kind("other dimensions", [1, 2, 4, 5, 6], ["acdc", "ukbb", "nnunet", "csv"])
@@ -602,10 +657,38 @@ def image_for_label(site: Site) -> Path:
     return site.label
 
 
+@kind("label values, nearly", [1e-10, -2e-5, 4e-4])
+def nearly(site: Site, off: float) -> None:
+    """As scaling and interpolation leave them."""
+    rewrite(site.label, lambda voxels: voxels + off)
+
+
 @kind("label values missing", range(4))
 def missing_values(site: Site, last: int) -> None:
     """None but background is a scan beside the heart."""
     site.expect(label=rewrite(site.label, lambda v: np.where(v <= last, v, 0).astype(np.uint8)))
+
+
+# ---------------------------------------------------------------- what drives leave behind
+
+APPLE_DOUBLE = b"\0\5\x16\7\0\2\0\0Mac OS X" + bytes(4080)
+
+
+@kind("files of a Mac")
+def of_a_mac(site: Site) -> None:
+    for path in [path for path in site.root.rglob("*") if path != site.root]:
+        path.with_name(f"._{path.name}").write_bytes(APPLE_DOUBLE)
+
+
+@kind("files of a drive", [".DS_Store", ".nfs0001", "@eaDir", "__MACOSX", "lost+found", ".Trash-0"])
+def of_a_drive(site: Site, name: str) -> None:
+    for folder in [site.root, *(path for path in site.root.rglob("*") if path.is_dir())]:
+        left = folder / name
+        if name.startswith((".D", ".n")):
+            left.write_bytes(b"Bud1")
+        else:
+            left.mkdir()
+            shutil.copy(site.image, left / site.image.name)
 
 
 # ---------------------------------------------------------------- texts
@@ -795,6 +878,79 @@ def other_frame(site: Site, given: tuple[int, str]) -> Path:
     row, frame = given
     change_table(site, row, "frame", frame)
     return site.root / CSV_FILES[2 * row]
+
+
+OWN_COLUMNS = ("split", "test_set", "method", "dataset", "image_hash", "spacing_x", "structure")
+
+
+@kind("column of the program's own", OWN_COLUMNS, ["csv"])
+def reserved_column(site: Site, name: str) -> Path:
+    table_of(site).assign(**{name: "x"}).to_csv(site.table, index=False)
+    return site.table
+
+
+@kind("column of any other name", ["side", "index", "count", "Index", "class", "a b", "1"], ["csv"])
+def own_column(site: Site, name: str) -> None:
+    table_of(site).assign(**{name: "x"}).to_csv(site.table, index=False)
+
+
+@kind("part in another spelling", ["Training", "TRAINING", "trainIng"], ["csv"])
+def other_part(site: Site, part: str) -> Path:
+    table_of(site).assign(part=["", part]).to_csv(site.table, index=False)
+    return site.table
+
+
+@kind("part that is not used", ["holdout", "NA", "0"], ["csv"])
+def unused_part(site: Site, part: str) -> None:
+    table_of(site).assign(part=["", part]).to_csv(site.table, index=False)
+    del site.expected["b"]
+
+
+SAME_SUBJECT = {"subject": "s1", "phase": "ED"}
+
+
+@kind("two visits", [{}, {"visit": "v1"}, {"visit": ""}, {"session": ["1", "2"]}], ["csv"])
+def two_visits(site: Site, columns: Mapping[str, Any]) -> Path:
+    table_of(site).assign(**SAME_SUBJECT, **columns).to_csv(site.table, index=False)
+    return site.root
+
+
+@kind("two visits, told apart", ["visit", "session", "rater", "view"], ["csv"])
+def visits_told_apart(site: Site, column: str) -> None:
+    site.options["visit"] = "" if column == "visit" else column
+    table = table_of(site).assign(**SAME_SUBJECT, **{column: ["NA", "2"]})
+    table.to_csv(site.table, index=False)
+
+
+@kind("two visits, told apart", layouts=["csv"])
+def no_column_of_visits(site: Site) -> Path:
+    site.options["visit"] = "session"
+    return site.table
+
+
+def listed(site: Site, **entries: Any) -> dict[str, Any]:
+    """nnU-Net's cases where they are, in the description; its folders are renamed."""
+    for kind_of in ("images", "labels"):
+        (site.root / f"{kind_of}Tr").rename(site.root / kind_of)
+    files = {
+        f"patient001_{phase}": {
+            "images": [f"images/patient001_{phase}_0000.nii.gz"],
+            "label": f"labels/patient001_{phase}.nii.gz",
+        }
+        for phase in ("ED", "ES")
+    }
+    return files | entries
+
+
+@kind("cases listed by nnU-Net", layouts=["nnunet"])
+def listed_cases(site: Site) -> None:
+    site.table.write_bytes(json_of(dataset=listed(site)))
+
+
+@kind("cases listed by nnU-Net", [[], {"a": {}}, {"a": {"images": [], "label": "x"}}], ["nnunet"])
+@kind("cases listed by nnU-Net", ["x", {"a": None}, {"a": {"images": [3]}}], ["nnunet"])
+def listed_badly(site: Site, dataset: Any) -> Path:
+    return wrong_text(site, json_of(dataset=dataset))
 
 
 @kind("path", ["{outside}/scan.nii.gz", "../{outside.name}/scan.nii.gz"], ["csv"])

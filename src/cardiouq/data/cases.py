@@ -108,19 +108,24 @@ def make_case_table(datasets: Mapping[str, DataFolder]) -> pd.DataFrame:
 
 
 def _not_told_apart(cases: Sequence[FoundCase], data: DataFolder) -> list[str]:
-    """Cases of one subject at one phase of one visit, in words: an ejection fraction would be read
-    off two visits, views or raters."""
+    """The problem, if there is any, of cases of one subject at one phase of one visit: an ejection
+    fraction would be read off two visits, views or raters."""
     alike: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for case in cases:
         if case.phase:
             alike[case.part, case.subject, case.visit, case.phase].append(case.case)
-    return [
-        f"{data.root}: subject {subject} has {len(names)} cases at {phase}"
-        f"{f' of visit {visit}' if visit else ''}, {names[:MOST_NAMED]}; expected one. If they are "
-        f"of several visits, views or raters, say which in a column `visit` of {TABLE}, or let "
-        "`visit` of the data set in the study name the column that says it"
+    several = [
+        f"{subject} at {phase}{f' of visit {visit}' if visit else ''} ({', '.join(names)})"
         for (_, subject, visit, phase), names in alike.items()
         if len(names) > 1
+    ]
+    if not several:
+        return []
+    return [
+        f"{data.root}: {len(several)} times a subject has several cases at one phase, as "
+        f"{'; '.join(several[:MOST_NAMED])}; expected one. If they are of several visits, views or "
+        f"raters, say which in a column `visit` of {TABLE}, or let `visit` of the data set in the "
+        "study name the column that says it"
     ]
 
 
