@@ -175,6 +175,27 @@ def test_outliers_are_those_of_the_modified_z_score(scans: Scans) -> None:
     assert {text for _, text, _ in FLAGS["volume outlier"].find(measured)} == expected
 
 
+@pytest.mark.parametrize(("factor", "is_flagged"), [(0.1, True), (1, False), (300, True)])
+def test_volumes_that_no_heart_has(scans: Scans, factor: float, is_flagged: bool) -> None:
+    """All scans are alike, so none is an outlier: a wrong unit in every header."""
+    measured = measure_cases(scans.cases())
+    measured[[f"{name} ml" for name in LABELS]] *= factor
+    flags = list(FLAGS["implausible volume"].find(measured))
+    assert {text.split()[0] for _, text, _ in flags} == (set(LABELS) if is_flagged else set())
+    assert len(flags) == 72 * is_flagged
+
+
+def test_visits_are_compared_each_with_itself(scans: Scans) -> None:
+    """A ventricle that is larger at the second visit's ES than at the first one's ED."""
+    measured = measure_cases(scans.cases()).query("subject in ('p01', 'p02')").copy()
+    measured["visit"] = measured["subject"].map({"p01": "v1", "p02": "v2"})
+    measured["subject"] = "p01"
+    measured["LV ml"] = [100.0, 60.0, 200.0, 120.0]
+    find = FLAGS["ED smaller than ES"].find
+    assert list(find(measured)) == []
+    assert len(list(find(measured.assign(visit="")))) == 1
+
+
 def test_missing_structure(scans: Scans) -> None:
     label = scans.labels["p06", "ES"]
     label[label == LABELS["MYO"]] = 0

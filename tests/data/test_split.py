@@ -118,6 +118,21 @@ def test_split_that_leaves_nobody_on_a_side_is_an_error(subjects: Subjects) -> N
         split_subjects(subjects(4), "acdc", 0.01, seed=1)
 
 
+def test_subjects_who_are_all_copies_are_named_as_the_reason(subjects: Subjects) -> None:
+    own = subjects(4)
+    conversion = own.assign(dataset="conversion", case=[f"c{i}" for i in range(8)])
+    with pytest.raises(CardiouqError, match="4 are left out, as a test set has the same scans"):
+        split_subjects(pd.concat([own, conversion]), "acdc", 0.5, seed=1)
+
+
+def test_a_subject_of_another_part_is_left_out(subjects: Subjects) -> None:
+    table = subjects(10)
+    later = table[table["subject"] == "patient003"].assign(part="testing", image_identity="new")
+    later["case"] += "_later"
+    split = split_subjects(pd.concat([table, later]), "acdc", 0.2, seed=1)
+    assert split.loc[split["split"] == LEFT_OUT, "subject"].tolist() == ["patient003"]
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     sizes=st.lists(st.integers(4, 12), min_size=1, max_size=4),

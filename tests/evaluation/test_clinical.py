@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cardiouq.errors import CardiouqError
 from cardiouq.evaluation.clinical import (
     MYOCARDIAL_DENSITY,
     UNITS,
@@ -209,3 +210,49 @@ def test_a_subject_of_two_test_sets_is_scored_in_each():
     assert found["reference"].to_dict() == {"test": 120, "noisy": 240}
     assert found["high"].to_dict() == {"test": 120, "noisy": 240}
     assert found["n_samples"].to_dict() == {"test": 1, "noisy": 2}
+
+
+def of_visits(rows: pd.DataFrame, *visits: str) -> pd.DataFrame:
+    """The same rows of several visits."""
+    return pd.concat([rows.assign(visit=visit) for visit in visits], ignore_index=True)
+
+
+def test_each_visit_is_read_on_its_own() -> None:
+    later = {part: ml * (0.5 if part[1] == "ES" else 0.9) for part, ml in ML.items()}
+    scores = pd.concat(
+        [of_visits(scores_of("a"), "v1"), of_visits(scores_of("a", later, later), "v2")]
+    )
+    samples = pd.concat(
+        [
+            of_visits(samples_of("a", {part: [ml] for part, ml in volumes.items()}), visit)
+            for visit, volumes in (("v1", ML), ("v2", later))
+        ]
+    )
+    table = score_subjects(scores, samples, 0.95).set_index(["visit", "quantity"])["reference"]
+    assert table["v1", "LVEF"] == pytest.approx(60)
+    assert table["v2", "LVEF"] == pytest.approx(100 * (1 - 24 / 108))
+    assert table["v2", "LVM"] == pytest.approx(0.9 * table["v1", "LVM"])
+
+
+def test_a_visit_without_es_borrows_none() -> None:
+    lacking = {part: ml for part, ml in ML.items() if part[1] == "ED"}
+    scores = pd.concat([of_visits(scores_of("a"), "v1"), of_visits(scores_of("a", lacking), "v2")])
+    samples = of_visits(samples_of("a", {part: [ml] for part, ml in ML.items()}), "v1", "v2")
+    assert set(score_subjects(scores, samples, 0.95)["visit"]) == {"v1"}
+
+
+@pytest.mark.parametrize(
+    "visits",
+    [
+        None,  # no such column
+        ("", ""),
+        ("v1", "v1"),
+    ],
+)
+def test_two_cases_of_one_phase_are_an_error(visits: tuple[str, str] | None) -> None:
+    scores, samples = scores_of("a"), samples_of("a", {part: [ml] for part, ml in ML.items()})
+    twice = pd.concat([scores.assign(case="one"), scores.assign(case="two")])
+    if visits:
+        twice["visit"] = visits[0]
+    with pytest.raises(CardiouqError, match=r"subject a has cases \['one', 'two'\].*`visit`"):
+        score_subjects(twice, samples, 0.95)
