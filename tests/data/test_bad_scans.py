@@ -8,6 +8,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from cardiouq.data import scans
 from cardiouq.data.cases import make_case_table
 from cardiouq.data.layouts import DataFolder
 from cardiouq.errors import CardiouqError, ProblemsError
@@ -245,3 +246,33 @@ def test_all_problems_are_listed_at_once(acdc: Any, mnms: Any, tmp_path: Path) -
     for file, words in expected:
         assert any(p.startswith(f"{file}: ") and words in p for p in problems), (file, words)
     assert len(problems) == len(expected)
+
+
+@pytest.mark.parametrize(
+    ("gib", "shape", "is_read"),
+    [
+        (8, (512, 512, 363), True),  # a whole heart
+        (1, (512, 512, 363), False),
+        (1, (512, 512, 128), True),
+        (64, (512, 512, 20, 60), True),
+        (4, (512, 512, 20, 110), False),
+    ],
+)
+def test_a_large_scan_is_read_where_memory_allows(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    gib: int,
+    shape: tuple[int, ...],
+    is_read: bool,
+) -> None:
+    header = nib.Nifti1Header()
+    header.set_data_dtype(np.int16)
+    header.set_data_shape(shape)
+    header["vox_offset"] = 352
+    (tmp_path / "scan.nii").write_bytes(header.binaryblock + bytes(4))  # no voxel is read
+    monkeypatch.setattr(scans, "_memory", lambda: gib * 2**30)
+    if is_read:
+        assert scans.open_scan(tmp_path / "scan.nii", len(shape)).shape == shape
+    else:
+        with pytest.raises(CardiouqError, match=rf"scan.nii: shape .* memory of {gib} GiB at most"):
+            scans.open_scan(tmp_path / "scan.nii", len(shape))

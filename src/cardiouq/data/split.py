@@ -1,11 +1,15 @@
 """Subject-level split into training, validation and test, folds, and the cases of each test set."""
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from cardiouq.data.layouts import TRAINING
 from cardiouq.data.scans import Case
@@ -52,13 +56,14 @@ def split_subjects(
     subjects = all_subjects[~all_subjects.index.isin(left_out)]
     side = dict.fromkeys(subjects.index, "train") | dict.fromkeys(left_out, LEFT_OUT)
     for _, stratum in subjects.groupby("pathology"):
+        alike = set(stratum.index)
         quotas = {
             "validation": round(len(stratum) * validation_fraction),
             "test": round(len(stratum) * test_fraction),
         }
         for group in _in_order(members_of, stratum.index, seed):
             for name, quota in quotas.items():
-                if group <= set(stratum.index) and len(group) <= quota:
+                if group <= alike and len(group) <= quota:
                     side |= dict.fromkeys(group, name)
                     quotas[name] -= len(group)
                     break
@@ -94,10 +99,12 @@ def hold_out(
     training = split[split["split"] == "train"]
     members_of = _members(cases_of(cases, split, "train"))
     dealt: list[set[str]] = [set() for _ in range(folds)]
+    seen: set[str] = set()
     for _, stratum in training.groupby("pathology"):
         for group in _in_order(members_of, stratum["subject"], seed):
-            if not group & set().union(*dealt):
+            if not group & seen:
                 dealt[min(range(folds), key=lambda index: len(dealt[index]))] |= group
+                seen |= group
     if not all(dealt):
         raise CardiouqError(
             f"{len(training)} training subject(s) cannot be divided into {folds} folds; set fewer "
@@ -123,16 +130,15 @@ def _in_order(
 
 def _members(cases: pd.DataFrame) -> dict[str, set[str]]:
     """Subject -> all subjects of its group; subjects linked by equal images share a group."""
-    group_of = {subject: subject for subject in cases["subject"]}
-    for _, same in cases.groupby("image_identity"):
-        linked = {group_of[subject] for subject in same["subject"]}
-        for subject, group in group_of.items():
-            if group in linked:
-                group_of[subject] = min(linked)
-    return {
-        subject: {other for other in group_of if group_of[other] == group}
-        for subject, group in group_of.items()
-    }
+    images, _ = pd.factorize(cases["image_identity"])
+    subjects, names = pd.factorize(cases["subject"])
+    size = len(cases)
+    links = coo_array((np.ones(size), (subjects, size + images)), shape=(2 * size, 2 * size))
+    _, group_of = connected_components(links, directed=False)
+    groups: dict[int, set[str]] = defaultdict(set)
+    for name, group in zip(names, group_of, strict=False):
+        groups[group].add(name)
+    return {name: groups[group] for name, group in zip(names, group_of, strict=False)}
 
 
 def check_split(split: pd.DataFrame) -> None:
