@@ -173,7 +173,7 @@ def select_test_cases(
             if column not in chosen:
                 problems.append(f"{name}.where: no column {column!r} in {sorted(chosen)}")
                 break
-            chosen = chosen[chosen[column] == value]
+            chosen = chosen[chosen[column].astype(str) == value]  # slices are a number
         if chosen.empty:
             problems.append(f"{name}: no case matches {dict(settings)}")
         parts.append(pd.DataFrame({"test_set": name, "case": chosen["case"]}))
