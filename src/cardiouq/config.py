@@ -12,8 +12,15 @@ from jsonschema.exceptions import ValidationError
 from cardiouq.errors import CardiouqError, ProblemsError
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """Refuses a key that stands twice, where YAML's own loader silently takes the last."""
+class _Loader(yaml.SafeLoader):
+    """Takes keys as they are written, where YAML's own loader makes 1 of 001 and False of `no`, and
+    refuses a key that stands twice, where that one silently takes the last."""
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        super().flatten_mapping(node)
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                key.tag = self.DEFAULT_SCALAR_TAG
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [key.value for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
@@ -28,7 +35,7 @@ class _UniqueKeyLoader(yaml.SafeLoader):
 def read_yaml(path: Path) -> Any:
     """Read a YAML file; one that cannot be parsed is a CardiouqError with the line."""
     try:
-        return yaml.load(path.read_text(), _UniqueKeyLoader)
+        return yaml.load(path.read_text(), _Loader)
     except yaml.YAMLError as error:
         raise CardiouqError(f"{path}: is not YAML as expected: {error}") from error
 
@@ -66,6 +73,16 @@ def _say(error: ValidationError) -> Iterator[tuple[str, str]]:
     elif error.validator == "enum":
         yield "", f"{found!r} is not one of {expected}"
     elif error.validator == "type":
-        yield "", f"{found!r} is not of type {expected}"
+        quote = (
+            "; put it in quotes, as YAML takes it for no text"
+            if _lost_text(found, expected)
+            else ""
+        )
+        yield "", f"{found!r} is not of type {expected}{quote}"
     else:
         yield "", f"{error.message} ({error.validator}: {expected})"
+
+
+def _lost_text(found: Any, expected: str | list[str]) -> bool:
+    """Whether YAML made a number, a date, a truth value or nothing of what should be text."""
+    return "string" in expected and not isinstance(found, str | list | dict)

@@ -10,8 +10,6 @@ from itertools import chain
 from pathlib import Path
 from statistics import fmean
 
-import pandas as pd
-
 from cardiouq.data.plan import Plan
 from cardiouq.estimates import (
     images_per_epoch,
@@ -23,6 +21,7 @@ from cardiouq.estimates import (
 from cardiouq.machine import gpus_per_job
 from cardiouq.methods.base import Member
 from cardiouq.study import Study
+from cardiouq.tables import read_benchmark, read_rows
 
 PATIENCE = 600
 """Seconds without a sign of a job, or three of its steps, after which it counts as stopped."""
@@ -149,9 +148,9 @@ def error_in(log: Path) -> str:
 
 
 def _column(path: Path, name: str) -> list[float]:
-    separator = "\t" if path.suffix == ".tsv" else ","
+    read = read_benchmark if path.suffix == ".tsv" else read_rows
     is_there = path.is_file() and path.stat().st_size  # Snakemake may have just made it
-    return list(pd.read_csv(path, sep=separator)[name]) if is_there else []
+    return list(read(path)[name]) if is_there else []
 
 
 def _took(results: Path, rule: str, job: str) -> float:

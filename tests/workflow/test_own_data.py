@@ -11,7 +11,10 @@ import pandas as pd
 import pytest
 import yaml
 
+from cardiouq.data.cases import read_case_table
 from cardiouq.data.phantom import generate
+from cardiouq.data.split import read_test_set_table
+from cardiouq.tables import read_rows
 
 
 def as_nnunet(acdc: Path, root: Path, values: dict[str, list[int]]) -> None:
@@ -35,18 +38,31 @@ def as_nnunet(acdc: Path, root: Path, values: dict[str, list[int]]) -> None:
     )
 
 
+NAMES = ("NA", "null", "None", "nan", "2020", "001", "1e3", "True", "inf", "N/A")
+"""Of subjects; a reader that guesses types takes each for something else."""
+
+
 def as_csv(acdc: Path, root: Path, values: dict[str, list[int]]) -> None:
-    """The same as a table of files."""
+    """The same as a table of files; the case at ED is called as its subject."""
     as_nnunet(acdc, root, values)
     files = sorted((root / "labelsTr").iterdir())
     names = [file.name.removesuffix(".nii.gz") for file in files]
+    numbers = [int(name.partition("_")[0].removeprefix("patient")) for name in names]
+    subjects = [NAMES[number % len(NAMES)] for number in numbers]
+    phases = ["ED" if "frame01" in name else "ES" for name in names]
     pd.DataFrame(
         {
             "image": [f"imagesTr/{name}_0000.nii.gz" for name in names],
             "label": [f"labelsTr/{name}.nii.gz" for name in names],
-            "subject": [name.partition("_")[0] for name in names],
-            "phase": ["ED" if "frame01" in name else "ES" for name in names],
-            "site": ["north" if number % 2 else "south" for number in range(len(names))],
+            "subject": subjects,
+            "case": [
+                subject.replace("/", "-") + ("" if phase == "ED" else "_ES")
+                for subject, phase in zip(subjects, phases, strict=True)
+            ],
+            "phase": phases,
+            "pathology": ["None" if number % 2 else "NA" for number in numbers],
+            "vendor": "001",
+            "site": ["1e3" if number % 2 else "1000.0" for number in range(len(names))],
         }
     ).to_csv(root / "cases.csv", index=False)
 
@@ -81,16 +97,19 @@ def test_other_structures_run_from_end_to_end(
     else:
         as_csv(home / "phantom" / "acdc", home / "own", values)
         data["labels"] = {name: value for value, name in enumerate(structures, start=1)}
-        narrowed = {"where": {"site": "north"}}
+        narrowed = {"vendor": "001", "where": {"site": "1e3"}}
     study["datasets"] = {"own": data}
     study["split"]["dataset"] = "own"
     block = {"dataset": "own", "label": "Own", "domain": "ID", "published": None}
-    study["test_sets"] = {"val": {**block, "split": "validation", **narrowed}}
-    study["methods"] = {name: tiny["methods"][name] for name in methods}
-    del study["methods"]["vanilla"]["repeats"]
+    test_set = "NA" if layout == "csv" else "val"
+    study["test_sets"] = {test_set: {**block, "split": "validation", **narrowed}}
+    del tiny["methods"]["vanilla"]["repeats"]
+    study["methods"] = {
+        "null" if name == "vanilla" else name: tiny["methods"][name] for name in methods
+    }
     used = {method["recipe"] for method in study["methods"].values()} | {"polynomial"}
     study["recipes"] = {name: tiny["recipes"][name] for name in used}
-    study["distortions"] = {"test_set": "val", "subjects": 1, "kinds": {"stretch": [0.4]}}
+    study["distortions"] = {"test_set": test_set, "subjects": 1, "kinds": {"stretch": [0.4]}}
     for level, limit in (("volume", 0.8), ("slice", 1.5)):
         metric = study["evaluation"]["poor"][level]["metric"]
         study["evaluation"]["poor"][level] = {"metric": metric} | dict.fromkeys(structures, limit)
@@ -99,15 +118,22 @@ def test_other_structures_run_from_end_to_end(
     done = fresh.run(study=str(home / "study.yaml"), directory=home / "work")
     assert done.returncode == 0, done.stdout
     results = home / "work" / "results" / "study"
-    summary = pd.read_csv(results / "evaluation" / "summary.csv")
+    summary = read_rows(results / "evaluation" / "summary.csv")
     dice = summary[(summary["metric"] == "dice") & (summary["level"] == "volume")]
     assert set(dice["structure"]) == {*structures, "foreground"}
     assert set(dice["method"]) == set(study["methods"])
     assert dice["value"].between(0, 1).all()
-    probabilities = next((results / "prediction" / methods[-1] / "val").glob("*_probabilities.npy"))
+    probabilities = next(
+        (results / "prediction" / methods[-1] / test_set).glob("*_probabilities.npy")
+    )
     assert len(np.load(probabilities)) == 1 + len(structures)
-    cases = pd.read_csv(results / "data" / "cases.csv")
+    cases = read_case_table(results / "data" / "cases.csv")
     assert cases["subject"].nunique() == 10
     if layout == "csv":
-        tested = pd.read_csv(results / "data" / "test_sets.csv").merge(cases, on="case")
-        assert set(tested["site"]) == {"north"}
+        assert set(cases["subject"]) == set(NAMES)
+        assert set(cases["pathology"]) == {"NA", "None"}
+        tested = read_test_set_table(results / "data" / "test_sets.csv").merge(cases, on="case")
+        assert set(tested["site"]) == {"1e3"}
+        scores = read_rows(results / "evaluation" / "null" / "scores.csv")
+        assert set(scores.loc[scores["test_set"] == "NA", "case"]) == set(tested["case"])
+        assert set(scores["subject"]) == set(tested["subject"])

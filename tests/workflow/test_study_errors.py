@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from cardiouq.errors import CardiouqError, ProblemsError
 from cardiouq.study import Study
@@ -106,7 +107,7 @@ def test_value_out_of_range_is_named(
     ("place", "value", "expected"),
     [
         ("seed", "2022", "integer"),
-        ("title", 5, "string"),
+        ("title", ["5"], "string"),
         ("recipes.cyclical.batch_size", 2.5, "integer"),
         ("recipes.cyclical.augmentation.mirror", "yes", "boolean"),
         ("methods.swa", "swa", "object"),
@@ -119,6 +120,35 @@ def test_value_of_the_wrong_type_is_named(
 ) -> None:
     [problem] = problems_of(make_study, set_key(tiny, place, value))
     assert problem == f"{place}: {value!r} is not of type {expected}"
+
+
+@pytest.mark.parametrize("text", ["2020", "001", "1.50", "no", "null", "2020-01-01", "1:30", "~"])
+@pytest.mark.parametrize("place", ["vendor", "where.site", "part", "label"])
+def test_text_that_yaml_reads_as_something_else_is_to_be_put_in_quotes(
+    machine: Settings, tiny: Settings, tmp_path: Path, repository: Path, place: str, text: str
+) -> None:
+    test_set = tiny["test_sets"]["phantom-B"] | {"where": {}}
+    set_key(test_set, place, "<text>")
+    tiny["test_sets"]["phantom-B"] = test_set
+    file = tmp_path / "study.yaml"
+    file.write_text(yaml.safe_dump(tiny).replace("<text>", text))
+    with pytest.raises(ProblemsError) as caught:
+        Study(str(file), machine, repository / "config")
+    [problem] = caught.value.problems
+    assert problem.startswith(f"test_sets.phantom-B.{place}: ")
+    assert problem.endswith("put it in quotes, as YAML takes it for no text")
+
+
+@pytest.mark.parametrize("name", ["2020", "001", "1e3", "null", "NO", "y", "True", "NA"])
+def test_a_test_set_is_called_as_it_is_written(
+    machine: Settings, tiny: Settings, tmp_path: Path, repository: Path, name: str
+) -> None:
+    tiny["test_sets"]["phantom-B"]["where"] = {"<name>": "x"}
+    tiny["test_sets"]["<name>"] = tiny["test_sets"].pop("phantom-B")
+    file = tmp_path / "study.yaml"
+    file.write_text(yaml.safe_dump(tiny).replace("<name>", name))
+    study = Study(str(file), machine, repository / "config")
+    assert study["test_sets"][name]["where"] == {name: "x"}
 
 
 @pytest.mark.parametrize(

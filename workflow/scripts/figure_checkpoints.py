@@ -2,17 +2,16 @@
 
 from pathlib import Path
 
-import pandas as pd
-
 from cardiouq.data.cases import read_case_table
 from cardiouq.errors import reported_to_user
 from cardiouq.evaluation.reading import read_tables
 from cardiouq.reporting.checkpoints import choose_checkpoints, draw_checkpoints
 from cardiouq.reporting.style import save_figure
+from cardiouq.tables import read_rows
 
 with reported_to_user(snakemake.log[0]):
     checkpoints = choose_checkpoints(
-        pd.read_csv(snakemake.input.samples),
+        read_rows(snakemake.input.samples),
         epochs=snakemake.params.schedule["epochs"],
         cycles=snakemake.params.schedule["cycles"],
         per_cycle=snakemake.params.per_cycle,

@@ -1,14 +1,13 @@
 """Rule figure_distortion_boxes: a metric over slices by kind and degree of distortion."""
 
-import pandas as pd
-
 from cardiouq.errors import reported_to_user
 from cardiouq.reporting.distortion_boxes import draw_distortion_boxes
 from cardiouq.reporting.style import save_figure
+from cardiouq.tables import read_rows
 
 with reported_to_user(snakemake.log[0]):
     figure = draw_distortion_boxes(
-        pd.read_csv(snakemake.input.distortions),
+        read_rows(snakemake.input.distortions),
         snakemake.wildcards.metric,
         snakemake.params.methods,
         snakemake.params.kinds,

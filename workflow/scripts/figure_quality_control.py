@@ -1,14 +1,13 @@
 """Rule figure_quality_control: the poor slices that are left against those that are flagged."""
 
-import pandas as pd
-
 from cardiouq.errors import reported_to_user
 from cardiouq.reporting.quality_control import draw_quality_control
 from cardiouq.reporting.style import save_figure
+from cardiouq.tables import read_rows
 
 with reported_to_user(snakemake.log[0]):
     figure = draw_quality_control(
-        pd.read_csv(snakemake.input.curves),
+        read_rows(snakemake.input.curves),
         snakemake.params.methods,
         snakemake.params.test_sets,
         snakemake.params.poor["remaining"],

@@ -1,18 +1,17 @@
 """Rule figure_reliability: accuracy against confidence of every method."""
 
-import pandas as pd
-
 from cardiouq.errors import reported_to_user
 from cardiouq.evaluation.calibration import TOP_LABEL
 from cardiouq.evaluation.reading import read_tables
 from cardiouq.reporting.reliability import draw_reliability
 from cardiouq.reporting.style import save_figure
+from cardiouq.tables import read_rows
 
 with reported_to_user(snakemake.log[0]):
     bins = read_tables(snakemake.input.calibration)
     figure = draw_reliability(
         bins[bins["label"] == TOP_LABEL],
-        pd.read_csv(snakemake.input.ece),
+        read_rows(snakemake.input.ece),
         snakemake.params.methods,
         snakemake.params.test_sets,
         n_bins=snakemake.params.ece["bins"],

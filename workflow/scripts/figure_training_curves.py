@@ -2,18 +2,17 @@
 
 from pathlib import Path
 
-import pandas as pd
-
 from cardiouq.errors import reported_to_user
 from cardiouq.reporting.style import save_figure
 from cardiouq.reporting.training_curves import draw_training_curves
+from cardiouq.tables import read_rows
 
 with reported_to_user(snakemake.log[0]):
     histories = {}
     for (run, recipe), trained in zip(
         snakemake.params.recipes.items(), snakemake.input.runs, strict=True
     ):
-        history = pd.read_csv(Path(trained).with_name("history.csv"))
+        history = read_rows(Path(trained).with_name("history.csv"))
         histories.setdefault(recipe, {})[run] = history
     figure = draw_training_curves(histories)
     save_figure(figure, snakemake.output.png, snakemake.output.pdf)

@@ -2,6 +2,8 @@
 
 import pandas as pd
 
+from cardiouq.data.cases import read_case_table
+from cardiouq.data.split import read_test_set_table
 from cardiouq.errors import reported_to_user
 from cardiouq.reporting.captions import render_caption
 from cardiouq.reporting.cost import (
@@ -12,24 +14,26 @@ from cardiouq.reporting.cost import (
     training_cost,
 )
 from cardiouq.reporting.writing import write_table
+from cardiouq.tables import add_columns, read_rows
 
 with reported_to_user(snakemake.log[0]):
     params = snakemake.params
     n_slices = count_slices(
-        pd.read_csv(snakemake.input.cases), pd.read_csv(snakemake.input.test_sets)
-    ) + sum(pd.read_csv(table)["slices"].sum() for table in snakemake.input.distorted)
+        read_case_table(snakemake.input.cases), read_test_set_table(snakemake.input.test_sets)
+    ) + sum(read_case_table(table)["slices"].sum() for table in snakemake.input.distorted)
     costs = {
         method: training_cost(params.runs[method], params.training_benchmarks)
         | prediction_cost(
-            pd.read_csv(samples),
+            read_rows(samples),
             n_slices,
             params.prediction_benchmarks[method],
             params.checkpoints[method],
         )
         for method, samples in zip(params.methods, snakemake.input.samples, strict=True)
     }
-    columns = pd.DataFrame.from_dict(costs, orient="index").rename_axis("method")
-    rows = quality(pd.read_csv(snakemake.input.summary)).merge(columns, on="method")
+    columns = pd.DataFrame.from_dict(costs, orient="index").rename_axis("method").reset_index()
+    rows = quality(read_rows(snakemake.input.summary))
+    rows = add_columns(rows, columns, ["method"], "the methods' costs")
     printed = print_cost(
         rows,
         params.methods,

@@ -1,14 +1,13 @@
 """Rule print_quality_control: what review takes and saves, for machines and for people."""
 
-import pandas as pd
-
 from cardiouq.errors import reported_to_user
 from cardiouq.reporting.captions import render_caption
 from cardiouq.reporting.quality_control import print_quality_control
 from cardiouq.reporting.writing import write_table
+from cardiouq.tables import read_rows
 
 with reported_to_user(snakemake.log[0]):
-    rows = pd.read_csv(snakemake.input.table)
+    rows = read_rows(snakemake.input.table)
     printed = print_quality_control(
         rows,
         snakemake.params.methods,

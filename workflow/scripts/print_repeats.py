@@ -1,14 +1,13 @@
 """Rule print_repeats: each method's numbers over its repeats."""
 
-import pandas as pd
-
 from cardiouq.errors import reported_to_user
 from cardiouq.reporting.captions import render_caption
 from cardiouq.reporting.repeats import print_repeats
 from cardiouq.reporting.writing import write_table
+from cardiouq.tables import read_rows
 
 with reported_to_user(snakemake.log[0]):
-    rows = pd.read_csv(snakemake.input.repeats)
+    rows = read_rows(snakemake.input.repeats)
     printed = print_repeats(
         rows,
         snakemake.params.methods,

@@ -2,24 +2,21 @@
 
 from pathlib import Path
 
-import pandas as pd
-
 from cardiouq.config import read_yaml
 from cardiouq.errors import reported_to_user
 from cardiouq.reporting.captions import render_caption
 from cardiouq.reporting.published import read_claims, read_published
 from cardiouq.reporting.study_tables import make_table
 from cardiouq.reporting.writing import write_table
+from cardiouq.tables import read_rows
 
 with reported_to_user(snakemake.log[0]):
     # none of a study that stands beside no paper
     published, claims, paper_study = snakemake.input.paper or (None, None, None)
-    found = {
-        name: pd.read_csv(snakemake.input[name]) for name in ("summary", "comparisons", "ranks")
-    }
+    found = {name: read_rows(snakemake.input[name]) for name in ("summary", "comparisons", "ranks")}
     if snakemake.input.distortions:
         for name in ("distortions", "quality_control"):
-            found[name] = pd.read_csv(snakemake.input[name][0])
+            found[name] = read_rows(snakemake.input[name][0])
     rows, printed = make_table(
         snakemake.params.table,
         found,

@@ -27,6 +27,7 @@ from cardiouq.data.scans import (
 )
 from cardiouq.errors import CardiouqError, ProblemsError
 from cardiouq.structures import STRUCTURES
+from cardiouq.tables import read_rows
 
 NUMBERS = dict.fromkeys(("frame", "slices", "rows", "columns"), int) | dict.fromkeys(
     ("spacing_z", "spacing_y", "spacing_x"), float
@@ -190,6 +191,5 @@ def check_case(found: FoundCase, labels: str) -> dict[str, Any]:
 
 def read_case_table(*paths: str | Path) -> pd.DataFrame:
     """Read case tables as one; all but numbers is text, where empty means empty."""
-    types: Any = defaultdict(lambda: str, NUMBERS)
-    tables = [pd.read_csv(path, dtype=types, keep_default_na=False) for path in paths]
+    tables = [read_rows(path, NUMBERS) for path in paths]
     return pd.concat(tables, ignore_index=True).fillna("")

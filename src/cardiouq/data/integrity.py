@@ -14,6 +14,7 @@ from scipy.stats import median_abs_deviation
 from cardiouq.data.layouts import PHASES, TRAINING
 from cardiouq.data.scans import Case, read_image, read_label
 from cardiouq.structures import HEART, STRUCTURES, mask_of
+from cardiouq.tables import read_rows
 
 OUTLIER = 3.5
 """Robust z-score beyond which a value is an outlier, as Iglewicz and Hoaglin (1993) advise."""
@@ -263,4 +264,4 @@ def count_flags(checks: pd.DataFrame) -> pd.DataFrame:
 
 def read_checks(path: str | Path) -> pd.DataFrame:
     """Read `checks.csv`; all of it is text."""
-    return pd.read_csv(path, dtype=str, keep_default_na=False)
+    return read_rows(path, numbers={})

@@ -4,9 +4,8 @@ import re
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-import pandas as pd
-
 from cardiouq.errors import CardiouqError, ProblemsError
+from cardiouq.tables import read_rows
 
 ACCESS = ("open", "form", "application", "private")
 """Who gets a data set: anyone by its url, anyone who fills in a form, approved projects, no one."""
@@ -54,7 +53,7 @@ def read_sources(path: str | Path) -> dict[str, Source]:
     """
     if not Path(path).is_file():
         raise CardiouqError(f"{path}: no such file; expected the table of data sources")
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    table = read_rows(path, numbers={})
     if tuple(table.columns) != COLUMNS:
         raise CardiouqError(f"{path}: columns {list(table.columns)}; expected {list(COLUMNS)}")
     problems: list[str] = []

@@ -14,6 +14,7 @@ from scipy.sparse.csgraph import connected_components
 from cardiouq.data.layouts import TRAINING
 from cardiouq.data.scans import Case
 from cardiouq.errors import CardiouqError, ProblemsError
+from cardiouq.tables import add_columns, read_rows
 
 LEFT_OUT = "left out"
 """Side of a subject whose image is in a test set of its own, as ACDC's patient055 is patient118."""
@@ -178,7 +179,7 @@ def select_test_cases(
             if column not in chosen:
                 problems.append(f"{name}.where: no column {column!r} in {sorted(chosen)}")
                 break
-            chosen = chosen[chosen[column] == value]
+            chosen = chosen[chosen[column].astype(str) == value]  # slices are a number
         if chosen.empty:
             problems.append(f"{name}: no case matches {dict(settings)}")
         parts.append(pd.DataFrame({"test_set": name, "case": chosen["case"]}))
@@ -189,7 +190,7 @@ def select_test_cases(
 
 def read_split(path: str | Path) -> pd.DataFrame:
     """Read `split.csv`; raises a ProblemsError if a subject stands on both sides."""
-    split = pd.read_csv(path, dtype=str, keep_default_na=False)
+    split = read_rows(path, numbers={})
     check_split(split)
     return split
 
@@ -202,12 +203,12 @@ def cases_of(cases: pd.DataFrame, split: pd.DataFrame, side: str) -> pd.DataFram
 
 def read_test_set_table(*paths: str | Path) -> pd.DataFrame:
     """Read tables of test_set and case as one."""
-    return pd.concat([pd.read_csv(path, dtype=str) for path in paths], ignore_index=True)
+    return pd.concat([read_rows(path, numbers={}) for path in paths], ignore_index=True)
 
 
 def read_test_sets(paths: Iterable[str | Path], cases: pd.DataFrame) -> dict[str, list[Case]]:
     """Rows of the case table by test set, from tables of test_set and case."""
-    table = read_test_set_table(*paths).merge(cases, on="case")
+    table = add_columns(read_test_set_table(*paths), cases, ["case"], "cases.csv")
     rows: dict[str, list[Case]] = {}
     for row in table.itertuples(index=False):
         rows.setdefault(str(row.test_set), []).append(cast(Case, row))

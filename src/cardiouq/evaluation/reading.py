@@ -6,8 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from cardiouq.errors import CardiouqError
-
-TEXT = {"method": str, "test_set": str, "case": str, "subject": str, "structure": str}
+from cardiouq.tables import read_rows
 
 
 def read_tables(
@@ -22,7 +21,7 @@ def read_tables(
     Raises:
         CardiouqError: one of them has other columns than the first.
     """
-    tables = {Path(path): pd.read_csv(path, dtype=TEXT) for path in paths}
+    tables = {Path(path): read_rows(path) for path in paths}
     first, expected = next((path, list(table.columns)) for path, table in tables.items())
     for path, table in tables.items():
         if list(table.columns) != expected:

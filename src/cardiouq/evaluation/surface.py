@@ -1,8 +1,10 @@
 """Distances between the surfaces of masks, in mm, of many pairs of masks at once.
 
-The surface of a mask are its voxels with a face neighbour outside it (outside the image counts),
-as in MONAI and medpy. Pairs are of whole volumes (three spatial axes) or of slices (two): a slice
-must not be given as a volume of one slice, since then every voxel would be surface.
+Pairs are of whole volumes (three spatial axes) or of slices (two). The surface of a mask are its
+voxels with a face neighbour outside it (outside the image counts), as in MONAI and medpy. In a
+volume that makes surface of every voxel that lies not between two slices of its mask, so of all of
+a structure that is one or two slices thick. If a mask of a pair has no three neighbouring slices,
+the surface of both is therefore the contour: the voxels with such a neighbour in their own slice.
 """
 
 from collections.abc import Sequence
@@ -87,7 +89,8 @@ def surface_distances(
     spacing: Sequence[float],
     image_shape: Sequence[int] | None = None,
 ) -> SurfaceDistances:
-    """Distances between the surfaces of each pair of masks.
+    """Distances between the surfaces of each pair of masks; those of a volume of one slice are
+    those of the slice.
 
     Args:
         predictions: (n, slices, rows, columns) or (n, rows, columns).
@@ -105,23 +108,17 @@ def surface_distances(
     )
     its_reference = np.arange(len(predictions)) % len(references)
     sizes = np.stack([mask_sizes(predictions), mask_sizes(references)[its_reference]])
-    pairs = np.flatnonzero(sizes.all(0))
     there: list[Floats] = [np.empty(0)] * len(predictions)
     back = list(there)
-    if pairs.size:
-        used, of_pair = np.unique(its_reference[pairs], return_inverse=True)
-        one, other = surface(predictions[pairs]), surface(references[used])
-        steps = tuple(spacing)
-        # predictions of the same reference share most of their surface: each voxel is asked once
-        asked = np.zeros_like(other)
-        for index, surface_voxels in zip(of_pair, one, strict=True):
-            asked[index] |= surface_voxels
-        nearest = np.empty(other.shape)
-        nearest[asked] = np.concatenate(_directed(asked, other, steps))
-        to_prediction = _directed(other[of_pair], one, steps)
-        for index, pair in enumerate(pairs):
-            there[pair] = nearest[of_pair[index]][one[index]]
-            back[pair] = to_prediction[index]
+    flat = is_flat(predictions) | is_flat(references)[its_reference]
+    for in_plane in (False, True):
+        pairs = np.flatnonzero(sizes.all(0) & (flat == in_plane))
+        if pairs.size:
+            used, of_pair = np.unique(its_reference[pairs], return_inverse=True)
+            one = surface(predictions[pairs], in_plane=in_plane)
+            other = surface(references[used], in_plane=in_plane)
+            for pair, *found in zip(pairs, *_both_ways(one, other, of_pair, spacing), strict=True):
+                there[pair], back[pair] = found
     return SurfaceDistances(there, back, sizes, worst)
 
 
@@ -135,15 +132,41 @@ def occupied_box(mask: Masks) -> tuple[slice, ...]:
     return tuple(box)
 
 
-def surface(masks: Masks) -> Masks:
-    """Voxels of each mask (n, ...) that have a face neighbour outside it or outside the image."""
+def is_flat(masks: Masks) -> NDArray[np.bool_]:
+    """Which masks (n, slices, rows, columns) have no three neighbouring slices, (n,); of slices
+    (n, rows, columns) none."""
+    if masks.ndim < 4:
+        return np.zeros(len(masks), bool)
+    has = np.asarray(masks.any((2, 3)))
+    return np.asarray(~(has[:, :-2] & has[:, 1:-1] & has[:, 2:]).any(1))
+
+
+def surface(masks: Masks, *, in_plane: bool = False) -> Masks:
+    """Voxels of each mask (n, ...) that have a face neighbour outside it or outside the image; of
+    volumes also in their own slice alone."""
     inside = masks.copy()
-    for axis in range(1, masks.ndim):
+    for axis in range(2 if in_plane else 1, masks.ndim):
         moved_masks, moved_inside = np.moveaxis(masks, axis, 0), np.moveaxis(inside, axis, 0)
         moved_inside[1:] &= moved_masks[:-1]
         moved_inside[:-1] &= moved_masks[1:]
         moved_inside[[0, -1]] = False
     return masks & ~inside
+
+
+def _both_ways(
+    one: Masks, other: Masks, of_pair: NDArray[np.int64], spacing: Sequence[float]
+) -> tuple[list[Floats], list[Floats]]:
+    """Distances from each surface to that of `other` which `of_pair` names, and from there back;
+    none is empty."""
+    steps = tuple(spacing)
+    # predictions of the same reference share most of their surface: each voxel is asked once
+    asked = np.zeros_like(other)
+    for index, surface_voxels in zip(of_pair, one, strict=True):
+        asked[index] |= surface_voxels
+    nearest = np.empty(other.shape)
+    nearest[asked] = np.concatenate(_directed(asked, other, steps))
+    there = [nearest[index][voxels] for index, voxels in zip(of_pair, one, strict=True)]
+    return there, _directed(other[of_pair], one, steps)
 
 
 def _directed(sources: Masks, targets: Masks, spacing: tuple[float, ...]) -> list[Floats]:

@@ -1,12 +1,13 @@
 """Captions: one text for the report, Markdown, LaTeX and HTML."""
 
-import csv
 from collections import defaultdict
 from collections.abc import Sized
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined
+
+from cardiouq.tables import add_columns, read_rows
 
 
 def render_caption(template: str | Path, snakemake: Any) -> str:
@@ -23,19 +24,16 @@ def render_caption(template: str | Path, snakemake: Any) -> str:
 def count_volumes(cases: str | Path, test_sets: str | Path, labels: dict[str, str]) -> str:
     """Say how many volumes and subjects each test set holds, for captions.
 
-    Reads the files with the standard library alone: the workflow calls this whenever it starts.
-
     Args:
         cases: path of `cases.csv`.
         test_sets: path of `test_sets.csv`.
         labels: name of a test set -> how it is printed, in the order of printing.
     """
-    with Path(cases).open(newline="", encoding="utf-8") as stream:
-        subjects = {row["case"]: row["subject"] for row in csv.DictReader(stream)}
+    subjects = read_rows(cases, numbers={})[["case", "subject"]]
+    tested = add_columns(read_rows(test_sets, numbers={}), subjects, ["case"], str(cases))
     members: dict[str, list[str]] = defaultdict(list)
-    with Path(test_sets).open(newline="", encoding="utf-8") as stream:
-        for row in csv.DictReader(stream):
-            members[row["test_set"]].append(subjects[row["case"]])
+    for test_set, subject in zip(tested["test_set"], tested["subject"], strict=True):
+        members[test_set].append(subject)
     return ", ".join(
         f"{label}: {_count(members[name], 'volume')} of {_count(set(members[name]), 'subject')}"
         for name, label in labels.items()
@@ -49,10 +47,9 @@ def count_cases(cases: str | Path) -> str:
     Args:
         cases: path of `cases.csv` or `distorted_cases.csv`.
     """
-    with Path(cases).open(newline="", encoding="utf-8") as stream:
-        rows = list(csv.DictReader(stream))
-    volumes = {row["case"].partition("+")[0] for row in rows}
-    return f"{_count(volumes, 'volume')} of {_count({row['subject'] for row in rows}, 'subject')}"
+    rows = read_rows(cases, numbers={})
+    volumes = {case.partition("+")[0] for case in rows["case"]}
+    return f"{_count(volumes, 'volume')} of {_count(set(rows['subject']), 'subject')}"
 
 
 def _count(things: Sized, noun: str) -> str:

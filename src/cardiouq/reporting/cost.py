@@ -12,6 +12,7 @@ from cardiouq.evaluation.statistics import ALL
 from cardiouq.reporting.needed_runs import NeededRun
 from cardiouq.reporting.printing import NOTHING, Cell, PrintedTable
 from cardiouq.structures import STRUCTURES
+from cardiouq.tables import read_benchmark, read_rows
 
 QUALITY = {"dice": ("Dice", 3), "ece_percent": ("ECE %", 2), "aurc": ("AURC", 3)}
 """Column -> heading and printed decimals."""
@@ -29,7 +30,7 @@ def training_cost(
     """
     iterations, seconds = 0, 0.0
     for run in runs:
-        history = pd.read_csv(Path(run["folder"], "history.csv"))
+        history = read_rows(Path(run["folder"], "history.csv"))
         counted = history[history["epoch"] <= run["last_epoch"]]
         iterations += len(counted) * run["iterations_per_epoch"]
         seconds += counted["seconds"].sum()
@@ -65,7 +66,7 @@ def peak_memory(benchmarks: Sequence[str | Path]) -> float:
     paths = [Path(path) for path in benchmarks]
     if not all(path.is_file() for path in paths):
         return np.nan
-    measured = [pd.read_csv(path, sep="\t", na_values="-")["max_rss"].max() for path in paths]
+    measured = [read_benchmark(path)["max_rss"].max() for path in paths]
     return float(np.max(measured))  # NaN if any is
 
 
@@ -116,7 +117,7 @@ def print_cost(
     """
     costs = table.drop_duplicates("method").set_index("method")
     n_empty = table.groupby("method")["n_empty"].sum()
-    of_domain = table["test_set"].map(dict(domains)).rename("domain")
+    of_domain = table["test_set"].map(domains.__getitem__).rename("domain")
     decimals = {column: places for column, (_, places) in QUALITY.items()}
     means = table.groupby(["method", of_domain])[list(QUALITY)].mean().round(decimals)
     best = means.groupby("domain").agg({"dice": "max", "ece_percent": "min", "aurc": "min"})

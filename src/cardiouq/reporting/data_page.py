@@ -63,7 +63,9 @@ def make_data_page(
         title: the study's.
         caption: plain text.
     """
-    cases = cases.merge(split[["dataset", "subject", "split"]], how="left")
+    cases = cases.merge(
+        split[["dataset", "subject", "split"]], "left", ["dataset", "subject"], validate="m:1"
+    )
     cases["split"] = cases["split"].fillna(NOT_SPLIT)
     environment = Environment(
         trim_blocks=True, lstrip_blocks=True, autoescape=True, undefined=StrictUndefined

@@ -23,6 +23,7 @@ from cardiouq.origin import (
     repository,
     sha256,
 )
+from cardiouq.tables import read_benchmark, read_rows
 
 MEASURED = {
     "cost.csv": (
@@ -166,7 +167,7 @@ def rule_times(
             rule in ("predict", "evaluate") and job not in predicted
         ):
             continue
-        jobs[rule].append(pd.read_csv(file, sep="\t", na_values="-"))
+        jobs[rule].append(read_benchmark(file))
     measured = {rule: pd.concat(tables) for rule, tables in jobs.items()}
     return {
         rule: {
@@ -230,12 +231,12 @@ def _of_each(noted: Mapping[str, Sequence[Mapping[str, str]]], *keys: str) -> di
 
 def _seconds(folder: Path) -> float:
     file = folder / "history.csv"
-    return float(pd.read_csv(file)["seconds"].sum()) if file.is_file() else 0.0
+    return float(read_rows(file)["seconds"].sum()) if file.is_file() else 0.0
 
 
 def _table(path: Path) -> pd.DataFrame:
     """As it is written."""
-    return pd.read_csv(path, dtype=str, keep_default_na=False)
+    return read_rows(path, numbers={})
 
 
 def _hash_of_rows(table: pd.DataFrame) -> str:

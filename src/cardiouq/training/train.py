@@ -1,6 +1,5 @@
 """Training of one run, read from top to bottom: a recipe and a seed become a trajectory."""
 
-import csv
 import logging
 import math
 import sys
@@ -24,6 +23,7 @@ from cardiouq.methods.base import BaseVariant, Member, Training
 from cardiouq.origin import note_machine
 from cardiouq.seeds import derive
 from cardiouq.structures import N_CLASSES
+from cardiouq.tables import read_rows
 from cardiouq.training.augmentation import Augmentation, cut_patch
 from cardiouq.training.device import (
     device_name,
@@ -327,6 +327,7 @@ def write_history(history: Sequence[dict[str, float]], path: Path) -> None:
 
 def read_history(path: Path) -> list[dict[str, float]]:
     """Read the rows of `history.csv` back, every bit of every number."""
-    with path.open(newline="") as stream:
-        rows = [{name: float(text) for name, text in row.items()} for row in csv.DictReader(stream)]
+    # pandas' own numbers differ in the last bit now and then
+    texts = read_rows(path, numbers={}).to_dict("records")
+    rows = [{str(name): float(text) for name, text in row.items()} for row in texts]
     return [{**row, "epoch": int(row["epoch"])} for row in rows]
