@@ -140,6 +140,7 @@ def subjects() -> Callable[..., pd.DataFrame]:
                         "pathology": "DCM" if number % 2 else "NOR",
                         "vendor": "",
                         "part": "training",
+                        "labels": "background=0 RV=1 MYO=2 LV=3",
                         "image_hash": f"{(copies or {}).get(subject, subject)}-{phase}",
                         "label_hash": f"{subject}-{phase}-label",
                     }

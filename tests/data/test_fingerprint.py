@@ -30,7 +30,7 @@ def test_paths_and_order_do_not_count(data: tuple[pd.DataFrame, pd.DataFrame], p
     assert fingerprint_of(cases[::-1], split[::-1], plan) == expected
 
 
-@pytest.mark.parametrize("column", ["image_hash", "label_hash"])
+@pytest.mark.parametrize("column", ["image_hash", "label_hash", "labels"])
 def test_content_of_training_scans_counts(
     data: tuple[pd.DataFrame, pd.DataFrame], plan: Plan, column: str
 ) -> None:

@@ -18,7 +18,7 @@ from cardiouq.structures import label_of
 COLUMNS = [
     *("dataset", "case", "subject", "phase", "pathology", "vendor", "centre", "part"),
     *("image", "label", "labels", "frame", "slices", "rows", "columns"),
-    *("spacing_z", "spacing_y", "spacing_x", "image_hash", "label_hash"),
+    *("spacing_z", "spacing_y", "spacing_x", "ignored_voxels", "image_hash", "label_hash"),
 ]
 
 

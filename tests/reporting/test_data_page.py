@@ -62,6 +62,7 @@ class Page(HTMLParser):
 def cases(study: Any) -> pd.DataFrame:
     """The made-up study's case table with what the page describes."""
     columns = {"part": "training", "vendor": "A&B", "pathology": "", "slices": 5, "rows": 64}
+    columns["ignored_voxels"] = 0
     return study.cases.assign(**columns, columns=np.arange(len(study.cases)))
 
 

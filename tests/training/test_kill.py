@@ -39,7 +39,7 @@ def command(run: Run, arrays: Path, repository: Path, tmp_path: Path) -> list[st
         {"dataset": "d", "case": case, "subject": case, "image_hash": case, "label_hash": case}
         for case in "abc"
     ]
-    empty = {"pathology": "", "vendor": "", "centre": ""}
+    empty = {"pathology": "", "vendor": "", "centre": "", "labels": ""}
     pd.DataFrame([row | empty for row in rows]).to_csv(tmp_path / "cases.csv", index=False)
     sides = {"a": "train", "b": "train", "c": "validation"}
     pd.DataFrame(

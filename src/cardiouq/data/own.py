@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from cardiouq.data.labels import LARGEST_VALUE, Values
 from cardiouq.data.layouts import (
     TRAINING,
@@ -26,6 +28,7 @@ from cardiouq.data.layouts import (
     read_text,
 )
 from cardiouq.errors import CardiouqError
+from cardiouq.structures import IGNORE
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +40,7 @@ SAID = ("subject", "phase", "pathology", "vendor", "centre")
 RESERVED = {
     *("dataset", "part", "case", "name", "frame"),
     *("image", "label", "labels", "image_hash", "label_hash"),
-    *("slices", "rows", "columns", "spacing_z", "spacing_y", "spacing_x"),
+    *("slices", "rows", "columns", "spacing_z", "spacing_y", "spacing_x", "ignored_voxels"),
 }
 """Names that a column of the user's own cannot have in the case table."""
 
@@ -149,7 +152,21 @@ def nnunet_labels(root: Path) -> Values:
                 f"{root / DESCRIPTION}: label {name[:20]!r} is {reprlib.repr(value)}; expected an "
                 f"integer of 0 to {LARGEST_VALUE}, or several in a list"
             )
+    _check_ignore(named, root / DESCRIPTION)
     return named
+
+
+def _check_ignore(named: Values, file: Path) -> None:
+    """Raise a CardiouqError unless `ignore`, if it is there, is the one largest value, as nnU-Net
+    has it."""
+    ignore = named.get(IGNORE, LARGEST_VALUE + 1)
+    others = [values for name, values in named.items() if name != IGNORE]
+    largest = max(np.hstack([0, *others]).tolist())
+    if isinstance(ignore, Sequence) or ignore <= largest:
+        raise CardiouqError(
+            f"{file}: label {IGNORE!r} is {reprlib.repr(ignore)}; expected, as nnU-Net does, one "
+            f"integer above all other labels' (the largest is {largest})"
+        )
 
 
 def _read_rows(file: Path, needed: Sequence[str]) -> dict[int, Row]:
