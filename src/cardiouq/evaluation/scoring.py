@@ -263,7 +263,8 @@ def _score_structures(
             predicted, expected, samples = predicted[None], expected[None], samples[:, None]
         distances = surface_distances(predicted, expected, spacing, shape)
         count = len(samples)
-        flat = samples.reshape(-1, *samples.shape[2:])
+        # no -1, which is any number where no map has any structure
+        flat = samples.reshape(count * samples.shape[1], *samples.shape[2:])
         of_mean = np.broadcast_to(predicted, samples.shape).reshape(flat.shape)
         within = surface_distances(flat, predicted, spacing, shape).assd(pooled)
         measures = {
