@@ -196,11 +196,14 @@ def test_a_region_cannot_hold_what_nobody_annotated(nnunet: Path) -> None:
         nnunet_labels(nnunet)
 
 
+@pytest.mark.parametrize("version", [1, 2])
 @pytest.mark.parametrize("name", ["void", "Un-labeled", "DON'T CARE", "not annotated"])
 def test_a_name_for_what_nobody_annotated_is_never_background_in_silence(
-    nnunet: Path, name: str
+    nnunet: Path, name: str, version: int
 ) -> None:
-    labels = {"background": 0, **VALUES, name: 4}
+    labels: dict[str, Any] = {"background": 0, **VALUES, name: 4}
+    if version == 1:
+        labels = {str(value): called for called, value in labels.items()}
     (nnunet / "dataset.json").write_text(json.dumps({"labels": labels}))
     data = DataFolder("nnunet", nnunet, subject="^(p[0-9])_")
     with pytest.raises(ProblemsError, match="seems to be what nobody annotated") as caught:

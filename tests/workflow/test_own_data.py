@@ -13,7 +13,6 @@ import yaml
 
 from cardiouq.data.phantom import generate
 
-
 VOID = 255
 
 
@@ -44,7 +43,7 @@ def as_csv(acdc: Path, root: Path, values: dict[str, list[int]]) -> None:
     files = sorted((root / "labelsTr").iterdir())
     for file in files:
         label = nib.load(file)
-        voxels = np.array(label.dataobj)
+        voxels = np.asarray(label.dataobj).copy()
         voxels[..., 0] = voxels[:30, :30] = VOID
         nib.save(nib.Nifti1Image(voxels, label.affine), file)
     names = [file.name.removesuffix(".nii.gz") for file in files]
