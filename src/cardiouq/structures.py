@@ -22,6 +22,10 @@ BACKGROUND, FOREGROUND = "background", "foreground"
 
 N_CLASSES = len(STRUCTURES) + 1
 
+IGNORE, IGNORED = "ignore", 255
+"""What nobody annotated, as nnU-Net calls it: a name that no structure has, and its label. It is no
+class: there is no loss and no score there."""
+
 
 def label_of(structure: str) -> int:
     """Label value of a structure in the project's order; raises ValueError for an unknown name."""
@@ -30,4 +34,16 @@ def label_of(structure: str) -> int:
 
 def mask_of(labels: NDArray[Any], structure: str) -> NDArray[np.bool_]:
     """Voxels of a structure, or of the whole foreground, in an array of labels."""
-    return labels > 0 if structure == FOREGROUND else labels == label_of(structure)
+    mask: NDArray[np.bool_]
+    if structure == FOREGROUND:
+        mask = (labels > 0) & (labels != IGNORED)
+    else:
+        mask = labels == label_of(structure)
+    return mask
+
+
+def values_of(labels: NDArray[Any]) -> NDArray[np.uint8]:
+    """What an array of labels may hold: every class, and before them `IGNORED` if it does hold it;
+    first, so that of two shares alike the unknown one counts."""
+    unknown = [IGNORED] if (labels == IGNORED).any() else []
+    return np.array([*unknown, *range(N_CLASSES)], np.uint8)

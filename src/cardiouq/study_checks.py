@@ -9,6 +9,7 @@ from cardiouq.config import schema_problems
 from cardiouq.data.adapters import PARTS
 from cardiouq.data.distortions import KINDS as DISTORTIONS
 from cardiouq.data.distortions import distort
+from cardiouq.data.labels import speaks_of_unknown
 from cardiouq.data.layouts import TRAINING
 from cardiouq.errors import CardiouqError
 from cardiouq.methods import (
@@ -20,7 +21,7 @@ from cardiouq.methods import (
     variant_class,
 )
 from cardiouq.methods.base import BaseMethod, BaseVariant
-from cardiouq.structures import FOREGROUND
+from cardiouq.structures import FOREGROUND, IGNORE
 
 if TYPE_CHECKING:
     from cardiouq.study import Study
@@ -112,6 +113,11 @@ def _value_problems(study: "Study") -> Iterator[str]:
                 distort(*TINY_SCAN, kind, degree, (1.0, 1.0, 1.0), seed=0)
             except CardiouqError as error:
                 yield f"distortions.kinds.{kind}: {error}"
+    for name in filter(speaks_of_unknown, study.structures):
+        yield (
+            f"structures: {name!r} is no structure; what nobody annotated is `{IGNORE}` of a data "
+            "set's `labels`"
+        )
     generated = any(block["source"] == PHANTOM for block in datasets.values())
     if generated and PHANTOM not in study.settings:
         yield "phantom: missing, but a data set's source is phantom"

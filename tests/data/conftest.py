@@ -141,6 +141,7 @@ def subjects() -> Callable[..., pd.DataFrame]:
                         "vendor": "",
                         "part": "training",
                         "visit": "",
+                        "labels": "background=0 RV=1 MYO=2 LV=3",
                         "image_hash": f"{(copies or {}).get(subject, subject)}-{phase}",
                         "image_identity": f"{(copies or {}).get(subject, subject)}-{phase}",
                         "label_identity": f"{subject}-{phase}-label",

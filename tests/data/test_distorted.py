@@ -14,6 +14,9 @@ from cardiouq.data.layouts import DataFolder
 from cardiouq.data.plan import Plan
 from cardiouq.data.preprocessing import normalise, resample_image
 from cardiouq.data.scans import read_image, read_label
+from cardiouq.structures import IGNORED
+
+from .conftest import make_scan, write_nifti
 
 TEST_SETS = {
     "val+noise-1": {"of": "val", "kind": "noise", "place": 1, "degree": 0.05},
@@ -43,6 +46,23 @@ def distorted(cases: pd.DataFrame, plan: Plan, tmp_path: Path) -> tuple[pd.DataF
 
 def rows(table: pd.DataFrame) -> dict[str, Any]:
     return {row.case: row for row in table.itertuples(index=False)}
+
+
+def test_a_distorted_label_keeps_what_nobody_annotated(
+    acdc: Any, plan: Plan, tmp_path: Path
+) -> None:
+    acdc.add(1)
+    for path in acdc.root.rglob("*_gt.nii.gz"):
+        _, label = make_scan(0)
+        label[..., 2] = 4
+        write_nifti(path, label)
+    table = make_case_table({"acdc": DataFolder("acdc", acdc.root, labels={"ignore": 4})})
+    stretch = {"val+stretch-1": {"of": "val", "kind": "stretch", "place": 1, "degree": 0.4}}
+    (tmp_path / "out").mkdir()
+    twins, _ = distort_cases(table, TEST_SETS | stretch, plan, 7, tmp_path / "out")
+    assert set(twins["ignored_voxels"]) == {12 * 14}
+    for twin in twins.itertuples(index=False):
+        assert (read_label(twin)[2] == IGNORED).all()
 
 
 def test_every_case_is_there_at_every_degree(

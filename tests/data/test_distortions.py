@@ -15,7 +15,7 @@ from cardiouq.data.phantom import ACDC_SCANNER, scan_subject
 from cardiouq.data.scans import read_image, read_label
 from cardiouq.data.stretch import Stretch
 from cardiouq.errors import CardiouqError
-from cardiouq.structures import STRUCTURES, mask_of
+from cardiouq.structures import FOREGROUND, IGNORED, STRUCTURES, mask_of
 
 ACDC_ROOT = os.environ.get("CARDIOUQ_ACDC_ROOT", "")
 SPACING = (8.0, 1.25, 1.5)
@@ -214,6 +214,21 @@ def test_label_is_stretched_as_the_image_is(degree: float) -> None:
         stretched, after = distort(image, label, "stretch", degree, SPACING, 2)
         assert overlap(stretched > 0.5, mask_of(after, structure)) > 0.98
         assert overlap(image > 0.5, mask_of(after, structure)) < 0.97
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_what_nobody_annotated_stays_so_and_is_no_part_of_the_heart(kind: str) -> None:
+    whole = heart()
+    label = whole.copy()
+    label[:, :, :10] = IGNORED  # far from the heart, where a stretch moves next to nothing
+    image = np.random.default_rng(0).random(label.shape, np.float32)
+    plain, expected = distort(image, whole, kind, 0.5, SPACING, 3)
+    changed, found = distort(image, label, kind, 0.5, SPACING, 3)
+    np.testing.assert_array_equal(changed, plain)
+    assert set(np.unique(found)) == {0, 1, 2, 3, IGNORED}
+    np.testing.assert_array_equal(mask_of(found, FOREGROUND), expected > 0)
+    assert (found[:, :, :9] == IGNORED).all()
+    assert not (found[:, :, 12:] == IGNORED).any()
 
 
 @pytest.mark.parametrize("shift", [(0, 0), (6, -9)])

@@ -30,13 +30,15 @@ def test_paths_and_order_do_not_count(data: tuple[pd.DataFrame, pd.DataFrame], p
     assert fingerprint_of(cases[::-1], split[::-1], plan) == expected
 
 
-@pytest.mark.parametrize("column", ["image_hash", "label_hash"])
+@pytest.mark.parametrize("column", ["image_hash", "label_hash", "spacing_y"])
 def test_content_of_training_scans_counts(
     data: tuple[pd.DataFrame, pd.DataFrame], plan: Plan, column: str
 ) -> None:
     cases, split = data
     changed = cases.copy()
-    changed.loc[changed["subject"] == one_of(data, "train"), column] = "other"
+    changed.loc[changed["subject"] == one_of(data, "train"), column] = (
+        9 if column == "spacing_y" else "other"
+    )
     assert fingerprint_of(changed, split, plan) != fingerprint_of(cases, split, plan)
 
 

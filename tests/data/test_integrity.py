@@ -51,7 +51,7 @@ class Scans:
                 self.labels[scan][0, number, 2] = LABELS["RV"]  # so that all labels differ
                 self.pixel[scan] = PIXEL
 
-    def cases(self, dataset: str = "own") -> pd.DataFrame:
+    def cases(self, dataset: str = "own", labels: dict[str, int] = LABELS) -> pd.DataFrame:
         rows = ["image,label,subject,phase"]
         for (subject, phase), image in self.images.items():
             affine = np.diag([self.pixel[subject, phase]] * 2 + [8.0, 1.0])
@@ -60,7 +60,7 @@ class Scans:
             self.save(self.root / names[1], self.labels[subject, phase], affine)
             rows.append(f"{names[0]},{names[1]},{subject},{phase}")
         (self.root / "cases.csv").write_text("\n".join(rows))
-        return make_case_table({dataset: DataFolder("csv", self.root, labels=LABELS)})
+        return make_case_table({dataset: DataFolder("csv", self.root, labels=labels)})
 
     def check(self, split: pd.DataFrame = NOT_SPLIT) -> pd.DataFrame:
         return check_cases(self.cases(), split)
@@ -325,3 +325,17 @@ def test_acdc_has_no_subject_and_no_copy_of_one_on_two_sides(acdc: pd.DataFrame,
         on_sides = acdc.merge(sides, on=["dataset", "subject"])
         for content in ("subject", "image_identity", "label_identity"):
             assert (on_sides.groupby(content)["split"].nunique() == 1).all()
+
+
+def test_what_nobody_annotated_is_no_structure_no_gap_and_no_volume(scans: Scans) -> None:
+    scans.labels["p02", "ED"][:, :, 2] = 9  # a slice between labelled ones
+    scans.labels["p03", "ED"][:10, :10] = 9  # the whole of one structure and more
+    scans.labels["p04", "ES"][:, :, :-1][scans.labels["p04", "ES"][:, :, :-1] == 0] = 9
+    cases = scans.cases(labels=LABELS | {"ignore": 9})
+    assert check_cases(cases, NOT_SPLIT).empty
+    measured = measure_cases(cases).set_index("case")
+    in_part = cases.set_index("case")["ignored_voxels"] > 0
+    assert in_part[in_part].index.tolist() == ["p02_ED", "p03_ED", "p04_ES"]
+    volumes = measured[[f"{name} ml" for name in LABELS]]
+    assert volumes[in_part].isna().all(axis=None)
+    assert (volumes[~in_part] > 0).all(axis=None)

@@ -13,12 +13,15 @@ import pytest
 from cardiouq.data.cases import make_case_table, read_case_table
 from cardiouq.data.layouts import DataFolder, find_acdc, find_mnms
 from cardiouq.data.scans import read_image, read_label
+from cardiouq.errors import ProblemsError
 from cardiouq.structures import label_of
+
+from .conftest import make_scan, write_nifti
 
 COLUMNS = [
     *("dataset", "case", "subject", "visit", "phase", "pathology", "vendor", "centre", "part"),
     *("image", "label", "labels", "frame", "slices", "rows", "columns"),
-    *("spacing_z", "spacing_y", "spacing_x", "image_hash", "label_hash"),
+    *("spacing_z", "spacing_y", "spacing_x", "ignored_voxels", "image_hash", "label_hash"),
     *("image_identity", "label_identity"),
 ]
 
@@ -82,6 +85,23 @@ def test_acdc_s_testing_part_is_read_if_it_is_asked_for(acdc: Any) -> None:
         ("patient101", "testing"),
     ]
     assert {c.subject for c in find_acdc(DataFolder("acdc", acdc.root))[0]} == {"patient001"}
+
+
+def test_official_layouts_may_have_voxels_that_nobody_annotated(acdc: Any, mnms: Any) -> None:
+    acdc.add(1)
+    mnms.add("A0B1C2")
+    mnms.write_table()
+    for layout, root in (("acdc", acdc.root), ("mnms", mnms.root)):
+        data = DataFolder(layout, root, labels={"ignore": 3})  # instead of a structure's
+        with pytest.raises(ProblemsError, match=r"\[3\] are 'ignore' and a class too"):
+            make_case_table({"d": data})
+    for path in acdc.root.rglob("*_gt.nii.gz"):
+        _, label = make_scan(0)
+        label[:2] = 4
+        write_nifti(path, label)
+    table = make_case_table({"d": DataFolder("acdc", acdc.root, labels={"ignore": 4})})
+    assert table["ignored_voxels"].tolist() == [2 * 14 * 3] * 2
+    assert set(table["labels"]) == {"background=0 RV=1 MYO=2 LV=3 ignore=4"}
 
 
 def test_a_part_that_is_not_there_is_a_problem(acdc: Any, mnms: Any) -> None:

@@ -13,7 +13,8 @@ from cardiouq.data.cases import make_case_table, read_case_table
 from cardiouq.data.layouts import DataFolder
 from cardiouq.data.own import find_csv, find_nnunet, nnunet_labels
 from cardiouq.data.scans import read_label
-from cardiouq.structures import label_of
+from cardiouq.errors import CardiouqError, ProblemsError
+from cardiouq.structures import IGNORED, label_of
 
 Save = Callable[..., None]
 VALUES = {"RV": 1, "MYO": 2, "LV": 3}
@@ -153,3 +154,91 @@ def test_a_table_without_its_columns_says_which(table: pd.DataFrame, tmp_path: P
     table.drop(columns="subject").to_csv(tmp_path / "cases.csv", index=False)
     _, [problem] = find_csv(DataFolder("csv", tmp_path))
     assert "columns ['subject'] missing" in problem
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        {"background": 0, "RV": 1, "MYO": 2, "LV": 3, "ignore": 4},
+        {"0": "background", "1": "RV", "2": "MYO", "3": "LV", "4": "ignore"},
+        {"background": 0, "RV": 1, "MYO": 2, "LV": 3, "ignore": 200},
+    ],
+)
+def test_nnunet_s_ignore_is_what_nobody_annotated(
+    nnunet: Path, save: Save, caplog: pytest.LogCaptureFixture, labels: dict[str, Any]
+) -> None:
+    (nnunet / "dataset.json").write_text(json.dumps({"labels": labels}))
+    voxels = np.zeros((12, 14, 3), np.uint8)
+    voxels[..., 2] = 200 if 200 in labels.values() else 4  # a slice that nobody looked at
+    voxels[6:8, 4:8, 1] = 2
+    save(nnunet / "labelsTr" / "p1_b.nii.gz", voxels)
+    with caplog.at_level("INFO"):
+        table = make_case_table({"d": DataFolder("nnunet", nnunet, subject="^(p[0-9])_")})
+    assert table["ignored_voxels"].tolist() == [0, 12 * 14, 0, 0]
+    assert "nobody annotated 168 voxels (8.3 %), in 1 of 4 cases" in caplog.text
+    label = read_label(list(table.itertuples())[1])
+    assert (label[2] == IGNORED).all()
+    assert set(np.unique(label[:2])) == {0, label_of("MYO")}
+
+
+@pytest.mark.parametrize("ignore", [[4], [4, 5], 3, 2, 0])
+def test_ignore_that_nnunet_would_refuse_is_refused(nnunet: Path, ignore: Any) -> None:
+    labels = {"background": 0, "RV": 1, "MYO": 2, "LV": 3, "ignore": ignore}
+    (nnunet / "dataset.json").write_text(json.dumps({"labels": labels}))
+    with pytest.raises(CardiouqError, match=r"dataset\.json: label 'ignore' is .*largest is 3"):
+        nnunet_labels(nnunet)
+
+
+def test_a_region_cannot_hold_what_nobody_annotated(nnunet: Path) -> None:
+    labels = {"background": 0, "heart": [1, 2, 4], "LV": 3, "ignore": 4}
+    (nnunet / "dataset.json").write_text(json.dumps({"labels": labels}))
+    with pytest.raises(CardiouqError, match=r"label 'ignore' is 4; .*largest is 4"):
+        nnunet_labels(nnunet)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("name", ["void", "Un-labeled", "DON'T CARE", "not annotated"])
+def test_a_name_for_what_nobody_annotated_is_never_background_in_silence(
+    nnunet: Path, name: str, version: int
+) -> None:
+    labels: dict[str, Any] = {"background": 0, **VALUES, name: 4}
+    if version == 1:
+        labels = {str(value): called for called, value in labels.items()}
+    (nnunet / "dataset.json").write_text(json.dumps({"labels": labels}))
+    data = DataFolder("nnunet", nnunet, subject="^(p[0-9])_")
+    with pytest.raises(ProblemsError, match="seems to be what nobody annotated") as caught:
+        make_case_table({"d": data})
+    assert str(nnunet / "dataset.json") in str(caught.value)
+    for said in ({"ignore": name}, {"background": [name]}):
+        told = DataFolder("nnunet", nnunet, subject="^(p[0-9])_", labels=said)
+        assert len(make_case_table({"d": told})) == 4
+
+
+@pytest.mark.parametrize("void", [[255], [254, 255], [9, 200]])
+def test_a_table_of_files_says_which_values_nobody_annotated(
+    table: pd.DataFrame, tmp_path: Path, save: Save, void: list[int]
+) -> None:
+    voxels = np.zeros((12, 14, 3), np.uint8)
+    voxels[3:5, 4:8, 1] = 1
+    for number, value in enumerate(void):
+        voxels[number] = value
+    save(tmp_path / "l" / "p2.nii.gz", voxels)
+    table.to_csv(tmp_path / "cases.csv", index=False)
+    with pytest.raises(ProblemsError, match="as `ignore` if nobody annotated these voxels"):
+        make_case_table({"d": DataFolder("csv", tmp_path, labels=VALUES)})
+    told = VALUES | {"ignore": void}
+    cases = make_case_table({"d": DataFolder("csv", tmp_path, labels=told)})
+    assert cases["ignored_voxels"].tolist() == [0, 0, len(void) * 14 * 3]
+    label = read_label(list(cases.itertuples())[2])
+    assert (label[..., : len(void)] == IGNORED).all()
+    assert not (label[..., len(void) :] == IGNORED).any()
+
+
+def test_a_case_that_nobody_annotated_at_all_is_an_error(
+    table: pd.DataFrame, tmp_path: Path, save: Save
+) -> None:
+    save(tmp_path / "l" / "p1ES.nii.gz", np.full((12, 14, 3), 255, np.uint8))
+    table.to_csv(tmp_path / "cases.csv", index=False)
+    data = DataFolder("csv", tmp_path, labels=VALUES | {"ignore": 255})
+    with pytest.raises(ProblemsError, match=r"p1ES\.nii\.gz: every voxel is 'ignore'"):
+        make_case_table({"d": data})

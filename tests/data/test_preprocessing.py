@@ -24,6 +24,8 @@ from cardiouq.data.preprocessing import (
     training_intensity,
 )
 from cardiouq.data.scans import read_image
+from cardiouq.errors import CardiouqError
+from cardiouq.structures import IGNORED
 
 
 def disc(shape: tuple[int, int], centre: tuple[float, float], radius: float) -> Any:
@@ -107,6 +109,33 @@ def test_resampling_invents_no_label_between_two() -> None:
     label = np.zeros((1, 40, 40), np.uint8)
     label[0, :, 20:] = 3  # a mean of 0 and 3 would be 1 or 2
     assert set(np.unique(resample_label(label, (57, 57)))) == {0, 3}
+
+
+def test_what_nobody_annotated_is_resampled_as_a_class_of_its_own() -> None:
+    label = np.zeros((1, 40, 40), np.uint8)
+    label[0, :, 10:20] = 3
+    label[0, :, 20:] = IGNORED  # nothing between 3 and 255 may come of it
+    for shape in ((57, 57), (33, 21)):
+        resampled = resample_label(label, shape)
+        assert set(np.unique(resampled)) == {0, 3, IGNORED}
+        assert (resampled == IGNORED).mean() == pytest.approx(0.5, abs=0.03)
+    # of two shares alike, the unknown one counts: no voxel is taken for known that half is not
+    assert (resample_label(np.array([[[0, IGNORED]]], np.uint8), (1, 1)) == IGNORED).all()
+
+
+def test_a_crop_that_leaves_nothing_annotated_is_an_error(
+    acdc: Any, plan: Plan, tmp_path: Path, save: Callable[..., None]
+) -> None:
+    folder = acdc.add(1)
+    label = np.full((12, 14, 3), 4, np.uint8)
+    label[0] = 1
+    save(folder / "patient001_frame01_gt.nii.gz", label)
+    data = DataFolder("acdc", acdc.root, labels={"ignore": 4})
+    case = next(make_case_table({"d": data}).itertuples(index=False))
+    preprocess_case(case, replace(plan, spacing=(1.25, 1.5)), tmp_path, with_label=True)
+    small = replace(plan, spacing=(1.25, 1.5), crop=(8, 8))
+    with pytest.raises(CardiouqError, match=r"frame01_gt.*'ignore' on the plan's grid and in its"):
+        preprocess_case(case, small, tmp_path, with_label=True)
 
 
 def test_same_grid_is_left_alone() -> None:

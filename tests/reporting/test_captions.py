@@ -6,16 +6,27 @@ from types import SimpleNamespace
 import pytest
 from jinja2 import UndefinedError
 
-from cardiouq.reporting.captions import count_volumes, render_caption
+from cardiouq.reporting.captions import count_cases, count_volumes, render_caption
 
 
 def test_volumes_and_subjects_are_counted_in_order(tmp_path: Path) -> None:
-    (tmp_path / "cases.csv").write_text("case,subject\na_ED,a\na_ES,a\nb_ED,b\nc_ED,c\n")
+    (tmp_path / "cases.csv").write_text(
+        "case,subject,ignored_voxels\na_ED,a,0\na_ES,a,0\nb_ED,b,0\nc_ED,c,0\n"
+    )
     (tmp_path / "sets.csv").write_text("test_set,case\nood,c_ED\nid,a_ED\nid,a_ES\nid,b_ED\n")
     words = count_volumes(
         tmp_path / "cases.csv", tmp_path / "sets.csv", {"id": "Val (ID)", "ood": "B (OOD)"}
     )
     assert words == "Val (ID): 3 volumes of 2 subjects, B (OOD): 1 volume of 1 subject"
+
+
+def test_volumes_that_are_annotated_in_part_are_counted(tmp_path: Path) -> None:
+    rows = ["a_ED,a,0", "a_ES,a,7", "b_ED,b,12", "a_ED+blur-1,a,0", "a_ES+blur-1,a,7"]
+    (tmp_path / "cases.csv").write_text("\n".join(["case,subject,ignored_voxels", *rows]))
+    (tmp_path / "sets.csv").write_text("test_set,case\nid,a_ED\nid,a_ES\nood,a_ED\n")
+    words = count_volumes(tmp_path / "cases.csv", tmp_path / "sets.csv", {"id": "In", "ood": "Out"})
+    assert words == ("In: 2 volumes of 1 subject (1 annotated in part), Out: 1 volume of 1 subject")
+    assert count_cases(tmp_path / "cases.csv") == ("3 volumes of 2 subjects (2 annotated in part)")
 
 
 def test_caption_is_one_line_of_filled_in_text(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from cardiouq.reporting.selection import (
     mean_dice,
     success_and_failures,
 )
+from cardiouq.structures import IGNORED
 
 # subject, test set, phase, Dice of two methods
 VOLUMES = [
@@ -111,3 +112,16 @@ def test_latest_samples_of_each_cycle_are_shown_in_order() -> None:
     assert chosen["epoch"].tolist() == [8, 9, 19, 28, 29]
     assert chosen["cycle"].tolist() == [0, 0, 1, 2, 2]
     assert chosen["position"].tolist() == [4, 3, 5, 1, 0]
+
+
+def test_dice_is_of_what_someone_annotated() -> None:
+    reference = np.array([[1, 1, IGNORED, IGNORED], [2, 2, 3, 3]])
+    prediction = np.array([[1, 1, 1, 2], [2, 2, 3, 0]])
+    assert mean_dice(reference, prediction) == pytest.approx((1 + 1 + 2 / 3) / 3)
+
+
+def test_a_slice_that_nobody_annotated_is_never_shown() -> None:
+    reference = np.full((3, 4, 4), IGNORED)
+    reference[1, 0] = 0
+    predictions = [np.zeros((3, 4, 4), int)]
+    assert [choose_slice(reference, predictions, failure) for failure in (True, False)] == [1, 1]

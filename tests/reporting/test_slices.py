@@ -5,6 +5,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from cardiouq.reporting.slices import Window
+from cardiouq.structures import IGNORED
 
 
 def test_window_is_a_square_around_the_reference() -> None:
@@ -41,3 +42,17 @@ def test_contours_lie_on_the_edges_of_voxels_and_pixels_keep_their_aspect() -> N
     assert (left, right) == pytest.approx((30, 50))
     assert (top, bottom) == pytest.approx((40, 60))
     assert axes.get_aspect() == 1
+
+
+def test_what_nobody_annotated_has_no_contour_and_no_window() -> None:
+    labels = np.full((40, 40), IGNORED, np.uint8)
+    labels[10:14, 20:26] = 0
+    window = Window.around(labels, (1.0, 1.0))
+    assert (window.rows, window.columns) == (slice(0, 40), slice(0, 40))  # of all, as of nothing
+    axes = Figure().add_subplot()
+    window.draw_contours(axes, labels)
+    assert not axes.collections
+    labels[11:13, 21:25] = 2
+    window.draw_contours(axes, labels)
+    assert len(axes.collections) == 1
+    assert Window.around(labels, (1.0, 1.0), 2.0).columns == slice(19, 27)

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from cardiouq.structures import IGNORED
 from cardiouq.training import augmentation as module
 from cardiouq.training.augmentation import Augmentation, cut_patch
 
@@ -62,6 +63,17 @@ def test_all_chosen_changes_every_image_and_invents_no_label(
     assert set(changed_labels.unique().tolist()) == {0, 1, 3}
     assert ((changed - cut_patch(images, PATCH)).abs().amax((1, 2, 3)) > 0.1).all()
     assert changed.isfinite().all()
+
+
+def test_what_nobody_annotated_is_moved_like_a_label(choose: Callable[[bool], None]) -> None:
+    choose(True)
+    augment = Augmentation()
+    images, _ = make_batch(augment.window(PATCH))
+    known = (images > 0).to(torch.uint8)
+    _, moved = augment(images, known, PATCH, generator())
+    _, found = augment(images, torch.where(known == 1, IGNORED, 2).to(known), PATCH, generator())
+    assert torch.equal(found == IGNORED, moved == 1)
+    assert set(found.unique().tolist()) == {2, IGNORED}
 
 
 def test_labels_follow_the_image_when_it_is_rotated_and_scaled(

@@ -40,7 +40,7 @@ def command(run: Run, arrays: Path, repository: Path, tmp_path: Path) -> list[st
         | dict.fromkeys(("image_identity", "spacing_y", "spacing_x"), 1)
         for case in "abc"
     ]
-    empty = {"pathology": "", "vendor": "", "centre": ""}
+    empty = {"pathology": "", "vendor": "", "centre": "", "labels": ""}
     pd.DataFrame([row | empty for row in rows]).to_csv(tmp_path / "cases.csv", index=False)
     sides = {"a": "train", "b": "train", "c": "validation"}
     pd.DataFrame(

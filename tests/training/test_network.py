@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from monai.losses import DiceCELoss, DiceLoss
 from torch import nn
 
 from cardiouq.data.plan import Plan
@@ -201,6 +202,13 @@ def test_loss_is_the_weighted_sum_of_the_heads_own() -> None:
     labels = torch.randint(0, N_CLASSES, (2, 1, 8, 8))
     by_hand = [loss_of.head_loss(logits[:, head], labels) for head in (0, 1)]
     assert loss_of(logits, labels) == pytest.approx(2 / 3 * by_hand[0] + 1 / 3 * by_hand[1])
+
+
+def test_where_all_is_annotated_the_loss_is_the_library_s_own() -> None:
+    loss = DeepSupervisionLoss(2)
+    assert isinstance(loss.head_loss, DiceCELoss)
+    assert isinstance(loss.dice_loss, DiceLoss)
+    assert loss.of_annotated(loss.dice_loss) is loss.dice_loss
 
 
 def test_head_loss_is_cross_entropy_plus_one_minus_foreground_dice() -> None:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cardiouq.structures import IGNORED
 from cardiouq.training.patches import WindowSampler, copy_window
 
 
@@ -95,3 +96,47 @@ def test_case_without_foreground_is_drawn_from_anyway(tmp_path: Path) -> None:
     images, labels = sampler.draw(3, np.random.default_rng(0))
     assert float(images.min()) == 1
     assert int(labels.max()) == 0
+
+
+@pytest.fixture
+def scribbled(tmp_path: Path) -> WindowSampler:
+    """One of five slices with an annotation: a few pixels, some of a structure."""
+    label = np.full((5, 60, 60), IGNORED, np.uint8)
+    label[3, 20:24, 30] = 0
+    label[3, 40, 30:34] = 2
+    np.save(tmp_path / "x_image.npy", np.ones(label.shape, np.float32))
+    np.save(tmp_path / "x_label.npy", label)
+    return WindowSampler(tmp_path, ["x"], (8, 8), 10, 0.5)
+
+
+def test_patches_of_a_case_annotated_in_part_are_centred_on_annotated_pixels(
+    scribbled: WindowSampler,
+) -> None:
+    labels = np.concatenate(
+        [scribbled.draw(8, np.random.default_rng(s))[1][:, 0].numpy() for s in range(20)]
+    )
+    centres = labels[:, 5, 5].reshape(20, 8)
+    assert (centres[:, 4:] == 2).all()  # never on what nobody annotated
+    assert set(np.unique(centres[:, :4])) == {0, 2}  # every annotated pixel alike
+    assert 0.3 < (centres[:, :4] == 2).mean() < 0.7
+    assert (labels == IGNORED).any((1, 2)).all()
+
+
+def test_what_lies_outside_a_slice_is_background(tmp_path: Path) -> None:
+    label = np.full((1, 8, 8), IGNORED, np.uint8)
+    label[0, 0, 0] = 1
+    np.save(tmp_path / "x_image.npy", np.ones(label.shape, np.float32))
+    np.save(tmp_path / "x_label.npy", label)
+    _, labels = WindowSampler(tmp_path, ["x"], (8, 8), 12, 1.0).draw(2, np.random.default_rng(0))
+    assert set(np.unique(labels[:, 0, 2:10, 2:10])) == {1, IGNORED}
+    labels[:, 0, 2:10, 2:10] = 0
+    assert (labels == 0).all()
+
+
+def test_annotated_slices_and_their_shares_are_known(
+    scribbled: WindowSampler, sampler: WindowSampler
+) -> None:
+    assert scribbled.in_part == [True]
+    assert scribbled.annotated_shares().tolist() == [8 / 3600]
+    assert sampler.in_part == [False] * 3
+    assert sampler.annotated_shares().tolist() == [1.0] * 12

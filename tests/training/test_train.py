@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from cardiouq.methods.base import Member
+from cardiouq.structures import IGNORED
 from cardiouq.training import train as module
 from cardiouq.training.network import build_network, last_decoder_layer
 from cardiouq.training.schedule import build_schedule
@@ -165,3 +166,31 @@ def test_overlap_counts_voxels_of_each_class() -> None:
     assert both == [1, 1, 1, 1]
     assert in_prediction == [1, 2, 1, 2]
     assert in_reference == [2, 1, 2, 1]
+
+
+def test_overlap_is_of_what_someone_annotated() -> None:
+    predicted = torch.tensor([[0, 1, 1], [2, 3, 3]])
+    reference = torch.tensor([[0, IGNORED, 2], [2, 3, IGNORED]], dtype=torch.uint8)
+    both, in_prediction, in_reference = count_overlap(predicted, reference).tolist()
+    assert both == [1, 0, 1, 1]
+    assert in_prediction == [1, 1, 1, 1]
+    assert in_reference == [1, 0, 2, 1]
+
+
+def test_a_run_learns_from_what_is_annotated_in_part(
+    make_run: MakeRun, recipe: dict[str, Any], arrays: Path, tmp_path: Path
+) -> None:
+    """Of most slices nothing is known, of the others a part; so too on the validation side."""
+    for file in arrays.iterdir():
+        array = np.load(file)
+        if file.name.endswith("_label.npy"):
+            array[[0, 1, 3]] = IGNORED
+            array[2, :, ::3] = IGNORED
+        np.save(tmp_path / file.name, array)
+    recipe["schedule"] = {"name": "polynomial", "epochs": 15, "alpha_0": 0.01, "epsilon": 0.9}
+    recipe["optimiser"] = {"name": "adamw", "weight_decay": 0.0}
+    train(make_run(keep_epochs=(14,), arrays=tmp_path), tmp_path / "run", CPU)
+    history = pd.read_csv(tmp_path / "run" / "history.csv")
+    assert np.isfinite(history).all(axis=None)
+    assert history["train_loss"][-3:].mean() < history["train_loss"][:3].mean() - 0.2
+    assert history["validation_nll"].iloc[-1] < history["validation_nll"].iloc[0]

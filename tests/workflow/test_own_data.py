@@ -16,6 +16,8 @@ from cardiouq.data.phantom import generate
 from cardiouq.data.split import read_test_set_table
 from cardiouq.tables import read_rows
 
+VOID = 255
+
 
 def as_nnunet(acdc: Path, root: Path, values: dict[str, list[int]]) -> None:
     """ACDC's folder in nnU-Net's raw format, with new labels: name -> the old ones' values."""
@@ -43,9 +45,15 @@ NAMES = ("NA", "null", "None", "nan", "2020", "001", "1e3", "True", "inf", "N/A"
 
 
 def as_csv(acdc: Path, root: Path, values: dict[str, list[int]]) -> None:
-    """The same as a table of files; the case at ED is called as its subject."""
+    """The same as a table of files, where nobody annotated the first slice and part of others; the
+    case at ED is called as its subject."""
     as_nnunet(acdc, root, values)
     files = sorted((root / "labelsTr").iterdir())
+    for file in files:
+        label = nib.load(file)
+        voxels = np.asarray(label.dataobj).copy()
+        voxels[..., 0] = voxels[:30, :30] = VOID
+        nib.save(nib.Nifti1Image(voxels, label.affine), file)
     names = [file.name.removesuffix(".nii.gz") for file in files]
     numbers = [int(name.partition("_")[0].removeprefix("patient")) for name in names]
     subjects = [NAMES[number % len(NAMES)] for number in numbers]
@@ -97,6 +105,7 @@ def test_other_structures_run_from_end_to_end(
     else:
         as_csv(home / "phantom" / "acdc", home / "own", values)
         data["labels"] = {name: value for value, name in enumerate(structures, start=1)}
+        data["labels"]["ignore"] = VOID
         narrowed = {"vendor": "001", "where": {"site": "1e3"}}
     study["datasets"] = {"own": data}
     study["split"]["dataset"] = "own"
@@ -137,3 +146,11 @@ def test_other_structures_run_from_end_to_end(
         scores = read_rows(results / "evaluation" / "null" / "scores.csv")
         assert set(scores.loc[scores["test_set"] == "NA", "case"]) == set(tested["case"])
         assert set(scores["subject"]) == set(tested["subject"])
+        assert (cases["ignored_voxels"] > cases["rows"] * cases["columns"]).all()
+        assert (
+            f"({len(tested)} annotated in part)"
+            in (results / "reporting/tables/ranks.md").read_text()
+        )
+        for method in study["methods"]:
+            slices = read_rows(results / "evaluation" / method / "slice_scores.csv")
+            assert set(slices["slice"]) == set(range(1, cases["slices"].max()))

@@ -178,6 +178,17 @@ def test_unknown_name_is_named_with_those_allowed(
     assert allowed in problems[0].split("is not one of")[1]
 
 
+@pytest.mark.parametrize("name", ["ignore", "Ignore", "void", "unlabeled", "notAnnotated"])
+def test_what_nobody_annotated_is_no_structure(
+    make_study: MakeStudy, tiny: Settings, name: str
+) -> None:
+    tiny["structures"] = ["RV", "MYO", "LV", name]
+    limits = tiny["evaluation"]["poor"]["slice"]
+    limits[name] = 1.0
+    [problem] = problems_of(make_study, tiny)
+    assert problem.startswith(f"structures: {name!r} is no structure; what nobody annotated is")
+
+
 @pytest.mark.parametrize(
     ("kinds", "problem"),
     [

@@ -1,5 +1,6 @@
 """The case table: every labelled volume of every data set, checked before anything long starts."""
 
+import logging
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -26,11 +27,13 @@ from cardiouq.data.scans import (
     open_scan,
 )
 from cardiouq.errors import CardiouqError, ProblemsError
-from cardiouq.structures import STRUCTURES
+from cardiouq.structures import IGNORE, IGNORED, STRUCTURES
 from cardiouq.tables import read_rows
 
-NUMBERS = dict.fromkeys(("frame", "slices", "rows", "columns"), int) | dict.fromkeys(
-    ("spacing_z", "spacing_y", "spacing_x"), float
+log = logging.getLogger(__name__)
+
+NUMBERS = dict.fromkeys(("frame", "slices", "rows", "columns", "ignored_voxels"), int) | (
+    dict.fromkeys(("spacing_z", "spacing_y", "spacing_x"), float)
 )
 """Columns of the case table that are no text."""
 CASE_NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}"
@@ -44,7 +47,8 @@ def make_case_table(datasets: Mapping[str, DataFolder]) -> pd.DataFrame:
 
     Returns:
         One row per case; spacings in mm, `image_hash` identifies the image's content, `labels` says
-        which values of the label are which structure (`cardiouq.data.labels`).
+        which values of the label are which structure (`cardiouq.data.labels`), `ignored_voxels`
+        how many voxels nobody annotated.
 
     Raises:
         ProblemsError: naming every file that is missing, broken or inconsistent, all at once and
@@ -105,6 +109,7 @@ def make_case_table(datasets: Mapping[str, DataFolder]) -> pd.DataFrame:
             # a file's name may hold bytes that no terminal and no log takes
             [problem.encode(errors="backslashreplace").decode() for problem in problems],
         )
+    _log_ignored(table)
     return table
 
 
@@ -128,6 +133,19 @@ def _not_told_apart(cases: Sequence[FoundCase], data: DataFolder) -> list[str]:
         f"raters, say which in a column `visit` of {TABLE}, or let `visit` of the data set in the "
         "study name the column that says it"
     ]
+
+
+def _log_ignored(table: pd.DataFrame) -> None:
+    """Say how much of each data set nobody annotated."""
+    for dataset, cases in table.groupby("dataset"):
+        of_cases = cases["ignored_voxels"]
+        if of_cases.any():
+            voxels = (cases["slices"] * cases["rows"] * cases["columns"]).sum()
+            log.info(
+                "%s: nobody annotated %d voxels (%.1f %%), in %d of %d cases; they have no score",
+                *(dataset, of_cases.sum(), 100 * of_cases.sum() / voxels),
+                *((of_cases > 0).sum(), len(cases)),
+            )
 
 
 def check_case(found: FoundCase, labels: str) -> dict[str, Any]:
@@ -162,6 +180,9 @@ def check_case(found: FoundCase, labels: str) -> dict[str, Any]:
     if intensities.min() == intensities.max():
         raise CardiouqError(f"{found.image}: every voxel is {image.min()}; expected a scan")
     structures = in_project_order(label, labels, found.label)
+    ignored = structures == IGNORED
+    if ignored.all():
+        raise CardiouqError(f"{found.label}: every voxel is {IGNORE!r}; expected annotated ones")
     return {
         **found.columns,
         "case": found.case,
@@ -182,6 +203,7 @@ def check_case(found: FoundCase, labels: str) -> dict[str, Any]:
         "spacing_z": zooms[2],
         "spacing_y": zooms[1],
         "spacing_x": zooms[0],
+        "ignored_voxels": np.count_nonzero(ignored),
         "image_hash": hash_of(intensities),
         "label_hash": hash_of(structures),
         "image_identity": identity_of(intensities),

@@ -8,6 +8,7 @@ from cardiouq.data.plan import Plan
 from cardiouq.data.split import cases_of
 
 LEARNT_FROM = ["case", "image_hash", "label_hash", "spacing_y", "spacing_x"]
+"""Hashes are of values as they are read: of labels, of what their values mean."""
 
 
 def fingerprint_of(cases: pd.DataFrame, split: pd.DataFrame, plan: Plan) -> str:

@@ -13,7 +13,7 @@ from scipy.stats import median_abs_deviation
 
 from cardiouq.data.layouts import PHASES, TRAINING
 from cardiouq.data.scans import Case, read_image, read_label
-from cardiouq.structures import HEART, STRUCTURES, mask_of
+from cardiouq.structures import FOREGROUND, HEART, IGNORED, STRUCTURES, mask_of
 from cardiouq.tables import read_rows
 
 OUTLIER = 3.5
@@ -75,11 +75,15 @@ def measure_cases(cases: pd.DataFrame) -> pd.DataFrame:
 
 def _measure(case: Case) -> dict[str, Any]:
     image, label = read_image(case), read_label(case)
-    labelled = np.flatnonzero((label > 0).any((1, 2))).tolist()
-    ml = case.spacing_z * case.spacing_y * case.spacing_x / 1000
+    labelled = np.flatnonzero(mask_of(label, FOREGROUND).any((1, 2))).tolist()
+    unknown = set(np.flatnonzero((label == IGNORED).any((1, 2))).tolist())
+    # of what is annotated in part, no volume is known
+    ml = np.nan if unknown else case.spacing_z * case.spacing_y * case.spacing_x / 1000
     return {
         "labelled": len(labelled),
-        "gaps": sorted(set(range(labelled[0], labelled[-1])) - set(labelled)) if labelled else [],
+        "gaps": sorted(set(range(labelled[0], labelled[-1])) - set(labelled) - unknown)
+        if labelled
+        else [],
         "flat": np.flatnonzero(image.min((1, 2)) == image.max((1, 2))).tolist(),
         "at_maximum": float((image == image.max()).mean()),
         "minimum": float(image.min()),
@@ -232,8 +236,12 @@ FLAGS = {
         f"a ventricle or the myocardium is smaller than {PLAUSIBLE_ML[0]} ml, or any structure "
         f"larger than {PLAUSIBLE_ML[1]} ml",
     ),
-    "structure missing": Flag(_structure_missing, "a structure is in no slice of the label"),
-    "missing slices": Flag(_missing_slices, "a slice without a label between slices with one"),
+    "structure missing": Flag(
+        _structure_missing, "a structure is in no slice of a label without `ignore`"
+    ),
+    "missing slices": Flag(
+        _missing_slices, "a slice without a label or `ignore` between slices with a label"
+    ),
     "few slices": Flag(_few_slices, f"fewer than {FEWEST_SLICES} slices have a label"),
     "intensities": Flag(
         _intensities,

@@ -1,8 +1,10 @@
 """Which values of a label file are which structure, as text that stands in the case table.
 
-`background=0,1 MYO=2 LV=3` says that 0 and 1 are background. A file may hold no other value.
+`background=0,1 MYO=2 LV=3 ignore=4` says that 0 and 1 are background, and that nobody annotated the
+voxels of 4. A file may hold no other value.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -11,13 +13,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cardiouq.errors import CardiouqError
-from cardiouq.structures import BACKGROUND, label_of
+from cardiouq.structures import BACKGROUND, IGNORE, IGNORED, label_of
 
 LARGEST_VALUE = 255
 Values = Mapping[str, int | Sequence[int]]
 """Name on disk -> its value or values."""
 Wanted = Mapping[str, str | int | Sequence[str | int]]
 """Structure -> what it is on disk, by name or by value."""
+VOID = 255
+"""What many tools write where nobody annotated."""
+UNKNOWN = re.compile(
+    r"\b(void|ignored?|excluded?|invalid|ambiguous|(do ?not|don ?t) ?(care|know)"
+    r"|un ?(annotated|assigned|certain|classified|clear|defined|known|labell?ed|segmented|specified"
+    r"|sure)|(not?|non) ?(annotat|assigned|defined|known|label|segmented|specified)\w*)\b"
+)
+"""In the words of a label's name, where nobody said what is there."""
 
 
 def match_labels(known: Values, wanted: Wanted, structures: Iterable[str], where: str) -> str:
@@ -25,20 +35,21 @@ def match_labels(known: Values, wanted: Wanted, structures: Iterable[str], where
 
     Args:
         known: the names that the data set gives its values; empty if it gives none.
-        wanted: a study's `labels`. A structure that is not in it is the data set's of that name;
-            what is in neither is background.
+        wanted: a study's `labels`. A structure that is not in it is the data set's of that name,
+            and so is `ignore`; what is in neither is background.
         structures: of the study.
         where: names the data set in errors.
 
     Raises:
         CardiouqError: a structure is called by no name on disk, a value is two structures or none
-            that a label file can hold, or `wanted` names something else than structures.
+            that a label file can hold, `wanted` names something else than structures, or what
+            nobody annotated would be a class.
     """
     structures = list(structures)
-    if strange := sorted(set(wanted) - {BACKGROUND, *structures}):
+    if strange := sorted(set(wanted) - {BACKGROUND, IGNORE, *structures}):
         raise CardiouqError(
             f"{where}: `labels` names {strange}; expected structures of the study, {structures}, "
-            f"or {BACKGROUND!r}"
+            f"{BACKGROUND!r} or {IGNORE!r}"
         )
     found: dict[str, list[int]] = {}
     for name in structures:
@@ -49,17 +60,55 @@ def match_labels(known: Values, wanted: Wanted, structures: Iterable[str], where
             )
         found[name] = _values(wanted.get(name, name), known, where)
     named = {value for values in found.values() for value in values}
-    rest = _values([name for name in known if name not in wanted], known, where)
-    background = {0, *rest, *_values(wanted.get(BACKGROUND, []), known, where)} - named
+    told = set(_values(wanted.get(BACKGROUND, []), known, where))
+    ignored = _ignored(known, wanted, where)
+    if taken := sorted(ignored & (named | told)):
+        raise CardiouqError(
+            f"{where}: label values {taken} are {IGNORE!r} and a class too; what nobody annotated "
+            "is no class: leave them out of the other entries of `labels`"
+        )
+    rest = {name: _values(name, known, where) for name in known if name not in wanted}
+    _check_rest(rest, named | told | ignored, where)
+    background = {0, *told}.union(*rest.values()) - named - ignored
     found = {BACKGROUND: sorted(background), **found}
+    if ignored:
+        found[IGNORE] = sorted(ignored)
     every = [value for values in found.values() for value in values]
     if repeated := sorted(value for value, count in Counter(every).items() if count > 1):
         raise CardiouqError(f"{where}: label values {repeated} are of more than one structure")
-    if not all(0 <= value <= LARGEST_VALUE for value in every) or 0 in named:
+    if not all(0 <= value <= LARGEST_VALUE for value in every) or 0 in named | ignored:
         raise CardiouqError(
-            f"{where}: label values {every}; expected 1 to {LARGEST_VALUE} for structures"
+            f"{where}: label values {every}; expected 1 to {LARGEST_VALUE} for structures and "
+            f"{IGNORE!r}"
         )
     return " ".join(f"{name}={','.join(map(str, values))}" for name, values in found.items())
+
+
+def _ignored(known: Values, wanted: Wanted, where: str) -> set[int]:
+    """What the study calls `ignore`, and what the data set itself does."""
+    of_data_set = [IGNORE] if IGNORE in known else []
+    return {*_values(wanted.get(IGNORE, []), known, where), *_values(of_data_set, known, where)}
+
+
+def speaks_of_unknown(name: str) -> bool:
+    """Whether a label of that name is where nobody said what is there, as `void`, `un-labelled` or
+    `Don't care`."""
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])|[\W\d_]+", " ", name)
+    return UNKNOWN.search(words.lower()) is not None
+
+
+def _check_rest(rest: Mapping[str, list[int]], told: set[int], where: str) -> None:
+    """Raise a CardiouqError if what the study does not name, and so would be background, is where
+    nobody annotated."""
+    for name, values in rest.items():
+        silent = set(values) - told
+        if silent and (speaks_of_unknown(name) or VOID in silent):
+            raise CardiouqError(
+                f"{where}: label {name!r} (values {sorted(silent)}) seems to be what nobody "
+                f"annotated, and would be background; say in the data set's `labels` either "
+                f"`{IGNORE}: [{name}]`, so that nothing is learnt or scored there, or "
+                f"`{BACKGROUND}: [{name}]` if it is that"
+            )
 
 
 def _values(told: Any, known: Values, where: str) -> list[int]:
@@ -83,7 +132,7 @@ def to_project(text: str) -> NDArray[np.uint8]:
     """(256,): value on disk -> label in the project's order."""
     table = np.zeros(LARGEST_VALUE + 1, np.uint8)
     for name, values in parse_labels(text).items():
-        table[values] = 0 if name == BACKGROUND else label_of(name)
+        table[values] = _label(name)
     return table
 
 
@@ -92,5 +141,11 @@ def to_disk(text: str) -> NDArray[np.uint8]:
     table = np.zeros(LARGEST_VALUE + 1, np.uint8)
     for name, values in parse_labels(text).items():
         if name != BACKGROUND:
-            table[label_of(name)] = values[0]
+            table[_label(name)] = values[0]
     return table
+
+
+def _label(name: str) -> int:
+    """In the project's order, of what a text of labels names."""
+    special = {BACKGROUND: 0, IGNORE: IGNORED}
+    return special[name] if name in special else label_of(name)

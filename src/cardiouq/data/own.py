@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from cardiouq.data.labels import LARGEST_VALUE, Values
 from cardiouq.data.layouts import (
     MOST_NAMED,
@@ -29,6 +31,7 @@ from cardiouq.data.layouts import (
 )
 from cardiouq.errors import CardiouqError
 from cardiouq.files import visible
+from cardiouq.structures import IGNORE
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +44,7 @@ READ = {"image", "label", "frame", "case", "name", "part", *SAID}
 """Columns of a data set's table that mean something to the program."""
 RESERVED = {
     *("dataset", "labels", "image_hash", "label_hash", "image_identity", "label_identity"),
-    *("slices", "rows", "columns", "spacing_z", "spacing_y", "spacing_x"),
+    *("slices", "rows", "columns", "spacing_z", "spacing_y", "spacing_x", "ignored_voxels"),
     *("split", "test_set", "method", "structure", "slice"),
 }
 """Names that a column of the user's own cannot have, as tables of the program have them."""
@@ -195,7 +198,21 @@ def nnunet_labels(root: Path) -> Values:
                 f"{root / DESCRIPTION}: label {name[:20]!r} is {reprlib.repr(value)}; expected an "
                 f"integer of 0 to {LARGEST_VALUE}, or several in a list"
             )
+    _check_ignore(named, root / DESCRIPTION)
     return named
+
+
+def _check_ignore(named: Values, file: Path) -> None:
+    """Raise a CardiouqError unless `ignore`, if it is there, is the one largest value, as nnU-Net
+    has it."""
+    ignore = named.get(IGNORE, LARGEST_VALUE + 1)
+    others = [values for name, values in named.items() if name != IGNORE]
+    largest = max(np.hstack([0, *others]).tolist())
+    if isinstance(ignore, Sequence) or ignore <= largest:
+        raise CardiouqError(
+            f"{file}: label {IGNORE!r} is {reprlib.repr(ignore)}; expected, as nnU-Net does, one "
+            f"integer above all other labels' (the largest is {largest})"
+        )
 
 
 def _read_rows(file: Path, needed: Sequence[str], data: DataFolder) -> dict[int, Row]:

@@ -13,7 +13,8 @@ from scipy.ndimage import zoom
 
 from cardiouq.data.plan import Plan
 from cardiouq.data.scans import Case, read_image, read_label
-from cardiouq.structures import N_CLASSES
+from cardiouq.errors import CardiouqError
+from cardiouq.structures import IGNORE, IGNORED, values_of
 
 
 def normalise(
@@ -66,11 +67,11 @@ def resample_image(image: NDArray[np.float32], shape: tuple[int, int]) -> NDArra
 
 
 def resample_label(label: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.uint8]:
-    """Linear resampling of each class's indicator, then the class with the largest share."""
-    shares = [
-        _zoom((label == value).astype(np.float32), shape, order=1) for value in range(N_CLASSES)
-    ]
-    label_on_grid: NDArray[np.uint8] = np.argmax(shares, axis=0).astype(np.uint8)
+    """Linear resampling of each class's indicator, then the class with the largest share; what
+    nobody annotated is resampled as if it were one."""
+    values = values_of(label)
+    shares = [_zoom((label == value).astype(np.float32), shape, order=1) for value in values]
+    label_on_grid: NDArray[np.uint8] = values[np.argmax(shares, axis=0)]
     return label_on_grid
 
 
@@ -96,10 +97,20 @@ def centre(shape: Sequence[int], crop: tuple[int, int] | None) -> tuple[slice, s
 
 def preprocess_case(case: Case, plan: Plan, folder: Path, *, with_label: bool) -> None:
     """Write `<case>_image.npy` float32 and, if asked, `<case>_label.npy` uint8, both (slices, rows,
-    columns) on the plan's grid and in its crop, for training to map into memory."""
+    columns) on the plan's grid and in its crop, for training to map into memory.
+
+    Raises:
+        CardiouqError: if nothing of what is learnt from is annotated.
+    """
     image = normalise(read_image(case), plan.intensity)
     shape = resampled_shape(image.shape[1:], (case.spacing_y, case.spacing_x), plan.spacing)
     seen = (slice(None), *centre(shape, plan.crop))
     np.save(folder / f"{case.case}_image.npy", resample_image(image, shape)[seen])
     if with_label:
-        np.save(folder / f"{case.case}_label.npy", resample_label(read_label(case), shape)[seen])
+        label = resample_label(read_label(case), shape)[seen]
+        if (label == IGNORED).all():
+            raise CardiouqError(
+                f"{case.label}: every voxel is {IGNORE!r} on the plan's grid and in its crop; "
+                "expected annotated ones; take the case out, or change `plan`"
+            )
+        np.save(folder / f"{case.case}_label.npy", label)

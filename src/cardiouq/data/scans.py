@@ -290,7 +290,8 @@ def read_image(case: Case) -> NDArray[np.float32]:
 
 
 def read_label(case: Case) -> NDArray[np.uint8]:
-    """Reference segmentation of a case, (slices, rows, columns), in the project's label order."""
+    """Reference segmentation of a case, (slices, rows, columns), in the project's label order;
+    `IGNORED` where nobody annotated."""
     return in_project_order(load_volume(case.label, case.frame), case.labels, case.label)
 
 
@@ -310,7 +311,10 @@ def in_project_order(label: NDArray[Any], labels: str, path: str | Path) -> NDAr
     known = np.isin(values, named) & (values == label)
     if not known.all():
         unknown = np.unique(label[~known][:MOST_LOOKED_AT])[:MOST_NAMED]
-        raise CardiouqError(f"{path}: label values {unknown.tolist()}; expected only {labels}")
+        raise CardiouqError(
+            f"{path}: label values {unknown.tolist()}; expected only {labels}; name others in the "
+            "data set's `labels`, as `ignore` if nobody annotated these voxels"
+        )
     return to_project(labels)[values]
 
 

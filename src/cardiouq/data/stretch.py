@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
 from cardiouq.errors import CardiouqError
-from cardiouq.structures import N_CLASSES
+from cardiouq.structures import FOREGROUND, mask_of, values_of
 
 Floats = NDArray[np.float64]
 Image = NDArray[np.float32]
@@ -63,7 +63,7 @@ class Stretch:
         the centre is the image's.
         """
         pixel = np.array(spacing[1:])
-        points = np.argwhere(label)[:, 1:] * pixel
+        points = np.argwhere(mask_of(label, FOREGROUND))[:, 1:] * pixel
         if not len(points):
             middle = (np.array(label.shape[1:]) - 1) / 2 * pixel
             return cls((float(middle[0]), float(middle[1])), cls.USUAL_WIDTH, angle, degree)
@@ -100,17 +100,18 @@ class Stretch:
 
     def label(self, label: Label, spacing: Spacing, *, inverse: bool = False) -> Label:
         """Stretched label: linear interpolation of each class's indicator, then the class with
-        the largest share; or stretched back."""
+        the largest share, what nobody annotated being taken for one; or stretched back."""
         grid = self._grid(label.shape, spacing, inverse)
         stretched = np.empty_like(label)
+        values = values_of(label)
         for section, out in zip(label, stretched, strict=True):
             shares = [
                 map_coordinates(
                     (section == value).astype(np.float32), grid, order=1, mode="nearest"
                 )
-                for value in range(N_CLASSES)
+                for value in values
             ]
-            out[...] = np.argmax(shares, axis=0)
+            out[...] = values[np.argmax(shares, axis=0)]
         return stretched
 
     def _grid(self, shape: tuple[int, ...], spacing: Spacing, inverse: bool) -> Floats:

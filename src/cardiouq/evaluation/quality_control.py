@@ -95,17 +95,18 @@ def slice_position(slices: pd.DataFrame) -> Floats:
     slices: from 0, the middle, to 1, the most basal and the most apical one, which tie.
 
     As a share, so that the outermost slices of all volumes come first, whatever their number. The
-    only slice of a volume is its middle.
+    only slice of a volume is its middle. A volume goes from its first annotated slice to the last.
 
     Args:
-        slices: rows of case and slice, all slices of each case, counted from 0.
+        slices: rows of case and slice, all annotated slices of each case, counted from 0.
 
     Returns:
         (rows,)
     """
-    last = slices.groupby("case")["slice"].transform("max").to_numpy(np.float64)
-    twice_from_middle = np.abs(2 * slices["slice"].to_numpy(np.float64) - last)
-    return np.asarray(twice_from_middle / np.maximum(last, 1))
+    of_cases = slices.groupby("case")["slice"]
+    first, last = (of_cases.transform(end).to_numpy(np.float64) for end in ("min", "max"))
+    twice_from_middle = np.abs(2 * slices["slice"].to_numpy(np.float64) - first - last)
+    return np.asarray(twice_from_middle / np.maximum(last - first, 1))
 
 
 def _errors(

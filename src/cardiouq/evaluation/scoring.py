@@ -28,7 +28,7 @@ from cardiouq.evaluation.probabilities import (
 )
 from cardiouq.evaluation.surface import occupied_box, surface_distances
 from cardiouq.evaluation.volumes import volume_ml
-from cardiouq.structures import FOREGROUND, N_CLASSES, STRUCTURES, mask_of
+from cardiouq.structures import FOREGROUND, IGNORED, N_CLASSES, STRUCTURES, mask_of
 
 PER_CASE = ["case", "subject", "visit", "phase", "pathology", "vendor"]
 
@@ -37,7 +37,11 @@ PER_CASE = ["case", "subject", "visit", "phase", "pathology", "vendor"]
 class Prediction:
     """What was predicted of one case, checked against its reference.
 
+    Where nobody annotated, reference, segmentation, samples and probabilities are background: no
+    structure is seen there, by neither. Maps of uncertainty are as they were predicted.
+
     Attributes:
+        annotated: where someone did, (slices, rows, columns).
         reference: labels (slices, rows, columns).
         segmentation: labels of the mean probabilities, same shape.
         probabilities: mean probabilities (classes, slices, rows, columns).
@@ -48,6 +52,7 @@ class Prediction:
         spacing: (z, y, x) in mm.
     """
 
+    annotated: NDArray[np.bool_]
     reference: NDArray[np.uint8]
     segmentation: NDArray[np.uint8]
     probabilities: NDArray[np.float16]
@@ -79,6 +84,9 @@ def read_prediction(case: Any, folder: Path) -> Prediction:
         CardiouqError: naming the file that is missing, of another shape or holds what it must not.
     """
     reference = read_label(case)
+    annotated = reference != IGNORED
+    whole = bool(annotated.all())  # then nothing is touched
+    reference = reference if whole else reference * annotated
 
     def volume(name: str) -> NDArray[Any]:
         file = _existing(folder / f"{case.case}_{name}.nii.gz")
@@ -88,12 +96,14 @@ def read_prediction(case: Any, folder: Path) -> Prediction:
                 f"{file}: shape {array.shape} (slices, rows, columns); expected the reference's "
                 f"{reference.shape}; predict this method again"
             )
-        if name in ("segmentation", "samples") and array.max(initial=0) >= N_CLASSES:
+        if name not in ("segmentation", "samples"):
+            return array
+        if array.max(initial=0) >= N_CLASSES:
             raise CardiouqError(
                 f"{file}: holds labels up to {array.max()}; expected 0 to {N_CLASSES - 1}; predict "
                 "this method again"
             )
-        return array
+        return array if whole else array * annotated
 
     probabilities_file = _existing(folder / f"{case.case}_probabilities.npy")
     probabilities = np.load(probabilities_file)
@@ -101,10 +111,14 @@ def read_prediction(case: Any, folder: Path) -> Prediction:
         check_probabilities(probabilities, reference)
     except CardiouqError as error:
         raise CardiouqError(f"{probabilities_file}: {error}") from error
+    if not whole:
+        probabilities[:, ~annotated] = 0
+        probabilities[0, ~annotated] = 1
     segmentation = volume("segmentation")
     several = (folder / f"{case.case}_samples.nii.gz").is_file()
     nothing = np.zeros(reference.shape, np.float32)
     return Prediction(
+        annotated=annotated,
         reference=reference,
         segmentation=segmentation,
         probabilities=probabilities,
@@ -143,6 +157,9 @@ def score_method(
         sample_volumes: per volume, structure and sample the structure's volume in ml.
         subjects: per subject the clinical quantities.
 
+        All are of annotated voxels only. A slice without one has no row; volumes that are
+        annotated in part have no clinical quantities, which are of whole ventricles.
+
     Raises:
         CardiouqError: a prediction is missing or unfit, or a test set names an unknown case.
     """
@@ -154,9 +171,13 @@ def score_method(
             "delete both and run the data step again"
         )
     parts: dict[str, list[pd.DataFrame]] = defaultdict(list)
+    in_part: set[str] = set()
     for test_set, name in test_sets[["test_set", "case"]].itertuples(index=False):
         case: Any = rows[name]
-        found = _score_case(read_prediction(case, predictions / test_set), settings)
+        prediction = read_prediction(case, predictions / test_set)
+        if not prediction.annotated.all():
+            in_part.add(name)
+        found = _score_case(prediction, settings)
         keys = {"method": method, "test_set": test_set}
         keys |= {column: getattr(case, column) for column in PER_CASE}
         for table, scores in found.items():
@@ -164,14 +185,21 @@ def score_method(
             parts[table].append(scores.assign(**keys)[columns])
     tables = {name: pd.concat(rows, ignore_index=True) for name, rows in parts.items()}
     confidence = settings["bootstrap"]["confidence"]
-    subjects = score_subjects(tables["scores"], tables["sample_volumes"], confidence)
+    scores, volumes = (
+        tables[table][~tables[table]["case"].isin(in_part)]
+        for table in ("scores", "sample_volumes")
+    )
+    subjects = score_subjects(scores, volumes, confidence)
     return tables | {"subjects": subjects}
 
 
 def _score_case(found: Prediction, settings: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
     ece = settings["ece"]
     box = heart_box(found.probabilities, found.reference, ece["box"], ece["margin"])
-    in_box = found.probabilities[:, *box], found.reference[box]
+    annotated = found.annotated
+    slices = np.flatnonzero(annotated.any((1, 2)))
+    within = annotated[box]
+    in_box = found.probabilities[:, *box][:, within], found.reference[box][within]
     maps = {
         "nll_nats": negative_log_likelihood(found.probabilities, found.reference),
         "brier": brier_score(found.probabilities, found.reference),
@@ -184,11 +212,12 @@ def _score_case(found: Prediction, settings: Mapping[str, Any]) -> dict[str, pd.
         "scores": pd.DataFrame(_score_structures(found, settings, by_slice=False)),
         "slice_scores": pd.DataFrame(_score_structures(found, settings, by_slice=True)),
         "voxels": pd.DataFrame(
-            {name: [values.mean(dtype=np.float64)] for name, values in maps.items()}
+            {name: [_mean(values, annotated)] for name, values in maps.items()}
         ).assign(adaptive_ce=adaptive_calibration_error(*in_box, ece["bins"])),
         "slice_voxels": pd.DataFrame(
-            {name: values.mean((1, 2), dtype=np.float64) for name, values in maps.items()}
+            {name: _mean(values, annotated, (1, 2)) for name, values in maps.items()}
         )
+        .loc[slices]
         .rename_axis("slice")
         .reset_index(),
         "calibration": confidence_bins(*in_box, ece["bins"]),
@@ -200,6 +229,18 @@ def _score_case(found: Prediction, settings: Mapping[str, Any]) -> dict[str, pd.
             }
         ),
     }
+
+
+def _mean(
+    values: NDArray[np.floating],
+    annotated: NDArray[np.bool_],
+    axes: tuple[int, int] | None = None,
+) -> Any:
+    """Mean over the annotated voxels, of all or along axes; 0 where there is none."""
+    # numpy sums in another order where it is told where
+    where: Any = True if annotated.all() else annotated
+    total = values.sum(axes, np.float64, where=where)
+    return total / np.maximum(np.count_nonzero(annotated, axes), 1)
 
 
 def _score_structures(
@@ -222,7 +263,8 @@ def _score_structures(
             predicted, expected, samples = predicted[None], expected[None], samples[:, None]
         distances = surface_distances(predicted, expected, spacing, shape)
         count = len(samples)
-        flat = samples.reshape(-1, *samples.shape[2:])
+        # no -1, which is any number where no map has any structure
+        flat = samples.reshape(count * samples.shape[1], *samples.shape[2:])
         of_mean = np.broadcast_to(predicted, samples.shape).reshape(flat.shape)
         within = surface_distances(flat, predicted, spacing, shape).assd(pooled)
         measures = {
@@ -242,7 +284,8 @@ def _score_structures(
         if not by_slice:
             measures["predicted_ml"] = volume_ml(predicted, found.spacing)
             measures["reference_ml"] = volume_ml(expected, found.spacing)
-        for index in range(len(predicted)):
+        scored = np.flatnonzero(found.annotated.any((1, 2))) if by_slice else [0]
+        for index in scored:
             where = {"slice": index} if by_slice else {}
             yield where | {"structure": structure} | {k: v[index] for k, v in measures.items()}
 

@@ -113,8 +113,9 @@ class TrainedRun(Protocol):
         self, network: "Callable[[Tensor], Tensor]"
     ) -> "Iterator[tuple[Tensor, NDArray[np.uint8]]]":
         """Per case that the run did not train on: the network's output (slices, channels, rows,
-        columns) and the reference (slices, rows, columns), on the plan's grid. These are the cases
-        of the run's fold, or of the split's validation side."""
+        columns) and the reference (slices, rows, columns), `IGNORED` where nobody annotated, on
+        the plan's grid. These are the cases of the run's fold, or of the split's validation
+        side."""
 
     def validation_loss(self, epoch: int) -> float:
         """On held-out patches, after an epoch."""
@@ -172,13 +173,13 @@ class Training:
 
     Attributes:
         member: which run it is.
-        images: slices in the training set.
-        pixels: of a patch.
+        images: slices in the training set, without those that nobody annotated.
+        pixels: of a patch; the share of them that is annotated in these slices.
     """
 
     member: Member
     images: int
-    pixels: int
+    pixels: float
 
 
 @dataclass(frozen=True)
@@ -214,7 +215,8 @@ class BaseVariant:
         plain: "DeepSupervisionLoss",
         training: Training,
     ) -> "Tensor":
-        """The loss of the network's output in training mode on labels (batch, 1, rows, columns)."""
+        """The loss of the network's output in training mode on labels (batch, 1, rows, columns),
+        `IGNORED` where nobody annotated, which `plain.of_annotated` leaves out of any loss."""
         loss: Tensor = plain(output, labels)
         return loss
 

@@ -26,7 +26,7 @@ from cardiouq.methods.base import (
     Training,
     split_classes,
 )
-from cardiouq.structures import N_CLASSES
+from cardiouq.structures import IGNORED, N_CLASSES
 
 if TYPE_CHECKING:
     from cardiouq.training.network import DeepSupervisionLoss
@@ -162,7 +162,9 @@ class VoteCounts:
         self.of_class = np.zeros((N_CLASSES, 2**members))
 
     def add(self, labels: NDArray[np.uint8], reference: NDArray[np.uint8]) -> None:
-        """Count voxels: labels (members, ...) by the members, reference (...)."""
+        """Count annotated voxels: labels (members, ...) by the members, reference (...)."""
+        annotated = reference != IGNORED
+        labels, reference = labels[:, annotated], reference[annotated]
         for value in range(N_CLASSES):
             patterns = vote_patterns(labels, value)
             truth = (reference == value).ravel()

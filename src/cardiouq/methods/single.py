@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+import numpy as np
 from scipy.optimize import minimize_scalar
 
 from cardiouq.methods.base import (
@@ -17,6 +18,7 @@ from cardiouq.methods.base import (
     TrainedRun,
     folds_of,
 )
+from cardiouq.structures import IGNORED
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -60,7 +62,8 @@ class Method(BaseMethod):
         return self.temperature == "fitted"
 
     def fit(self, runs: Sequence[TrainedRun], schedule: Any) -> Fitted:
-        """The temperature of the lowest mean negative log-likelihood over all held-out voxels."""
+        """The temperature of the lowest mean negative log-likelihood over the annotated voxels that
+        are held out."""
         if not self.fits():
             return {"temperature": self.temperature}
         held_out = [
@@ -89,14 +92,19 @@ class Method(BaseMethod):
 
 
 def negative_log_likelihood(held_out: "Sequence[tuple[Tensor, Any]]", temperature: float) -> float:
-    """Mean over voxels, in nats, of logits (slices, classes, rows, columns) on labels."""
+    """Mean over annotated voxels, in nats, of logits (slices, classes, rows, columns) on labels."""
     from torch import as_tensor
     from torch.nn.functional import cross_entropy
 
     losses = [
         (
-            cross_entropy(logits / temperature, as_tensor(labels).long(), reduction="sum"),
-            labels.size,
+            cross_entropy(
+                logits / temperature,
+                as_tensor(labels).long(),
+                reduction="sum",
+                ignore_index=IGNORED,
+            ),
+            int(np.count_nonzero(labels != IGNORED)),
         )
         for logits, labels in held_out
     ]

@@ -21,7 +21,7 @@ from cardiouq.methods.base import (
     TrainedRun,
     Training,
 )
-from cardiouq.structures import N_CLASSES
+from cardiouq.structures import IGNORED, N_CLASSES
 
 if TYPE_CHECKING:
     from cardiouq.training.network import DeepSupervisionLoss, UNet
@@ -98,15 +98,17 @@ class Variant(BaseVariant):
         plain: "DeepSupervisionLoss",
         training: Training,
     ) -> Tensor:
-        """-log of the mean likelihood of the samples, per pixel (Eq. 6), plus the Dice term of the
-        mean's logits, without which few iterations learn no small structure; that term is left out
-        where the recipe's loss is cross-entropy alone."""
+        """-log of the mean likelihood of the samples, per annotated pixel (Eq. 6), plus the Dice
+        term of the mean's logits, without which few iterations learn no small structure; that term
+        is left out where the recipe's loss is cross-entropy alone."""
         logits = sample_logits(output, self.samples)
-        of_pixels = log_softmax(logits, 2).gather(
-            2, labels.long().expand(self.samples, *labels.shape)
-        )
+        annotated = labels != IGNORED
+        truth = labels.where(annotated, 0).long().expand(self.samples, *labels.shape)
+        of_pixels = log_softmax(logits, 2).gather(2, truth).where(annotated, 0)
         of_images = of_pixels.flatten(2).sum(2)
-        pixels = labels[0].numel()
+        pixels: Tensor | int = labels[0].numel()
+        if plain.in_part:  # on the batch's mean, as cross-entropy is of its pixels as one
+            pixels = annotated.sum().clamp_min(1) / len(labels)
         likelihood = (of_images.logsumexp(0) - math.log(self.samples)) / pixels
         loss: Tensor = -likelihood.mean()
         return loss + plain.dice_loss(output[:, :N_CLASSES], labels) if plain.dice else loss

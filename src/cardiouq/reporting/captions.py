@@ -1,10 +1,10 @@
 """Captions: one text for the report, Markdown, LaTeX and HTML."""
 
-from collections import defaultdict
 from collections.abc import Sized
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from jinja2 import Environment, StrictUndefined
 
 from cardiouq.tables import add_columns, read_rows
@@ -22,34 +22,38 @@ def render_caption(template: str | Path, snakemake: Any) -> str:
 
 
 def count_volumes(cases: str | Path, test_sets: str | Path, labels: dict[str, str]) -> str:
-    """Say how many volumes and subjects each test set holds, for captions.
+    """Say how many volumes and subjects each test set holds, and how many volumes are annotated in
+    part only, for captions.
 
     Args:
         cases: path of `cases.csv`.
         test_sets: path of `test_sets.csv`.
         labels: name of a test set -> how it is printed, in the order of printing.
     """
-    subjects = read_rows(cases, numbers={})[["case", "subject"]]
-    tested = add_columns(read_rows(test_sets, numbers={}), subjects, ["case"], str(cases))
-    members: dict[str, list[str]] = defaultdict(list)
-    for test_set, subject in zip(tested["test_set"], tested["subject"], strict=True):
-        members[test_set].append(subject)
-    return ", ".join(
-        f"{label}: {_count(members[name], 'volume')} of {_count(set(members[name]), 'subject')}"
-        for name, label in labels.items()
+    tested = add_columns(
+        read_rows(test_sets, numbers={}), read_rows(cases, numbers={}), ["case"], str(cases)
     )
+    of_test_set = dict(list(tested.groupby("test_set")))
+    return ", ".join(f"{label}: {_count_all(of_test_set[name])}" for name, label in labels.items())
 
 
 def count_cases(cases: str | Path) -> str:
-    """Say of how many volumes and subjects a case table is, for captions; a scan and its distorted
-    twins are one.
+    """Say of how many volumes and subjects a case table is, as `count_volumes`; a scan and its
+    distorted twins are one.
 
     Args:
         cases: path of `cases.csv` or `distorted_cases.csv`.
     """
     rows = read_rows(cases, numbers={})
-    volumes = {case.partition("+")[0] for case in rows["case"]}
-    return f"{_count(volumes, 'volume')} of {_count(set(rows['subject']), 'subject')}"
+    volumes = rows["case"].str.partition("+")[0]
+    return _count_all(rows.assign(case=volumes).drop_duplicates("case"))
+
+
+def _count_all(volumes: pd.DataFrame) -> str:
+    """Volumes and subjects of rows of a case table, one row a volume."""
+    in_part = (volumes["ignored_voxels"] != "0").sum()
+    counts = f"{_count(volumes, 'volume')} of {_count(set(volumes['subject']), 'subject')}"
+    return f"{counts} ({in_part} annotated in part)" if in_part else counts
 
 
 def _count(things: Sized, noun: str) -> str:

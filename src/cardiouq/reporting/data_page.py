@@ -16,6 +16,7 @@ from cardiouq.data.integrity import FLAGS, NOT_SPLIT, count_flags
 from cardiouq.reporting.printing import NOTHING
 from cardiouq.reporting.slices import Window, load_scan
 from cardiouq.reporting.style import STRUCTURE_COLOURS, use_style
+from cardiouq.structures import FOREGROUND, mask_of
 
 PIXELS = 144
 """Side of a thumbnail."""
@@ -46,7 +47,7 @@ class Thumbnail:
 
 def middle_slice(reference: np.ndarray[Any, Any]) -> int:
     """Position of the slice in the middle of those with a label, or else of all."""
-    labelled = np.flatnonzero((reference > 0).any((1, 2)))
+    labelled = np.flatnonzero(mask_of(reference, FOREGROUND).any((1, 2)))
     shown = labelled if len(labelled) else np.arange(len(reference))
     return int(shown[len(shown) // 2])
 
@@ -110,7 +111,15 @@ def describe(cases: pd.DataFrame, checks: pd.DataFrame) -> dict[str, str]:
         "columns": _range(cases["columns"]),
         "slice distance, mm": _range(cases["spacing_z"]),
         "pixel, mm": _range(pd.concat([cases["spacing_y"], cases["spacing_x"]])),
+        "not annotated": _not_annotated(cases),
     }
+
+
+def _not_annotated(cases: pd.DataFrame) -> str:
+    """Share of the voxels that are `ignore`, and in how many cases."""
+    ignored = cases["ignored_voxels"]
+    share = ignored.sum() / (cases["slices"] * cases["rows"] * cases["columns"]).sum()
+    return f"{share:.1%} of the voxels, in {(ignored > 0).sum()} cases" if share else NOTHING
 
 
 def _count(values: "pd.Series[str]") -> str:

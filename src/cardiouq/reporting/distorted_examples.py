@@ -17,6 +17,7 @@ from cardiouq.reporting.slices import (
     name_panel,
 )
 from cardiouq.reporting.style import DOUBLE_COLUMN, use_style
+from cardiouq.structures import FOREGROUND, mask_of
 
 LEGEND = 0.3
 """Inches."""
@@ -35,7 +36,7 @@ def choose_example(distorted: pd.DataFrame) -> str:
 
 def largest_slice(reference: np.ndarray[Any, Any]) -> int:
     """Position of the slice (of slices, rows, columns) that holds the most foreground."""
-    return int((reference > 0).sum((1, 2)).argmax())
+    return int(mask_of(reference, FOREGROUND).sum((1, 2)).argmax())
 
 
 def draw_distorted_examples(

@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cardiouq.errors import CardiouqError
-from cardiouq.structures import STRUCTURES, label_of
+from cardiouq.structures import IGNORED, STRUCTURES, label_of
 
 Labels = NDArray[np.integer]
 
@@ -53,10 +53,13 @@ def success_and_failures(scores: pd.DataFrame, n_failures: int) -> list[Volume]:
 
 
 def mean_dice(reference: Labels, prediction: Labels) -> float:
-    """Dice averaged over the structures; both masks empty count 1, one empty 0."""
+    """Dice averaged over the structures, where the reference is annotated; both masks empty count
+    1, one empty 0."""
     values = []
+    annotated = reference != IGNORED
     for structure in STRUCTURES:
-        first, second = reference == label_of(structure), prediction == label_of(structure)
+        first, second = (labels == label_of(structure) for labels in (reference, prediction))
+        second &= annotated
         size = int(first.sum()) + int(second.sum())
         values.append(1.0 if size == 0 else 2 * int((first & second).sum()) / size)
     return float(np.mean(values))
@@ -65,10 +68,10 @@ def mean_dice(reference: Labels, prediction: Labels) -> float:
 def choose_slice(reference: Labels, predictions: Sequence[Labels], failure: bool) -> int:
     """Choose the slice of a volume that a figure shows.
 
-    The rule: of the slices that hold all structures in the reference (or, if there is none, the
-    most structures), that with the worst Dice, averaged over predictions and structures, for a
-    failure, and that with the median (of an even number the lower) for a success. A slice holds a
-    structure if it shows at least a tenth of its largest area, not only a sliver.
+    The rule: of the annotated slices that hold all structures in the reference (or, if there is
+    none, the most structures), that with the worst Dice, averaged over predictions and structures,
+    for a failure, and that with the median (of an even number the lower) for a success. A slice
+    holds a structure if it shows at least a tenth of its largest area, not only a sliver.
 
     Args:
         reference: labels, (slices, rows, columns).
@@ -78,6 +81,7 @@ def choose_slice(reference: Labels, predictions: Sequence[Labels], failure: bool
     values = [label_of(structure) for structure in STRUCTURES]
     areas = np.array([[(labels == value).sum() for value in values] for labels in reference])
     n_structures = (areas >= np.maximum(1, SLIVER * areas.max(0))).sum(1)
+    n_structures[(reference == IGNORED).all((1, 2))] = -1
     candidates = np.flatnonzero(n_structures == n_structures.max()).tolist()
     dice = [
         float(np.mean([mean_dice(reference[z], labels[z]) for labels in predictions]))

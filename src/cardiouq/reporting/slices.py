@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from cardiouq.data.scans import load_prediction, read_image, read_label
 from cardiouq.errors import CardiouqError
 from cardiouq.reporting.style import STRUCTURE_COLOURS
-from cardiouq.structures import label_of
+from cardiouq.structures import FOREGROUND, label_of, mask_of
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Scan:
 
     Attributes:
         image: intensities, (slices, rows, columns).
-        reference: labels, (slices, rows, columns).
+        reference: labels, (slices, rows, columns), `IGNORED` where nobody annotated.
         spacing: of rows and columns, mm.
         phase: ED or ES.
         subject: as in the case table.
@@ -83,7 +83,7 @@ class Window:
         the whole slice if there is no foreground."""
         edges = []
         for axis, step in enumerate(spacing):
-            hit = np.flatnonzero((reference > 0).any(axis=1 - axis))
+            hit = np.flatnonzero(mask_of(reference, FOREGROUND).any(axis=1 - axis))
             first, last = (hit[0], hit[-1]) if len(hit) else (0, reference.shape[axis] - 1)
             edges.append((first * step, (last + 1) * step))
         half = max(high - low for low, high in edges) / 2 + margin

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cardiouq.structures import N_CLASSES
+from cardiouq.structures import IGNORED, N_CLASSES
 
 
 class WindowSampler:
@@ -16,6 +16,10 @@ class WindowSampler:
 
     A window is larger than the patch, so that rotation and scaling find image, not padding, at the
     patch's corners. Outside the slice, windows hold 0 (the mean intensity, background).
+
+    Attributes:
+        annotated: per case (slices,) how many pixels of each slice someone annotated.
+        in_part: per case whether these are not all.
     """
 
     def __init__(
@@ -32,6 +36,11 @@ class WindowSampler:
             [np.argwhere(label == value) for value in range(1, N_CLASSES) if (label == value).any()]
             for label in self.labels
         ]
+        self.annotated = [np.count_nonzero(label != IGNORED, (1, 2)) for label in self.labels]
+        self.in_part = [
+            int(counts.sum()) < label.size
+            for counts, label in zip(self.annotated, self.labels, strict=True)
+        ]
         self.patch_size = patch_size
         self.window = window
         self.foreground_share = foreground_share
@@ -40,7 +49,8 @@ class WindowSampler:
         """Images float32 and labels uint8, (batch, 1, window, window).
 
         As in nnU-Net, the last `foreground_share` of a batch is centred on a voxel of a structure
-        drawn at random; the rest lie anywhere in a random slice of a random case.
+        drawn at random; the rest lie anywhere in a random slice of a random case, or in a case that
+        is annotated in part around a random annotated voxel.
         """
         images = np.zeros((batch_size, 1, self.window, self.window), np.float32)
         labels = np.zeros((batch_size, 1, self.window, self.window), np.uint8)
@@ -51,10 +61,10 @@ class WindowSampler:
             if sample >= first_forced and self.foreground[case]:
                 voxels = self.foreground[case][rng.integers(len(self.foreground[case]))]
                 section, *centre = (int(i) for i in voxels[rng.integers(len(voxels))])
-                centre = [
-                    int(np.clip(c, *self._centres(n, p)))
-                    for c, n, p in zip(centre, image.shape[1:], self.patch_size, strict=True)
-                ]
+                centre = self._nearest_centre(centre, image.shape[1:])
+            elif self.in_part[case]:
+                section, centre = self._annotated_pixel(case, rng)
+                centre = self._nearest_centre(centre, image.shape[1:])
             else:
                 section = int(rng.integers(len(image)))
                 centre = [
@@ -67,6 +77,30 @@ class WindowSampler:
             copy_window(image[section], centre, images[sample, 0])
             copy_window(label[section], centre, labels[sample, 0])
         return torch.from_numpy(images), torch.from_numpy(labels)
+
+    def annotated_shares(self) -> NDArray[np.float64]:
+        """(slices,) share of each slice that someone annotated, of those of all cases with any."""
+        shares = np.concatenate(
+            [
+                counts / label[0].size
+                for counts, label in zip(self.annotated, self.labels, strict=True)
+            ]
+        )
+        return np.asarray(shares[shares > 0])
+
+    def _annotated_pixel(self, case: int, rng: np.random.Generator) -> tuple[int, list[int]]:
+        """Slice, and row and column in it, of an annotated voxel of a case."""
+        counts = self.annotated[case]
+        section = int(rng.choice(len(counts), p=counts / counts.sum()))
+        pixels = np.argwhere(self.labels[case][section] != IGNORED)
+        return section, pixels[rng.integers(len(pixels))].tolist()
+
+    def _nearest_centre(self, centre: Sequence[int], shape: Sequence[int]) -> list[int]:
+        """The centre of the patch that lies inside a slice of that shape."""
+        return [
+            int(np.clip(c, *self._centres(n, p)))
+            for c, n, p in zip(centre, shape, self.patch_size, strict=True)
+        ]
 
     @staticmethod
     def _centres(size: int, patch: int) -> tuple[int, int]:

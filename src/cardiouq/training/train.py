@@ -22,7 +22,7 @@ from cardiouq.methods import build_variant
 from cardiouq.methods.base import BaseVariant, Member, Training
 from cardiouq.origin import note_machine
 from cardiouq.seeds import derive
-from cardiouq.structures import N_CLASSES
+from cardiouq.structures import IGNORED, N_CLASSES
 from cardiouq.tables import read_rows
 from cardiouq.training.augmentation import Augmentation, cut_patch
 from cardiouq.training.device import (
@@ -144,10 +144,6 @@ def _train(run: Run, side: SideFolder, device: torch.device, notice: Notice) -> 
     torch.manual_seed(run.seed_for("weights"))
     variant = build_variant(recipe.get("variant"))
     plain = build_network(run.plan, recipe["dropout"])
-    plain_loss = DeepSupervisionLoss(
-        heads=1 + plain.deep_supr_num if recipe.get("deep_supervision", True) else 1,
-        dice=recipe.get("loss") != "cross_entropy",
-    )
     network = variant.network(plain).to(device)
     if not trains_in_bf16(device):
         network = channels_last(network)
@@ -162,10 +158,16 @@ def _train(run: Run, side: SideFolder, device: torch.device, notice: Notice) -> 
         for cases in (run.train_cases, run.validation_cases)
     ]
 
+    plain_loss = DeepSupervisionLoss(
+        heads=1 + plain.deep_supr_num if recipe.get("deep_supervision", True) else 1,
+        dice=recipe.get("loss") != "cross_entropy",
+        in_part=any(any(sampler.in_part) for sampler in samplers),
+    )
+    shares = samplers[0].annotated_shares()
     training = Training(
         member=run.member,
-        images=sum(len(image) for image in samplers[0].images),
-        pixels=math.prod(run.plan.patch_size),
+        images=len(shares),
+        pixels=math.prod(run.plan.patch_size) * float(shares.mean()),
     )
     optimiser = variant.optimiser(build_optimiser(network, recipe["optimiser"]), training)
 
@@ -286,9 +288,13 @@ def validate(
 
     They are of the mean over the network's samples, if it has several. The loss is the plain one,
     so that it compares between variants. Dice is over all patches as one, as nnU-Net's pseudo Dice.
+    All three are of annotated pixels.
     """
     device = next(network.parameters()).device
     rng = np.random.default_rng(derive(run.seed, "validation"))
+    nll_loss = plain_loss.of_annotated(
+        lambda logits, labels: functional.cross_entropy(logits, labels[:, 0].long())
+    )
     network.eval()
     losses, nll = [], []
     overlap = torch.zeros(3, N_CLASSES, dtype=torch.int64)
@@ -299,7 +305,7 @@ def validate(
             samples = variant.logits(network(images)).float()
         logits = samples.softmax(2).mean(0).log() if len(samples) > 1 else samples[0]
         losses.append(plain_loss.head_loss(logits, labels))
-        nll.append(functional.cross_entropy(logits, labels[:, 0].long()))
+        nll.append(nll_loss(logits, labels))
         overlap += count_overlap(logits.max(1).indices, labels[:, 0]).cpu()
     both, predicted, reference = overlap[:, 1:].double()
     dice = 2 * both / (predicted + reference).clamp_min(1)
@@ -311,7 +317,10 @@ def validate(
 
 
 def count_overlap(predicted: Tensor, reference: Tensor) -> Tensor:
-    """Voxels per class in both, in the prediction, in the reference: (3, classes) int64."""
+    """Annotated voxels per class in both, in the prediction, in the reference: (3, classes)
+    int64."""
+    annotated = reference != IGNORED
+    predicted, reference = predicted[annotated], reference[annotated]
     counts = [
         torch.bincount(values.flatten().long(), minlength=N_CLASSES)
         for values in (predicted[predicted == reference], predicted, reference)
