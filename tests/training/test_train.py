@@ -16,7 +16,15 @@ from cardiouq.training import train as module
 from cardiouq.training.network import build_network, last_decoder_layer
 from cardiouq.training.schedule import build_schedule
 from cardiouq.training.state import load_tensors, load_weights
-from cardiouq.training.train import HISTORY_COLUMNS, Run, build_optimiser, count_overlap, train
+from cardiouq.training.train import (
+    HISTORY_COLUMNS,
+    Run,
+    build_optimiser,
+    count_overlap,
+    read_history,
+    train,
+    write_history,
+)
 
 CPU = torch.device("cpu")
 MakeRun = Callable[..., Run]
@@ -165,3 +173,13 @@ def test_overlap_counts_voxels_of_each_class() -> None:
     assert both == [1, 1, 1, 1]
     assert in_prediction == [1, 2, 1, 2]
     assert in_reference == [2, 1, 2, 1]
+
+
+def test_a_history_is_read_back_bit_for_bit_with_what_is_no_number(tmp_path: Path):
+    rng = np.random.default_rng(0)
+    rows = [dict(zip(HISTORY_COLUMNS, [epoch, *rng.random(6)], strict=True)) for epoch in range(99)]
+    rows[7]["validation_loss"], rows[8]["validation_nll"] = np.nan, np.inf
+    write_history(rows, tmp_path / "history.csv")
+    np.testing.assert_array_equal(
+        pd.DataFrame(read_history(tmp_path / "history.csv")), pd.DataFrame(rows)
+    )
