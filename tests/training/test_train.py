@@ -17,7 +17,15 @@ from cardiouq.training import train as module
 from cardiouq.training.network import build_network, last_decoder_layer
 from cardiouq.training.schedule import build_schedule
 from cardiouq.training.state import load_tensors, load_weights
-from cardiouq.training.train import HISTORY_COLUMNS, Run, build_optimiser, count_overlap, train
+from cardiouq.training.train import (
+    HISTORY_COLUMNS,
+    Run,
+    build_optimiser,
+    count_overlap,
+    read_history,
+    train,
+    write_history,
+)
 
 CPU = torch.device("cpu")
 MakeRun = Callable[..., Run]
@@ -194,3 +202,13 @@ def test_a_run_learns_from_what_is_annotated_in_part(
     assert np.isfinite(history).all(axis=None)
     assert history["train_loss"][-3:].mean() < history["train_loss"][:3].mean() - 0.2
     assert history["validation_nll"].iloc[-1] < history["validation_nll"].iloc[0]
+
+
+def test_a_history_is_read_back_bit_for_bit_with_what_is_no_number(tmp_path: Path):
+    rng = np.random.default_rng(0)
+    rows = [dict(zip(HISTORY_COLUMNS, [epoch, *rng.random(6)], strict=True)) for epoch in range(99)]
+    rows[7]["validation_loss"], rows[8]["validation_nll"] = np.nan, np.inf
+    write_history(rows, tmp_path / "history.csv")
+    np.testing.assert_array_equal(
+        pd.DataFrame(read_history(tmp_path / "history.csv")), pd.DataFrame(rows)
+    )

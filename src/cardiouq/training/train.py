@@ -335,8 +335,8 @@ def write_history(history: Sequence[dict[str, float]], path: Path) -> None:
 
 
 def read_history(path: Path) -> list[dict[str, float]]:
-    """Read the rows of `history.csv` back, every bit of every number."""
+    """Read the rows of `history.csv` back, every bit of every number; NaN is written as nothing."""
     # pandas' own numbers differ in the last bit now and then
     texts = read_rows(path, numbers={}).to_dict("records")
-    rows = [{str(name): float(text) for name, text in row.items()} for row in texts]
+    rows = [{str(name): float(text or "nan") for name, text in row.items()} for row in texts]
     return [{**row, "epoch": int(row["epoch"])} for row in rows]
