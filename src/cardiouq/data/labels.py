@@ -61,12 +61,7 @@ def match_labels(known: Values, wanted: Wanted, structures: Iterable[str], where
         found[name] = _values(wanted.get(name, name), known, where)
     named = {value for values in found.values() for value in values}
     told = set(_values(wanted.get(BACKGROUND, []), known, where))
-    ignored = _ignored(known, wanted, where)
-    if taken := sorted(ignored & (named | told)):
-        raise CardiouqError(
-            f"{where}: label values {taken} are {IGNORE!r} and a class too; what nobody annotated "
-            "is no class: leave them out of the other entries of `labels`"
-        )
+    ignored = _ignored(known, wanted, named | told, where)
     rest = {name: _values(name, known, where) for name in known if name not in wanted}
     _check_rest(rest, named | told | ignored, where)
     background = {0, *told}.union(*rest.values()) - named - ignored
@@ -84,10 +79,17 @@ def match_labels(known: Values, wanted: Wanted, structures: Iterable[str], where
     return " ".join(f"{name}={','.join(map(str, values))}" for name, values in found.items())
 
 
-def _ignored(known: Values, wanted: Wanted, where: str) -> set[int]:
-    """What the study calls `ignore`, and what the data set itself does."""
+def _ignored(known: Values, wanted: Wanted, classes: set[int], where: str) -> set[int]:
+    """Values that the study calls `ignore`, and that the data set itself does; a CardiouqError if
+    one is of the classes too."""
     of_data_set = [IGNORE] if IGNORE in known else []
-    return {*_values(wanted.get(IGNORE, []), known, where), *_values(of_data_set, known, where)}
+    ignored = {*_values(wanted.get(IGNORE, []), known, where), *_values(of_data_set, known, where)}
+    if taken := sorted(ignored & classes):
+        raise CardiouqError(
+            f"{where}: label values {taken} are {IGNORE!r} and a class too; what nobody annotated "
+            "is no class: leave them out of the other entries of `labels`"
+        )
+    return ignored
 
 
 def speaks_of_unknown(name: str) -> bool:
