@@ -29,7 +29,7 @@ def repository() -> Path:
 @pytest.fixture
 def tiny() -> dict[str, Any]:
     """The settings of the tiny study, to be changed at will."""
-    text = (REPOSITORY / "tests" / "workflow" / "tiny.yaml").read_text()
+    text = (REPOSITORY / "tests" / "workflow" / "tiny.yaml").read_text(encoding="utf-8")
     settings: dict[str, Any] = json.loads(json.dumps(yaml.safe_load(text)))
     return settings  # through JSON, so that recipes do not share the blocks of an alias
 
@@ -46,7 +46,7 @@ def make_study(tmp_path: Path, machine: dict[str, Any]) -> Callable[[dict[str, A
 
     def make(settings: dict[str, Any]) -> Study:
         file = tmp_path / "changed.yaml"
-        file.write_text(yaml.safe_dump(settings))
+        file.write_text(yaml.safe_dump(settings), encoding="utf-8")
         return Study(str(file), machine, REPOSITORY / "config")
 
     return make

@@ -28,9 +28,9 @@ class _UniqueKeyLoader(yaml.SafeLoader):
 def read_yaml(path: Path) -> Any:
     """Read a YAML file; one that cannot be parsed is a CardiouqError with the line."""
     try:
-        return yaml.load(path.read_text(), _UniqueKeyLoader)
+        return yaml.load(path.read_bytes(), _UniqueKeyLoader)
     except yaml.YAMLError as error:
-        raise CardiouqError(f"{path}: is not YAML as expected: {error}") from error
+        raise CardiouqError(f"{path}: is not YAML in UTF-8 as expected: {error}") from error
 
 
 def check_schema(settings: Any, schema_file: Path, name: str) -> None:

@@ -13,5 +13,8 @@ def log_to(path: Path, job: str) -> None:
         level=logging.INFO,
         format=f"%(asctime)s  {job}: %(message)s",
         datefmt="%H:%M:%S",
-        handlers=[logging.StreamHandler(sys.stderr), logging.FileHandler(path, mode="a")],
+        handlers=[
+            logging.StreamHandler(sys.stderr),
+            logging.FileHandler(path, mode="a", encoding="utf-8"),
+        ],
     )

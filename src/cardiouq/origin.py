@@ -47,7 +47,10 @@ def git_version(root: Path) -> str:
     try:
         top, name = (
             subprocess.run(
-                ["git", "-C", str(root), *command], capture_output=True, text=True, check=True
+                ["git", "-C", str(root), *command],
+                capture_output=True,
+                encoding="utf-8",
+                check=True,
             ).stdout.strip()
             for command in (["rev-parse", "--show-toplevel"], ["describe", "--always", "--dirty"])
         )
@@ -74,7 +77,7 @@ def packages() -> dict[str, str]:
 def processor() -> str:
     """The model, as Linux tells it."""
     cpuinfo = Path("/proc/cpuinfo")
-    text = cpuinfo.read_text(errors="replace") if cpuinfo.is_file() else ""
+    text = cpuinfo.read_text(encoding="utf-8", errors="replace") if cpuinfo.is_file() else ""
     found = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
     return found[1].strip() if found else platform.processor() or platform.machine()
 
@@ -86,13 +89,13 @@ def note_machine(folder: Path, device: str, precision: str) -> None:
     here = {"device": device, "precision": precision, "code": code_hash(repository())}
     if here not in noted:
         with written_whole(folder / MACHINE_FILE) as temporary:
-            temporary.write_text(json.dumps([*noted, here], indent=2) + "\n")
+            temporary.write_text(json.dumps([*noted, here], indent=2) + "\n", encoding="utf-8")
 
 
 def machines(folder: Path) -> list[dict[str, str]]:
     """Those that were noted."""
     file = folder / MACHINE_FILE
-    return json.loads(file.read_text()) if file.is_file() else []
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
 
 
 def sha256(content: bytes) -> str:

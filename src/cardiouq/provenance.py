@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("files", nargs=2, type=Path, metavar="provenance.json")
     files = parser.parse_args(arguments).files
     try:
-        one, other = (json.loads(file.read_text()) for file in files)
+        one, other = (json.loads(file.read_text(encoding="utf-8")) for file in files)
         found = differences(one, other)
     except (OSError, ValueError, KeyError, TypeError) as error:
         print(f"ERROR: {error!r}: give two files that write_provenance wrote", file=sys.stderr)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -293,7 +294,7 @@ class Study:
                 seen = hashlib.sha256()
                 for path in _files(root):
                     status = path.stat()
-                    seen.update(f"{path.relative_to(root)} {status.st_size} ".encode())
+                    seen.update(os.fsencode(f"{path.relative_to(root)} {status.st_size} "))
                     seen.update(f"{status.st_mtime_ns}\n".encode())
                 states[dataset] = seen.hexdigest()
         return states

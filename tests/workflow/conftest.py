@@ -43,7 +43,7 @@ class Workflow:
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
+            encoding="utf-8",
             check=False,
             timeout=3600,  # a guard against hanging, well above what a loaded machine takes
         )
@@ -98,13 +98,13 @@ def made_newer(paths: Sequence[Path]) -> Iterator[None]:
 @contextmanager
 def made_longer(path: Path, text: str) -> Iterator[None]:
     """Add text to a file, and afterwards take it away again."""
-    content = path.read_text()
+    content = path.read_text(encoding="utf-8")
     with made_newer([path]):
-        path.write_text(content + text)
+        path.write_text(content + text, encoding="utf-8")
         try:
             yield
         finally:
-            path.write_text(content)
+            path.write_text(content, encoding="utf-8")
 
 
 @pytest.fixture(scope="session")

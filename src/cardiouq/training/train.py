@@ -327,6 +327,6 @@ def write_history(history: Sequence[dict[str, float]], path: Path) -> None:
 
 def read_history(path: Path) -> list[dict[str, float]]:
     """Read the rows of `history.csv` back, every bit of every number."""
-    with path.open(newline="") as stream:
+    with path.open(newline="", encoding="utf-8") as stream:
         rows = [{name: float(text) for name, text in row.items()} for row in csv.DictReader(stream)]
     return [{**row, "epoch": int(row["epoch"])} for row in rows]
