@@ -2,13 +2,14 @@
 
 import json
 import os
+from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = (
     "1"  # before torch is imported: small tensors gain nothing from more
 )
+os.environ["PYTHONPATH"] = str(Path(__file__).parents[1] / "src")  # of processes that tests start
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np

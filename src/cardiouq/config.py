@@ -35,7 +35,8 @@ def read_yaml(path: Path) -> Any:
 
 def check_schema(settings: Any, schema_file: Path, name: str) -> None:
     """Raise a ProblemsError with every key that the schema does not allow."""
-    problems = list(schema_problems(settings, read_yaml(schema_file)))
+    # of several missing keys each violation names all
+    problems = list(dict.fromkeys(schema_problems(settings, read_yaml(schema_file))))
     if problems:
         raise ProblemsError(f"{name}: {len(problems)} problem(s):", problems)
 

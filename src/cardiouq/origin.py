@@ -5,9 +5,11 @@ import json
 import platform
 import re
 import subprocess
-from importlib.metadata import PackageNotFoundError, requires, version
+import tomllib
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from cardiouq.errors import CardiouqError
 from cardiouq.files import written_whole
 
 MACHINE_FILE = "machine.json"
@@ -19,6 +21,19 @@ def repository() -> Path:
     package = Path(__file__).parent
     root = package.parents[1]
     return root if (root / "Snakefile").is_file() else package
+
+
+def check_code_of(folder: Path) -> None:
+    """Raise a CardiouqError unless a checkout's code runs: the folder's own, if it is one."""
+    package = Path(__file__).parent
+    own = folder / "src" / package.name
+    another = own.is_dir() and not own.samefile(package)
+    if another or repository() == package:
+        checkout = folder if another else "<checkout>"
+        raise CardiouqError(
+            f"{package}: is the code that runs, and it is not in {checkout}/src; say "
+            f"`export PYTHONPATH={checkout}/src`, and give the same command again"
+        )
 
 
 def code_files(root: Path) -> dict[str, str]:
@@ -60,13 +75,11 @@ def git_version(root: Path) -> str:
 
 
 def packages() -> dict[str, str]:
-    """Python and every direct dependency -> its version."""
-    try:
-        lines = requires("cardiouq") or []
-    except PackageNotFoundError:
-        lines = []
+    """Python and every direct dependency of the code that runs -> its version."""
+    text = (repository() / "pyproject.toml").read_text(encoding="utf-8")
+    lines = tomllib.loads(text)["project"]["dependencies"]
     found = {"python": platform.python_version()}
-    for name in sorted(re.split(r"[^\w.-]", line)[0] for line in lines if "extra ==" not in line):
+    for name in sorted(re.split(r"[^\w.-]", line)[0] for line in lines):
         try:
             found[name] = version(name)
         except PackageNotFoundError:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-COPIED = ("Snakefile", "config", "profiles", "src", "workflow", "envs")
+COPIED = ("Snakefile", "config", "profiles", "src", "workflow", "envs", "pyproject.toml")
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Workflow:
         command += ["--directory", str(directory or self.directory)]
         command += [*options, "--config", f"study={study or self.study}", *config]
         environment = {k: v for k, v in os.environ.items() if not k.startswith("CARDIOUQ_")}
-        environment |= {"PYTHONPATH": str(self.repository / "src"), "OMP_NUM_THREADS": "1"}
+        environment |= {"OMP_NUM_THREADS": "1"}
         return subprocess.run(
             command,
             env=environment,

@@ -50,7 +50,8 @@ FILES = {
 def code(tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A small repository that stands for this one."""
     root = tmp_path / "repository"
-    for name in ("src/cardiouq/seeds.py", "workflow/scripts/train.py", "Snakefile"):
+    copied = ("src/cardiouq/seeds.py", "workflow/scripts/train.py", "Snakefile", "pyproject.toml")
+    for name in copied:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(repository / name, root / name)
     for module in (origin, provenance):
