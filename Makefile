@@ -4,6 +4,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 CORES ?= all
 STUDY ?= demo
+# the code of this folder, whatever the environment has installed
+export PYTHONPATH := $(CURDIR)/src$(if $(PYTHONPATH),:$(PYTHONPATH))
 
 .PHONY: demo study status test bench-metrics bench-variational bench-training bench-dag check format clean
 

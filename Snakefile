@@ -2,17 +2,36 @@
 
 import logging
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
+from snakemake.settings.types import DeploymentMethod
 from snakemake.utils import min_version
+
+min_version("9.0")
+# The code beside this file is what runs, here and in jobs, whatever the environment has installed.
+ROOT = Path(workflow.current_basedir.get_path_or_uri(secret_free=True))
+SOURCE = ROOT / "src"
+sys.path.insert(0, str(SOURCE))
+FOUND = getattr(find_spec("cardiouq"), "origin", None)
+if Path(FOUND or "").resolve() != (SOURCE / "cardiouq/__init__.py").resolve():
+    sys.exit(
+        f"\nERROR: {ROOT}/Snakefile: its code is to be in {SOURCE}, and what would run is "
+        f"{FOUND or 'none'}; run the Snakefile of a whole checkout on this machine, not a copy of "
+        "it or a link to it, and one checkout in a process\n"
+    )
 
 from cardiouq.errors import CardiouqError
 from cardiouq.files import check_room
-from cardiouq.machine import data_roots, gpus_per_job, prepare_environment
+from cardiouq.machine import (
+    check_checkout,
+    check_encoding,
+    data_roots,
+    gpus_per_job,
+    prepare_environment,
+)
 from cardiouq.study import Study
 
-min_version("9.0")
-ROOT = Path(workflow.basedir)
 # On a full disk each line of Snakemake's log would be a traceback, and hide what the jobs say.
 logging.raiseExceptions = False
 
@@ -24,14 +43,26 @@ report: "workflow/report/workflow.rst"
 
 
 try:
-    STUDY = Study(config["study"], data_roots(config), ROOT / "config")
+    check_checkout(ROOT)
+    STUDY = Study(config.get("study", ""), data_roots(config), ROOT / "config")
+    check_encoding([ROOT, STUDY.file, *map(STUDY.source, STUDY["datasets"])])
     STUDY.check_sources()
     check_room(Path.cwd())
     check_room(Path(STUDY.results))
+    if workflow.modifier.path_modifier.replace_prefix(STUDY.results) != STUDY.results:
+        raise CardiouqError(
+            "`prefix` and `replace_prefix` of a module move what its rules write, and not what "
+            "their scripts are told; leave them out, and choose a folder by `workdir:`"
+        )
+    prepare_environment(
+        config["device"],
+        STUDY.structures,
+        in_conda=DeploymentMethod.CONDA
+        in workflow.deployment_settings.deployment_method,
+    )
 except CardiouqError as error:
     sys.exit(f"\nERROR: {error}\n")
 
-prepare_environment(config["device"], STUDY.structures)
 RESULTS = STUDY.results
 METHODS = list(STUDY.methods)
 PREDICTED = [*METHODS, *STUDY.repeats]

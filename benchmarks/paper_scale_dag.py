@@ -84,7 +84,7 @@ def with_seeds(name: str, folder: Path) -> Path:
     for method in settings["methods"].values():
         method["repeats"] = SEEDS
     copy = folder / f"{name}.yaml"
-    copy.write_text(yaml.safe_dump(settings, sort_keys=False))
+    copy.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
     return copy
 
 
@@ -95,14 +95,14 @@ def dry_run(study: Path, folder: Path, roots: Sequence[str]) -> Planned:
     command += ["--config", f"study={study}", *roots]
     output = folder / "dry-run.txt"
     start = time.monotonic()
-    with output.open("w") as stream:
+    with output.open("w", encoding="utf-8") as stream:
         process = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT)
         peak = 0
         while process.poll() is None:
             peak = max(peak, resident_kibibytes(process.pid))
             time.sleep(0.02)
     seconds = time.monotonic() - start
-    text = output.read_text()
+    text = output.read_text(encoding="utf-8")
     table = re.search(r"Job stats:\njob +count\n[- ]+\n(.*?)\ntotal", text, re.DOTALL)
     if process.returncode or table is None:
         sys.exit(f"{study.name}: the dry run failed:\n{text[-3000:]}")
@@ -114,7 +114,9 @@ def dry_run(study: Path, folder: Path, roots: Sequence[str]) -> Planned:
 def resident_kibibytes(process: int) -> int:
     """The most that a process has had in memory; `ru_maxrss` would count this one's, too."""
     with contextlib.suppress(OSError):  # it has just ended
-        if found := re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{process}/status").read_text()):
+        if found := re.search(
+            r"VmHWM:\s+(\d+)", Path(f"/proc/{process}/status").read_text(encoding="utf-8")
+        ):
             return int(found[1])
     return 0
 

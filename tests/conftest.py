@@ -2,13 +2,14 @@
 
 import json
 import os
+from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = (
     "1"  # before torch is imported: small tensors gain nothing from more
 )
+os.environ["PYTHONPATH"] = str(Path(__file__).parents[1] / "src")  # of processes that tests start
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ def repository() -> Path:
 @pytest.fixture
 def tiny() -> dict[str, Any]:
     """The settings of the tiny study, to be changed at will."""
-    text = (REPOSITORY / "tests" / "workflow" / "tiny.yaml").read_text()
+    text = (REPOSITORY / "tests" / "workflow" / "tiny.yaml").read_text(encoding="utf-8")
     settings: dict[str, Any] = json.loads(json.dumps(yaml.safe_load(text)))
     return settings  # through JSON, so that recipes do not share the blocks of an alias
 
@@ -46,7 +47,7 @@ def make_study(tmp_path: Path, machine: dict[str, Any]) -> Callable[[dict[str, A
 
     def make(settings: dict[str, Any]) -> Study:
         file = tmp_path / "changed.yaml"
-        file.write_text(yaml.safe_dump(settings))
+        file.write_text(yaml.safe_dump(settings), encoding="utf-8")
         return Study(str(file), machine, REPOSITORY / "config")
 
     return make

@@ -35,14 +35,15 @@ class _Loader(yaml.SafeLoader):
 def read_yaml(path: Path) -> Any:
     """Read a YAML file; one that cannot be parsed is a CardiouqError with the line."""
     try:
-        return yaml.load(path.read_text(), _Loader)
+        return yaml.load(path.read_bytes(), _Loader)
     except yaml.YAMLError as error:
-        raise CardiouqError(f"{path}: is not YAML as expected: {error}") from error
+        raise CardiouqError(f"{path}: is not YAML in UTF-8 as expected: {error}") from error
 
 
 def check_schema(settings: Any, schema_file: Path, name: str) -> None:
     """Raise a ProblemsError with every key that the schema does not allow."""
-    problems = list(schema_problems(settings, read_yaml(schema_file)))
+    # of several missing keys each violation names all
+    problems = list(dict.fromkeys(schema_problems(settings, read_yaml(schema_file))))
     if problems:
         raise ProblemsError(f"{name}: {len(problems)} problem(s):", problems)
 

@@ -42,7 +42,8 @@ def reported_to_user(log: str | os.PathLike[str]) -> Iterator[None]:
     except Exception as error:
         message = in_words(error)
         text = f"\nERROR: {message}\n" if message else format_exc()
-        with suppress(OSError), Path(log).open("a") as stream:  # the disk may be what failed
+        # the disk may be what failed
+        with suppress(OSError), Path(log).open("a", encoding="utf-8") as stream:
             stream.write(text)
         sys.exit(text)
 

@@ -1,5 +1,6 @@
 """Progress of a long job, on the terminal and in the rule's log file."""
 
+import io
 import logging
 import sys
 from pathlib import Path
@@ -13,5 +14,15 @@ def log_to(path: Path, job: str) -> None:
         level=logging.INFO,
         format=f"%(asctime)s  {job}: %(message)s",
         datefmt="%H:%M:%S",
-        handlers=[logging.StreamHandler(sys.stderr), logging.FileHandler(path, mode="a")],
+        handlers=[
+            logging.StreamHandler(sys.stderr),
+            logging.FileHandler(path, mode="a", encoding="utf-8"),
+        ],
     )
+
+
+def escape_what_the_terminal_lacks() -> None:
+    """Have characters that are not in the locale's encoding printed as `\\u...`, as stderr does,
+    where Python would stop with an error."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")

@@ -2,31 +2,77 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from cardiouq.errors import CardiouqError
 from cardiouq.structures import VARIABLE as STRUCTURES_VARIABLE
 
 DEVICE_VARIABLE = "CARDIOUQ_DEVICE"
 DATA_ROOTS = ("acdc_root", "mnms_root", "ukbb_root")
 KEEP_FREED_MEMORY = str(16 * 1024**3)
+_PREPARED: dict[str, str] = {}
+"""What this process's jobs inherit of a study."""
 
 
-def prepare_environment(device: str, structures: Sequence[str]) -> None:
+def prepare_environment(device: str, structures: Sequence[str], *, in_conda: bool = False) -> None:
     """Set what every job inherits from Snakemake's process.
 
     The device is not a parameter of a rule, so that another device retrains nothing; the study's
     structures change the keys of the runs.
 
-    `python` becomes the interpreter that runs Snakemake, whether its environment is activated or
-    not. The allocator keeps freed memory: a training step on a CPU is up to 1.5 times faster when
-    its pages are not given back and faulted in again. Both have to be set before Python starts.
+    Python imports the package from where this process did, whatever is installed, and names files
+    in UTF-8, whatever the locale. `python` becomes the interpreter that runs Snakemake, whether its
+    environment is activated or not; with `in_conda`, jobs have environments of their own. The
+    allocator keeps freed memory: a training step on a CPU is up to 1.5 times faster when its pages
+    are not given back and faulted in again. All have to be set before Python starts.
+
+    Raises:
+        CardiouqError: if the process works on a study with another device or other structures.
     """
-    os.environ[DEVICE_VARIABLE] = device
-    os.environ[STRUCTURES_VARIABLE] = ",".join(structures)
-    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    wanted = {DEVICE_VARIABLE: device, STRUCTURES_VARIABLE: ",".join(structures)}
+    for variable, value in wanted.items():
+        if _PREPARED.setdefault(variable, value) != value:
+            raise CardiouqError(
+                f"{variable}: {value!r} of this study, {_PREPARED[variable]!r} of one that was "
+                "imported before; import studies of the same device and structures, or run each "
+                "on its own"
+            )
+    os.environ.update(wanted)
+    os.environ["PYTHONUTF8"] = "1"
+    _put_first("PYTHONPATH", Path(__file__).parents[1])
+    if not in_conda:
+        _put_first("PATH", Path(sys.executable).parent)
     for variable in ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"):
         os.environ.setdefault(variable, KEEP_FREED_MEMORY)
+
+
+def _put_first(variable: str, folder: Path) -> None:
+    """Have a search path begin with a folder."""
+    folders = os.environ[variable].split(os.pathsep) if os.environ.get(variable) else []
+    os.environ[variable] = os.pathsep.join(dict.fromkeys([str(folder), *folders]))
+
+
+def check_checkout(root: Path) -> None:
+    """Raise a CardiouqError if the path of the code has a character by which jobs would not find
+    it: Snakemake's patterns read braces otherwise, PYTHONPATH colons."""
+    if found := [character for character in "{}:" if character in str(root)]:
+        raise CardiouqError(
+            f"{root}: the path of the Snakefile holds {' and '.join(found)}, by which jobs do not "
+            "find the code; move the checkout to a path without"
+        )
+
+
+def check_encoding(paths: Iterable[Path]) -> None:
+    """Raise a CardiouqError if jobs, whose names of files are UTF-8, would read a path otherwise
+    than this process, whose names are in the locale's encoding."""
+    encoding = sys.getfilesystemencoding()
+    for path in paths:
+        if encoding != "utf-8" and not str(path).isascii():
+            raise CardiouqError(
+                f"{path}: is not ASCII, and names of files are {encoding} in this locale; set "
+                "PYTHONUTF8=1 in the environment, by which they are UTF-8, and run it again"
+            )
 
 
 def data_roots(config: dict[str, str]) -> dict[str, str]:

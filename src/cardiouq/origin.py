@@ -5,9 +5,11 @@ import json
 import platform
 import re
 import subprocess
-from importlib.metadata import PackageNotFoundError, requires, version
+import tomllib
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from cardiouq.errors import CardiouqError
 from cardiouq.files import written_whole
 
 MACHINE_FILE = "machine.json"
@@ -19,6 +21,19 @@ def repository() -> Path:
     package = Path(__file__).parent
     root = package.parents[1]
     return root if (root / "Snakefile").is_file() else package
+
+
+def check_code_of(folder: Path) -> None:
+    """Raise a CardiouqError unless a checkout's code runs: the folder's own, if it is one."""
+    package = Path(__file__).parent
+    own = folder / "src" / package.name
+    another = own.is_dir() and not own.samefile(package)
+    if another or repository() == package:
+        checkout = folder if another else "<checkout>"
+        raise CardiouqError(
+            f"{package}: is the code that runs, and it is not in {checkout}/src; say "
+            f"`export PYTHONPATH={checkout}/src`, and give the same command again"
+        )
 
 
 def code_files(root: Path) -> dict[str, str]:
@@ -47,7 +62,10 @@ def git_version(root: Path) -> str:
     try:
         top, name = (
             subprocess.run(
-                ["git", "-C", str(root), *command], capture_output=True, text=True, check=True
+                ["git", "-C", str(root), *command],
+                capture_output=True,
+                encoding="utf-8",
+                check=True,
             ).stdout.strip()
             for command in (["rev-parse", "--show-toplevel"], ["describe", "--always", "--dirty"])
         )
@@ -57,13 +75,11 @@ def git_version(root: Path) -> str:
 
 
 def packages() -> dict[str, str]:
-    """Python and every direct dependency -> its version."""
-    try:
-        lines = requires("cardiouq") or []
-    except PackageNotFoundError:
-        lines = []
+    """Python and every direct dependency of the code that runs -> its version."""
+    text = (repository() / "pyproject.toml").read_text(encoding="utf-8")
+    lines = tomllib.loads(text)["project"]["dependencies"]
     found = {"python": platform.python_version()}
-    for name in sorted(re.split(r"[^\w.-]", line)[0] for line in lines if "extra ==" not in line):
+    for name in sorted(re.split(r"[^\w.-]", line)[0] for line in lines):
         try:
             found[name] = version(name)
         except PackageNotFoundError:
@@ -74,7 +90,7 @@ def packages() -> dict[str, str]:
 def processor() -> str:
     """The model, as Linux tells it."""
     cpuinfo = Path("/proc/cpuinfo")
-    text = cpuinfo.read_text(errors="replace") if cpuinfo.is_file() else ""
+    text = cpuinfo.read_text(encoding="utf-8", errors="replace") if cpuinfo.is_file() else ""
     found = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
     return found[1].strip() if found else platform.processor() or platform.machine()
 
@@ -86,13 +102,13 @@ def note_machine(folder: Path, device: str, precision: str) -> None:
     here = {"device": device, "precision": precision, "code": code_hash(repository())}
     if here not in noted:
         with written_whole(folder / MACHINE_FILE) as temporary:
-            temporary.write_text(json.dumps([*noted, here], indent=2) + "\n")
+            temporary.write_text(json.dumps([*noted, here], indent=2) + "\n", encoding="utf-8")
 
 
 def machines(folder: Path) -> list[dict[str, str]]:
     """Those that were noted."""
     file = folder / MACHINE_FILE
-    return json.loads(file.read_text()) if file.is_file() else []
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
 
 
 def sha256(content: bytes) -> str:

@@ -15,8 +15,9 @@ from tabulate import tabulate
 from cardiouq.config import read_yaml
 from cardiouq.errors import CardiouqError
 from cardiouq.jobs import Job, error_in, jobs_of, longest_chain, to_come
+from cardiouq.logs import escape_what_the_terminal_lacks
 from cardiouq.machine import data_roots
-from cardiouq.origin import repository
+from cardiouq.origin import check_code_of, repository
 from cardiouq.study import Study
 
 DATA = ("cases.csv", "split.csv", "checks.csv", "plan.json", "preprocessed")
@@ -83,8 +84,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--study", default="", help="its YAML file, unless it is in config/studies")
     parser.add_argument("--jobs", type=int, default=0, help="at once; by default as many as run")
     given = parser.parse_args(arguments)
+    escape_what_the_terminal_lacks()
     results, config = given.results.absolute(), repository() / "config"
     try:
+        check_code_of(results.parents[1])
         machine = data_roots(read_yaml(config / "config.yaml"))
         study = Study(given.study or results.name, machine, config)
         print(status(study, results.parents[1], given.jobs, time.time()))

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cardiouq.logs import escape_what_the_terminal_lacks
 from cardiouq.reporting.provenance import flat
 
 PARTS = ("code", "config", "data", "packages", "device")
@@ -50,8 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Whether two results come from the same state.")
     parser.add_argument("files", nargs=2, type=Path, metavar="provenance.json")
     files = parser.parse_args(arguments).files
+    escape_what_the_terminal_lacks()
     try:
-        one, other = (json.loads(file.read_text()) for file in files)
+        one, other = (json.loads(file.read_text(encoding="utf-8")) for file in files)
         found = differences(one, other)
     except (OSError, ValueError, KeyError, TypeError) as error:
         print(f"ERROR: {error!r}: give two files that write_provenance wrote", file=sys.stderr)

@@ -42,7 +42,8 @@ class Acdc:
             write_nifti(folder / f"{stem}.nii.gz", image)
             write_nifti(folder / f"{stem}_gt.nii.gz", label)
         (folder / "Info.cfg").write_text(
-            f"ED: 1\nES: 9\nGroup: {group}\nHeight: 170.0\nNbFrame: 20\nWeight: 70.0\n"
+            f"ED: 1\nES: 9\nGroup: {group}\nHeight: 170.0\nNbFrame: 20\nWeight: 70.0\n",
+            encoding="utf-8",
         )
         return folder
 
@@ -83,7 +84,7 @@ class Ukbb:
     def __init__(self, root: Path) -> None:
         self.root = root
         root.mkdir()
-        (root / "pseudonym.key").write_text("0123456789abcdef" * 4)
+        (root / "pseudonym.key").write_text("0123456789abcdef" * 4, encoding="utf-8")
 
     def add(self, participant: str, labelled: bool = True) -> Path:
         folder = self.root / participant

@@ -83,17 +83,17 @@ def empty_label_file(folder: Path) -> tuple[Path, str]:
 
 
 def text_instead_of_image(folder: Path) -> tuple[Path, str]:
-    image_of(folder).write_text("404 not found")
+    image_of(folder).write_text("404 not found", encoding="utf-8")
     return image_of(folder), "cannot be read"
 
 
 def info_without_phases(folder: Path) -> tuple[Path, str]:
-    (folder / "Info.cfg").write_text("Group: NOR\nES: 9\n")
+    (folder / "Info.cfg").write_text("Group: NOR\nES: 9\n", encoding="utf-8")
     return folder / "Info.cfg", "`ED:`"
 
 
 def info_with_words(folder: Path) -> tuple[Path, str]:
-    (folder / "Info.cfg").write_text("ED: first\nES: 9\nGroup: NOR\n")
+    (folder / "Info.cfg").write_text("ED: first\nES: 9\nGroup: NOR\n", encoding="utf-8")
     return folder / "Info.cfg", "`ED: first`"
 
 

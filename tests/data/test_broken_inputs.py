@@ -271,9 +271,13 @@ def not_packed(site: Site) -> None:
         path.with_suffix("").write_bytes(unpacked(path))
         path.unlink()
     if site.layout == "nnunet":
-        site.table.write_text(json.dumps({"labels": LABELS, "file_ending": ".nii"}))
+        site.table.write_text(
+            json.dumps({"labels": LABELS, "file_ending": ".nii"}), encoding="utf-8"
+        )
     else:
-        site.table.write_text(site.table.read_text().replace(".nii.gz", ".nii"))
+        site.table.write_text(
+            site.table.read_text(encoding="utf-8").replace(".nii.gz", ".nii"), encoding="utf-8"
+        )
 
 
 @kind("not packed, truncated", [0, 100, 352, 400], ["csv", "nnunet"])
@@ -781,7 +785,7 @@ def huge_text(site: Site) -> Path:
 
 @kind("Info.cfg of another frame", [99, 999_999_999], ["acdc"])
 def info_of_another_frame(site: Site, frame: int) -> Path:
-    site.table.write_text(f"ED: {frame}\nES: 9\n")
+    site.table.write_text(f"ED: {frame}\nES: 9\n", encoding="utf-8")
     return site.image.with_name(site.image.name.replace("01.nii", f"{frame}.nii"))
 
 
@@ -820,12 +824,12 @@ def encoded(site: Site, given: tuple[str, str]) -> None:
 
 @kind("csv as it comes", list(FORMATS.values()), TABLES)
 def formatted(site: Site, change: tuple[str, str]) -> None:
-    site.table.write_bytes(re.sub(*change, site.table.read_text()).encode())
+    site.table.write_bytes(re.sub(*change, site.table.read_text(encoding="utf-8")).encode())
 
 
 @kind("csv in a strange encoding", ["utf-16-le", "utf-16-be", "utf-32", "cp500"], TABLES)
 def encoded_strangely(site: Site, encoding: str) -> Path:
-    return wrong_text(site, site.table.read_text().encode(encoding))
+    return wrong_text(site, site.table.read_text(encoding="utf-8").encode(encoding))
 
 
 @kind("csv's heading", ["missing", "twice"], TABLES, times=2)
@@ -851,7 +855,7 @@ ROWS = {"again": "{}", "too long": "x{},,,x,,x", "open quote": '"{}', "huge cell
 
 @kind("csv's rows: broken", list(ROWS.values()), TABLES)
 def broken_row(site: Site, added: str) -> Path:
-    text = site.table.read_text()
+    text = site.table.read_text(encoding="utf-8")
     return wrong_text(site, f"{text}{added.format(text.splitlines()[1])}\n".encode())
 
 
@@ -1015,7 +1019,7 @@ NNUNET_TABLES = (
 
 @kind("cases.csv of nnU-Net", NNUNET_TABLES, ["nnunet"])
 def nnunet_table(site: Site, text: str) -> Path:
-    (site.root / "cases.csv").write_text(text)
+    (site.root / "cases.csv").write_text(text, encoding="utf-8")
     return site.root / "cases.csv"
 
 
@@ -1059,7 +1063,8 @@ def hang(*_: Any) -> None:
 
 def memory(what: str) -> float:
     """MiB of this process."""
-    return int(re.findall(rf"{what}:\s+(\d+)", Path("/proc/self/status").read_text())[0]) / 1024
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    return int(re.findall(rf"{what}:\s+(\d+)", status)[0]) / 1024
 
 
 def read(site: Site, accepted: Accepted, warned: Sequence[str]) -> tuple[str, str]:
@@ -1106,7 +1111,7 @@ def read_all(inputs: Sequence[tuple[str, Site, Accepted]]) -> list[Outcome]:
     outcomes = []
     for name, site, accepted in inputs:
         warned.clear()
-        Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+        Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # the peak starts anew
         before, start = memory("VmRSS"), time.process_time()
         with warnings.catch_warnings(record=True) as stray:
             warnings.simplefilter("always")
@@ -1168,7 +1173,8 @@ def sites(acdc: Any, mnms: Any, ukbb: Any, tmp_path: Path) -> dict[str, Site]:
     (nnunet / "dataset.json").write_bytes(json_of())
     (csv / "cases.csv").write_text(
         "image,label,subject,phase,frame,case\n"
-        f"{CSV_FILES[0]},{CSV_FILES[1]},s1,ED,,a\n{CSV_FILES[2]},{CSV_FILES[3]},s2,ES,2,b\n"
+        f"{CSV_FILES[0]},{CSV_FILES[1]},s1,ED,,a\n{CSV_FILES[2]},{CSV_FILES[3]},s2,ES,2,b\n",
+        encoding="utf-8",
     )
     expected = {f"patient001_{phase}": volumes(*pairs[phase], -1, IN_ORDER) for phase in phases}
     made = [

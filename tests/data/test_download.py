@@ -348,7 +348,7 @@ def test_part_of_another_archive_is_not_gone_on_from(site: Site, root: Path) -> 
 def test_part_with_a_torn_record_is_checked_by_its_sum(site: Site, root: Path, torn: str) -> None:
     root.parent.mkdir()
     root.with_name("acdc.part.zip").write_bytes(site.content[:1000])
-    root.with_name("acdc.part.json").write_text(torn)
+    root.with_name("acdc.part.json").write_text(torn, encoding="utf-8")
     fetch(source_of(site), root)
     assert_whole(root)
     assert site.requests[0]["Range"] == "bytes=1000-"
@@ -535,11 +535,11 @@ def scans_bytes() -> bytes:
 
 def test_root_that_is_taken_is_left_as_it_is(site: Site, root: Path) -> None:
     (root / "training").mkdir(parents=True)
-    (root / "notes.txt").write_text("mine")
+    (root / "notes.txt").write_text("mine", encoding="utf-8")
     before = sorted(root.parent.rglob("*"))
     for marker in (None, "{", json.dumps({"sha256": "of another version"})):
         if marker:
-            (root / "source.json").write_text(marker)
+            (root / "source.json").write_text(marker, encoding="utf-8")
             before = sorted(root.parent.rglob("*"))
         with pytest.raises(CardiouqError, match=r"notes\.txt, ") as caught:
             fetch(source_of(site), root)
@@ -550,10 +550,10 @@ def test_root_that_is_taken_is_left_as_it_is(site: Site, root: Path) -> None:
 
 
 def test_root_that_is_a_file_is_left_as_it_is(site: Site, tmp_path: Path) -> None:
-    (tmp_path / "acdc").write_text("mine")
+    (tmp_path / "acdc").write_text("mine", encoding="utf-8")
     with pytest.raises(CardiouqError, match="expected no folder or an empty one"):
         fetch(source_of(site), tmp_path / "acdc")
-    assert (tmp_path / "acdc").read_text() == "mine"
+    assert (tmp_path / "acdc").read_text(encoding="utf-8") == "mine"
     with pytest.raises(CardiouqError, match=r"acdc.*mend that"):
         fetch(source_of(site), tmp_path / "acdc" / "below")
     assert site.requests == []
@@ -562,7 +562,7 @@ def test_root_that_is_a_file_is_left_as_it_is(site: Site, tmp_path: Path) -> Non
 def test_second_process_is_turned_away(site: Site, root: Path) -> None:
     root.parent.mkdir()
     lock = root.with_name("acdc.part.lock")
-    with lock.open("w") as stream:
+    with lock.open("w", encoding="utf-8") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         fails(source_of(site), root, str(lock), "another process", "wait")
     assert site.requests == []
@@ -828,7 +828,7 @@ download.fetch(read_sources(sys.argv[1])["acdc"], Path(sys.argv[2]))
 def write_sources(path: Path, *sources: Source) -> Path:
     names = list(vars(sources[0]))
     rows = [",".join(str(value) for value in vars(source).values()) for source in sources]
-    path.write_text("\n".join([",".join(names), *rows]) + "\n")
+    path.write_text("\n".join([",".join(names), *rows]) + "\n", encoding="utf-8")
     return path
 
 
@@ -840,7 +840,7 @@ def test_killed_process_leaves_nothing_taken_for_whole(
     if stage == "downloading":
         site.stall_after = 300_000
     command = [sys.executable, "-c", KILLED, str(table), str(root)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8") as process:
         assert process.stdout
         try:
             if stage == "unpacking":
@@ -919,7 +919,9 @@ def test_table_that_cannot_be_read_is_an_error(site: Site, tmp_path: Path) -> No
     table = write_sources(tmp_path / "sources.csv", source_of(site), source_of(site))
     with pytest.raises(ProblemsError, match="line 3: acdc is given twice"):
         read_sources(table)
-    table.write_text(table.read_text().replace("licence", "license"))
+    table.write_text(
+        table.read_text(encoding="utf-8").replace("licence", "license"), encoding="utf-8"
+    )
     with pytest.raises(CardiouqError, match="'license'"):
         read_sources(table)
 
@@ -933,14 +935,14 @@ def test_script_fetches_or_says_why_not(
         script = repository / "workflow" / "scripts" / "fetch.py"
         command = [sys.executable, script, "--dataset", dataset, "--root", root]
         command += ["--sources", table, "--log", tmp_path / log]
-        return subprocess.run(command, capture_output=True, text=True, check=False)
+        return subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
 
     wrong = run("kaggle", "wrong.log")
     assert wrong.returncode == 1
     assert "no data set 'kaggle'; expected one of ['acdc']" in wrong.stderr
     assert "Traceback" not in wrong.stderr
-    assert "'kaggle'" in (tmp_path / "wrong.log").read_text()
+    assert "'kaggle'" in (tmp_path / "wrong.log").read_text(encoding="utf-8")
     right = run("acdc", "right.log")
     assert right.returncode == 0, right.stderr
     assert_whole(root)
-    assert "fetch acdc: acdc: 100 % of" in (tmp_path / "right.log").read_text()
+    assert "fetch acdc: acdc: 100 % of" in (tmp_path / "right.log").read_text(encoding="utf-8")

@@ -59,7 +59,7 @@ class Scans:
             self.save(self.root / names[0], image, affine)
             self.save(self.root / names[1], self.labels[subject, phase], affine)
             rows.append(f"{names[0]},{names[1]},{subject},{phase}")
-        (self.root / "cases.csv").write_text("\n".join(rows))
+        (self.root / "cases.csv").write_text("\n".join(rows), encoding="utf-8")
         return make_case_table({dataset: DataFolder("csv", self.root, labels=labels)})
 
     def check(self, split: pd.DataFrame = NOT_SPLIT) -> pd.DataFrame:

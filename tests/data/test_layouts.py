@@ -49,8 +49,8 @@ def test_acdc_cines_and_strangers_beside_the_frames_are_ignored(
     folder = acdc.add(1)
     before = cases_of(acdc.root, "acdc")
     save(folder / "patient001_4d.nii.gz", np.zeros((4, 4, 2, 5), np.int16))
-    (folder / "notes.txt").write_text("seen")
-    (acdc.root / "training" / "MANDATORY_CITATION.md").write_text("cite")
+    (folder / "notes.txt").write_text("seen", encoding="utf-8")
+    (acdc.root / "training" / "MANDATORY_CITATION.md").write_text("cite", encoding="utf-8")
     assert cases_of(acdc.root, "acdc") == before
 
 

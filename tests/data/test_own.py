@@ -37,7 +37,9 @@ def nnunet(tmp_path: Path, save: Save) -> Path:
         image = tmp_path / f"images{side}" / f"{name}_0000.nii.gz"
         write_scan(save, image, tmp_path / f"labels{side}" / f"{name}.nii.gz", number)
     labels = {"background": 0, **VALUES}
-    (tmp_path / "dataset.json").write_text(json.dumps({"labels": labels, "file_ending": ".nii.gz"}))
+    (tmp_path / "dataset.json").write_text(
+        json.dumps({"labels": labels, "file_ending": ".nii.gz"}), encoding="utf-8"
+    )
     return tmp_path
 
 
@@ -86,7 +88,7 @@ def test_a_table_beside_nnunet_s_folders_says_more_of_each_case(nnunet: Path) ->
     ],
 )
 def test_nnunet_s_labels_of_either_version(nnunet: Path, labels: dict[str, Any]) -> None:
-    (nnunet / "dataset.json").write_text(json.dumps({"labels": labels}))
+    (nnunet / "dataset.json").write_text(json.dumps({"labels": labels}), encoding="utf-8")
     found = nnunet_labels(nnunet)
     assert set(found) == {"RV", "wall"}
     assert found["RV"] == 1
@@ -94,7 +96,7 @@ def test_nnunet_s_labels_of_either_version(nnunet: Path, labels: dict[str, Any])
 
 @pytest.mark.parametrize("text", ["", "[]", '{"name": "x"}', '{"labels": []}', "\x00"])
 def test_broken_description_is_one_problem(nnunet: Path, text: str) -> None:
-    (nnunet / "dataset.json").write_text(text)
+    (nnunet / "dataset.json").write_text(text, encoding="utf-8")
     _, [problem] = find_nnunet(DataFolder("nnunet", nnunet, subject="^(p[0-9])_"))
     assert problem.startswith(f"{nnunet / 'dataset.json'}: ")
 

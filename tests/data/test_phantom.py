@@ -55,7 +55,9 @@ def ejection_fraction(subject: Subject) -> float:
 
 
 def read_info(folder: Path) -> dict[str, str]:
-    return dict(line.split(": ") for line in (folder / "Info.cfg").read_text().splitlines())
+    return dict(
+        line.split(": ") for line in (folder / "Info.cfg").read_text(encoding="utf-8").splitlines()
+    )
 
 
 def digests(root: Path) -> dict[str, str]:
@@ -96,7 +98,7 @@ def test_acdc_files_carry_types_labels_and_spacing(root: Path) -> None:
 
 
 def test_mnms_layout_and_label_order(root: Path) -> None:
-    with (root / "mnms" / phantom.MNMS_INFORMATION).open() as stream:
+    with (root / "mnms" / phantom.MNMS_INFORMATION).open(encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     assert list(rows[0]) == ["External code", "VendorName", "Vendor", "Centre", "ED", "ES"]
     found = {(row["VendorName"], row["Vendor"], row["Centre"]) for row in rows}

@@ -48,7 +48,7 @@ def test_pseudonyms_depend_on_the_key_and_lead_back_to_the_folder(ukbb: Any) -> 
     shown = subprocess.run(
         [sys.executable, "-m", "cardiouq.data.pseudonyms", str(ukbb.root), name],
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=True,
     )
     assert shown.stdout.strip() == str(ukbb.root / IDS[0])
@@ -71,7 +71,7 @@ def test_errors_name_the_pseudonym(ukbb: Any, damage: str) -> None:
     if damage == "truncate":
         file.write_bytes(file.read_bytes()[:200])
     elif damage == "text":
-        file.write_text("404")
+        file.write_text("404", encoding="utf-8")
     else:
         file.unlink()
     with pytest.raises(ProblemsError) as caught:
@@ -88,7 +88,7 @@ def test_without_a_key_nothing_is_read(ukbb: Any, key: str | None) -> None:
     file = ukbb.root / "pseudonym.key"
     file.unlink()
     if key:
-        file.write_text(key)
+        file.write_text(key, encoding="utf-8")
     with pytest.raises(CardiouqError, match="openssl rand -hex 32") as caught:
         make_case_table({"ukbb": DataFolder("ukbb", ukbb.root)})
     assert IDS[0] not in str(caught.value)

@@ -78,7 +78,7 @@ def test_nnunet_s_raw_form_of_acdc_is_the_same_data_set(
         rows.append({"case": name, "name": case.case, **about})
     pd.DataFrame(rows).sample(frac=1, random_state=1).to_csv(tmp_path / "cases.csv", index=False)
     labels = {"background": 0, "RV": 1, "MLV": 2, "LVC": 3}
-    (tmp_path / "dataset.json").write_text(json.dumps({"labels": labels}))
+    (tmp_path / "dataset.json").write_text(json.dumps({"labels": labels}), encoding="utf-8")
     wanted = {"MYO": "MLV", "LV": "LVC"}
     raw = make_case_table({"acdc": DataFolder("nnunet", tmp_path, labels=wanted)})
     paths = ["image", "label"]

@@ -192,5 +192,5 @@ def test_needs_neither_torch_nor_monai() -> None:
         "import sys, cardiouq.evaluation.scoring, cardiouq.evaluation.comparison\n"
         "assert not {'torch', 'monai'} & set(sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8")
     assert done.returncode == 0, done.stderr

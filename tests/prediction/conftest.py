@@ -49,7 +49,7 @@ def make_run(tmp_path: Path, plan: Plan, arrays: Path) -> Callable[..., RunOnDis
             "member": str(member),
             "recipe": {"dropout": settings} | ({"variant": variant} if variant else {}),
         }
-        (folder / "run.json").write_text(json.dumps(identity))
+        (folder / "run.json").write_text(json.dumps(identity), encoding="utf-8")
         cpu = torch.device("cpu")
         held_out = HeldOut(("c",), arrays, Predictor(plan, 0.25, cpu))
         return RunOnDisk(folder, Member(member), plan, FINGERPRINT, cpu, held_out)

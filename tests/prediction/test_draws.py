@@ -140,7 +140,9 @@ def test_method_that_trains_as_any_has_no_variant() -> None:
 
 def test_method_may_be_a_file_of_the_user_s(tmp_path: Path) -> None:
     file = tmp_path / "own.py"
-    file.write_text("from cardiouq.methods.deep_ensemble import Method  # noqa: F401\n")
+    file.write_text(
+        "from cardiouq.methods.deep_ensemble import Method  # noqa: F401\n", encoding="utf-8"
+    )
     method = build_method({"method": str(file), "label": "x", "recipe": "y", "size": 3})
     assert method.members() == [Member(0), Member(1), Member(2)]
 

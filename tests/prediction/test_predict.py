@@ -204,10 +204,10 @@ def test_what_a_method_learnt_is_written(predicted: Predict, make_run: MakeRun) 
     run, schedule = make_run(0, {9: 5, 19: 5}), CyclicalSchedule(epochs=20, cycles=2, gamma=0.5)
     block: dict[str, Any] = {"method": "single", "temperature": 1.5}
     scaled = predicted(block, [run], name="scaled")
-    assert json.loads((scaled / "fitted.json").read_text()) == {"temperature": 1.5}
+    assert json.loads((scaled / "fitted.json").read_text(encoding="utf-8")) == {"temperature": 1.5}
     block = {"method": "checkpoint_ensemble", "cycles": 2, "checkpoints": 1, "step": 1}
     ensemble = predicted(block, [run], schedule, name="ensemble")
-    assert json.loads((ensemble / "fitted.json").read_text()) == {"0": [9, 19]}
+    assert json.loads((ensemble / "fitted.json").read_text(encoding="utf-8")) == {"0": [9, 19]}
 
 
 def test_method_s_own_distribution_is_written(

@@ -11,9 +11,11 @@ from cardiouq.reporting.captions import count_cases, count_volumes, render_capti
 
 def test_volumes_and_subjects_are_counted_in_order(tmp_path: Path) -> None:
     (tmp_path / "cases.csv").write_text(
-        "case,subject,ignored_voxels\na_ED,a,0\na_ES,a,0\nb_ED,b,0\nc_ED,c,0\n"
+        "case,subject,ignored_voxels\na_ED,a,0\na_ES,a,0\nb_ED,b,0\nc_ED,c,0\n", encoding="utf-8"
     )
-    (tmp_path / "sets.csv").write_text("test_set,case\nood,c_ED\nid,a_ED\nid,a_ES\nid,b_ED\n")
+    (tmp_path / "sets.csv").write_text(
+        "test_set,case\nood,c_ED\nid,a_ED\nid,a_ES\nid,b_ED\n", encoding="utf-8"
+    )
     words = count_volumes(
         tmp_path / "cases.csv", tmp_path / "sets.csv", {"id": "Val (ID)", "ood": "B (OOD)"}
     )
@@ -31,13 +33,13 @@ def test_volumes_that_are_annotated_in_part_are_counted(tmp_path: Path) -> None:
 
 def test_caption_is_one_line_of_filled_in_text(tmp_path: Path) -> None:
     template = tmp_path / "caption.rst"
-    template.write_text("Dice ±\n{{ snakemake.params.counts }}.\n")
+    template.write_text("Dice ±\n{{ snakemake.params.counts }}.\n", encoding="utf-8")
     snakemake = SimpleNamespace(params=SimpleNamespace(counts="3 volumes"))
     assert render_caption(template, snakemake) == "Dice ± 3 volumes."
 
 
 def test_unknown_parameter_is_an_error(tmp_path: Path) -> None:
     template = tmp_path / "caption.rst"
-    template.write_text("{{ snakemake.params.nothing }}")
+    template.write_text("{{ snakemake.params.nothing }}", encoding="utf-8")
     with pytest.raises(UndefinedError, match="nothing"):
         render_caption(template, SimpleNamespace(params=SimpleNamespace()))

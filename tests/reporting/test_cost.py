@@ -95,7 +95,9 @@ def test_training_sums_over_runs_and_stops_where_others_branch(tmp_path: Path) -
 
 
 def write_benchmark(path: Path, memory: float | str) -> Path:
-    path.write_text(f"s\th:m:s\tmax_rss\tmax_vms\n7.1\t0:00:07\t{memory}\t3656.1\n")
+    path.write_text(
+        f"s\th:m:s\tmax_rss\tmax_vms\n7.1\t0:00:07\t{memory}\t3656.1\n", encoding="utf-8"
+    )
     return path
 
 

@@ -177,10 +177,10 @@ def test_methods_of_the_papers_are_keys_of_their_studies() -> None:
 
 def changed(file: Path, old: str, new: str, folder: Path) -> Path:
     """A copy of a file with its first `old` replaced."""
-    text = file.read_text()
+    text = file.read_text(encoding="utf-8")
     assert old in text
     copy = folder / "paper.csv"
-    copy.write_text(text.replace(old, new, 1))
+    copy.write_text(text.replace(old, new, 1), encoding="utf-8")
     return copy
 
 

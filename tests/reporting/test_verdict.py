@@ -22,7 +22,7 @@ KEYS = ["test_set", "level", "structure", "metric"]
 
 
 def settings(study: str) -> dict[str, Any]:
-    loaded = yaml.safe_load((CONFIG / f"studies/{study}.yaml").read_text())
+    loaded = yaml.safe_load((CONFIG / f"studies/{study}.yaml").read_text(encoding="utf-8"))
     found: dict[str, Any] = json.loads(json.dumps(loaded))
     return found  # through JSON, so that recipes do not share the blocks of an alias
 

@@ -49,7 +49,7 @@ def command(run: Run, arrays: Path, repository: Path, tmp_path: Path) -> list[st
             for s, side in sides.items()
         ]
     ).to_csv(tmp_path / "split.csv", index=False)
-    (tmp_path / "plan.json").write_text(run.plan.to_json())
+    (tmp_path / "plan.json").write_text(run.plan.to_json(), encoding="utf-8")
     settings = {
         "recipe_name": run.recipe_name,
         "recipe": run.recipe,
@@ -75,7 +75,7 @@ def command(run: Run, arrays: Path, repository: Path, tmp_path: Path) -> list[st
 def start(command: list[str]) -> "subprocess.Popen[str]":
     environment = os.environ | {"OMP_NUM_THREADS": "1", "CARDIOUQ_DEVICE": "cpu"}
     return subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8"
     )
 
 
@@ -112,7 +112,7 @@ def test_script_killed_three_times_ends_with_the_same_bits(
     assert "resuming at epoch" in text
 
     # an undisturbed run whose settings the script read from JSON; the data's fingerprint is its
-    identity = json.loads((output / "run.json").read_text())
+    identity = json.loads((output / "run.json").read_text(encoding="utf-8"))
     monkeypatch.setattr(module, "SECONDS_BETWEEN_STATES", 60)
     undisturbed = tmp_path / "undisturbed"
     train(run, undisturbed, torch.device("cpu"))

@@ -164,7 +164,7 @@ def test_side_folder_of_another_run_is_not_resumed(
     train(other, tmp_path / "afresh", CPU)
     for path in (p for p in (tmp_path / "afresh").rglob("*") if p.suffix != ".csv" and p.is_file()):
         assert (output / path.relative_to(tmp_path / "afresh")).read_bytes() == path.read_bytes()
-    assert json.loads((output / "run.json").read_text()) == other.identity()
+    assert json.loads((output / "run.json").read_text(encoding="utf-8")) == other.identity()
 
 
 def test_kill_while_products_become_the_output_costs_nothing(

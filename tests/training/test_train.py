@@ -81,7 +81,7 @@ def test_last_layer_holds_the_weights_of_every_epoch(finished: Path, make_run: M
 
 
 def test_identity_says_settings_and_data(finished: Path, make_run: MakeRun) -> None:
-    identity = json.loads((finished / "run.json").read_text())
+    identity = json.loads((finished / "run.json").read_text(encoding="utf-8"))
     assert identity == make_run().identity()
     assert identity["data_fingerprint"] == "0123456789ab"
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-COPIED = ("Snakefile", "config", "profiles", "src", "workflow", "envs")
+COPIED = ("Snakefile", "config", "profiles", "src", "workflow", "envs", "pyproject.toml")
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,13 @@ class Workflow:
         command += ["--directory", str(directory or self.directory)]
         command += [*options, "--config", f"study={study or self.study}", *config]
         environment = {k: v for k, v in os.environ.items() if not k.startswith("CARDIOUQ_")}
-        environment |= {"PYTHONPATH": str(self.repository / "src"), "OMP_NUM_THREADS": "1"}
+        environment |= {"OMP_NUM_THREADS": "1"}
         return subprocess.run(
             command,
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
+            encoding="utf-8",
             check=False,
             timeout=3600,  # a guard against hanging, well above what a loaded machine takes
         )
@@ -98,13 +98,13 @@ def made_newer(paths: Sequence[Path]) -> Iterator[None]:
 @contextmanager
 def made_longer(path: Path, text: str) -> Iterator[None]:
     """Add text to a file, and afterwards take it away again."""
-    content = path.read_text()
+    content = path.read_text(encoding="utf-8")
     with made_newer([path]):
-        path.write_text(content + text)
+        path.write_text(content + text, encoding="utf-8")
         try:
             yield
         finally:
-            path.write_text(content)
+            path.write_text(content, encoding="utf-8")
 
 
 @pytest.fixture(scope="session")

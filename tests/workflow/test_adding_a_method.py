@@ -9,7 +9,7 @@ import pandas as pd
 import yaml
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "adding-a-method.md"
-TEXT = DOCUMENT.read_text()
+TEXT = DOCUMENT.read_text(encoding="utf-8")
 
 
 def code_block(language: str) -> str:
@@ -19,7 +19,7 @@ def code_block(language: str) -> str:
 
 def small_study(repository: Path) -> str:
     """The tiny study with Vanilla alone, on one test set, beside no paper, undistorted."""
-    text = (repository / "tests" / "workflow" / "tiny.yaml").read_text()
+    text = (repository / "tests" / "workflow" / "tiny.yaml").read_text(encoding="utf-8")
     for section, kept in (("methods", "vanilla"), ("test_sets", "phantom-val")):
         lines = re.search(rf"^{section}:\n((?: .*\n)+)", text, re.MULTILINE)
         assert lines
@@ -47,8 +47,10 @@ def test_method_added_as_the_document_says_stands_in_the_tables(
 ) -> None:
     file, study = re.findall(r"`(my_study/\w+\.(?:py|yaml))`", TEXT)[1::-1]
     (tmp_path / "my_study").mkdir()
-    (tmp_path / file).write_text(code_block("python"))
-    (tmp_path / study).write_text(add_to(small_study(repository), code_block("yaml")))
+    (tmp_path / file).write_text(code_block("python"), encoding="utf-8")
+    (tmp_path / study).write_text(
+        add_to(small_study(repository), code_block("yaml")), encoding="utf-8"
+    )
     [command] = re.findall(r"`snakemake (.*?)`", TEXT)
     assert shlex.split(command) == ["--cores", "all", "--config", f"study={study}"]
 
@@ -58,7 +60,7 @@ def test_method_added_as_the_document_says_stands_in_the_tables(
     results = tmp_path / "results" / "my_study"
     [(key, block)] = yaml.safe_load(code_block("yaml").split("methods:")[1]).items()
     tables = results / "reporting" / "tables"
-    printed = {path.stem: path.read_text() for path in tables.glob("*.md")}
+    printed = {path.stem: path.read_text(encoding="utf-8") for path in tables.glob("*.md")}
     assert "table1_dice" in printed
     assert "verdict" not in printed  # there is neither a paper nor a distortion
     for name, table in printed.items():

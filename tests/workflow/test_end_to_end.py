@@ -155,7 +155,9 @@ def test_samples_table_says_what_each_method_drew(finished: Any) -> None:
 
 def test_what_methods_learnt_from_held_out_subjects_is_written(finished: Any) -> None:
     fitted = {
-        method: json.loads((results(finished) / "prediction" / method / "fitted.json").read_text())
+        method: json.loads(
+            (results(finished) / "prediction" / method / "fitted.json").read_text(encoding="utf-8")
+        )
         for method in METHODS
     }
     assert fitted["temperature_scaling"] == {"temperature": 1.5}
@@ -184,7 +186,8 @@ def test_branches_hold_the_epochs_after_those_of_their_base(finished: Any) -> No
         np.testing.assert_array_equal(layers[:6], shared[:6])
         assert (layers[6:] != shared[6:]).any(1).all()
         fingerprints = {
-            json.loads((f / "run.json").read_text())["data_fingerprint"] for f in (branch, base)
+            json.loads((f / "run.json").read_text(encoding="utf-8"))["data_fingerprint"]
+            for f in (branch, base)
         }
         assert len(fingerprints) == 1
 
@@ -214,7 +217,7 @@ def test_report_holds_the_tables_the_figures_and_their_captions(
 ) -> None:
     done = finished.run("--report", str(tmp_path / "report.html"))
     assert done.returncode == 0, done.stdout
-    report = (tmp_path / "report.html").read_text()
+    report = (tmp_path / "report.html").read_text(encoding="utf-8")
     names = [f"{table}.html" for table in PRINTED]
     for name in (*names, "fig1_checkpoints.png", "fig2_tsne.png"):
         assert name in report
@@ -244,17 +247,19 @@ def test_distortions_are_of_every_method_at_every_degree(finished: Any) -> None:
 
 
 def test_findings_are_printed_beside_no_paper_too(finished: Any, tmp_path: Path) -> None:
-    text = Path(finished.study).read_text()
+    text = Path(finished.study).read_text(encoding="utf-8")
     for paper in ("zhao2022", "acdc-val", "mnms-A", "mnms-B"):
         text = text.replace(f"published: {paper}", "published: null")
-    (tmp_path / "tiny.yaml").write_text(text)
+    (tmp_path / "tiny.yaml").write_text(text, encoding="utf-8")
     assert "print_verdict" in finished.plan("--forceall", study=str(tmp_path / "tiny.yaml")).jobs
 
 
 def test_study_without_distortions_has_no_figures_of_them(finished: Any, tmp_path: Path) -> None:
-    text = Path(finished.study).read_text()
+    text = Path(finished.study).read_text(encoding="utf-8")
     before, rest = text.split("distortions:\n")
-    (tmp_path / "tiny.yaml").write_text(before + rest[rest.index("prediction:") :])
+    (tmp_path / "tiny.yaml").write_text(
+        before + rest[rest.index("prediction:") :], encoding="utf-8"
+    )
     planned = finished.plan("--forceall", study=str(tmp_path / "tiny.yaml"))
     assert not [rule for rule in planned.jobs if "distort" in rule]
     assert "figure_dataset_shift" in planned.jobs
@@ -263,10 +268,10 @@ def test_study_without_distortions_has_no_figures_of_them(finished: Any, tmp_pat
 def test_study_without_a_checkpoint_ensemble_has_no_figures_of_a_trajectory(
     finished: Any, tmp_path: Path
 ) -> None:
-    lines = Path(finished.study).read_text().splitlines()
+    lines = Path(finished.study).read_text(encoding="utf-8").splitlines()
     # the blocks of these methods, hmc_cp's among them, hold the name on each of their lines
     kept = [line for line in lines if "checkpoint_ensemble" not in line]
-    (tmp_path / "tiny.yaml").write_text("\n".join(kept))
+    (tmp_path / "tiny.yaml").write_text("\n".join(kept), encoding="utf-8")
     planned = finished.plan("--forceall", study=str(tmp_path / "tiny.yaml"))
     drawn = {rule for rule in planned.jobs if rule.startswith("figure_")}
     of_trajectories = {"figure_checkpoints", "figure_tsne"}
@@ -372,9 +377,9 @@ def test_changed_metric_is_computed_again_and_nothing_is_predicted_again(
 def test_changed_setting_trains_what_depends_on_it_alone(
     finished: Any, tmp_path: Path, before: str, after: str, trainings: list[str]
 ) -> None:
-    text = Path(finished.study).read_text()
+    text = Path(finished.study).read_text(encoding="utf-8")
     assert before in text
-    (tmp_path / "tiny.yaml").write_text(text.replace(before, after))
+    (tmp_path / "tiny.yaml").write_text(text.replace(before, after), encoding="utf-8")
     planned = finished.plan(study=str(tmp_path / "tiny.yaml"))
     assert planned.trainings == trainings
     assert planned.jobs["all"] == 1  # something is printed again
@@ -406,11 +411,11 @@ def test_newer_scans_are_listed_again_and_train_nothing_again(
     finished: Any, newer: Newer, tmp_path: Path
 ) -> None:
     """With scans from a folder, as real ones are; the outputs of all jobs are stand-ins."""
-    text = Path(finished.study).read_text()
+    text = Path(finished.study).read_text(encoding="utf-8")
     for layout in ("acdc", "mnms"):
         text = text.replace(f"{layout}, source: phantom", f"{layout}, source: {layout}_root")
     study, work = tmp_path / "scans.yaml", tmp_path / "work"
-    study.write_text(text)
+    study.write_text(text, encoding="utf-8")
     scans = results(finished) / "data" / "phantom"
     roots = [f"{layout}_root={scans / layout}" for layout in ("acdc", "mnms")]
     summary = finished.run("--summary", study=str(study), directory=work, config=roots)

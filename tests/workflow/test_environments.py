@@ -10,17 +10,19 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
 PIP_NAME = {"snakemake-minimal": "snakemake", "pytorch": "torch", "matplotlib-base": "matplotlib"}
-PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
 def locked() -> dict[str, str]:
-    lines = (ROOT / "envs/requirements.lock").read_text().splitlines()
+    lines = (ROOT / "envs/requirements.lock").read_text(encoding="utf-8").splitlines()
     pairs = (line.split("==") for line in lines if line and not line.startswith("#"))
     return {name.lower().replace("_", "-"): version for name, version in pairs}
 
 
 def conda() -> dict[str, str]:
-    dependencies = yaml.safe_load((ROOT / "envs/environment.yaml").read_text())["dependencies"]
+    dependencies = yaml.safe_load((ROOT / "envs/environment.yaml").read_text(encoding="utf-8"))[
+        "dependencies"
+    ]
     pairs = (re.split(r"\s*=", entry) for entry in dependencies if re.search(r" =\d", entry))
     return {PIP_NAME.get(name, name): version for name, version in pairs}
 
@@ -43,7 +45,7 @@ def test_the_locked_version_lies_in_the_range(line: str) -> None:
 
 
 def test_everything_in_the_lock_is_pinned_exactly() -> None:
-    lines = (ROOT / "envs/requirements.lock").read_text().splitlines()
+    lines = (ROOT / "envs/requirements.lock").read_text(encoding="utf-8").splitlines()
     pinned = [re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in lines if not line.startswith("#")]
     assert len(pinned) > 50
     assert all(pinned)

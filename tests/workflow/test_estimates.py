@@ -33,13 +33,13 @@ def shipped(name: str) -> Study:
 
 def listing(folder: Path, volumes: int) -> list[Path]:
     """The table of test sets, with so many volumes in all."""
-    (folder / "test_sets.csv").write_text("test_set,case\n" + "a,b\n" * volumes)
+    (folder / "test_sets.csv").write_text("test_set,case\n" + "a,b\n" * volumes, encoding="utf-8")
     return [folder / "test_sets.csv"]
 
 
 def measured(results: str, rule: str) -> list[tuple[str, float, float]]:
     """Job, seconds and peak memory in MB, on one CPU core."""
-    with (ROOT / "docs/results" / results / "times.csv").open() as stream:
+    with (ROOT / "docs/results" / results / "times.csv").open(encoding="utf-8") as stream:
         return [
             (row["job"], float(row["seconds"]), float(row["peak_memory_mb"]))
             for row in csv.DictReader(stream)
@@ -68,7 +68,7 @@ def test_measured_jobs_fit_and_not_much_more_is_asked_for(
 
 def test_network_is_as_large_as_nnu_net_counts_it() -> None:
     """For the reference network of nnU-Net's plans, and the weights of a U-Net of the laptop's."""
-    plan = Plan.from_json(LAPTOP_PLAN.read_text())
+    plan = Plan.from_json(LAPTOP_PLAN.read_text(encoding="utf-8"))
     assert weights(plan) == pytest.approx(1_286_860, rel=0.01)  # counted by the benchmark
     paper = Plan(
         spacing=(1.5, 1.5),

@@ -176,7 +176,7 @@ class Session:
     def ended(self) -> str:
         """Wait for the end; returns what was printed."""
         self.process.wait(timeout=PATIENCE)
-        return self.output.read_text()
+        return self.output.read_text(encoding="utf-8")
 
     def kill(self) -> None:
         """Snakemake and all its jobs."""
@@ -209,13 +209,13 @@ class Machine:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("CARDIOUQ_")}
         environment |= {"PYTHONPATH": str(self.repository / "src"), "OMP_NUM_THREADS": "1"}
         output = self.repository.parent / "output"  # not on the disk that fills up
-        with output.open("w") as stream:
+        with output.open("w", encoding="utf-8") as stream:
             process = subprocess.Popen(
                 command,
                 env=environment,
                 stdout=stream,
                 stderr=subprocess.STDOUT,
-                text=True,
+                encoding="utf-8",
                 start_new_session=True,
             )
         self.sessions.append(Session(directory, process, output))
@@ -241,13 +241,16 @@ def machine(
     home = tmp_path_factory.mktemp("faults")
     copy = copy_repository(home / "repository")
     training = copy / "src" / "cardiouq" / "training" / "train.py"
-    text = training.read_text()
+    text = training.read_text(encoding="utf-8")
     assert "SECONDS_BETWEEN_STATES = 60\n" in text
     training.write_text(
-        text.replace("SECONDS_BETWEEN_STATES = 60\n", "SECONDS_BETWEEN_STATES = -1\n")
+        text.replace("SECONDS_BETWEEN_STATES = 60\n", "SECONDS_BETWEEN_STATES = -1\n"),
+        encoding="utf-8",
     )
-    tiny = yaml.safe_load((repository / "tests" / "workflow" / "tiny.yaml").read_text())
-    (home / "faults.yaml").write_text(yaml.safe_dump(reduced(tiny)))
+    tiny = yaml.safe_load(
+        (repository / "tests" / "workflow" / "tiny.yaml").read_text(encoding="utf-8")
+    )
+    (home / "faults.yaml").write_text(yaml.safe_dump(reduced(tiny)), encoding="utf-8")
     machine = Machine(copy, home / "faults.yaml")
     yield machine
     for session in machine.sessions:  # of a test that failed
@@ -300,11 +303,11 @@ def assert_same(results: Path, expected: Path) -> None:
 def test_leftovers_of_a_killed_write_go_with_the_next_one(tmp_path: Path) -> None:
     (tmp_path / ".partial-1-folder").mkdir()
     for name in (".partial-1-folder/half", ".partial-1-table.csv", ".partial-1-other-table.csv"):
-        (tmp_path / name).write_text("half")
+        (tmp_path / name).write_text("half", encoding="utf-8")
     with written_whole(tmp_path / "table.csv") as temporary:
-        temporary.write_text("whole")
+        temporary.write_text("whole", encoding="utf-8")
     with folder_written_whole(tmp_path / "folder") as temporary:
-        (temporary / "file").write_text("whole")
+        (temporary / "file").write_text("whole", encoding="utf-8")
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {"table.csv", "folder", ".partial-1-other-table.csv"}
     assert [path.name for path in (tmp_path / "folder").iterdir()] == ["file"]
@@ -312,7 +315,7 @@ def test_leftovers_of_a_killed_write_go_with_the_next_one(tmp_path: Path) -> Non
 
 def test_failed_folder_is_none(tmp_path: Path) -> None:
     with pytest.raises(ValueError), folder_written_whole(tmp_path / "folder") as temporary:
-        (temporary / "file").write_text("half")
+        (temporary / "file").write_text("half", encoding="utf-8")
         raise ValueError
     assert list(tmp_path.iterdir()) == []
 
@@ -336,7 +339,7 @@ def test_run_takes_over_nothing_that_kills_left_behind(tmp_path: Path) -> None:
         lambda path: path.write_bytes(save({"a": torch.zeros(10_000)})),
         lambda path: pd.DataFrame({"a": range(10_000)}).to_csv(path),
         lambda path: Figure().savefig(path, format="pdf"),
-        lambda path: path.write_text("a" * 10_000),
+        lambda path: path.write_text("a" * 10_000, encoding="utf-8"),
     ],
     ids=["numpy", "safetensors", "pandas", "matplotlib", "text"],
 )
@@ -354,7 +357,7 @@ def test_whatever_library_finds_the_disk_full_the_file_is_named(
     text = str(raised.value)
     assert text.startswith(f"\nERROR: {tmp_path / 'file.npy'}: the disk is full (")
     assert "Traceback" not in text
-    assert log.read_text() == text
+    assert log.read_text(encoding="utf-8") == text
     assert {path.name for path in tmp_path.iterdir()} == {"log"}
 
 
@@ -456,7 +459,7 @@ OUR_TRACEBACK = r' File "\S*/(src/cardiouq|workflow/scripts|\.snakemake/scripts)
 
 def mount(*options: str | Path) -> "subprocess.CompletedProcess[str]":
     command = ["mount", *map(str, options)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
 
 
 @pytest.fixture

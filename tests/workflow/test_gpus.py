@@ -60,8 +60,8 @@ class Machine:
 
     def __init__(self, folder: Path, profile: Path) -> None:
         self.folder, self.profile = folder, profile
-        (folder / "Snakefile").write_text(SNAKEFILE)
-        (folder / "training.py").write_text(TRAINING)
+        (folder / "Snakefile").write_text(SNAKEFILE, encoding="utf-8")
+        (folder / "training.py").write_text(TRAINING, encoding="utf-8")
         (folder / "events").touch()
 
     @contextmanager
@@ -70,26 +70,31 @@ class Machine:
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         environment = {k: v for k, v in os.environ.items() if not k.startswith("CARDIOUQ_")}
         environment |= {"PATH": path, "CUDA_VISIBLE_DEVICES": "0,1"} | variables
-        with (self.folder / "output").open("w") as output:
+        with (self.folder / "output").open("w", encoding="utf-8") as output:
             process = subprocess.Popen(
                 command, cwd=self.folder, env=environment, stdout=output, stderr=output
             )
             try:
                 yield
-                assert process.wait(timeout=120) == 0, (self.folder / "output").read_text()
+                assert process.wait(timeout=120) == 0, (self.folder / "output").read_text(
+                    encoding="utf-8"
+                )
             finally:
                 (self.folder / "hold").unlink(missing_ok=True)  # no training outlives the test
                 process.wait(timeout=120)
 
     def events(self, kind: str) -> list[Event]:
-        lines = [line.split() for line in (self.folder / "events").read_text().splitlines()]
+        lines = [
+            line.split()
+            for line in (self.folder / "events").read_text(encoding="utf-8").splitlines()
+        ]
         events = [Event(a, b, int(c), d, float(e)) for a, b, c, d, e in lines]
         return [event for event in events if event.kind == kind]
 
     def wait_for(self, condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + 60
         while not condition():
-            assert time.monotonic() < deadline, (self.folder / "output").read_text()
+            assert time.monotonic() < deadline, (self.folder / "output").read_text(encoding="utf-8")
             time.sleep(0.02)
 
     def most_at_once(self, since: str, killed: dict[int, float], gpu: str = "") -> int:

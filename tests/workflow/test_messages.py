@@ -69,7 +69,7 @@ def test_broken_scans_stop_the_study_before_training_with_every_problem(
 ) -> None:
     patient = tmp_path / "acdc" / "training" / "patient001"
     patient.mkdir(parents=True)
-    (patient / "Info.cfg").write_text("ED: 1\nES: 2\nGroup: NOR\n")
+    (patient / "Info.cfg").write_text("ED: 1\nES: 2\nGroup: NOR\n", encoding="utf-8")
     (tmp_path / "mnms").mkdir()
     roots = [f"{layout}_root={tmp_path / layout}" for layout in ("acdc", "mnms")]
     message = error_of(fresh.run(study="zhao2022", config=roots))

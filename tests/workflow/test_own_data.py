@@ -36,7 +36,8 @@ def as_nnunet(acdc: Path, root: Path, values: dict[str, list[int]]) -> None:
         nib.save(nib.Nifti1Image(new, label.affine), root / "labelsTr" / f"{case}.nii.gz")
     labels = {"background": 0} | {name: i for i, name in enumerate(values, start=1)}
     (root / "dataset.json").write_text(
-        json.dumps({"channel_names": {"0": "MRI"}, "labels": labels, "file_ending": ".nii.gz"})
+        json.dumps({"channel_names": {"0": "MRI"}, "labels": labels, "file_ending": ".nii.gz"}),
+        encoding="utf-8",
     )
 
 
@@ -123,7 +124,7 @@ def test_other_structures_run_from_end_to_end(
         metric = study["evaluation"]["poor"][level]["metric"]
         study["evaluation"]["poor"][level] = {"metric": metric} | dict.fromkeys(structures, limit)
     study["reporting"]["published"] = None
-    (home / "study.yaml").write_text(yaml.safe_dump(study))
+    (home / "study.yaml").write_text(yaml.safe_dump(study), encoding="utf-8")
     done = fresh.run(study=str(home / "study.yaml"), directory=home / "work")
     assert done.returncode == 0, done.stdout
     results = home / "work" / "results" / "study"

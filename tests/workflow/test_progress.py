@@ -27,7 +27,7 @@ def study(make_study: Callable[[Settings], Study], tiny: Settings) -> Study:
 
 def write(path: Path, text: str = "", at: float = NOW) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     os.utime(path, (at, at))
 
 

@@ -50,7 +50,8 @@ FILES = {
 def code(tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A small repository that stands for this one."""
     root = tmp_path / "repository"
-    for name in ("src/cardiouq/seeds.py", "workflow/scripts/train.py", "Snakefile"):
+    copied = ("src/cardiouq/seeds.py", "workflow/scripts/train.py", "Snakefile", "pyproject.toml")
+    for name in copied:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(repository / name, root / name)
     for module in (origin, provenance):
@@ -63,7 +64,7 @@ def results(tmp_path: Path, code: Path) -> Path:
     folder = tmp_path / "results" / "tiny"
     for name, text in FILES.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text)
+        (folder / name).write_text(text, encoding="utf-8")
     for made in (RUN, PREDICTION):
         (folder / made).mkdir(parents=True, exist_ok=True)
         note_machine(folder / made, "cpu, A processor", "float32")
@@ -85,8 +86,8 @@ def write(tiny: dict[str, Any], results: Path) -> Callable[[], Provenance]:
 
 
 def change(path: Path, old: str, new: str) -> None:
-    assert old in path.read_text()
-    path.write_text(path.read_text().replace(old, new))
+    assert old in path.read_text(encoding="utf-8")
+    path.write_text(path.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
 
 
 def test_same_state_and_results_have_no_difference(write: Callable[[], Provenance]) -> None:
@@ -183,7 +184,7 @@ def test_run_of_older_code_is_named(
 def test_run_that_moved_has_been_on_two_machines_each_once(results: Path) -> None:
     for name in ("cpu, Another", "cpu, A processor"):
         note_machine(results / RUN, name, "float32")
-    machines = json.loads((results / RUN / "machine.json").read_text())
+    machines = json.loads((results / RUN / "machine.json").read_text(encoding="utf-8"))
     assert [machine["device"] for machine in machines] == ["cpu, A processor", "cpu, Another"]
 
 
@@ -192,7 +193,7 @@ def test_folders_of_the_machine_are_left_out(
 ) -> None:
     tiny["datasets"]["phantom-acdc"]["source"] = "/secret/scans"
     tiny["methods"]["vanilla"]["method"] = f"{tmp_path}/own.py"
-    (tmp_path / "own.py").write_text("")
+    (tmp_path / "own.py").write_text("", encoding="utf-8")
     text = json.dumps(write())
     assert "secret" not in text
     assert str(tmp_path) not in text
@@ -235,10 +236,10 @@ def test_command_ends_with_0_for_the_same_alone(
     same: bool,
 ) -> None:
     files = [tmp_path / "a.json", tmp_path / "b.json"]
-    files[0].write_text(json.dumps(write()))
+    files[0].write_text(json.dumps(write()), encoding="utf-8")
     if not same:
         change(results / "reporting/tables/table1_dice.csv", "0.9", "0.8")
-    files[1].write_text(json.dumps(write()))
+    files[1].write_text(json.dumps(write()), encoding="utf-8")
     assert main([str(file) for file in files]) == int(not same)
     printed_lines = capsys.readouterr().out.splitlines()
     assert ("results: the same" in printed_lines) is same
@@ -246,9 +247,11 @@ def test_command_ends_with_0_for_the_same_alone(
 
 
 def test_file_that_is_no_provenance_ends_with_2(tmp_path: Path) -> None:
-    (tmp_path / "a.json").write_text("{}")
+    (tmp_path / "a.json").write_text("{}", encoding="utf-8")
     command = [sys.executable, "-m", "cardiouq.provenance", str(tmp_path / "a.json")]
-    done = subprocess.run([*command, str(tmp_path / "no.json")], capture_output=True, text=True)
+    done = subprocess.run(
+        [*command, str(tmp_path / "no.json")], capture_output=True, encoding="utf-8"
+    )
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
 

@@ -15,7 +15,7 @@ def as_ukbb(acdc: Path, root: Path) -> list[str]:
     """ACDC's folder as UK Biobank's; returns the participants' ids."""
     ids = []
     root.mkdir()
-    (root / "pseudonym.key").write_text("0123456789abcdef" * 4)
+    (root / "pseudonym.key").write_text("0123456789abcdef" * 4, encoding="utf-8")
     for number, patient in enumerate(sorted(acdc.glob("training/patient*"))):
         ids.append(f"10077{number:02d}")
         (root / ids[-1]).mkdir()
@@ -49,7 +49,7 @@ def test_no_participant_s_id_is_in_any_result(fresh: Any, tiny: dict[str, Any]) 
     }
     study["distortions"] = {"test_set": "val", "subjects": 1, "kinds": {"noise": [0.1]}}
     study["reporting"]["published"] = None
-    (home / "study.yaml").write_text(yaml.safe_dump(study))
+    (home / "study.yaml").write_text(yaml.safe_dump(study), encoding="utf-8")
     work = home / "work"
     done = fresh.run(study=str(home / "study.yaml"), directory=work, config=[f"ukbb_root={root}"])
     assert done.returncode == 0, done.stdout

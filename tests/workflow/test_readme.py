@@ -4,17 +4,17 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text()
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_rule_graph_names_every_rule_and_no_other() -> None:
     rules = {
         name
         for file in (ROOT / "workflow/rules").glob("*.smk")
-        for name in re.findall(r"^\s*rule (\w+):", file.read_text(), re.MULTILINE)
+        for name in re.findall(r"^\s*rule (\w+):", file.read_text(encoding="utf-8"), re.MULTILINE)
     }
     # one rule for each table, made in a loop
-    reporting = (ROOT / "workflow/rules/reporting.smk").read_text()
+    reporting = (ROOT / "workflow/rules/reporting.smk").read_text(encoding="utf-8")
     printed = reporting.split("PRINTED = {")[1].split("}")[0]
     rules |= {f"print_{table}" for table in re.findall(r'"(\w+)":', printed)}
     graph = README.split("```mermaid")[1].split("```")[0]
@@ -30,7 +30,7 @@ def test_every_linked_file_exists() -> None:
 
 
 def test_the_commands_without_make_are_those_of_the_makefile() -> None:
-    makefile = (ROOT / "Makefile").read_text()
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for command in ("-m venv", "envs/requirements.lock", "--no-deps", "--report", "-m pytest -n 2"):
         assert command in makefile
         assert command in README

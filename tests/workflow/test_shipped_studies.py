@@ -66,7 +66,7 @@ def test_study_loads_and_begins_in_domain(
     paper = study["reporting"]["published"]
     named = {test_set["published"] for test_set in study["test_sets"].values()} - {None}
     if paper:
-        numbers = (repository / f"config/published/{paper}.csv").read_text()
+        numbers = (repository / f"config/published/{paper}.csv").read_text(encoding="utf-8")
         assert all(f",{test_set}," in numbers for test_set in named)
         assert name.startswith(paper) or name in ("demo", "laptop", "laptop-ng2022")
     else:
@@ -96,7 +96,7 @@ def test_every_key_of_a_study_is_documented(repository: Path) -> None:
         keys |= set(method_class(name).schema)
         with contextlib.suppress(KeyError):  # most methods train as any
             keys |= set(variant_class(name).schema)
-    documented = (repository / "config/README.md").read_text()
+    documented = (repository / "config/README.md").read_text(encoding="utf-8")
     words = {
         word for code in re.findall(r"`([^`]+)`", documented) for word in re.split(r"\W+", code)
     }

@@ -35,7 +35,7 @@ def run(*command: str | Path, **options: object) -> "subprocess.CompletedProcess
         list(map(str, command)),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
+        encoding="utf-8",
         **{"timeout": DEADLINE, "check": False} | options,
     )
 
@@ -49,8 +49,8 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [site] = folder.glob("lib/python*/site-packages")
     here = [path for path in sys.path if path.endswith("site-packages")]
     lines = [f"import site; site.addsitedir({path!r})" for path in here]
-    (site / "this_environment.pth").write_text("\n".join(lines) + "\n")
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    (site / "this_environment.pth").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extra = project["optional-dependencies"]["slurm"]
     done = run(python, "-m", "pip", "install", "--quiet", *extra)
     if done.returncode:
@@ -104,10 +104,10 @@ def setting(
 ) -> Setting:
     home = tmp_path_factory.mktemp("slurm")
     copy_repository(home / "repository")
-    study = yaml.safe_load((ROOT / "tests" / "workflow" / "tiny.yaml").read_text())
+    study = yaml.safe_load((ROOT / "tests" / "workflow" / "tiny.yaml").read_text(encoding="utf-8"))
     for name in DISTURBED:
         study["recipes"][name]["iterations_per_epoch"] = 60
-    (home / "tiny.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
+    (home / "tiny.yaml").write_text(yaml.safe_dump(study, sort_keys=False), encoding="utf-8")
     return Setting(home / "repository", home / "tiny.yaml")
 
 
@@ -121,11 +121,11 @@ def local(setting: Setting, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_profile_names_rules_that_there_are() -> None:
-    profile = yaml.safe_load(PROFILE.read_text())
+    profile = yaml.safe_load(PROFILE.read_text(encoding="utf-8"))
     rules = {
         name
         for file in (ROOT / "workflow" / "rules").glob("*.smk")
-        for name in re.findall(r"^\s*rule (\w+):", file.read_text(), re.MULTILINE)
+        for name in re.findall(r"^\s*rule (\w+):", file.read_text(encoding="utf-8"), re.MULTILINE)
     }
     named = {group.partition("=")[0] for group in profile["groups"]} | set(profile["set-resources"])
     assert named <= rules
@@ -147,22 +147,22 @@ def test_disturbed_run_on_slurm_prints_the_local_run_s_tables(
 
     def resumes(recipe: str) -> bool:
         logs = results.glob(f"logs/train/{recipe}-*/seed-0.log")
-        return any("resuming at epoch" in log.read_text() for log in logs)
+        return any("resuming at epoch" in log.read_text(encoding="utf-8") for log in logs)
 
     options = ["--workflow-profile", setting.repository / "profiles" / "slurm", "--cores", "2"]
     options += ["--slurm-init-seconds-before-status-checks", "3"]
-    with log.open("w") as stream:
+    with log.open("w", encoding="utf-8") as stream:
         snakemake = subprocess.Popen(
             setting.command(python, tmp_path, *options),
             env=setting.environment,
             stdout=stream,
             stderr=subprocess.STDOUT,
-            text=True,
+            encoding="utf-8",
         )
     try:
         cancelled = told = again = ""
         while not (cancelled and told and again):  # in whichever order SLURM starts them
-            assert snakemake.poll() is None, log.read_text()
+            assert snakemake.poll() is None, log.read_text(encoding="utf-8")
             if (
                 not cancelled
                 and there_is("dropout", "products")
@@ -176,17 +176,17 @@ def test_disturbed_run_on_slurm_prints_the_local_run_s_tables(
             ):
                 run("scancel", "--signal=TERM", told, check=True)
             if not again and resumes("cyclical") and (again := job_of("cyclical")):
-                os.kill(int((STATE / "slurmd.pid").read_text()), signal.SIGTERM)
+                os.kill(int((STATE / "slurmd.pid").read_text(encoding="utf-8")), signal.SIGTERM)
                 time.sleep(2)
                 run("slurmd", check=True)
             time.sleep(0.2)
-        assert snakemake.wait(DEADLINE) == 0, log.read_text()
+        assert snakemake.wait(DEADLINE) == 0, log.read_text(encoding="utf-8")
     finally:
         if snakemake.poll() is None:
             snakemake.send_signal(signal.SIGINT)
             snakemake.wait(60)
 
-    text = log.read_text()
+    text = log.read_text(encoding="utf-8")
     assert f"SLURM-job '{told}' failed, SLURM status is: 'FAILED'" in text
     assert f"SLURM-job '{cancelled}' failed, SLURM status is: 'CANCELLED'" in text
     assert f"SLURM-job '{again}' failed" not in text

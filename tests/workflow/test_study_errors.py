@@ -522,7 +522,7 @@ def test_user_s_file_that_is_not_there_is_named_where_it_was_looked_for(
 def test_user_s_file_without_a_variant_is_refused(
     make_study: MakeStudy, tiny: Settings, tmp_path: Path
 ) -> None:
-    (tmp_path / "empty.py").write_text("")
+    (tmp_path / "empty.py").write_text("", encoding="utf-8")
     tiny["recipes"]["cyclical"]["variant"] = {"name": "empty.py"}
     [problem] = problems_of(make_study, tiny)
     assert problem.startswith("recipes.cyclical.variant.name: ")
@@ -600,14 +600,14 @@ def test_study_that_is_not_there_is_named_with_those_that_are(
 def test_file_that_is_not_yaml_is_named_with_the_line(
     machine: Settings, repository: Path, tmp_path: Path, text: str
 ) -> None:
-    (tmp_path / "broken.yaml").write_text(text)
+    (tmp_path / "broken.yaml").write_text(text, encoding="utf-8")
     with pytest.raises(CardiouqError, match="line") as caught:
         Study(str(tmp_path / "broken.yaml"), machine, repository / "config")
     assert str(tmp_path / "broken.yaml") in str(caught.value)
 
 
 def test_empty_file_is_refused(machine: Settings, repository: Path, tmp_path: Path) -> None:
-    (tmp_path / "empty.yaml").write_text("")
+    (tmp_path / "empty.yaml").write_text("", encoding="utf-8")
     with pytest.raises(CardiouqError, match=r"empty\.yaml"):
         Study(str(tmp_path / "empty.yaml"), machine, repository / "config")
 

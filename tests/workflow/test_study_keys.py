@@ -297,7 +297,8 @@ def test_method_of_the_user_s_is_found_beside_the_study(
     (tmp_path / "own" / "twice.py").write_text(
         "from cardiouq.methods.base import BaseVariant\n"
         "from cardiouq.methods.deep_ensemble import Method\n"
-        "class Variant(BaseVariant):\n    pass\n"
+        "class Variant(BaseVariant):\n    pass\n",
+        encoding="utf-8",
     )
     before = deepcopy(tiny)
     tiny["recipes"]["dropout"]["variant"] = {"name": "own/twice.py"}
@@ -312,14 +313,14 @@ def test_method_of_the_user_s_is_found_beside_the_study(
 def test_user_s_file_in_a_block_that_recipes_share_is_found_from_a_relative_study(
     tmp_path: Path, machine: Settings, repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    text = (repository / "tests" / "workflow" / "tiny.yaml").read_text()
+    text = (repository / "tests" / "workflow" / "tiny.yaml").read_text(encoding="utf-8")
     place = "dropout: {p: 0.0, place: all}\n"
     (tmp_path / "studies").mkdir()
     (tmp_path / "studies" / "own.yaml").write_text(
-        text.replace(place, f"{place}    variant: {{name: own.py}}\n", 1)
+        text.replace(place, f"{place}    variant: {{name: own.py}}\n", 1), encoding="utf-8"
     )
     (tmp_path / "studies" / "own.py").write_text(
-        "from cardiouq.methods.base import BaseVariant as Variant  # noqa: F401\n"
+        "from cardiouq.methods.base import BaseVariant as Variant  # noqa: F401\n", encoding="utf-8"
     )
     monkeypatch.chdir(tmp_path)
     study = Study("studies/own.yaml", machine, repository / "config")

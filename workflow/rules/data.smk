@@ -64,7 +64,7 @@ rule check_data:
         cases=rules.list_cases.output.cases,
         split=rules.split_subjects.output.split,
         code=expand(
-            f"{workflow.basedir}/src/cardiouq/data/{{module}}.py",
+            f"{ROOT}/src/cardiouq/data/{{module}}.py",
             module=["integrity", "scans", "labels"],
         ),
     output:
@@ -131,7 +131,7 @@ if DISTORTED:
             test_sets=rules.split_subjects.output.test_sets,
             plan=rules.make_plan.output.plan,
             code=expand(
-                f"{workflow.basedir}/src/cardiouq/data/{{module}}.py",
+                f"{ROOT}/src/cardiouq/data/{{module}}.py",
                 module=[
                     "distortions",
                     "distorted",

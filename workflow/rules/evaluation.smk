@@ -5,7 +5,7 @@ from cardiouq.evaluation import SCORE_TABLES
 EVALUATION = f"{RESULTS}/evaluation"
 # Snakemake does not see what a script imports: a changed metric is to be computed again.
 EVALUATION_CODE = [
-    f"{workflow.basedir}/src/cardiouq/data/scans.py",
+    f"{ROOT}/src/cardiouq/data/scans.py",
     *sorted(str(p) for p in ROOT.glob("src/cardiouq/evaluation/*.py")),
 ]
 

@@ -1,7 +1,7 @@
 # Public data sets that anyone may have: `snakemake --cores 1 fetch_acdc --config acdc_root=FOLDER`.
 # Not part of a study, as its files have to be there before the jobs are known.
 
-SOURCES = f"{workflow.basedir}/config/data_sources.csv"
+SOURCES = f"{ROOT}/config/data_sources.csv"
 
 
 rule fetch_acdc:
@@ -12,7 +12,7 @@ rule fetch_acdc:
     conda:
         "../../envs/environment.yaml"
     params:
-        script=Path(workflow.basedir, "workflow/scripts/fetch.py"),
+        script=ROOT / "workflow/scripts/fetch.py",
         root=STUDY.machine["acdc_root"],
     shell:
         "python {params.script:q} --dataset acdc --root={params.root:q}"

@@ -27,9 +27,9 @@ rule data_page:
         cases=f"{RESULTS}/data/cases.csv",
         split=f"{RESULTS}/data/split.csv",
         checks=f"{RESULTS}/data/checks.csv",
-        caption=f"{workflow.basedir}/workflow/report/data_page.rst",
+        caption=f"{ROOT}/workflow/report/data_page.rst",
         code=expand(CODE, module=["data_page", "slices", "style"])
-        + [f"{workflow.basedir}/src/cardiouq/data/integrity.py"],
+        + [f"{ROOT}/src/cardiouq/data/integrity.py"],
     output:
         html=report(
             f"{RESULTS}/reporting/data.html",

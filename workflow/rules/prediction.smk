@@ -41,7 +41,7 @@ rule predict:
         .at(attempt)
         .minutes,
     params:
-        script=Path(workflow.basedir, "workflow/scripts/predict.py"),
+        script=ROOT / "workflow/scripts/predict.py",
         settings=lambda wildcards: STUDY.prediction_settings(wildcards.method),
         folder=f"{RESULTS}/prediction/{{method}}",
     # a shell command, as the age of a `script:` file would count

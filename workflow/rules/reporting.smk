@@ -8,7 +8,7 @@ from cardiouq.structures import HEART
 
 TABLES = f"{RESULTS}/reporting/tables"
 # Snakemake does not see what a script imports: a changed figure is to be drawn again.
-CODE = f"{workflow.basedir}/src/cardiouq/reporting/{{module}}.py"
+CODE = f"{ROOT}/src/cardiouq/reporting/{{module}}.py"
 METHOD_LABELS = {method: STUDY["methods"][method]["label"] for method in METHODS}
 TEST_SET_LABELS = {name: STUDY["test_sets"][name]["label"] for name in TEST_SETS}
 PAPER = STUDY["reporting"]["published"]
@@ -49,9 +49,9 @@ for TABLE, TITLE in PRINTED.items():
             test_sets=f"{RESULTS}/data/test_sets.csv",
             paper=(
                 [
-                    f"{workflow.basedir}/config/published/{PAPER}.csv",
-                    f"{workflow.basedir}/config/published/{PAPER}_claims.csv",
-                    f"{workflow.basedir}/config/studies/{PAPER}.yaml",
+                    f"{ROOT}/config/published/{PAPER}.csv",
+                    f"{ROOT}/config/published/{PAPER}_claims.csv",
+                    f"{ROOT}/config/studies/{PAPER}.yaml",
                 ]
                 if PAPER
                 else []
@@ -66,7 +66,7 @@ for TABLE, TITLE in PRINTED.items():
                 if DISTORTED and TABLE == "verdict"
                 else []
             ),
-            caption=f"{workflow.basedir}/workflow/report/{TABLE}.rst",
+            caption=f"{ROOT}/workflow/report/{TABLE}.rst",
             code=expand(
                 CODE,
                 module=[
@@ -133,7 +133,7 @@ rule print_cost:
         cases=f"{RESULTS}/data/cases.csv",
         distorted=CASE_TABLES[1:],
         test_sets=f"{RESULTS}/data/test_sets.csv",
-        caption=f"{workflow.basedir}/workflow/report/cost.rst",
+        caption=f"{ROOT}/workflow/report/cost.rst",
         code=expand(CODE, module=["cost", "needed_runs", "printing"]),
     output:
         html=report(
@@ -189,7 +189,7 @@ rule print_quality_control:
         table=f"{RESULTS}/evaluation/quality_control.csv",
         cases=f"{RESULTS}/data/cases.csv",
         test_sets=f"{RESULTS}/data/test_sets.csv",
-        caption=f"{workflow.basedir}/workflow/report/quality_control.rst",
+        caption=f"{ROOT}/workflow/report/quality_control.rst",
         code=expand(CODE, module=["quality_control", "tables", "printing"]),
     output:
         html=report(
@@ -239,7 +239,7 @@ if STUDY.repeats:
             repeats=f"{RESULTS}/evaluation/repeats.csv",
             cases=f"{RESULTS}/data/cases.csv",
             test_sets=f"{RESULTS}/data/test_sets.csv",
-            caption=f"{workflow.basedir}/workflow/report/repeats.rst",
+            caption=f"{ROOT}/workflow/report/repeats.rst",
             code=expand(CODE, module=["repeats", "tables", "printing"]),
         output:
             html=report(
@@ -286,7 +286,7 @@ rule write_provenance:
     input:
         products=lambda wildcards: PRODUCTS,
         runs=expand(TRAINED, run=STUDY.all_run_folders().values()),
-        caption=f"{workflow.basedir}/workflow/report/provenance.rst",
+        caption=f"{ROOT}/workflow/report/provenance.rst",
     output:
         json=report(
             f"{RESULTS}/provenance.json",

@@ -7,8 +7,11 @@ from cardiouq.methods.base import MEMBER, Member
 RUN = f"{RESULTS}/training/{{recipe}}-{{key}}/seed-{{member}}"
 TRAINED = "{run}/trained"
 # SIGTERM goes to every process of a batch job: a shell that it ended would take a training with it
-# that is about to keep its state.
-shell.prefix("set -euo pipefail; trap : TERM; ")
+# that is about to keep its state. From conda's environments Snakemake hides PYTHONPATH, and they
+# hold what the package needs, not the package.
+shell.prefix(
+    "set -euo pipefail; trap : TERM; export PYTHONPATH=${{PYTHONPATH:-{SOURCE:q}}}; "
+)
 
 
 rule train:
@@ -56,7 +59,7 @@ rule train:
         .at(attempt)
         .minutes,
     params:
-        script=Path(workflow.basedir, "workflow/scripts/train.py"),
+        script=ROOT / "workflow/scripts/train.py",
         settings=lambda wildcards: STUDY.run_settings(
             wildcards.recipe, Member.parse(wildcards.member)
         ),

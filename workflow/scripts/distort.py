@@ -19,7 +19,7 @@ with reported_to_user(snakemake.log[0]), blamed_on(folder):
     tables = distort_cases(
         choose_subjects(cases[cases["case"].isin(tested)], params.subjects, params.seed),
         params.distorted,
-        Plan.from_json(Path(snakemake.input.plan).read_text()),
+        Plan.from_json(Path(snakemake.input.plan).read_text(encoding="utf-8")),
         params.seed,
         folder,
     )

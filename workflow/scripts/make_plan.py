@@ -30,4 +30,4 @@ with reported_to_user(snakemake.log[0]):
         crop=tuple(crop) if crop else None,
     )
     with written_whole(Path(snakemake.output.plan)) as temporary:
-        temporary.write_text(plan.to_json())
+        temporary.write_text(plan.to_json(), encoding="utf-8")

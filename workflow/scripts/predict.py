@@ -32,7 +32,7 @@ with reported_to_user(arguments.log):
     log_to(arguments.log, settings["name"])
     # nothing is trained or fitted on distorted scans
     cases, split = read_case_table(arguments.cases[0]), read_split(arguments.split)
-    plan = Plan.from_json(arguments.plan.read_text())
+    plan = Plan.from_json(arguments.plan.read_text(encoding="utf-8"))
     device = choose_device()
     predictor = Predictor(plan, settings["tile_overlap"], device)
     runs = []

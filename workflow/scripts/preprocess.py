@@ -12,7 +12,7 @@ with (
     reported_to_user(snakemake.log[0]),
     folder_written_whole(snakemake.output.arrays) as folder,
 ):
-    plan = Plan.from_json(Path(snakemake.input.plan).read_text())
+    plan = Plan.from_json(Path(snakemake.input.plan).read_text(encoding="utf-8"))
     for case in read_case_table(snakemake.input.cases).itertuples():
         with_label = case.dataset == snakemake.params.training_dataset
         preprocess_case(case, plan, folder, with_label=with_label)

@@ -19,7 +19,7 @@ with reported_to_user(snakemake.log[0]):
         snakemake.input.products,
     )
     with written_whole(snakemake.output.json) as temporary:
-        temporary.write_text(json.dumps(found, indent=2) + "\n")
+        temporary.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     page = PrintedTable(
         render_caption(snakemake.input.caption, snakemake),
         "provenance",

@@ -125,7 +125,9 @@ class _Part:
 
     def describe(self, source: Source, etag: str) -> None:
         """Write the record."""
-        self.record.write_text(json.dumps(_identity(source) | {"etag": etag}) + "\n")
+        self.record.write_text(
+            json.dumps(_identity(source) | {"etag": etag}) + "\n", encoding="utf-8"
+        )
 
     def forget_another(self, source: Source) -> None:
         """Remove a part of another archive; one without a record may be the user's own download."""
@@ -166,7 +168,7 @@ def _identity(source: Source) -> dict[str, str]:
 def _read_json(path: Path) -> dict[str, Any]:
     """An object of a JSON file; {} if there is none, as when its writer was killed."""
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
@@ -301,7 +303,7 @@ def _check_sum(source: Source, part: _Part) -> None:
 
 def _publish(source: Source, partial: Path, root: Path) -> None:
     """Make an unpacked folder, marked and on the disk, the root."""
-    (partial / MARKER).write_text(json.dumps(_identity(source), indent=1) + "\n")
+    (partial / MARKER).write_text(json.dumps(_identity(source), indent=1) + "\n", encoding="utf-8")
     for synced in (partial / MARKER, *(Path(folder) for folder, _, _ in os.walk(partial))):
         _sync(synced)
     partial.replace(root)

@@ -177,7 +177,8 @@ def _write_acdc(root: Path, subjects: int, seed: int) -> None:
             temporary.write_text(
                 f"ED: {frames['ED']}\nES: {frames['ES']}\nGroup: {subject.group}\n"
                 f"Height: {subject.height_cm}\nNbFrame: {rng.integers(20, 36)}\n"
-                f"Weight: {subject.weight_kg}\n"
+                f"Weight: {subject.weight_kg}\n",
+                encoding="utf-8",
             )
 
 
@@ -206,7 +207,10 @@ def _write_mnms(root: Path, subjects_per_vendor: int, seed: int) -> None:
             label = _TO_MNMS[np.stack([subject.labels["ED"], subject.labels["ES"]])]
             _write(folder / f"{code}_sa.nii.gz", image, subject)
             _write(folder / f"{code}_sa_gt.nii.gz", label, subject)
-    with written_whole(root / MNMS_INFORMATION) as temporary, temporary.open("w", newline="") as f:
+    with (
+        written_whole(root / MNMS_INFORMATION) as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as f,
+    ):
         writer = csv.writer(f, lineterminator="\n")
         writer.writerow(["External code", "VendorName", "Vendor", "Centre", "ED", "ES"])
         writer.writerows([code, *rows[code]] for code in sorted(rows))

@@ -94,7 +94,7 @@ def predict(
                     output / test_set, lambda mean, labels: method.combine(mean, labels, fitted)
                 )
     with written_whole(output / "fitted.json") as temporary:
-        temporary.write_text(json.dumps(fitted, indent=2) + "\n")
+        temporary.write_text(json.dumps(fitted, indent=2) + "\n", encoding="utf-8")
     with written_whole(output / "samples.csv") as temporary:
         pd.DataFrame(rows).to_csv(temporary, index=False)
 

@@ -41,7 +41,7 @@ class RunOnDisk:
         device: torch.device,
         held_out: HeldOut,
     ) -> None:
-        identity = json.loads((folder / "run.json").read_text())
+        identity = json.loads((folder / "run.json").read_text(encoding="utf-8"))
         if identity["data_fingerprint"] != fingerprint:
             raise CardiouqError(
                 f"{folder}: was trained on other scans, another split or another plan "

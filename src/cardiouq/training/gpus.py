@@ -94,7 +94,7 @@ def parse_listing(listing: str) -> list[list[str]]:
 def _listing() -> str:
     try:
         command = ["nvidia-smi", "-L"]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        return subprocess.run(command, capture_output=True, encoding="utf-8", check=True).stdout
     except (OSError, subprocess.CalledProcessError):
         return ""
 

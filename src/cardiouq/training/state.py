@@ -39,13 +39,13 @@ class SideFolder:
         self.identity = json.dumps(identity, indent=2, sort_keys=True) + "\n"
         (self.products / "checkpoints").mkdir(parents=True, exist_ok=True)
         identity_file = self.products / "run.json"
-        found = identity_file.read_text() if identity_file.is_file() else ""
+        found = identity_file.read_text(encoding="utf-8") if identity_file.is_file() else ""
         if found != self.identity:
             # other data or settings than the interrupted run's: its state is of no use
             shutil.rmtree(self.path)
             (self.products / "checkpoints").mkdir(parents=True)
         with written_whole(identity_file) as temporary:
-            temporary.write_text(self.identity)
+            temporary.write_text(self.identity, encoding="utf-8")
 
     def is_finished(self) -> bool:
         """Whether the output is this run, trained by the present code.
@@ -55,7 +55,7 @@ class SideFolder:
         file = self.output / "run.json"
         return (
             file.is_file()
-            and file.read_text() == self.identity
+            and file.read_text(encoding="utf-8") == self.identity
             and code_hash(repository()) in {machine["code"] for machine in machines(self.output)}
         )
 
