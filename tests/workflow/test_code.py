@@ -36,12 +36,25 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
+def study(tmp_path: Path, tiny: dict[str, Any]) -> Path:
+    """The tiny one with Vanilla alone, on one test set, beside no paper, undistorted."""
+    tiny["methods"] = {"vanilla": tiny["methods"]["vanilla"] | {"repeats": 1}}
+    tiny["test_sets"] = {"phantom-val": tiny["test_sets"]["phantom-val"] | {"published": None}}
+    tiny["reporting"]["published"] = None
+    del tiny["distortions"]
+    tiny["recipes"] = {"polynomial": tiny["recipes"]["polynomial"]}
+    tiny["phantom"]["mnms_subjects_per_vendor"] = 1
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump(tiny), encoding="utf-8")
+    return tmp_path / "small.yaml"
+
+
+@pytest.fixture
 def second(tmp_path: Path, copy_repository: Callable[[Path], Path]) -> Path:
-    """A checkout whose phantom, errors and Dice are its own."""
-    root = copy_repository(tmp_path / "second")
+    """A checkout in a folder with a difficult name, whose phantom, errors and Dice are its own."""
+    root = copy_repository(tmp_path / 'l\'Hôpital M&Ms, 50% #2 [x] $HOME \\ "José"')
     edit(root, "data/phantom.py", "Height: {subject.height_cm}", "Height: 99.5")
     edit(root, "errors.py", "nERROR: {message}", "nERROR of the second: {message}")
-    edit(root, "evaluation/overlap.py", r"(def dice\(.*?\n    return) [^\n]*", r"\1 0.125")
+    edit(root, "evaluation/overlap.py", r"(def dice\(.*?\n    return)", r"\1 0.125 + 0 *")
     return root
 
 
@@ -90,7 +103,7 @@ def add_conda(home: Path, environment: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize("installed", ["editable", "copied", "on PYTHONPATH", "not, in conda's"])
 def test_jobs_run_the_code_beside_the_snakefile(
-    environment: Path, second: Path, repository: Path, tmp_path: Path, installed: str
+    environment: Path, second: Path, repository: Path, study: Path, tmp_path: Path, installed: str
 ) -> None:
     """In a `script:` and in a `shell:`, the first checkout being installed in some way."""
     own = tmp_path / "own"
@@ -105,12 +118,146 @@ def test_jobs_run_the_code_beside_the_snakefile(
     else:
         variables = add_conda(tmp_path / "conda", environment)
         options += ["--sdm", "conda"]
-    study = repository / "tests" / "workflow" / "tiny.yaml"
     done = snakemake(
         *(own, tmp_path, "-s", second / "Snakefile", *options, "--config", f"study={study}"),
         **variables,
     )
     assert "ERROR of the second: no folder is given" in done.stdout
-    information = next((tmp_path / "results/tiny/data/phantom/acdc").rglob("Info.cfg"))
+    information = next((tmp_path / "results/small/data/phantom/acdc").rglob("Info.cfg"))
     assert "Height: 99.5\n" in information.read_text(encoding="utf-8"), done.stdout
     assert (CONDA_S in done.stdout) == ("conda" in installed)
+
+
+def test_table_and_provenance_are_of_the_second_checkout(
+    environment: Path, second: Path, repository: Path, study: Path, tmp_path: Path
+) -> None:
+    """One environment, in which the first is installed."""
+    (site_packages(environment) / "first.pth").write_text(str(repository / "src"), encoding="utf-8")
+    results = tmp_path / "results" / "small"
+    table = results / "reporting" / "tables" / "table1_dice.csv"
+    done = snakemake(
+        *(environment, tmp_path, "-s", second / "Snakefile", table.relative_to(tmp_path)),
+        *("--config", f"study={study}"),
+    )
+    assert done.returncode == 0, done.stdout
+    assert set(pd.read_csv(table)["value"]) == {0.125}
+    [noted] = results.glob("training/*/*/machine.json")
+    [machine] = json.loads(noted.read_text(encoding="utf-8"))
+    assert machine["code"] == code_hash(second) != code_hash(repository)
+
+
+MODULE = """
+module {name}:
+    snakefile: {snakefile!r}
+    {more}
+
+use rule * from {name} as {name}_*
+"""
+MACHINE = {"acdc_root": "", "mnms_root": "", "ukbb_root": "", "device": "cpu"}
+
+
+def dry_run(environment: Path, folder: Path, text: str, *options: str) -> str:
+    """Of a Snakefile that imports checkouts."""
+    (folder / "importing.smk").write_text(text, encoding="utf-8")
+    return snakemake(environment, folder, "-s", "importing.smk", "--dry-run", *options).stdout
+
+
+def test_module_without_another_name(
+    environment: Path, repository: Path, study: Path, tmp_path: Path
+) -> None:
+    """Its settings are those of its own config.yaml, and of the command line."""
+    text = (
+        f"module heart:\n    snakefile: {str(repository / 'Snakefile')!r}\nuse rule * from heart\n"
+    )
+    told = dry_run(environment, tmp_path, text, "--config", f"study={study}")
+    assert re.search(r"^predict +1$", told, re.MULTILINE), told
+    assert "results/small/provenance.json" in told
+
+
+def test_module_under_another_name_runs_beside_other_rules(
+    environment: Path, repository: Path, study: Path, tmp_path: Path
+) -> None:
+    """From a folder of its own, whose rules use what the study makes."""
+    (tmp_path / "paper" / "rules").mkdir(parents=True)
+    text = MODULE.format(
+        name="heart",
+        snakefile=str(repository / "Snakefile"),
+        more=f"config: {MACHINE | {'study': str(study)}}",
+    )
+    (tmp_path / "paper" / "rules" / "heart.smk").write_text(text, encoding="utf-8")
+    (tmp_path / "paper" / "Snakefile").write_text(
+        'include: "rules/heart.smk"\n'
+        "rule count:\n"
+        "    default_target: True\n"
+        "    input: rules.heart_make_phantom.output\n"
+        "    output: 'count.txt'\n"
+        "    shell: 'ls {input}/acdc/training | wc -l > {output}'\n",
+        encoding="utf-8",
+    )
+    done = snakemake(environment, tmp_path, "-s", tmp_path / "paper" / "Snakefile")
+    assert done.returncode == 0, done.stdout
+    assert (tmp_path / "count.txt").read_text(encoding="utf-8").strip() == "10"
+
+
+@pytest.mark.parametrize("moved", ["prefix: 'paper'", "replace_prefix: {'results/': 'paper/'}"])
+def test_module_whose_files_are_moved_is_refused(
+    environment: Path, repository: Path, study: Path, tmp_path: Path, moved: str
+) -> None:
+    text = MODULE.format(name="heart", snakefile=str(repository / "Snakefile"), more=moved)
+    told = dry_run(environment, tmp_path, text, "--config", f"study={study}")
+    assert "ERROR: `prefix` and `replace_prefix`" in told
+
+
+def test_module_without_all_settings_is_told_which(
+    environment: Path, repository: Path, tmp_path: Path
+) -> None:
+    more = "config: {'device': 'cpu'}"
+    text = MODULE.format(name="heart", snakefile=str(repository / "Snakefile"), more=more)
+    told = dry_run(environment, tmp_path, text)
+    missing = [f"  - {key}: missing" for key in ("study", "acdc_root", "mnms_root", "ukbb_root")]
+    assert "\n".join(["ERROR: config.yaml: 4 problem(s):", *missing, ""]) in told
+
+
+def test_two_modules_are_of_one_code_and_device(
+    environment: Path, repository: Path, second: Path, study: Path, tmp_path: Path
+) -> None:
+    """Or are refused, as they share a process."""
+    shutil.copy(study, tmp_path / "other.yaml")
+
+    def told(snakefile: Path, device: str) -> str:
+        one = MACHINE | {"study": str(study)}
+        two = MACHINE | {"study": "other.yaml", "device": device}
+        modules = [("one", repository / "Snakefile", one), ("two", snakefile, two)]
+        text = "".join(
+            MODULE.format(name=name, snakefile=str(file), more=f"config: {config}")
+            for name, file, config in modules
+        )
+        return dry_run(environment, tmp_path, text, "--quiet", "rules")
+
+    assert re.search(r"^two_train +1$", told(repository / "Snakefile", "cpu"), re.MULTILINE)
+    assert "CARDIOUQ_DEVICE: 'auto'" in told(repository / "Snakefile", "auto")
+    assert f"to be in {second / 'src'}, and what would run" in told(second / "Snakefile", "cpu")
+
+
+@pytest.mark.parametrize("made", ["copied alone", "linked alone"])
+def test_snakefile_without_its_code_is_refused(
+    environment: Path, repository: Path, tmp_path: Path, made: str
+) -> None:
+    """Though a package is installed."""
+    if made == "copied alone":
+        shutil.copy(repository / "Snakefile", tmp_path)
+    else:
+        (tmp_path / "Snakefile").symlink_to(repository / "Snakefile")
+    installed = str(repository / "src")
+    done = snakemake(environment, tmp_path, "--dry-run", PYTHONPATH=installed)
+    assert f"ERROR: {tmp_path}/Snakefile: its code is to be in {tmp_path}/src" in done.stdout
+    assert f"would run is {installed}" in done.stdout
+
+
+@pytest.mark.parametrize("name", ["study{id}", "a{b", "a:b"])
+def test_checkout_whose_path_cannot_be_told_to_jobs_is_refused(
+    environment: Path, copy_repository: Callable[[Path], Path], tmp_path: Path, name: str
+) -> None:
+    root = copy_repository(tmp_path / name)
+    told = snakemake(environment, root, "--dry-run").stdout
+    assert f"ERROR: {root}: the path of the Snakefile holds" in told

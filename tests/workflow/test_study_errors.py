@@ -606,6 +606,16 @@ def test_file_that_is_not_yaml_is_named_with_the_line(
     assert str(tmp_path / "broken.yaml") in str(caught.value)
 
 
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "shift-jis"])
+def test_file_that_is_not_utf_8_is_named(
+    machine: Settings, repository: Path, tmp_path: Path, encoding: str
+) -> None:
+    title = "title: 心臓\n" if encoding == "shift-jis" else "title: Größe\n"
+    (tmp_path / "old.yaml").write_bytes(title.encode(encoding))
+    with pytest.raises(CardiouqError, match=r"old\.yaml: is not YAML in UTF-8"):
+        Study(str(tmp_path / "old.yaml"), machine, repository / "config")
+
+
 def test_empty_file_is_refused(machine: Settings, repository: Path, tmp_path: Path) -> None:
     (tmp_path / "empty.yaml").write_text("", encoding="utf-8")
     with pytest.raises(CardiouqError, match=r"empty\.yaml"):

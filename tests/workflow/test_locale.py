@@ -1,0 +1,203 @@
+"""Text is UTF-8 in every locale: what is read, written and printed, and the names of files."""
+
+import ast
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+SUBJECTS = ("Müller", "Łódź", "心", "José")
+TITLE = "Größe des Herzens, β₁ ± 心"
+PAGE = "results/study/reporting/data.html"
+PRINT = """
+import sys
+from types import SimpleNamespace
+from cardiouq.config import read_yaml
+from cardiouq.reporting.captions import render_caption
+from cardiouq.reporting.printing import Cell, PrintedTable
+from cardiouq.reporting.writing import write_table
+from pathlib import Path
+import pandas as pd
+
+title = read_yaml(Path(sys.argv[1]))["title"]
+snakemake = SimpleNamespace(params=SimpleNamespace(title=title))
+caption = render_caption(sys.argv[2], snakemake)
+names = {form: f"{sys.argv[3]}.{form}" for form in ("csv", "md", "tex", "html")}
+printed = PrintedTable(caption, "table", [(title, 1)], [title], [[Cell(title)]])
+write_table(pd.DataFrame({title: [title]}), printed, SimpleNamespace(**names))
+"""
+
+
+@pytest.fixture(scope="module")
+def latin(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Variables of a locale whose encoding is ISO-8859-1."""
+    folder, name = tmp_path_factory.mktemp("locale"), "en_US.ISO-8859-1"
+    if shutil.which("localedef") is None:
+        pytest.skip("localedef is not there to make a locale")
+    subprocess.run(["localedef", "-i", "en_US", "-f", "ISO-8859-1", folder / name], check=True)
+    variables = {"LOCPATH": str(folder), "LC_ALL": name}
+    assert python(variables, "-c", "import sys; print(sys.stdout.encoding)") == "iso8859-1\n"
+    return variables
+
+
+@pytest.fixture
+def own(tmp_path: Path, tiny: dict[str, Any]) -> Path:
+    """A folder with a study of four subjects; names, text and paths are of many alphabets."""
+    scans = tmp_path / "scans" / "Bilder (größer)"
+    scans.mkdir(parents=True)
+    rows = ["case,image,label,subject,centre"]
+    for number, subject in enumerate(SUBJECTS):
+        label = np.zeros((32, 32, 3), np.uint8)
+        label[4:12, 4 : 8 + number], label[14:20, 4:8], label[24:28, 4:8] = 1, 2, 3
+        image = np.random.default_rng(number).normal(size=label.shape) + label
+        for name, values in (("", image.astype(np.float32)), ("_label", label)):
+            volume = nib.Nifti1Image(values, np.diag([1.5, 1.5, 8, 1]))
+            nib.save(volume, scans / f"{subject}{name}.nii.gz")
+        files = [f"Bilder (größer)/{subject}{name}.nii.gz" for name in ("", "_label")]
+        rows.append(f"c{number},{files[0]},{files[1]},{subject},Köln")
+    text = "\n".join(rows) + "\n"
+    (tmp_path / "scans" / "cases.csv").write_text(text, encoding="utf-8")
+    write_study(tmp_path / "study.yaml", tiny, "./scans")
+    return tmp_path
+
+
+def write_study(file: Path, tiny: dict[str, Any], source: str) -> None:
+    """Of one method on the scans of a folder."""
+    labels = {"RV": 1, "MYO": 2, "LV": 3}
+    test_set = {"dataset": "own", "split": "validation", "label": "Größe 心", "domain": "ID"}
+    study = {key: tiny[key] for key in ("seed", "plan", "prediction", "evaluation")} | {
+        "title": TITLE,
+        "datasets": {"own": {"layout": "csv", "source": source, "labels": labels}},
+        "split": {"dataset": "own", "validation_fraction": 0.5},
+        "recipes": {"polynomial": tiny["recipes"]["polynomial"]},
+        "methods": {"vanilla": tiny["methods"]["vanilla"] | {"label": "Köln 心"}},
+        "test_sets": {"val": test_set | {"where": {"centre": "Köln"}, "published": None}},
+        "reporting": {"published": None, "tsne": {"perplexity": 30}},
+    }
+    file.write_text(yaml.safe_dump(study, allow_unicode=True), encoding="utf-8")
+
+
+def python(variables: dict[str, str], *arguments: str | Path) -> str:
+    """Stdout and stderr of a process in a locale."""
+    return subprocess.run(
+        [sys.executable, *arguments],
+        env=os.environ | variables,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+    ).stdout
+
+
+def snakemake(variables: dict[str, str], folder: Path, study: Path, *options: str) -> str:
+    """Stdout and stderr of a run in a folder."""
+    folder.mkdir(exist_ok=True)
+    command = ["-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", folder]
+    command += ["--cores", "2", *options, "--config", f"study={study}"]
+    return python(variables, *command)
+
+
+def test_study_is_listed_and_shown_in_the_same_bytes(own: Path, latin: dict[str, str]) -> None:
+    made = {}
+    for name, variables in {"utf-8": {"LC_ALL": "C.UTF-8"}, "latin": latin}.items():
+        told = snakemake(variables, own / name, own / "study.yaml", PAGE)
+        assert "Traceback" not in told
+        files = [own / name / PAGE, *(own / name).glob("results/study/data/*.csv")]
+        made[name] = {file.name: file.read_bytes() for file in files}
+    assert made["utf-8"].keys() == {
+        "data.html",
+        "cases.csv",
+        "split.csv",
+        "test_sets.csv",
+        "checks.csv",
+    }
+    assert made["latin"] == made["utf-8"]
+    assert TITLE in made["latin"]["data.html"].decode()
+    assert all(subject in made["latin"]["cases.csv"].decode() for subject in SUBJECTS)
+
+
+def test_table_is_printed_in_the_same_bytes(own: Path, latin: dict[str, str]) -> None:
+    """By a process whose encoding is the locale's."""
+    (own / "caption.rst").write_text("± {{ snakemake.params.title }}", encoding="utf-8")
+    for name, variables in {"utf-8": {"LC_ALL": "C.UTF-8"}, "latin": latin}.items():
+        assert (
+            python(variables, "-c", PRINT, own / "study.yaml", own / "caption.rst", own / name)
+            == ""
+        )
+    for form in ("csv", "md", "tex", "html"):
+        printed = (own / f"latin.{form}").read_bytes()
+        assert printed == (own / f"utf-8.{form}").read_bytes()
+        assert "Größe des Herzens".encode() in printed
+
+
+def test_error_names_a_scan_of_another_alphabet(own: Path, latin: dict[str, str]) -> None:
+    missing = next(own.rglob("心_label.nii.gz"))
+    missing.unlink()
+    told = snakemake(latin, own, own / "study.yaml", "results/study/data/cases.csv")
+    assert "Traceback" not in told
+    [log] = own.rglob("list_cases.log")
+    assert f"{missing}: missing" in log.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("moved", ["Größe/study.yaml", "./Größe", "./心"])
+def test_path_that_jobs_would_read_otherwise_is_refused(
+    own: Path, tiny: dict[str, Any], latin: dict[str, str], moved: str
+) -> None:
+    """Of the study, or of its data; with Python's UTF-8 mode they are read."""
+    study = own / "study.yaml"
+    if moved.endswith(".yaml"):
+        study = own / moved
+        study.parent.mkdir()
+        write_study(study, tiny, "../scans")
+    else:
+        (own / "scans").rename(own / moved)
+        write_study(study, tiny, moved)
+    told = snakemake(latin, own, study, "--dry-run")
+    assert "is not ASCII, and names of files are iso8859-1" in told
+    told = snakemake(latin | {"PYTHONUTF8": "1"}, own, study, "--dry-run", "--quiet", "rules")
+    assert "ERROR" not in told
+    assert "list_cases" in told
+
+
+def test_differences_that_the_terminal_lacks_are_escaped(
+    tmp_path: Path, latin: dict[str, str]
+) -> None:
+    state = {"code": {"version": "1"}, "data": {}, "packages": {}, "device": {}}
+    for name in ("心", "Köln"):
+        found = {"state": state | {"config": {"title": name}}, "results": {}}
+        (tmp_path / name).write_text(json.dumps(found, ensure_ascii=False), encoding="utf-8")
+    shutil.move(tmp_path / "心", tmp_path / "a")
+    shutil.move(tmp_path / "Köln", tmp_path / "b")
+    told = python(latin, "-m", "cardiouq.provenance", tmp_path / "a", tmp_path / "b")
+    assert "title: \\u5fc3 -> K\ufffdln" in told  # the terminal's ö is no UTF-8
+
+
+def opens_a_text(call: ast.Call) -> bool:
+    """A method's call, as ruff tells whether it names an encoding only where it knows the type."""
+    if any(keyword.arg == "text" for keyword in call.keywords):
+        return True
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else ""
+    mode = call.args[0] if call.args else ast.Constant("r")
+    of_text = isinstance(mode, ast.Constant) and "b" not in str(mode.value)
+    return name in ("read_text", "write_text", "FileHandler") or (name == "open" and of_text)
+
+
+def test_every_text_names_its_encoding() -> None:
+    texts = 0
+    for folder in ("src", "workflow", "benchmarks", "examples", "tests"):
+        for file in (ROOT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Call) and opens_a_text(node):
+                    texts += 1
+                    place = f"{file}:{node.lineno}"
+                    assert "encoding" in {keyword.arg for keyword in node.keywords}, place
+    assert texts > 100
