@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 from torch import Tensor, nn
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "src"))  # whatever is installed
+
 from cardiouq.methods.calibrated_ensemble import VoteCounts, W, biased_loss, heat_map
 
 STRUCTURE, BACKGROUND = norm(1, 1), norm(-1, 1)

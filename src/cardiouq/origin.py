@@ -29,10 +29,10 @@ def check_code_of(folder: Path) -> None:
     own = folder / "src" / package.name
     another = own.is_dir() and not own.samefile(package)
     if another or repository() == package:
-        checkout = folder if another else "<checkout>"
+        source = folder / "src" if another else "a checkout's src"
         raise CardiouqError(
-            f"{package}: is the code that runs, and it is not in {checkout}/src; say "
-            f"`export PYTHONPATH={checkout}/src`, and give the same command again"
+            f"{package}: is the code that runs, and not {source}; set PYTHONPATH to that folder "
+            "and give the same command again"
         )
 
 

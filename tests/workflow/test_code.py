@@ -25,10 +25,10 @@ ACTIVATE = """export PATH="${PATH/"$CONDA_PREFIX"/"$1"}"
 CONDA_S = "conda's python runs"
 
 
-@pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture
+def environment(tmp_path: Path) -> Path:
     """One that has all that the package needs, not the package."""
-    folder = tmp_path_factory.mktemp("environment") / "venv"
+    folder = tmp_path / "environment"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
     installed = "\n".join(path for path in sys.path if path.endswith("site-packages"))
     (site_packages(folder) / "dependencies.pth").write_text(installed, encoding="utf-8")
@@ -43,6 +43,7 @@ def study(tmp_path: Path, tiny: dict[str, Any]) -> Path:
     tiny["reporting"]["published"] = None
     del tiny["distortions"]
     tiny["recipes"] = {"polynomial": tiny["recipes"]["polynomial"]}
+    tiny["recipes"]["polynomial"]["schedule"]["epochs"] = 2
     tiny["phantom"]["mnms_subjects_per_vendor"] = 1
     (tmp_path / "small.yaml").write_text(yaml.safe_dump(tiny), encoding="utf-8")
     return tmp_path / "small.yaml"
@@ -101,38 +102,50 @@ def add_conda(home: Path, environment: Path) -> dict[str, str]:
     return {"PATH": f"{home}/bin:{os.environ['PATH']}", "CONDA_PREFIX": str(home)}
 
 
-@pytest.mark.parametrize("installed", ["editable", "copied", "on PYTHONPATH", "not, in conda's"])
+def install(first: Path, environment: Path, how: str) -> None:
+    """As pip does it with and without `--editable`."""
+    if how == "editable":
+        (site_packages(environment) / "first.pth").write_text(str(first / "src"), encoding="utf-8")
+    else:
+        shutil.copytree(first / "src" / "cardiouq", site_packages(environment) / "cardiouq")
+
+
+@pytest.mark.parametrize("first", ["copied", "on PYTHONPATH", "nowhere, jobs under conda"])
 def test_jobs_run_the_code_beside_the_snakefile(
-    environment: Path, second: Path, repository: Path, study: Path, tmp_path: Path, installed: str
+    environment: Path, second: Path, repository: Path, study: Path, tmp_path: Path, first: str
 ) -> None:
-    """In a `script:` and in a `shell:`, the first checkout being installed in some way."""
-    own = tmp_path / "own"
-    shutil.copytree(environment, own, symlinks=True)
-    variables, options = {}, ["make_phantom", "fetch_acdc", "--keep-going"]
-    if installed == "editable":
-        (site_packages(own) / "first.pth").write_text(str(repository / "src"), encoding="utf-8")
-    elif installed == "copied":
-        shutil.copytree(repository / "src" / "cardiouq", site_packages(own) / "cardiouq")
-    elif installed == "on PYTHONPATH":
+    """In a `script:` and in a `shell:`, wherever another checkout's is."""
+    options, variables = ["make_phantom", "fetch_acdc", "--keep-going"], {}
+    if first == "copied":
+        install(repository, environment, "copied")
+    elif first == "on PYTHONPATH":
         variables = {"PYTHONPATH": str(repository / "src")}
     else:
         variables = add_conda(tmp_path / "conda", environment)
         options += ["--sdm", "conda"]
     done = snakemake(
-        *(own, tmp_path, "-s", second / "Snakefile", *options, "--config", f"study={study}"),
+        *(
+            environment,
+            tmp_path,
+            "-s",
+            second / "Snakefile",
+            *options,
+            "--config",
+            f"study={study}",
+        ),
         **variables,
     )
     assert "ERROR of the second: no folder is given" in done.stdout
     information = next((tmp_path / "results/small/data/phantom/acdc").rglob("Info.cfg"))
     assert "Height: 99.5\n" in information.read_text(encoding="utf-8"), done.stdout
-    assert (CONDA_S in done.stdout) == ("conda" in installed)
+    assert (CONDA_S in done.stdout) == ("conda" in first)
 
 
 def test_table_and_provenance_are_of_the_second_checkout(
     environment: Path, second: Path, repository: Path, study: Path, tmp_path: Path
 ) -> None:
     """One environment, in which the first is installed."""
-    (site_packages(environment) / "first.pth").write_text(str(repository / "src"), encoding="utf-8")
+    install(repository, environment, "editable")
     results = tmp_path / "results" / "small"
     table = results / "reporting" / "tables" / "table1_dice.csv"
     done = snakemake(
@@ -144,6 +157,29 @@ def test_table_and_provenance_are_of_the_second_checkout(
     [noted] = results.glob("training/*/*/machine.json")
     [machine] = json.loads(noted.read_text(encoding="utf-8"))
     assert machine["code"] == code_hash(second) != code_hash(repository)
+
+
+@pytest.mark.parametrize("how", ["editable", "copied"])
+def test_progress_is_told_by_the_checkout_s_own_code(
+    environment: Path, second: Path, repository: Path, study: Path, how: str
+) -> None:
+    """Or not at all, as other code would count other jobs."""
+    install(repository, environment, how)
+    command = [environment / "bin" / "python", "-m", "cardiouq.progress", "results/small"]
+
+    def told(**variables: str) -> str:
+        known = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+        return subprocess.run(
+            [*command, "--study", study],
+            cwd=second,
+            env=known | variables,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+        ).stdout
+
+    assert f"is the code that runs, and not {second}/src; set PYTHONPATH" in told()
+    assert "Device time: 0:00:00 spent" in told(PYTHONPATH=f"{second}/src")
 
 
 MODULE = """
