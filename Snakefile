@@ -6,12 +6,13 @@ from pathlib import Path
 
 from snakemake.utils import min_version
 
-from cardiouq.errors import CardiouqError
+from cardiouq.errors import CardiouqError, leave_on_ctrl_c
 from cardiouq.files import check_room
 from cardiouq.machine import data_roots, gpus_per_job, prepare_environment
 from cardiouq.study import Study
 
 min_version("9.0")
+leave_on_ctrl_c()
 ROOT = Path(workflow.basedir)
 # On a full disk each line of Snakemake's log would be a traceback, and hide what the jobs say.
 logging.raiseExceptions = False
