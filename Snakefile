@@ -8,12 +8,14 @@ from snakemake.utils import min_version
 
 from cardiouq.errors import CardiouqError, leave_on_ctrl_c
 from cardiouq.files import check_room
-from cardiouq.machine import data_roots, gpus_per_job, prepare_environment
-from cardiouq.study import Study
+from cardiouq.machine import as_typed, data_roots, gpus_per_job, prepare_environment
+from cardiouq.study import ROOMS, Study
 
 min_version("9.0")
 leave_on_ctrl_c()
 ROOT = Path(workflow.basedir)
+# Folders of Snakemake's own.
+NOTES = ["locks", "log", "metadata", "incomplete"]
 # On a full disk each line of Snakemake's log would be a traceback, and hide what the jobs say.
 logging.raiseExceptions = False
 
@@ -21,14 +23,18 @@ logging.raiseExceptions = False
 configfile: ROOT / "config/config.yaml"
 
 
+config |= as_typed(workflow.config_settings.config_args)
+
+
 report: "workflow/report/workflow.rst"
 
 
 try:
     STUDY = Study(config["study"], data_roots(config), ROOT / "config")
+    check_room(Path.cwd(), *(Path(".snakemake", notes) for notes in NOTES))
+    check_room(*(Path(STUDY.results, room) for room in ROOMS))
+    STUDY.check_results()
     STUDY.check_sources()
-    check_room(Path.cwd())
-    check_room(Path(STUDY.results))
 except CardiouqError as error:
     sys.exit(f"\nERROR: {error}\n")
 
@@ -48,6 +54,10 @@ include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/reporting.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/shift.smk"
+
+
+onstart:
+    STUDY.claim_results()
 
 
 # What write_provenance describes.

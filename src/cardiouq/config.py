@@ -13,7 +13,8 @@ from cardiouq.errors import CardiouqError, ProblemsError
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
-    """Refuses a key that stands twice, where YAML's own loader silently takes the last."""
+    """Refuses a key that stands twice, where YAML's own loader silently takes the last, and one
+    that is no text: no study has a key that is a number, a truth value or nothing."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [key.value for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
@@ -21,6 +22,14 @@ class _UniqueKeyLoader(yaml.SafeLoader):
             if keys.count(key.value) > 1:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"key {key.value!r} stands twice", key.start_mark
+                )
+            if key.tag not in ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"):
+                kind = key.tag.rpartition(":")[2]
+                raise yaml.constructor.ConstructorError(
+                    None,
+                    None,
+                    f"key {key.value!r} is read as {kind}; a name has to be in quotes",
+                    key.start_mark,
                 )
         return super().construct_mapping(node, deep)
 
