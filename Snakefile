@@ -21,22 +21,32 @@ if Path(FOUND or "").resolve() != (SOURCE / "cardiouq/__init__.py").resolve():
         "it or a link to it, and one checkout in a process\n"
     )
 
-from cardiouq.errors import CardiouqError
+from cardiouq.errors import CardiouqError, leave_on_ctrl_c
 from cardiouq.files import check_room
 from cardiouq.machine import (
+    as_typed,
     check_checkout,
     check_encoding,
     data_roots,
     gpus_per_job,
     prepare_environment,
 )
-from cardiouq.study import Study
+from cardiouq.study import ROOMS, Study
 
+leave_on_ctrl_c()
+# Folders of Snakemake's own.
+NOTES = ["locks", "log", "metadata", "incomplete"]
 # On a full disk each line of Snakemake's log would be a traceback, and hide what the jobs say.
 logging.raiseExceptions = False
 
 
 configfile: ROOT / "config/config.yaml"
+
+
+TYPED = as_typed(workflow.config_settings.config_args)
+config |= {
+    key: text for key, text in TYPED.items() if key in config
+}  # a module has its own
 
 
 report: "workflow/report/workflow.rst"
@@ -46,9 +56,10 @@ try:
     check_checkout(ROOT)
     STUDY = Study(config.get("study", ""), data_roots(config), ROOT / "config")
     check_encoding([ROOT, STUDY.file, *map(STUDY.source, STUDY["datasets"])])
+    check_room(Path.cwd(), *(Path(".snakemake", notes) for notes in NOTES))
+    check_room(*(Path(STUDY.results, room) for room in ROOMS))
+    STUDY.check_results()
     STUDY.check_sources()
-    check_room(Path.cwd())
-    check_room(Path(STUDY.results))
     if workflow.modifier.path_modifier.replace_prefix(STUDY.results) != STUDY.results:
         raise CardiouqError(
             "`prefix` and `replace_prefix` of a module move what its rules write, and not what "
@@ -78,6 +89,10 @@ include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/reporting.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/shift.smk"
+
+
+onstart:
+    STUDY.claim_results()
 
 
 # What write_provenance describes.

@@ -2,11 +2,14 @@
 
 import errno
 import os
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from traceback import format_exc
+from types import FrameType
+from typing import NoReturn
 
 OF_THE_DISK = {
     errno.ENOSPC: "the disk is full",
@@ -16,6 +19,9 @@ OF_THE_DISK = {
     errno.EIO: "the disk or the way to it fails",
 }
 """What an `OSError` tells that the user can mend, and the program cannot."""
+
+ASKS_TO_LEAVE = (signal.SIGINT, signal.SIGTERM)
+"""Ctrl-C, and what batch systems send some time before they kill."""
 
 
 class CardiouqError(Exception):
@@ -31,21 +37,58 @@ class ProblemsError(CardiouqError):
         super().__init__("\n".join([summary, *(f"  - {problem}" for problem in self.problems)]))
 
 
+class AskedToLeave(SystemExit):
+    """Ends a script as a signal would, with its status, but lets it tidy up."""
+
+
 @contextmanager
 def reported_to_user(log: str | os.PathLike[str]) -> Iterator[None]:
     """End a script that failed: with the message alone if it is a `CardiouqError` or the disk's
-    fault, else with the traceback; on the terminal and in the rule's log file."""
+    fault, else with the traceback; on the terminal and in the rule's log file.
+
+    A script that is asked to leave, by Ctrl-C or SIGTERM, removes what it has half written and says
+    so in one sentence.
+    """
+    handlers = {number: signal.signal(number, _leave) for number in ASKS_TO_LEAVE}
     try:
         Path(log).parent.mkdir(parents=True, exist_ok=True)
         Path(log).touch()
         yield
+    except AskedToLeave:
+        text = "stopped as told; the same command goes on from what is finished\n"
+        _append(log, text)
+        sys.stderr.write(text)
+        raise
     except Exception as error:
         message = in_words(error)
         text = f"\nERROR: {message}\n" if message else format_exc()
-        # the disk may be what failed
-        with suppress(OSError), Path(log).open("a", encoding="utf-8") as stream:
-            stream.write(text)
+        _append(log, text)
         sys.exit(text)
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def leave_on_ctrl_c() -> None:
+    """Have Ctrl-C end this process, Snakemake's, without a traceback wherever it is.
+
+    Snakemake then waits for its jobs, which a second Ctrl-C would only disturb: it is ignored. So
+    is the first by a Snakemake that a script started in its background.
+    """
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, _leave)
+
+
+def _leave(number: int, frame: FrameType | None) -> NoReturn:
+    for asks in ASKS_TO_LEAVE:
+        signal.signal(asks, signal.SIG_IGN)  # a second one would disturb the tidying up
+    raise AskedToLeave(128 + number)
+
+
+def _append(log: str | os.PathLike[str], text: str) -> None:
+    # the disk may be what failed
+    with suppress(OSError), Path(log).open("a", encoding="utf-8") as stream:
+        stream.write(text)
 
 
 def in_words(error: Exception) -> str:

@@ -101,6 +101,18 @@ def blamed_on(path: Path) -> Iterator[None]:
         raise
 
 
+def expanded(path: str) -> Path:
+    """A path with `~` as the home folder that a shell takes it for.
+
+    Raises:
+        CardiouqError: for the home of a user that this machine does not know.
+    """
+    try:
+        return Path(path).expanduser() if path.startswith("~") else Path(path)  # not of `./~`
+    except RuntimeError as error:
+        raise CardiouqError(f"{path}: no such home folder ({error}); write it out") from error
+
+
 def check_space(folder: Path, needed: int, what_for: str) -> None:
     """Raise a CardiouqError unless a folder's disk has so many bytes free."""
     free = shutil.disk_usage(folder).free
@@ -111,12 +123,28 @@ def check_space(folder: Path, needed: int, what_for: str) -> None:
         )
 
 
-def check_room(folder: Path) -> None:
-    """Raise a CardiouqError unless a little can be written to a folder that may yet have to be
-    made: Snakemake's own notes on a full disk end in its traceback."""
-    there = next(path for path in (folder, *folder.parents) if path.is_dir())
-    try:
-        with blamed_on(there), tempfile.TemporaryFile(dir=there, prefix=".partial-") as stream:
-            stream.write(bytes(ROOM))
-    except OSError as error:
-        raise CardiouqError(in_words(error) or f"{there}: {error}") from error
+def check_room(*folders: Path) -> None:
+    """Raise a CardiouqError unless a little can be written to each of some folders, which may yet
+    have to be made: Snakemake's own notes on a full disk end in its traceback."""
+    for there in dict.fromkeys(_nearest(folder) for folder in folders):
+        if not there.is_dir():
+            found = f"a link to {there.readlink()}, no folder" if there.is_symlink() else "a file"
+            raise CardiouqError(
+                f"{there}: is {found}; expected a folder, or nothing. Make the folder that it "
+                "should be, or move it away"
+            )
+        try:
+            with blamed_on(there), tempfile.TemporaryFile(dir=there, prefix=".partial-") as stream:
+                stream.write(bytes(ROOM))
+        except PermissionError as error:
+            raise CardiouqError(
+                f"{there}: may not be written to ({error.strerror}); have its permissions changed, "
+                "or work in another folder (`--directory FOLDER`)"
+            ) from error
+        except OSError as error:
+            raise CardiouqError(in_words(error) or f"{there}: {error}") from error
+
+
+def _nearest(folder: Path) -> Path:
+    """The folder, or what there is of the way to it."""
+    return next(path for path in (folder, *folder.parents) if os.path.lexists(path))

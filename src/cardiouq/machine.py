@@ -1,11 +1,14 @@
 """What jobs need of the machine they run on. Imports no torch."""
 
 import os
+import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from cardiouq.errors import CardiouqError
+from cardiouq.files import expanded
 from cardiouq.structures import VARIABLE as STRUCTURES_VARIABLE
 
 DEVICE_VARIABLE = "CARDIOUQ_DEVICE"
@@ -75,14 +78,26 @@ def check_encoding(paths: Iterable[Path]) -> None:
             )
 
 
-def data_roots(config: dict[str, str]) -> dict[str, str]:
-    """`config` with empty data roots taken from CARDIOUQ_ACDC_ROOT and so on."""
-    from_environment = {
+def as_typed(arguments: Iterable[str]) -> dict[str, str]:
+    """What the command line's `--config key=text` says, as every key is text: Snakemake takes 2022
+    and 1e3 for numbers, and leaves out what follows a blank and `#`."""
+    typed = dict(argument.split("=", 1) for argument in arguments)
+    return {key: re.sub(r"^(['\"])(.*)\1$", r"\2", text, flags=re.S) for key, text in typed.items()}
+
+
+def data_roots(config: Mapping[str, Any]) -> dict[str, Any]:
+    """`config` with empty data roots taken from CARDIOUQ_ACDC_ROOT and so on, and `~` written out.
+
+    Raises:
+        CardiouqError: for the home of a user that this machine does not know.
+    """
+    roots = {
         key: config[key] or os.environ.get(f"CARDIOUQ_{key.upper()}", "")
         for key in DATA_ROOTS
         if key in config
     }
-    return {**config, **from_environment}
+    texts = {key: str(expanded(root)) for key, root in roots.items() if root and root == str(root)}
+    return {**config, **roots, **texts}
 
 
 def gpus_per_job(device: str) -> int:

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -15,6 +17,7 @@ from cardiouq.data.pseudonyms import read_key
 from cardiouq.data.sources import read_sources
 from cardiouq.data.state import state_of
 from cardiouq.errors import CardiouqError, ProblemsError
+from cardiouq.files import expanded, written_whole
 from cardiouq.methods import build_method
 from cardiouq.methods.base import BaseMethod, Member
 from cardiouq.methods.checkpoint_ensemble import Method as CheckpointEnsemble
@@ -23,6 +26,12 @@ from cardiouq.study_checks import PHANTOM, study_problems
 from cardiouq.training.schedule import AnySchedule, build_schedule
 
 SOURCES = "data_sources.csv"
+ROOMS = ("data", "training", "prediction", "evaluation", "reporting", "logs", "benchmarks")
+"""Folders of a study's results."""
+NAME = r"\w[\w.+-]*"
+"""Of a study: it stands in paths of its results, and so in Snakemake's patterns and in commands."""
+NOTE = "study.txt"
+"""File in the folder of results that says of which study they are."""
 
 
 class Study:
@@ -34,7 +43,7 @@ class Study:
         config_folder: holds `studies/`, `schemas/` and `published/`.
 
     Raises:
-        CardiouqError: if the study's file is missing.
+        CardiouqError: if the study's file is missing, or called as no folder of results may be.
         ProblemsError: listing every misspelt, missing, out-of-range or inconsistent key.
     """
 
@@ -285,8 +294,29 @@ class Study:
         if settings["source"] == PHANTOM:
             return Path(self.results, "data", PHANTOM, settings["layout"])
         if "/" in settings["source"]:
-            return Path(self.file.parent, settings["source"])
+            return self._beside(settings["source"])
         return Path(self.machine[settings["source"]])
+
+    def check_results(self) -> None:
+        """Raise a CardiouqError if the folder of results is that of another study of this name."""
+        note = Path(self.results, NOTE)
+        if not note.is_file():
+            return
+        other = _path_of(os.fsdecode(note.read_bytes()), self.config_folder)
+        if other.is_file() and not other.samefile(self.file):
+            raise CardiouqError(
+                f"{self.results}: holds the results of the study {other}, and those of {self.file} "
+                "would go there too; rename one of the two files, or move the folder away"
+            )
+
+    def claim_results(self) -> None:
+        """Note in the folder of results whose they are, as one would say it by `study=`."""
+        spelt = os.path.relpath(self.file.parent.resolve() / self.file.name)
+        named = _path_of(self.name, self.config_folder)
+        if named.is_file() and named.samefile(self.file):
+            spelt = self.name
+        with written_whole(Path(self.results, NOTE)) as temporary:
+            temporary.write_bytes(os.fsencode(spelt))
 
     def check_sources(self) -> None:
         """Raise a ProblemsError naming every data set that is not there, and how to get it."""
@@ -334,7 +364,11 @@ class Study:
         # recipes that YAML merges share a block, which is to be changed once
         for block, key in {id(block): (block, key) for block, key in named}.values():
             if block[key].endswith(".py"):
-                block[key] = str(self.file.parent / block[key])
+                block[key] = str(self._beside(block[key]))
+
+    def _beside(self, path: str) -> Path:
+        """Where a path is that is given from the study's file."""
+        return self.file.parent / expanded(path)
 
 
 def _own_code(name: str | None) -> dict[str, str]:
@@ -345,14 +379,27 @@ def _own_code(name: str | None) -> dict[str, str]:
     return {"code": hashlib.sha256(Path(name).read_bytes()).hexdigest()[:8]}
 
 
-def _study_file(name: str, config_folder: Path) -> Path:
+def _path_of(name: str, config_folder: Path) -> Path:
     if name.endswith((".yaml", ".yml")):
-        file = Path(name)
-    else:
-        file = config_folder / "studies" / f"{name}.yaml"
-    if not file.is_file():
+        return expanded(name)
+    return config_folder / "studies" / f"{name}.yaml"
+
+
+def _study_file(name: str, config_folder: Path) -> Path:
+    file = _path_of(name, config_folder)
+    try:
+        is_there = file.is_file()
+    except OSError as error:
+        raise CardiouqError(f"{file}: cannot be a study's file ({error.strerror})") from error
+    if not is_there:
         known = sorted(path.stem for path in (config_folder / "studies").glob("*.yaml"))
         raise CardiouqError(
             f"{file}: there is no such study; `study` is one of {known} or the path of a YAML file"
+        )
+    if not re.fullmatch(NAME, file.stem):
+        raise CardiouqError(
+            f"{str(file)!r}: a study may not be called {file.stem!r}, as its results are; expected "
+            "letters, digits, `_`, `-`, `+` and `.`, the first none of the last three. Rename the "
+            "file"
         )
     return file

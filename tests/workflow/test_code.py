@@ -1,5 +1,6 @@
 """Jobs run the code of the checkout whose Snakefile runs, whatever the environment holds."""
 
+import json
 import os
 import re
 import shutil
@@ -7,8 +8,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pytest
+import yaml
+
+from cardiouq.origin import code_hash
 
 CONDA = """#!/bin/bash
 case "$1" in

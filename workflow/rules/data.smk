@@ -110,7 +110,7 @@ rule preprocess:
     conda:
         "../../envs/environment.yaml"
     params:
-        training_dataset=STUDY["split"]["dataset"],
+        training_dataset=lambda wildcards: STUDY["split"]["dataset"],
     script:
         "../scripts/preprocess.py"
 

@@ -13,7 +13,7 @@ rule fetch_acdc:
         "../../envs/environment.yaml"
     params:
         script=ROOT / "workflow/scripts/fetch.py",
-        root=STUDY.machine["acdc_root"],
+        root=lambda wildcards: STUDY.machine["acdc_root"],
     shell:
         "python {params.script:q} --dataset acdc --root={params.root:q}"
         " --sources {input.sources:q} --log {log:q}"

@@ -46,7 +46,7 @@ rule data_page:
     conda:
         "../../envs/environment.yaml"
     params:
-        title=STUDY["title"],
+        title=lambda wildcards: STUDY["title"],
         seed=STUDY["seed"],
         counts=lambda wildcards, input: count_cases(input.cases),
     script:
@@ -266,7 +266,7 @@ if TRAJECTORY:
             ]["schedule"],
             per_cycle=2,
             test_sets=TEST_SETS,
-            label=METHOD_LABELS[TRAJECTORY],
+            label=lambda wildcards: METHOD_LABELS[TRAJECTORY],
             seed=STUDY["seed"],
             counts=lambda wildcards, input: count_volumes(
                 input.cases, input.test_sets, TEST_SET_LABELS
@@ -300,7 +300,7 @@ if TRAJECTORY:
                 STUDY["methods"][TRAJECTORY]["recipe"]
             ]["schedule"],
             perplexity=STUDY["reporting"]["tsne"]["perplexity"],
-            label=METHOD_LABELS[TRAJECTORY],
+            label=lambda wildcards: METHOD_LABELS[TRAJECTORY],
             seed=STUDY["seed"],
         script:
             "../scripts/figure_tsne.py"

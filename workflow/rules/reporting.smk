@@ -109,7 +109,7 @@ for TABLE, TITLE in PRINTED.items():
             "../../envs/environment.yaml"
         params:
             table=TABLE,
-            title=STUDY["title"],
+            title=lambda wildcards: STUDY["title"],
             seed=STUDY["seed"],
             paper=PAPER,
             paper_test_sets=PAPER_TEST_SETS,
@@ -164,7 +164,7 @@ rule print_cost:
     conda:
         "../../envs/environment.yaml"
     params:
-        title=STUDY["title"],
+        title=lambda wildcards: STUDY["title"],
         seed=STUDY["seed"],
         methods=METHOD_LABELS,
         domains=DOMAINS,
@@ -220,7 +220,7 @@ rule print_quality_control:
     conda:
         "../../envs/environment.yaml"
     params:
-        title=STUDY["title"],
+        title=lambda wildcards: STUDY["title"],
         seed=STUDY["seed"],
         methods=METHOD_LABELS,
         test_sets=TEST_SET_LABELS,
@@ -270,7 +270,7 @@ if STUDY.repeats:
         conda:
             "../../envs/environment.yaml"
         params:
-            title=STUDY["title"],
+            title=lambda wildcards: STUDY["title"],
             seed=STUDY["seed"],
             methods=METHOD_LABELS,
             test_sets=TEST_SET_LABELS,
@@ -309,7 +309,7 @@ rule write_provenance:
     conda:
         "../../envs/environment.yaml"
     params:
-        title=STUDY["title"],
+        title=lambda wildcards: STUDY["title"],
         settings=STUDY.settings,
         runs=STUDY.all_run_folders(),
         predicted=PREDICTED,

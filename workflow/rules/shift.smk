@@ -148,7 +148,7 @@ if DISTORTED:
         params:
             methods=METHOD_LABELS,
             kinds=KINDS,
-            of=TEST_SET_LABELS[DISTORTED_OF],
+            of=lambda wildcards: TEST_SET_LABELS[DISTORTED_OF],
             seed=STUDY["seed"],
             counts=lambda wildcards, input: count_cases(input.distorted),
         script:

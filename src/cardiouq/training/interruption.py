@@ -1,21 +1,22 @@
-"""Leaving when asked to: batch systems send SIGTERM some time before they kill."""
+"""Leaving when asked to, by Ctrl-C or by a batch system, without losing what is done."""
 
 import signal
+import sys
 from types import FrameType, TracebackType
-from typing import Self
+from typing import NoReturn, Self
 
-EXIT_CODE = 128 + signal.SIGTERM
-"""What a shell reports of a process that SIGTERM ended; a batch system calls it a failure."""
+from cardiouq.errors import ASKS_TO_LEAVE
 
 
 class Notice:
-    """While it is entered, SIGTERM ends nothing and sets `given`."""
+    """While it is entered, Ctrl-C and SIGTERM, however often, end nothing and set `given`."""
 
     def __init__(self) -> None:
-        self.given = False
+        self.given = 0
+        """The number of the signal that came."""
 
     def __enter__(self) -> Self:
-        self._before = signal.signal(signal.SIGTERM, self._give)
+        self._before = {number: signal.signal(number, self._give) for number in ASKS_TO_LEAVE}
         return self
 
     def __exit__(
@@ -24,7 +25,13 @@ class Notice:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        signal.signal(signal.SIGTERM, self._before)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def leave(self) -> NoReturn:
+        """End the process with the status that a shell reports of one that the signal ended, which
+        Snakemake and batch systems call a failure."""
+        sys.exit(128 + self.given)
 
     def _give(self, number: int, frame: FrameType | None) -> None:
-        self.given = True
+        self.given = number

@@ -2,7 +2,6 @@
 
 import logging
 import math
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,7 +30,7 @@ from cardiouq.training.device import (
     training_precision,
     trains_in_bf16,
 )
-from cardiouq.training.interruption import EXIT_CODE, Notice
+from cardiouq.training.interruption import Notice
 from cardiouq.training.network import (
     DeepSupervisionLoss,
     build_network,
@@ -121,9 +120,9 @@ def train(run: Run, output: Path, device: torch.device) -> None:
     `checkpoints/epoch-NNNN.safetensors` after each epoch in `keep_epochs`; with `branch_epochs`
     also `states/epoch-NNNN.safetensors`; in `machine.json` where it was trained, which is not in
     `run.json`, as an interrupted run may go on elsewhere. An interrupted and resumed run ends with
-    the same bits as an uninterrupted one on the same machine. SIGTERM ends the process as soon as
-    every finished epoch is kept: at once, or after the epoch that it came in if the one before is
-    not. A run that is finished, by the same code, is not trained again.
+    the same bits as an uninterrupted one on the same machine. SIGTERM or Ctrl-C ends the process as
+    soon as every finished epoch is kept: at once, or after the epoch that it came in if the one
+    before is not. A run that is finished, by the same code, is not trained again.
     """
     with alone(output), Notice() as notice:
         side = SideFolder(output, run.identity())
@@ -204,7 +203,7 @@ def _train(run: Run, side: SideFolder, device: torch.device, notice: Notice) -> 
         losses = []
         for _ in range(recipe["iterations_per_epoch"]):
             if notice.given and kept_epoch == epoch - 1:
-                _leave(epoch)
+                _leave(notice, epoch)
             images, labels = samplers[0].draw(recipe["batch_size"], rng)
             images, labels = augmentation(
                 images.to(device), labels.to(device), run.plan.patch_size, draw
@@ -264,15 +263,15 @@ def _train(run: Run, side: SideFolder, device: torch.device, notice: Notice) -> 
             report_time = now
 
     if notice.given:  # the job may be taken for dead, and its output with it
-        _leave(schedule.epochs)
+        _leave(notice, schedule.epochs)
     with written_whole(side.products / "last_layer.npy") as temporary:
         np.save(temporary, last_layers.numpy())
     side.finish()
 
 
-def _leave(epochs: int) -> NoReturn:
+def _leave(notice: Notice, epochs: int) -> NoReturn:
     log.info("told to leave; %d epochs are kept, the next run goes on from there", epochs)
-    sys.exit(EXIT_CODE)
+    notice.leave()
 
 
 @torch.no_grad()

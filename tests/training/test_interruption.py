@@ -1,8 +1,8 @@
-"""SIGTERM, as batch systems send it before they kill: no finished epoch is lost."""
+"""SIGTERM, as batch systems send it before they kill, and Ctrl-C: no finished epoch is lost."""
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,36 +13,44 @@ from cardiouq.training import train as module
 from cardiouq.training.train import Run, train
 
 CPU = torch.device("cpu")
+TERM, CTRL_C = signal.SIGTERM, signal.SIGINT
 MakeRun = Callable[..., Run]
 EPOCHS = 6
 PRODUCTS = ("last_layer.npy", "checkpoints/epoch-0002.safetensors")
 
 
-def told_to_leave(run: Run, output: Path, function: str, calls: int) -> None:
-    """Train, with a SIGTERM before a function of the module is called once more than so often."""
+def told_to_leave(
+    run: Run, output: Path, function: str, calls: int, signals: Sequence[signal.Signals]
+) -> None:
+    """Train, with signals before a function of the module is called once more than so often."""
     original, count = getattr(module, function), 0
 
     def call(*arguments: Any, **keywords: Any) -> Any:
         nonlocal count
         if count == calls:
-            os.kill(os.getpid(), signal.SIGTERM)
+            for number in signals:
+                os.kill(os.getpid(), number)
         count += 1
         return original(*arguments, **keywords)
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as left:
         patch.setattr(module, function, call)
         train(run, output, CPU)
-    assert left.value.code == 143
+    assert left.value.code == 128 + signals[-1]
 
 
 @pytest.mark.parametrize(
-    ("seconds", "function", "calls", "kept"),
+    ("signals", "seconds", "function", "calls", "kept"),
     [
-        (60, "training_precision", 0, 0),  # before anything is worth keeping: at once
-        (60, "validate", 2, 3),  # the third epoch is finished, as none is kept yet
-        (-1, "training_precision", 9, 3),  # all are kept: the fourth is given up
-        (60, "validate", EPOCHS - 1, EPOCHS),  # in the last one
-        (60, "save_state", 0, EPOCHS),  # when all is done but the output
+        ([TERM], 60, "training_precision", 0, 0),  # before anything is worth keeping: at once
+        ([TERM], 60, "validate", 2, 3),  # the third epoch is finished, as none is kept yet
+        ([TERM], -1, "training_precision", 9, 3),  # all are kept: the fourth is given up
+        ([TERM], 60, "validate", EPOCHS - 1, EPOCHS),  # in the last one
+        ([TERM], 60, "save_state", 0, EPOCHS),  # when all is done but the output
+        ([CTRL_C], 60, "WindowSampler", 0, 0),  # while scans are read
+        ([CTRL_C], 60, "validate", 2, 3),
+        ([CTRL_C] * 3, 60, "training_precision", 7, 3),  # in a hurry
+        ([TERM, CTRL_C], -1, "training_precision", 9, 3),
     ],
 )
 def test_training_leaves_with_every_finished_epoch_and_ends_with_the_same_bits(
@@ -50,6 +58,7 @@ def test_training_leaves_with_every_finished_epoch_and_ends_with_the_same_bits(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
+    signals: Sequence[signal.Signals],
     seconds: int,
     function: str,
     calls: int,
@@ -57,11 +66,11 @@ def test_training_leaves_with_every_finished_epoch_and_ends_with_the_same_bits(
 ) -> None:
     monkeypatch.setattr(module, "SECONDS_BETWEEN_STATES", seconds)
     caplog.set_level("INFO")
-    handler = signal.getsignal(signal.SIGTERM)
+    handlers = [signal.getsignal(number) for number in (TERM, CTRL_C)]
     output = tmp_path / "seed-0"
-    told_to_leave(make_run(), output, function, calls)
+    told_to_leave(make_run(), output, function, calls, signals)
     assert f"{kept} epochs are kept" in caplog.text
-    assert signal.getsignal(signal.SIGTERM) is handler
+    assert [signal.getsignal(number) for number in (TERM, CTRL_C)] == handlers
     assert not output.exists()
 
     train(make_run(), output, CPU)
