@@ -7,12 +7,14 @@ from pathlib import Path
 from snakemake.utils import min_version
 
 from cardiouq.errors import CardiouqError, leave_on_ctrl_c
+
+leave_on_ctrl_c()  # before what takes long to import
+
 from cardiouq.files import check_room
 from cardiouq.machine import as_typed, data_roots, gpus_per_job, prepare_environment
 from cardiouq.study import ROOMS, Study
 
 min_version("9.0")
-leave_on_ctrl_c()
 ROOT = Path(workflow.basedir)
 # Folders of Snakemake's own.
 NOTES = ["locks", "log", "metadata", "incomplete"]
