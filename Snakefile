@@ -22,6 +22,9 @@ if Path(FOUND or "").resolve() != (SOURCE / "cardiouq/__init__.py").resolve():
     )
 
 from cardiouq.errors import CardiouqError, leave_on_ctrl_c
+
+leave_on_ctrl_c()  # before what takes long to import
+
 from cardiouq.files import check_room
 from cardiouq.machine import (
     as_typed,
@@ -33,7 +36,6 @@ from cardiouq.machine import (
 )
 from cardiouq.study import ROOMS, Study
 
-leave_on_ctrl_c()
 # Folders of Snakemake's own.
 NOTES = ["locks", "log", "metadata", "incomplete"]
 # On a full disk each line of Snakemake's log would be a traceback, and hide what the jobs say.

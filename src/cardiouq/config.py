@@ -29,14 +29,6 @@ class _Loader(yaml.SafeLoader):
                 raise yaml.constructor.ConstructorError(
                     None, None, f"key {key.value!r} stands twice", key.start_mark
                 )
-            if key.tag not in ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"):
-                kind = key.tag.rpartition(":")[2]
-                raise yaml.constructor.ConstructorError(
-                    None,
-                    None,
-                    f"key {key.value!r} is read as {kind}; a name has to be in quotes",
-                    key.start_mark,
-                )
         return super().construct_mapping(node, deep)
 
 

@@ -81,7 +81,8 @@ def leave_on_ctrl_c() -> None:
 
 def _leave(number: int, frame: FrameType | None) -> NoReturn:
     for asks in ASKS_TO_LEAVE:
-        signal.signal(asks, signal.SIG_IGN)  # a second one would disturb the tidying up
+        # a second one would disturb the tidying up; SIG_IGN would complain of one on its way
+        signal.signal(asks, lambda number, frame: None)
     raise AskedToLeave(128 + number)
 
 

@@ -131,6 +131,12 @@ def test_snakemake_stopped_by_ctrl_c_again_and_again_ends_with_the_same_bits(
     def is_amid_the_run() -> bool:
         return len(list(training.glob("*/.seed-0.unfinished/products/checkpoints/*"))) >= 2
 
+    terminal = started()
+    terminal.wait_for(lambda: "extended by additional config" in terminal.output.read_text())
+    terminal.press_ctrl_c()  # while Snakemake reads the workflow
+    assert "Traceback" not in terminal.ended()
+    assert terminal.snakemake.returncode in (1, 130)
+
     for script in ("list_cases.py", "train.py"):
         terminal = started()
         terminal.wait_for_start_of(script)

@@ -157,22 +157,6 @@ def test_study_of_the_program_is_the_same_by_name_and_by_path(
 # Names within a study
 
 
-@pytest.mark.parametrize("key", ["2022", "true", "null", "1.5e+3", "2022-01-01", "~", "0x10"])
-def test_key_that_is_no_text_is_refused_with_its_line(
-    tmp_path: Path, tiny: dict[str, Any], machine: dict[str, Any], key: str
-) -> None:
-    file = tmp_path / "own.yaml"
-    text = yaml.safe_dump(tiny)
-    line = 1 + text.splitlines().index("  phantom-B:")
-    file.write_text(text.replace("  phantom-B:", f"  {key}:"))
-    with pytest.raises(CardiouqError, match="a name has to be in quotes") as caught:
-        Study(str(file), machine, CONFIG)
-    assert f"key {key!r}" in str(caught.value)
-    assert f"line {line}" in str(caught.value)
-    file.write_text(text.replace("  phantom-B:", "  '2022':"))
-    assert "2022" in Study(str(file), machine, CONFIG)["test_sets"]
-
-
 @pytest.mark.parametrize(
     ("section", "name"),
     [
