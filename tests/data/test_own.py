@@ -169,7 +169,7 @@ def test_a_table_without_its_columns_says_which(table: pd.DataFrame, tmp_path: P
 def test_nnunet_s_ignore_is_what_nobody_annotated(
     nnunet: Path, save: Save, caplog: pytest.LogCaptureFixture, labels: dict[str, Any]
 ) -> None:
-    (nnunet / "dataset.json").write_text(json.dumps({"labels": labels}))
+    (nnunet / "dataset.json").write_text(json.dumps({"labels": labels}), encoding="utf-8")
     voxels = np.zeros((12, 14, 3), np.uint8)
     voxels[..., 2] = 200 if 200 in labels.values() else 4  # a slice that nobody looked at
     voxels[6:8, 4:8, 1] = 2
@@ -186,14 +186,14 @@ def test_nnunet_s_ignore_is_what_nobody_annotated(
 @pytest.mark.parametrize("ignore", [[4], [4, 5], 3, 2, 0])
 def test_ignore_that_nnunet_would_refuse_is_refused(nnunet: Path, ignore: Any) -> None:
     labels = {"background": 0, "RV": 1, "MYO": 2, "LV": 3, "ignore": ignore}
-    (nnunet / "dataset.json").write_text(json.dumps({"labels": labels}))
+    (nnunet / "dataset.json").write_text(json.dumps({"labels": labels}), encoding="utf-8")
     with pytest.raises(CardiouqError, match=r"dataset\.json: label 'ignore' is .*largest is 3"):
         nnunet_labels(nnunet)
 
 
 def test_a_region_cannot_hold_what_nobody_annotated(nnunet: Path) -> None:
     labels = {"background": 0, "heart": [1, 2, 4], "LV": 3, "ignore": 4}
-    (nnunet / "dataset.json").write_text(json.dumps({"labels": labels}))
+    (nnunet / "dataset.json").write_text(json.dumps({"labels": labels}), encoding="utf-8")
     with pytest.raises(CardiouqError, match=r"label 'ignore' is 4; .*largest is 4"):
         nnunet_labels(nnunet)
 
@@ -206,7 +206,7 @@ def test_a_name_for_what_nobody_annotated_is_never_background_in_silence(
     labels: dict[str, Any] = {"background": 0, **VALUES, name: 4}
     if version == 1:
         labels = {str(value): called for called, value in labels.items()}
-    (nnunet / "dataset.json").write_text(json.dumps({"labels": labels}))
+    (nnunet / "dataset.json").write_text(json.dumps({"labels": labels}), encoding="utf-8")
     data = DataFolder("nnunet", nnunet, subject="^(p[0-9])_")
     with pytest.raises(ProblemsError, match="seems to be what nobody annotated") as caught:
         make_case_table({"d": data})

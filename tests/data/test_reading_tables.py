@@ -78,20 +78,22 @@ def test_scores_have_their_names_and_every_bit_of_their_numbers(tmp_path: Path) 
 @pytest.mark.parametrize("text", ["NA", "nan", "x"])
 def test_text_among_numbers_is_refused(tmp_path: Path, text: str) -> None:
     file = tmp_path / "summary.csv"
-    file.write_text(f"method,value\nswa,0.5\nswa,{text}\n")
+    file.write_text(f"method,value\nswa,0.5\nswa,{text}\n", encoding="utf-8")
     with pytest.raises(CardiouqError, match=f"summary.csv: column value holds .*{text}"):
         read_rows(file)
 
 
 def test_a_table_without_rows_is_read(tmp_path: Path) -> None:
-    (tmp_path / "subjects.csv").write_text("method,reference\n")
+    (tmp_path / "subjects.csv").write_text("method,reference\n", encoding="utf-8")
     assert read_rows(tmp_path / "subjects.csv").columns.tolist() == ["method", "reference"]
 
 
 @pytest.mark.parametrize("nothing", ["-", "NA"])
 def test_what_snakemake_did_not_measure_is_missing(tmp_path: Path, nothing: str) -> None:
     file = tmp_path / "all.tsv"
-    file.write_text(f"s\th:m:s\tmax_rss\n0.5\t0:00:00\t{nothing}\n7.5\t0:00:07\t12.25\n")
+    file.write_text(
+        f"s\th:m:s\tmax_rss\n0.5\t0:00:00\t{nothing}\n7.5\t0:00:07\t12.25\n", encoding="utf-8"
+    )
     found = read_benchmark(file)
     assert found["s"].sum() == 8
     assert found["max_rss"].isna().tolist() == [True, False]

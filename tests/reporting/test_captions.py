@@ -24,8 +24,12 @@ def test_volumes_and_subjects_are_counted_in_order(tmp_path: Path) -> None:
 
 def test_volumes_that_are_annotated_in_part_are_counted(tmp_path: Path) -> None:
     rows = ["a_ED,a,0", "a_ES,a,7", "b_ED,b,12", "a_ED+blur-1,a,0", "a_ES+blur-1,a,7"]
-    (tmp_path / "cases.csv").write_text("\n".join(["case,subject,ignored_voxels", *rows]))
-    (tmp_path / "sets.csv").write_text("test_set,case\nid,a_ED\nid,a_ES\nood,a_ED\n")
+    (tmp_path / "cases.csv").write_text(
+        "\n".join(["case,subject,ignored_voxels", *rows]), encoding="utf-8"
+    )
+    (tmp_path / "sets.csv").write_text(
+        "test_set,case\nid,a_ED\nid,a_ES\nood,a_ED\n", encoding="utf-8"
+    )
     words = count_volumes(tmp_path / "cases.csv", tmp_path / "sets.csv", {"id": "In", "ood": "Out"})
     assert words == ("In: 2 volumes of 1 subject (1 annotated in part), Out: 1 volume of 1 subject")
     assert count_cases(tmp_path / "cases.csv") == ("3 volumes of 2 subjects (2 annotated in part)")

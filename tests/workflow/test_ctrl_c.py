@@ -49,6 +49,7 @@ def test_job_that_is_told_to_leave_says_so_and_leaves_nothing_half_written(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        encoding="utf-8",
     )
     assert job.stdout
     assert job.stdout.readline() == "at work\n"
@@ -57,7 +58,7 @@ def test_job_that_is_told_to_leave_says_so_and_leaves_nothing_half_written(
     text, _ = job.communicate(timeout=60)
     assert job.returncode == status
     assert text == "stopped as told; the same command goes on from what is finished\n"
-    assert (tmp_path / "log").read_text() == text
+    assert (tmp_path / "log").read_text(encoding="utf-8") == text
     assert [path.name for path in tmp_path.iterdir()] == ["log"]
 
 
@@ -89,7 +90,7 @@ class Terminal:
             "OMP_NUM_THREADS": "1",
         }
         self.output = directory / "output"
-        with self.output.open("w") as stream:
+        with self.output.open("w", encoding="utf-8") as stream:
             self.snakemake = subprocess.Popen(
                 command, env=environment, stdout=stream, stderr=stream, start_new_session=True
             )
@@ -97,7 +98,7 @@ class Terminal:
     def wait_for(self, sign: Callable[[], bool]) -> None:
         deadline = time.monotonic() + 300
         while not sign():
-            assert self.snakemake.poll() is None, self.output.read_text()
+            assert self.snakemake.poll() is None, self.output.read_text(encoding="utf-8")
             assert time.monotonic() < deadline
             time.sleep(0.005)
 
@@ -115,14 +116,14 @@ class Terminal:
 
     def ended(self) -> str:
         self.snakemake.wait(timeout=300)
-        return self.output.read_text()
+        return self.output.read_text(encoding="utf-8")
 
 
 def test_snakemake_stopped_by_ctrl_c_again_and_again_ends_with_the_same_bits(
     repository: Path, tmp_path: Path, tiny: dict[str, Any]
 ) -> None:
     study = tmp_path / "study.yaml"
-    study.write_text(yaml.safe_dump(one_training(tiny)))
+    study.write_text(yaml.safe_dump(one_training(tiny)), encoding="utf-8")
     training = tmp_path / "results" / "study" / "training"
 
     def started() -> Terminal:
@@ -132,7 +133,9 @@ def test_snakemake_stopped_by_ctrl_c_again_and_again_ends_with_the_same_bits(
         return len(list(training.glob("*/.seed-0.unfinished/products/checkpoints/*"))) >= 2
 
     terminal = started()
-    terminal.wait_for(lambda: "extended by additional config" in terminal.output.read_text())
+    terminal.wait_for(
+        lambda: "extended by additional config" in terminal.output.read_text(encoding="utf-8")
+    )
     terminal.press_ctrl_c()  # while Snakemake reads the workflow
     assert "Traceback" not in terminal.ended()
     assert terminal.snakemake.returncode in (1, 130)
@@ -155,7 +158,7 @@ def test_snakemake_stopped_by_ctrl_c_again_and_again_ends_with_the_same_bits(
     assert terminal.snakemake.returncode == 1, text
     assert "Traceback" not in text
     [log] = (tmp_path / "results" / "study" / "logs" / "train").rglob("*.log")
-    [line] = log.read_text().splitlines()
+    [line] = log.read_text(encoding="utf-8").splitlines()
     kept = int(line.split("told to leave; ")[1].split(" epochs are kept")[0])
     assert kept >= 12  # the second checkpoint's, though the run is not a minute old
     assert not (tmp_path / ".snakemake" / "locks").exists()

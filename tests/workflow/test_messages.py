@@ -95,7 +95,7 @@ def test_second_study_is_refused_before_anything_is_done(
 ) -> None:
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
-        (tmp_path / folder / "own.yaml").write_text(yaml.safe_dump(tiny))
+        (tmp_path / folder / "own.yaml").write_text(yaml.safe_dump(tiny), encoding="utf-8")
     fresh.plan(study="a/own.yaml")
     assert not (tmp_path / "results").exists()
     done = fresh.run("--until", "make_phantom", study="a/own.yaml")

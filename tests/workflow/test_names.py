@@ -201,7 +201,7 @@ def test_texts_and_folders_of_the_user_are_no_patterns(
         block["label"] += " {label}"
     tiny["methods"]["vanilla"]["method"] = "my {own}.py"
     shutil.copy(repository / "src/cardiouq/methods/single.py", folder / "my {own}.py")
-    (folder / "own.yaml").write_text(yaml.safe_dump(tiny))
+    (folder / "own.yaml").write_text(yaml.safe_dump(tiny), encoding="utf-8")
     planned = fresh.plan(study=f"{ODD}/own.yaml")
     assert planned.jobs["train"] > 10
 
@@ -236,7 +236,7 @@ def test_home_in_a_study_is_written_out(
     tiny["methods"]["vanilla"]["method"] = "~/mine.py"
     tiny["datasets"]["ours"] = {"layout": "csv", "source": "~/data/ours"}
     (home / "studies").mkdir()
-    (home / "studies" / "own.yaml").write_text(yaml.safe_dump(tiny))
+    (home / "studies" / "own.yaml").write_text(yaml.safe_dump(tiny), encoding="utf-8")
     study = Study("~/studies/own.yaml", machine, CONFIG)
     assert study.source("ours") == home / "data" / "ours"
     assert study["methods"]["vanilla"]["method"] == str(home / "mine.py")

@@ -148,10 +148,9 @@ def test_other_structures_run_from_end_to_end(
         assert set(scores.loc[scores["test_set"] == "NA", "case"]) == set(tested["case"])
         assert set(scores["subject"]) == set(tested["subject"])
         assert (cases["ignored_voxels"] > cases["rows"] * cases["columns"]).all()
-        assert (
-            f"({len(tested)} annotated in part)"
-            in (results / "reporting/tables/ranks.md").read_text()
-        )
+        assert f"({len(tested)} annotated in part)" in (
+            results / "reporting/tables/ranks.md"
+        ).read_text(encoding="utf-8")
         for method in study["methods"]:
             slices = read_rows(results / "evaluation" / method / "slice_scores.csv")
             assert set(slices["slice"]) == set(range(1, cases["slices"].max()))

@@ -131,7 +131,7 @@ def test_text_that_yaml_reads_as_something_else_is_to_be_put_in_quotes(
     set_key(test_set, place, "<text>")
     tiny["test_sets"]["phantom-B"] = test_set
     file = tmp_path / "study.yaml"
-    file.write_text(yaml.safe_dump(tiny).replace("<text>", text))
+    file.write_text(yaml.safe_dump(tiny).replace("<text>", text), encoding="utf-8")
     with pytest.raises(ProblemsError) as caught:
         Study(str(file), machine, repository / "config")
     [problem] = caught.value.problems
@@ -146,7 +146,7 @@ def test_a_test_set_is_called_as_it_is_written(
     tiny["test_sets"]["phantom-B"]["where"] = {"<name>": "x"}
     tiny["test_sets"]["<name>"] = tiny["test_sets"].pop("phantom-B")
     file = tmp_path / "study.yaml"
-    file.write_text(yaml.safe_dump(tiny).replace("<name>", name))
+    file.write_text(yaml.safe_dump(tiny).replace("<name>", name), encoding="utf-8")
     study = Study(str(file), machine, repository / "config")
     assert study["test_sets"][name]["where"] == {name: "x"}
 
