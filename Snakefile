@@ -29,13 +29,14 @@ from cardiouq.files import check_room
 from cardiouq.machine import (
     as_typed,
     check_checkout,
-    check_encoding,
     data_roots,
     gpus_per_job,
+    name_files_in_utf8,
     prepare_environment,
 )
 from cardiouq.study import ROOMS, Study
 
+name_files_in_utf8()
 # Folders of Snakemake's own.
 NOTES = ["locks", "log", "metadata", "incomplete"]
 # On a full disk each line of Snakemake's log would be a traceback, and hide what the jobs say.
@@ -57,7 +58,6 @@ report: "workflow/report/workflow.rst"
 try:
     check_checkout(ROOT)
     STUDY = Study(config.get("study", ""), data_roots(config), ROOT / "config")
-    check_encoding([ROOT, STUDY.file, *map(STUDY.source, STUDY["datasets"])])
     check_room(Path.cwd(), *(Path(".snakemake", notes) for notes in NOTES))
     check_room(*(Path(STUDY.results, room) for room in ROOMS))
     STUDY.check_results()

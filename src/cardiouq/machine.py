@@ -66,16 +66,14 @@ def check_checkout(root: Path) -> None:
         )
 
 
-def check_encoding(paths: Iterable[Path]) -> None:
-    """Raise a CardiouqError if jobs, whose names of files are UTF-8, would read a path otherwise
-    than this process, whose names are in the locale's encoding."""
-    encoding = sys.getfilesystemencoding()
-    for path in paths:
-        if encoding != "utf-8" and not str(path).isascii():
-            raise CardiouqError(
-                f"{path}: is not ASCII, and names of files are {encoding} in this locale; set "
-                "PYTHONUTF8=1 in the environment, by which they are UTF-8, and run it again"
-            )
+def name_files_in_utf8() -> None:
+    """Start this program once more, in Python's UTF-8 mode, if the locale has another encoding.
+
+    Names of files that stand in studies and tables are UTF-8, and so are jobs' (see above). Python
+    takes the mode on at its start only.
+    """
+    if sys.getfilesystemencoding() != "utf-8":
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
 
 
 def as_typed(arguments: Iterable[str]) -> dict[str, str]:
