@@ -1,9 +1,6 @@
 """The state of the scans on disk: when it changes, the case table is made again."""
 
 import hashlib
-import os
-from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 from cardiouq.data.adapters import ADAPTERS, known_labels
@@ -30,15 +27,9 @@ def state_of(data: DataFolder) -> str:
 
 
 def _file_state(path: Path) -> str:
-    for name in _names(on_disk(path)):
-        with suppress(OSError):
-            status = os.stat(name)  # noqa: PTH116
-            return f"{os.path.realpath(name)!r} {status.st_size} {status.st_mtime_ns}"
-    return f"{path}: missing"
-
-
-def _names(path: Path) -> Iterator[bytes]:
-    """A path as it may be on disk: text in UTF-8, or as folders were listed in another locale."""
-    yield str(path).encode("utf-8", "surrogateescape")
-    with suppress(UnicodeEncodeError):
-        yield os.fsencode(path)
+    try:
+        file = on_disk(path).resolve()
+        status = file.stat()
+    except OSError:
+        return f"{path}: missing"
+    return f"{file} {status.st_size} {status.st_mtime_ns}"
