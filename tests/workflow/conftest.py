@@ -96,15 +96,20 @@ def made_newer(paths: Sequence[Path]) -> Iterator[None]:
 
 
 @contextmanager
-def made_longer(path: Path, text: str) -> Iterator[None]:
-    """Add text to a file, and afterwards take it away again."""
+def edited_file(path: Path, text: str) -> Iterator[None]:
+    """Give a file another text, and afterwards its own again."""
     content = path.read_text(encoding="utf-8")
     with made_newer([path]):
-        path.write_text(content + text, encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
         try:
             yield
         finally:
             path.write_text(content, encoding="utf-8")
+
+
+def made_longer(path: Path, text: str) -> AbstractContextManager[None]:
+    """Add text to a file, and afterwards take it away again."""
+    return edited_file(path, path.read_text(encoding="utf-8") + text)
 
 
 @pytest.fixture(scope="session")
@@ -158,3 +163,8 @@ def newer() -> Callable[[Sequence[Path]], AbstractContextManager[None]]:
 @pytest.fixture
 def longer() -> Callable[[Path, str], AbstractContextManager[None]]:
     return made_longer
+
+
+@pytest.fixture
+def edited() -> Callable[[Path, str], AbstractContextManager[None]]:
+    return edited_file

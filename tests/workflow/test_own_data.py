@@ -153,4 +153,4 @@ def test_other_structures_run_from_end_to_end(
         ).read_text(encoding="utf-8")
         for method in study["methods"]:
             slices = read_rows(results / "evaluation" / method / "slice_scores.csv")
-            assert set(slices["slice"]) == set(range(1, cases["slices"].max()))
+            assert set(slices["slice"]) == set(range(1, tested["slices"].max()))
