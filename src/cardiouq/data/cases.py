@@ -3,7 +3,7 @@
 import logging
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,9 @@ from cardiouq.data.scans import (
     MOST_NAMED,
     VOXEL_TOLERANCE,
     check_axes,
-    check_whole,
-    dimensions_of,
     in_mm,
     in_project_order,
-    load_volume,
-    open_scan,
+    read_scan,
 )
 from cardiouq.errors import CardiouqError, ProblemsError
 from cardiouq.structures import IGNORE, IGNORED, STRUCTURES
@@ -87,11 +84,8 @@ def make_case_table(datasets: Mapping[str, DataFolder]) -> pd.DataFrame:
             if case.case in strange or not broken.isdisjoint(files):
                 continue  # has been told, of another frame
             try:
-                for file in files:
-                    if file not in whole:
-                        check_whole(file, dimensions_of(case.frame))
-                        whole.add(file)
-                rows.append({"dataset": dataset} | check_case(case, labels))
+                rows.append({"dataset": dataset} | check_case(case, labels, whole))
+                whole.update(files)
             except CardiouqError as error:
                 problems.append(str(error))
                 broken.update(files)
@@ -148,10 +142,16 @@ def _log_ignored(table: pd.DataFrame) -> None:
             )
 
 
-def check_case(found: FoundCase, labels: str) -> dict[str, Any]:
-    """One row of the case table, or a CardiouqError that says what is wrong with the files."""
-    scan, reference = (
-        open_scan(path, dimensions_of(found.frame)) for path in (found.image, found.label)
+def check_case(
+    found: FoundCase, labels: str, whole: Container[Path] = frozenset()
+) -> dict[str, Any]:
+    """One row of the case table, or a CardiouqError that says what is wrong with the files.
+
+    Each is read to its end, but those that are known to be `whole`.
+    """
+    (scan, image), (reference, label) = (
+        read_scan(path, found.frame, to_end=path not in whole)
+        for path in (found.image, found.label)
     )
     if scan.shape != reference.shape:
         raise CardiouqError(
@@ -172,7 +172,6 @@ def check_case(found: FoundCase, labels: str) -> dict[str, Any]:
             f"{found.label}: affine {reference.affine.round(3).tolist()} differs from its image's "
             f"{scan.affine.round(3).tolist()}; expected the same geometry"
         )
-    image, label = (load_volume(path, found.frame) for path in (found.image, found.label))
     with np.errstate(over="ignore"):
         intensities = image.astype(np.float32)  # as `read_image` gives them
     if not np.isfinite(intensities).all():

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 import nibabel as nib
 import numpy as np
 from nibabel.openers import ImageOpener
+from nibabel.volumeutils import apply_read_scaling
 from numpy.typing import NDArray
 
 from cardiouq.data.labels import parse_labels, to_disk, to_project
@@ -89,13 +90,18 @@ def open_scan(path: str | Path, dimensions: int) -> nib.Nifti1Image:
         CardiouqError: if it is missing, is no NIfTI, has other dimensions or voxels than a scan's,
             or says that it is larger than any scan.
     """
-    path = Path(path)
+    with _opened(Path(path), dimensions) as (image, _, _):
+        return image
+
+
+@contextmanager
+def _opened(path: Path, dimensions: int) -> Iterator[tuple[nib.Nifti1Image, ImageOpener, bytes]]:
+    """An open scan, the file as it is unpacked, and what was read of it so far: its start."""
     if not path.name.lower().endswith((".nii", ".nii.gz")):
         raise CardiouqError(f"{path}: expected NIfTI, a file that ends in .nii or .nii.gz")
     file = _regular_file(path)
-    with _one_error(path):
-        with ImageOpener(file) as stream:
-            start = stream.read(MOST_HEADER)  # of what may unpack to any size
+    with _one_error(path), ImageOpener(file) as stream:
+        start = stream.read(MOST_HEADER)  # of what may unpack to any size
         is_second = nib.Nifti2Header.may_contain_header(start)
         kind = nib.Nifti2Image if is_second else nib.Nifti1Image
         with warnings.catch_warnings(action="ignore"):  # of extensions, that are not used
@@ -109,7 +115,7 @@ def open_scan(path: str | Path, dimensions: int) -> nib.Nifti1Image:
             raise CardiouqError(f"{path}: voxel size {voxel} mm; expected {low:g} to {high:g} mm")
         affine = _orthonormal(path, header.get_best_affine(), voxel)
         _check_voxel_size(path, header, voxel)
-        return kind(voxels, affine, header)
+        yield kind(voxels, affine, header), stream, start
 
 
 def _regular_file(path: Path) -> Path:
@@ -241,21 +247,42 @@ def _warn_of_repair(path: Path) -> None:
     log.warning("%s: direction cosines are not orthonormal; the nearest that are stand in", path)
 
 
-def check_whole(path: Path, dimensions: int) -> None:
-    """Read a file to its end, where the checksum of a packed one is.
+def read_scan(
+    path: str | Path, frame: int, *, to_end: bool
+) -> tuple[nib.Nifti1Image, NDArray[Any]]:
+    """Open a scan and read a volume of it in one go: (slices, rows, columns).
+
+    Args:
+        path: of the file.
+        frame: which volume of a 4-D file, -1 of a 3-D one.
+        to_end: whether to read on to the end, where the checksum of a packed file is.
 
     Raises:
-        CardiouqError: as `open_scan`, or if it is damaged, or of another size than its header says.
+        CardiouqError: as `open_scan`, if there is no such frame, or the voxels cannot be read;
+            `to_end` also if the file is damaged, or of another size than its header says.
     """
-    expected, found = _unpacked(open_scan(path, dimensions).dataobj), 0
-    with _one_error(path), ImageOpener(on_disk(path)) as stream:
-        while found <= expected and (read := len(stream.read(MOST_HEADER))):
-            found += read
-    if found != expected:
-        more = "more" if found > expected else f"{found:,}"
-        raise CardiouqError(
-            f"{path}: expected {expected:,} bytes by its header, found {more}; fetch the file again"
-        )
+    path = Path(path)
+    with _opened(path, dimensions_of(frame)) as (image, stream, start):
+        shape, voxels = image.shape[:3], image.dataobj
+        if frame >= 0 and frame >= image.shape[3]:
+            raise CardiouqError(
+                f"{path}: frame {frame} is asked for, but it has {image.shape[3]} (first is 0)"
+            )
+        size = prod(shape) * voxels.dtype.itemsize
+        first = voxels.offset + max(frame, 0) * size
+        last, whole = first + size, _unpacked(voxels)
+        kept, found = bytearray(start[first:last]), len(start)
+        while found <= (whole if to_end else last - 1) and (more := stream.read(MOST_HEADER)):
+            kept += more[max(first - found, 0) : max(last - found, 0)]
+            found += len(more)
+        if found != whole and (to_end or found < last):
+            wrong = "more" if found > whole else f"{found:,}"
+            raise CardiouqError(
+                f"{path}: expected {whole:,} bytes by its header, found {wrong}; fetch the file "
+                "again"
+            )
+        stored = np.ndarray(shape, voxels.dtype, kept, order="F")
+        return image, apply_read_scaling(stored, voxels.slope, voxels.inter).T
 
 
 def load_volume(path: str | Path, frame: int) -> NDArray[Any]:
@@ -264,13 +291,7 @@ def load_volume(path: str | Path, frame: int) -> NDArray[Any]:
     Raises:
         CardiouqError: as `open_scan`, if there is no such frame, or the voxels cannot be read.
     """
-    image = open_scan(path, dimensions_of(frame))
-    if frame >= 0 and frame >= image.shape[3]:
-        raise CardiouqError(
-            f"{path}: frame {frame} is asked for, but it has {image.shape[3]} (first is 0)"
-        )
-    with _one_error(Path(path)):
-        return np.asarray(image.dataobj if frame < 0 else image.dataobj[..., frame]).T
+    return read_scan(path, frame, to_end=False)[1]
 
 
 def load_prediction(path: Path) -> NDArray[Any]:
