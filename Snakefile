@@ -23,6 +23,7 @@ if Path(FOUND or "").resolve() != (SOURCE / "cardiouq/__init__.py").resolve():
 
 from cardiouq.errors import CardiouqError
 from cardiouq.files import check_room
+from cardiouq.locks import claim
 from cardiouq.machine import (
     check_checkout,
     check_encoding,
@@ -78,6 +79,15 @@ include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/reporting.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/shift.smk"
+
+
+# Snakemake's own lock is of a working directory, and `--nolock` leaves it out.
+onstart:
+    if any(workflow.persistence.all_outputfiles()):  # not of `fetch_acdc`
+        try:
+            claim(Path(RESULTS))
+        except CardiouqError as error:
+            sys.exit(f"\nERROR: {error}\n")
 
 
 # What write_provenance describes.
