@@ -85,7 +85,7 @@ def claim(folder: Path) -> io.FileIO:
         CardiouqError: if one does already.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / ENDING
+    path = folder.absolute() / ENDING  # Snakemake changes directories
     lock = take(path)
     if lock is None:
         raise CardiouqError(
