@@ -45,7 +45,7 @@ from cardiouq.training.patches import WindowSampler
 ROOT = Path(__file__).parents[1]
 SUBJECTS = (1_000, 10_000)
 SHAPE = (16, 16, 4)
-SPACING = (1.5, 1.5, 8.0)
+AFFINE = np.diag([1.5, 1.5, 8.0, 1.0])
 LABELS = {"RV": 1, "MYO": 2, "LV": 3}
 SEED = 2022
 OPEN_FILES = 1024
@@ -57,20 +57,16 @@ TEST_SET = {"phantom-val": {"dataset": "phantom-acdc", "split": "validation"}}
 def make_scans(folder: Path, subjects: int) -> None:
     """A data set of the layout `csv` and a study of it, the demo study's otherwise."""
     rng = np.random.default_rng(SEED)
-    label = np.zeros(SHAPE, np.uint8)
-    for value, edge in ((2, 3), (3, 5), (1, 6)):
-        label[edge:-edge, edge:-edge] = value
-    header = nib.Nifti1Image(np.zeros(SHAPE, np.int16), np.diag([*SPACING, 1.0])).to_bytes()[:352]
-    packed = gzip.compress(nib.Nifti1Image(label, np.diag([*SPACING, 1.0])).to_bytes(), 1)
     scans = folder / "scans"
     rows = ["subject,phase,image,label"]
     for number in range(subjects):
         subject = scans / f"s{number:05}"
         subject.mkdir(parents=True)
         for phase in ("ED", "ES"):
-            voxels = rng.integers(0, 1000, SHAPE, np.int16).tobytes()
-            (subject / f"{phase}.nii.gz").write_bytes(gzip.compress(header + voxels, 1))
-            (subject / f"{phase}_label.nii.gz").write_bytes(packed)
+            for name, dtype, most in (("", np.int16, 1000), ("_label", np.uint8, 4)):
+                scan = nib.Nifti1Image(rng.integers(0, most, SHAPE, dtype), AFFINE).to_bytes()
+                file = subject / f"{phase}{name}.nii.gz"
+                file.write_bytes(gzip.compress(scan, 1))
             rows.append(
                 f"{subject.name},{phase},"
                 f"{subject.name}/{phase}.nii.gz,{subject.name}/{phase}_label.nii.gz"
@@ -147,8 +143,9 @@ def check(folder: Path) -> None:
 
 def preprocess(folder: Path) -> None:
     (folder / "arrays").mkdir()
+    made = plan_of(folder)
     for case in read_case_table(folder / "cases.csv").itertuples():
-        preprocess_case(case, plan_of(folder), folder / "arrays", with_label=True)
+        preprocess_case(case, made, folder / "arrays", with_label=True)
 
 
 def sample(folder: Path) -> str:
