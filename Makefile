@@ -7,7 +7,7 @@ STUDY ?= demo
 # the code of this folder, whatever the environment has installed
 export PYTHONPATH := $(CURDIR)/src$(if $(PYTHONPATH),:$(PYTHONPATH))
 
-.PHONY: demo study status test bench-metrics bench-variational bench-training bench-dag check format clean
+.PHONY: demo study status test bench-metrics bench-variational bench-training bench-dag bench-subjects check format clean
 
 ## the default study, from the phantom's scans to the report
 demo: STUDY = demo
@@ -44,6 +44,10 @@ bench-training: $(VENV)/installed
 ## the papers' studies with five seeds: jobs, dry run, GPU-hours, disk; needs the folders of ACDC and M&Ms
 bench-dag: $(VENV)/installed
 	$(BIN)/python benchmarks/paper_scale_dag.py
+
+## ten thousand subjects: time, memory and open files of listing, split, plan, dry run and so on
+bench-subjects: $(VENV)/installed
+	$(BIN)/python benchmarks/many_subjects.py
 
 ## format, lint, types, tests
 check: $(VENV)/installed

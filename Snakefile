@@ -26,6 +26,7 @@ from cardiouq.errors import CardiouqError, leave_on_ctrl_c
 leave_on_ctrl_c()  # before what takes long to import
 
 from cardiouq.files import check_room
+from cardiouq.locks import claim
 from cardiouq.machine import (
     as_typed,
     check_checkout,
@@ -93,8 +94,14 @@ include: "workflow/rules/figures.smk"
 include: "workflow/rules/shift.smk"
 
 
+# Snakemake's own lock is of a working directory, and `--nolock` leaves it out.
 onstart:
-    STUDY.claim_results()
+    if any(workflow.persistence.all_outputfiles()):  # not of `fetch_acdc`
+        try:
+            claim(Path(RESULTS))
+            STUDY.claim_results()
+        except CardiouqError as error:
+            sys.exit(f"\nERROR: {error}\n")
 
 
 # What write_provenance describes.

@@ -169,4 +169,6 @@ def _rounded(minutes: float) -> int:
 
 def _rows(table: Path) -> int:
     """0 if it is not there yet."""
-    return max(len(table.read_bytes().splitlines()) - 1, 0) if table.is_file() else 0
+    with contextlib.suppress(FileNotFoundError):
+        return max(len(table.read_bytes().splitlines()) - 1, 0)
+    return 0

@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -11,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from cardiouq.errors import OF_THE_DISK, CardiouqError, in_words
+from cardiouq.locks import ENDING, alone
 
 ROOM = 2**20
 """Bytes that Snakemake's own notes of a study may take."""
@@ -58,18 +60,29 @@ def folder_written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 @contextmanager
 def _renamed_to(target: Path) -> Iterator[Path]:
-    temporary = target.with_name(f".partial-{os.getpid()}-{target.name}")
-    try:
-        with blamed_on(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
+    """Two processes that write the same do it one after the other, so whatever else is on the way
+    to `target` belongs to one that was killed."""
+    temporary = _beside(target)
+    with blamed_on(target), alone(target):
+        try:
             for leftover in _left_behind(target.parent):
-                if re.fullmatch(rf"\.partial-\d+-{re.escape(target.name)}", leftover.name):
+                if re.fullmatch(rf"\.partial-[0-9a-f]+-{re.escape(target.name)}", leftover.name):
                     _remove(leftover)
             yield temporary
-            temporary.replace(target)
-    finally:
-        with suppress(OSError):  # it would hide why writing failed
-            _remove(temporary)
+            if temporary.is_dir() and target.is_dir():  # another process made it meanwhile
+                replaced = target.replace(_beside(target))
+                temporary.replace(target)
+                _remove(replaced)
+            else:
+                temporary.replace(target)
+        finally:
+            with suppress(OSError):  # it would hide why writing failed
+                _remove(temporary)
+
+
+def _beside(target: Path) -> Path:
+    """A temporary name that no other process has, on any host."""
+    return target.with_name(f".partial-{secrets.token_hex(4)}-{target.name}")
 
 
 def _remove(path: Path) -> None:
@@ -95,7 +108,8 @@ def blamed_on(path: Path) -> Iterator[None]:
         if error.errno is None and re.search(r"\d+ requested and \d+ written", str(error)):
             # numpy; it forgets the reason, and a disk that takes a part only is full
             raise OSError(errno.ENOSPC, str(error), str(path)) from error
-        is_temporary = Path(error.filename or "").name.startswith(".partial-")
+        name = Path(error.filename or "").name
+        is_temporary = name.startswith(".partial-") or name.endswith(ENDING)
         if error.errno in OF_THE_DISK and (is_temporary or not error.filename):
             error.filename = str(path)
         raise

@@ -5,10 +5,13 @@ Reads files only. What has not begun is known from the study.
 
 import re
 from collections import defaultdict
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from statistics import fmean
+
+from pandas.errors import EmptyDataError
 
 from cardiouq.data.plan import Plan
 from cardiouq.estimates import (
@@ -51,10 +54,12 @@ class Job:
             return "done"
         if error_in(self.log):
             return "failed"
-        if not self.log.is_file():
+        try:
+            age = now - self.log.stat().st_mtime
+        except FileNotFoundError:
             return "stopped" if self.done else "waiting"
         patience = max(PATIENCE, 3 * self.spent / max(self.done, 1))
-        return "running" if now - self.log.stat().st_mtime < patience else "stopped"
+        return "running" if age < patience else "stopped"
 
 
 def training(study: Study, recipe: str, member: Member, root: Path, plan: Plan) -> Job:
@@ -148,9 +153,11 @@ def error_in(log: Path) -> str:
 
 
 def _column(path: Path, name: str) -> list[float]:
+    """Empty if there is no such table, or the job that writes it has just made or moved it."""
     read = read_benchmark if path.suffix == ".tsv" else read_rows
-    is_there = path.is_file() and path.stat().st_size  # Snakemake may have just made it
-    return list(read(path)[name]) if is_there else []
+    with suppress(FileNotFoundError, EmptyDataError):
+        return list(read(path)[name])
+    return []
 
 
 def _took(results: Path, rule: str, job: str) -> float:
@@ -158,4 +165,6 @@ def _took(results: Path, rule: str, job: str) -> float:
 
 
 def _tail(path: Path) -> str:
-    return path.read_bytes()[-8192:].decode(errors="replace") if path.is_file() else ""
+    with suppress(FileNotFoundError):  # a job that starts removes its log
+        return path.read_bytes()[-8192:].decode(errors="replace")
+    return ""

@@ -1,13 +1,26 @@
-"""Locks between processes: on files, and freed however their holders die."""
+"""Locks between processes: on files, and freed however their holders die.
 
+They hold on a network file system as far as that passes `flock` on, as NFS does.
+"""
+
+import atexit
 import fcntl
 import io
 import logging
 import os
-from contextlib import suppress
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
+from cardiouq.errors import CardiouqError
+
 log = logging.getLogger(__name__)
+
+ENDING = ".lock"
+"""Of the names of files that lock another."""
+SECONDS_BETWEEN_TRIES = 2.0
 
 
 def take(path: Path, kind: int = fcntl.LOCK_EX) -> io.FileIO | None:
@@ -23,9 +36,62 @@ def take(path: Path, kind: int = fcntl.LOCK_EX) -> io.FileIO | None:
         file.close()
         return None
     except OSError as error:
-        log.warning("%s: no lock (%s); let no other process work on the same", path, error)
+        _warn_of_no_locks(path.parent, str(error))
     with suppress(FileNotFoundError):
         if os.path.samestat(os.fstat(file.fileno()), path.stat()):
             return file
     file.close()
     return None
+
+
+@cache
+def _warn_of_no_locks(folder: Path, error: str) -> None:
+    """Once a process, however many files of a folder are to be locked."""
+    log.warning("%s: no locks (%s); let no other process work on the same", folder, error)
+
+
+@contextmanager
+def alone(path: Path, kind: int = fcntl.LOCK_EX) -> Iterator[None]:
+    """Wait until no other process works on what is at a path, or is to be: one may go on after its
+    Snakemake was killed."""
+    lock_file = path.with_name(f".{path.name}{ENDING}")
+    lock_file.parent.mkdir(parents=True, exist_ok=True)
+    lock = take(lock_file, kind)
+    if lock is None:
+        log.info("another process works on %s; waiting for its end", path)
+    while lock is None:
+        time.sleep(SECONDS_BETWEEN_TRIES)
+        lock = take(lock_file, kind)
+    with lock:
+        try:
+            yield
+        finally:
+            # others may read on; and an error would hide why the work failed
+            with suppress(OSError):
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                lock_file.unlink()
+
+
+def read_in_peace(path: Path) -> AbstractContextManager[None]:
+    """The same for a process that reads: others may read too, and none writes meanwhile."""
+    return alone(path, fcntl.LOCK_SH)
+
+
+@cache  # for the life of the process
+def claim(folder: Path) -> io.FileIO:
+    """Keep other processes from working on what is in a folder for as long as this one lives.
+
+    Raises:
+        CardiouqError: if one does already.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder.absolute() / ENDING  # Snakemake changes directories
+    lock = take(path)
+    if lock is None:
+        raise CardiouqError(
+            f"{folder}: another Snakemake works on these results, maybe in another working "
+            "directory or on another machine; each would remove what the other one has just made. "
+            "Wait for its end or stop it, and give the same command again"
+        )
+    atexit.register(path.unlink, missing_ok=True)
+    return lock

@@ -1,8 +1,10 @@
 """Methods compared with one another through everything that a prediction does."""
 
 import json
+import multiprocessing
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from multiprocessing.synchronize import Event
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -323,3 +325,86 @@ def test_a_crop_keeps_what_it_shows_in_its_place(plan: Plan) -> None:
     cropped = replace(plan, crop=(8, 6))
     of_centre = probabilities_of(logits[:, :, 6:14, 5:11], on_grid(20, 16), cropped)
     np.testing.assert_array_equal(of_centre[:, :, 6:14, 5:11], whole[:, :, 6:14, 5:11])
+
+
+Stop = tuple[Event, Event]
+"""What a process says before its first sample, and what it waits for."""
+
+
+def predict_in_steps(stop: Stop, **arguments: Any) -> None:
+    reached, may_go_on = stop
+    original = module._seeded
+
+    def seeded(*drawn: Any) -> Any:
+        reached.set()
+        assert may_go_on.wait(120)
+        yield from original(*drawn)
+
+    module._seeded = seeded
+    predict(**arguments)
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_two_predictions_of_a_method_follow_one_another(
+    predicted: Predict,
+    make_run: MakeRun,
+    plan: Plan,
+    arrays: Path,
+    cases: list[Any],
+    tmp_path: Path,
+    killed: bool,
+) -> None:
+    """The second leaves the scratch of the first alone, and takes its place if that is killed."""
+    block, runs = {"method": "mc_dropout", "passes": 2}, [make_run(0, {19: 0}, dropout=0.5)]
+    expected = predicted(block, runs, name="undisturbed")
+    output = tmp_path / "predictions" / "out"
+    arguments = {
+        "method": build_method(block),
+        "runs": runs,
+        "schedule": LAST,
+        "test_sets": {"one": cases, "two": cases[:1]},
+        "arrays": [arrays],
+        "predictor": Predictor(plan, 0.25, CPU),
+        "seed": 1,
+        "output": output,
+    }
+    context = multiprocessing.get_context("fork")
+    stops = [(context.Event(), context.Event()) for _ in range(2)]
+    first, second = (
+        context.Process(target=predict_in_steps, args=(stop,), kwargs=arguments) for stop in stops
+    )
+    first.start()
+    assert stops[0][0].wait(120)
+    scratch = set(output.glob(f"{module.SCRATCH_PREFIX}*/*"))
+    second.start()
+    assert not stops[1][0].wait(3)  # it waits for the first
+    assert scratch == set(output.glob(f"{module.SCRATCH_PREFIX}*/*"))
+    assert len(scratch) == 2
+    if killed:
+        first.kill()
+    else:
+        stops[0][1].set()
+    first.join()
+    assert stops[1][0].wait(120)
+    assert not scratch & set(output.glob(f"{module.SCRATCH_PREFIX}*/*"))
+    stops[1][1].set()
+    second.join()
+    assert [first.exitcode, second.exitcode] == [-9 if killed else 0, 0]
+    names = {path.relative_to(expected) for path in expected.rglob("*")}
+    assert names == {path.relative_to(output) for path in output.rglob("*")}
+    assert [path.name for path in output.parent.iterdir()] == ["out"]
+    for name in ("one/a_probabilities.npy", "one/b_samples.nii.gz", "two/a_entropy.nii.gz"):
+        assert (output / name).read_bytes() == (expected / name).read_bytes()
+
+
+def test_nothing_of_an_earlier_prediction_is_left_among_the_new(
+    predicted: Predict, make_run: MakeRun
+) -> None:
+    run = make_run(0, {19: 0}, dropout=0.5)
+    folder = predicted({"method": "mc_dropout", "passes": 2}, [run])
+    assert (folder / "one" / "a_samples.nii.gz").is_file()
+    (folder / "two" / "of_a_case_that_is_gone_probabilities.npy").touch()
+    predicted({"method": "single"}, [run])
+    # scoring would take them for the disagreement of samples
+    assert not list(folder.rglob("*_samples.nii.gz"))
+    assert not list(folder.rglob("of_a_case*"))

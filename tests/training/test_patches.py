@@ -1,6 +1,9 @@
 """Windows are cut where they should be, from arrays that stay on disk."""
 
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cardiouq.structures import IGNORED
-from cardiouq.training.patches import WindowSampler, copy_window
+from cardiouq.training.patches import WindowSampler, copy_window, mapped
 
 
 @given(
@@ -33,8 +36,62 @@ def sampler(arrays: Path) -> WindowSampler:
     return WindowSampler(arrays, ["a", "b", "c"], (32, 32), 46, 0.33)
 
 
-def test_arrays_are_mapped_not_read(sampler: WindowSampler) -> None:
-    assert all(isinstance(volume, np.memmap) for volume in sampler.images + sampler.labels)
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="Linux lists what is mapped")
+def test_arrays_are_mapped_not_read(sampler: WindowSampler, arrays: Path) -> None:
+    maps = Path("/proc/self/maps").read_text(encoding="utf-8")
+    names = [f"{arrays / case}_{kind}.npy" for case in "abc" for kind in ("image", "label")]
+    assert [name for name in names if name not in maps] == []
+    assert not any(volume.flags.owndata for volume in sampler.images + sampler.labels)
+
+
+@pytest.mark.parametrize("dtype", ["<f4", ">f4", "u1", "<i8"])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_mapped_array_is_the_one_that_was_saved(tmp_path: Path, dtype: str, order: Any) -> None:
+    saved = np.arange(60).reshape(3, 4, 5).astype(dtype, order)
+    np.save(tmp_path / "x.npy", saved)
+    found = mapped(tmp_path / "x.npy")
+    assert (found.dtype, found.shape) == (saved.dtype, saved.shape)
+    np.testing.assert_array_equal(found, saved)
+
+
+MANY = 600
+FEW_FILES = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+from cardiouq.training.patches import WindowSampler
+resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
+cases = [f"case-{number}" for number in range(int(sys.argv[2]))]
+sampler = WindowSampler(Path(sys.argv[1]), cases, (8, 8), 10, 0.33)
+drawn = [sampler.draw(8, np.random.default_rng(seed)) for seed in range(20)]
+print(int(sum(labels.sum() for _, labels in drawn)))
+"""
+
+
+def test_more_cases_than_a_process_may_open_files(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for number in range(MANY):
+        label = rng.integers(0, 4, (2, 12, 12), np.uint8)
+        np.save(tmp_path / f"case-{number}_image.npy", label.astype(np.float32))
+        np.save(tmp_path / f"case-{number}_label.npy", label)
+    command = [sys.executable, "-c", FEW_FILES, str(tmp_path), str(MANY)]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 0
+
+
+def test_voxel_of_a_structure_is_drawn_as_from_a_list_of_all(arrays: Path) -> None:
+    """The stream of random numbers decides the weights of every run there is."""
+    sampler = WindowSampler(arrays, ["a", "b", "c"], (32, 32), 46, 0.33)
+    for seed in range(200):
+        case = seed % 3
+        rng, of_list = np.random.default_rng(seed), np.random.default_rng(seed)
+        voxels = [np.argwhere(sampler.labels[case] == value) for value in (1, 2, 3)]
+        chosen = voxels[of_list.integers(len(voxels))]
+        expected = chosen[of_list.integers(len(chosen))].tolist()
+        section, pixel = sampler._pixel_of_a_structure(case, rng)
+        assert [section, *pixel] == expected
+        assert rng.random() == of_list.random()
 
 
 def test_draw_depends_on_the_generator_alone(sampler: WindowSampler) -> None:

@@ -12,11 +12,10 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from cardiouq import origin
+from cardiouq import locks, origin
 from cardiouq.errors import CardiouqError
 from cardiouq.locks import take
 from cardiouq.methods.base import Member
-from cardiouq.training import state
 from cardiouq.training import train as module
 from cardiouq.training.train import Run, train
 
@@ -341,7 +340,7 @@ def test_two_processes_do_not_train_the_same_run(
         lock.close()
 
     before = stamps(undisturbed)
-    monkeypatch.setattr(state.time, "sleep", sleep)
+    monkeypatch.setattr(locks.time, "sleep", sleep)
     train(make_run(), output, CPU)
     assert "waiting for its end" in caplog.text
     assert stamps(output) == before

@@ -1,5 +1,6 @@
 """Rule distort: the scans of a test set at every degree of every kind of distortion."""
 
+import shutil
 from pathlib import Path
 
 from cardiouq.data.cases import read_case_table
@@ -8,21 +9,26 @@ from cardiouq.data.plan import Plan
 from cardiouq.data.split import read_test_set_table
 from cardiouq.errors import reported_to_user
 from cardiouq.files import blamed_on, written_whole
+from cardiouq.locks import alone
+from cardiouq.logs import log_to
 
-folder = Path(snakemake.output.scans)
-with reported_to_user(snakemake.log[0]), blamed_on(folder):
+with reported_to_user(snakemake.log[0]):
+    log_to(Path(snakemake.log[0]), "distort")
     params = snakemake.params
     test_sets = read_test_set_table(snakemake.input.test_sets)
     tested = test_sets.loc[test_sets["test_set"] == params.of, "case"]
     cases = read_case_table(snakemake.input.cases)
-    folder.mkdir(parents=True)
-    tables = distort_cases(
-        choose_subjects(cases[cases["case"].isin(tested)], params.subjects, params.seed),
-        params.distorted,
-        Plan.from_json(Path(snakemake.input.plan).read_text(encoding="utf-8")),
-        params.seed,
-        folder,
-    )
+    folder = Path(snakemake.output.scans)
+    with blamed_on(folder), alone(folder):
+        shutil.rmtree(folder, ignore_errors=True)  # of another process, which has just ended
+        folder.mkdir()
+        tables = distort_cases(
+            choose_subjects(cases[cases["case"].isin(tested)], params.subjects, params.seed),
+            params.distorted,
+            Plan.from_json(Path(snakemake.input.plan).read_text(encoding="utf-8")),
+            params.seed,
+            folder,
+        )
     for table, path in zip(
         tables, (snakemake.output.cases, snakemake.output.test_sets), strict=True
     ):

@@ -7,15 +7,20 @@ from cardiouq.data.split import read_test_set_table
 from cardiouq.errors import reported_to_user
 from cardiouq.evaluation.scoring import score_method
 from cardiouq.files import written_whole
+from cardiouq.locks import read_in_peace
+from cardiouq.logs import log_to
 
 with reported_to_user(snakemake.log[0]):
-    tables = score_method(
-        snakemake.wildcards.method,
-        Path(snakemake.input.samples).parent,
-        read_case_table(*snakemake.input.cases),
-        read_test_set_table(*snakemake.input.test_sets),
-        snakemake.params.settings,
-    )
+    log_to(Path(snakemake.log[0]), f"evaluate {snakemake.wildcards.method}")
+    predictions = Path(snakemake.input.samples).parent
+    with read_in_peace(predictions):
+        tables = score_method(
+            snakemake.wildcards.method,
+            predictions,
+            read_case_table(*snakemake.input.cases),
+            read_test_set_table(*snakemake.input.test_sets),
+            snakemake.params.settings,
+        )
     for name, table in tables.items():
         with written_whole(snakemake.output[name]) as temporary:
             table.to_csv(temporary, index=False)

@@ -7,12 +7,12 @@ from cardiouq.data.plan import Plan
 from cardiouq.data.preprocessing import preprocess_case
 from cardiouq.errors import reported_to_user
 from cardiouq.files import folder_written_whole
+from cardiouq.logs import log_to
 
-with (
-    reported_to_user(snakemake.log[0]),
-    folder_written_whole(snakemake.output.arrays) as folder,
-):
+with reported_to_user(snakemake.log[0]):
+    log_to(Path(snakemake.log[0]), "preprocess")
     plan = Plan.from_json(Path(snakemake.input.plan).read_text(encoding="utf-8"))
-    for case in read_case_table(snakemake.input.cases).itertuples():
-        with_label = case.dataset == snakemake.params.training_dataset
-        preprocess_case(case, plan, folder, with_label=with_label)
+    with folder_written_whole(snakemake.output.arrays) as folder:
+        for case in read_case_table(snakemake.input.cases).itertuples():
+            with_label = case.dataset == snakemake.params.training_dataset
+            preprocess_case(case, plan, folder, with_label=with_label)

@@ -4,6 +4,7 @@ What makes a scan unusable is an error of the case table already; a flag stops n
 """
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -106,11 +107,12 @@ def _copies(cases: pd.DataFrame, content: str) -> Flagged:
     for _, same in cases.groupby(content):
         rows = _rows(same)
         for row in rows:
-            others = [
+            all_others = (
                 f"{other['case']} of {other['subject']} ({other['side']})"
                 for other in rows
                 if (other["dataset"], other["subject"]) != (row["dataset"], row["subject"])
-            ]
+            )
+            others = list(islice(all_others, MOST_NAMED + 1))
             if others:
                 more = ["..."] if len(others) > MOST_NAMED else []
                 yield (

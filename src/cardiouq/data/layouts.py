@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 PHASES = ("ED", "ES")
 TRAINING = "training"
 """Part of a data set, as its challenge divides it, that a study splits."""
-MOST_TEXT = 2**22
+MOST_TEXT = 2**25
 """Bytes of a table or description; a larger file is none."""
 MOST_NAMED = 20
 """Columns or rows in an error."""

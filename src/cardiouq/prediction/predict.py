@@ -16,6 +16,7 @@ import torch
 
 from cardiouq.data.scans import Case
 from cardiouq.files import written_whole
+from cardiouq.locks import alone
 from cardiouq.methods.base import BaseMethod, Draw, TrainedRun
 from cardiouq.origin import MACHINE_FILE, note_machine
 from cardiouq.prediction.predictor import Predictor, probabilities
@@ -42,7 +43,8 @@ def predict(
 
     Each network is made once and sees all cases before the next one is made. The products of a
     case go to `output/<test set>/`; `samples.csv` says which weights each sample had and how long
-    it took, `fitted.json` what the method learnt from held-out subjects, `machine.json` where.
+    it took, `fitted.json` what the method learnt from held-out subjects, `machine.json` where. What
+    another prediction left there is removed, once that has ended.
 
     Args:
         method: draws the samples.
@@ -54,10 +56,24 @@ def predict(
         seed: of whatever a method draws while it predicts.
         output: folder to write to.
     """
+    with alone(output):
+        _predict(method, runs, schedule, test_sets, arrays, predictor, seed, output)
+
+
+def _predict(
+    method: BaseMethod,
+    runs: Sequence[TrainedRun],
+    schedule: Any,
+    test_sets: Mapping[str, Sequence[Case]],
+    arrays: Sequence[Path],
+    predictor: Predictor,
+    seed: int,
+    output: Path,
+) -> None:
     rows: list[dict[str, Any]] = []
     output.mkdir(parents=True, exist_ok=True)
-    for left_behind in output.glob(f"{SCRATCH_PREFIX}*"):  # by a killed prediction
-        shutil.rmtree(left_behind)
+    for left_behind in (*output.glob(f"{SCRATCH_PREFIX}*"), *(output / name for name in test_sets)):
+        shutil.rmtree(left_behind, ignore_errors=True)
     (output / MACHINE_FILE).unlink(missing_ok=True)
     note_machine(output, device_name(predictor.device), "float32")
     fitted = method.fit(runs, schedule)

@@ -142,17 +142,18 @@ def draw_thumbnails(cases: pd.DataFrame, checks: pd.DataFrame) -> Iterator[Thumb
     """
     use_style()
     figure = Figure(figsize=(1, 1), dpi=PIXELS)
+    flags_of = checks.groupby("case")["flag"].agg(set).to_dict()
     for subject, of_subject in cases.groupby("subject"):
-        flags = checks[checks["case"].isin(of_subject["case"])]
-        flagged = of_subject[of_subject["case"].isin(flags["case"])]
-        row = (of_subject if flagged.empty else flagged).iloc[0]
+        names = list(of_subject["case"])
+        flags = set().union(*(flags_of.get(case, ()) for case in names))
+        row = of_subject.iloc[next((n for n, case in enumerate(names) if case in flags_of), 0)]
         scan = load_scan(of_subject, row["case"])
         z = middle_slice(scan.reference)
         yield Thumbnail(
             subject=str(subject),
             phase=row["phase"],
             side=row["split"],
-            flags=[name for name in FLAGS if name in set(flags["flag"])],
+            flags=[name for name in FLAGS if name in flags],
             alt=f"{row['case']}, slice {z} of {len(scan.image)} (from 0), with the reference",
             png=_draw(figure, scan.image[z], scan.reference[z], scan.spacing),
         )

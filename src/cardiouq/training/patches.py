@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +19,8 @@ class WindowSampler:
     patch's corners. Outside the slice, windows hold 0 (the mean intensity, background).
 
     Attributes:
+        foreground: per case value of a structure -> how many voxels of it there are up to the end
+            of each slice, (slices,).
         annotated: per case (slices,) how many pixels of each slice someone annotated.
         in_part: per case whether these are not all.
     """
@@ -30,12 +33,9 @@ class WindowSampler:
         window: int,
         foreground_share: float,
     ) -> None:
-        self.images = [np.load(folder / f"{case}_image.npy", mmap_mode="r") for case in cases]
-        self.labels = [np.load(folder / f"{case}_label.npy", mmap_mode="r") for case in cases]
-        self.foreground = [
-            [np.argwhere(label == value) for value in range(1, N_CLASSES) if (label == value).any()]
-            for label in self.labels
-        ]
+        self.images = [mapped(folder / f"{case}_image.npy") for case in cases]
+        self.labels = [mapped(folder / f"{case}_label.npy") for case in cases]
+        self.foreground = [_voxels_up_to(label) for label in self.labels]
         self.annotated = [np.count_nonzero(label != IGNORED, (1, 2)) for label in self.labels]
         self.in_part = [
             int(counts.sum()) < label.size
@@ -59,8 +59,7 @@ class WindowSampler:
             case = int(rng.integers(len(self.images)))
             image, label = self.images[case], self.labels[case]
             if sample >= first_forced and self.foreground[case]:
-                voxels = self.foreground[case][rng.integers(len(self.foreground[case]))]
-                section, *centre = (int(i) for i in voxels[rng.integers(len(voxels))])
+                section, centre = self._pixel_of_a_structure(case, rng)
                 centre = self._nearest_centre(centre, image.shape[1:])
             elif self.in_part[case]:
                 section, centre = self._annotated_pixel(case, rng)
@@ -88,6 +87,15 @@ class WindowSampler:
         )
         return np.asarray(shares[shares > 0])
 
+    def _pixel_of_a_structure(self, case: int, rng: np.random.Generator) -> tuple[int, list[int]]:
+        """Slice, and row and column in it, of a voxel of one of a case's structures."""
+        structures = list(self.foreground[case].items())
+        value, up_to = structures[rng.integers(len(structures))]
+        place = int(rng.integers(int(up_to[-1])))
+        section = int(np.searchsorted(up_to, place, side="right"))
+        pixels = np.argwhere(self.labels[case][section] == value)
+        return section, pixels[place - int(up_to[section])].tolist()  # counted from the last
+
     def _annotated_pixel(self, case: int, rng: np.random.Generator) -> tuple[int, list[int]]:
         """Slice, and row and column in it, of an annotated voxel of a case."""
         counts = self.annotated[case]
@@ -108,6 +116,22 @@ class WindowSampler:
         if size <= patch:
             return size // 2, size // 2
         return patch // 2, size - patch + patch // 2
+
+
+def mapped(path: Path) -> NDArray[Any]:
+    """The array of a `.npy` file, mapped into memory. As no file is kept open, there may be more of
+    them than a process may have open files; numpy keeps one for each."""
+    array: np.memmap[Any, Any] = np.load(path, mmap_mode="r")
+    content = torch.from_file(str(path), size=path.stat().st_size, dtype=torch.uint8).numpy()
+    return np.ndarray(array.shape, array.dtype, content, array.offset, array.strides)
+
+
+def _voxels_up_to(label: NDArray[np.uint8]) -> dict[int, NDArray[np.int64]]:
+    """The `foreground` of a case."""
+    counts = {
+        value: np.count_nonzero(label == value, (1, 2)).cumsum() for value in range(1, N_CLASSES)
+    }
+    return {value: up_to for value, up_to in counts.items() if up_to[-1]}
 
 
 def copy_window(source: NDArray, centre: Sequence[int], window: NDArray) -> None:  # type: ignore[type-arg]

@@ -4,12 +4,9 @@ A run grows in a side folder and becomes the output when it is complete.
 """
 
 import json
-import logging
 import os
 import shutil
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +17,7 @@ from torch import Tensor, nn
 
 from cardiouq.errors import CardiouqError
 from cardiouq.files import written_whole
-from cardiouq.locks import take
 from cardiouq.origin import code_hash, machines, repository
-
-log = logging.getLogger(__name__)
-
-SECONDS_BETWEEN_TRIES = 2.0
 
 
 class SideFolder:
@@ -72,7 +64,7 @@ class SideFolder:
             target = self.output / source.relative_to(self.products)
             if source.is_dir():
                 target.mkdir()
-            elif not source.name.startswith(".partial-"):  # of a killed write
+            elif not source.name.startswith("."):  # of a killed write
                 _link(str(source), str(target))
         self.remove()
 
@@ -82,25 +74,6 @@ class SideFolder:
         shutil.rmtree(done, ignore_errors=True)  # of a kill at this point
         self.path.replace(done)
         shutil.rmtree(done)
-
-
-@contextmanager
-def alone(output: Path) -> Iterator[None]:
-    """Wait until no other process trains a run: one may go on after Snakemake was killed."""
-    path = output.with_name(f".{output.name}.lock")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = take(path)
-    if lock is None:
-        log.info("another process trains this run; waiting for its end")
-    while lock is None:
-        time.sleep(SECONDS_BETWEEN_TRIES)
-        lock = take(path)
-    with lock:
-        try:
-            yield
-        finally:
-            with suppress(OSError):  # it would hide why training failed
-                path.unlink()
 
 
 def save_state(

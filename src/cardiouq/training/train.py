@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from cardiouq.data.plan import Plan
 from cardiouq.files import written_whole
+from cardiouq.locks import alone
 from cardiouq.methods import build_variant
 from cardiouq.methods.base import BaseVariant, Member, Training
 from cardiouq.origin import note_machine
@@ -39,7 +40,7 @@ from cardiouq.training.network import (
 )
 from cardiouq.training.patches import WindowSampler
 from cardiouq.training.schedule import build_schedule
-from cardiouq.training.state import SideFolder, alone, load_state, save_state, save_tensors
+from cardiouq.training.state import SideFolder, load_state, save_state, save_tensors
 
 log = logging.getLogger(__name__)
 
