@@ -7,7 +7,7 @@ STUDY ?= demo
 # the code of this folder, whatever the environment has installed
 export PYTHONPATH := $(CURDIR)/src$(if $(PYTHONPATH),:$(PYTHONPATH))
 
-.PHONY: demo study status test bench-metrics bench-variational bench-training bench-dag bench-subjects check format clean
+.PHONY: demo study status test bench-metrics bench-variational bench-training bench-dag bench-subjects bench-checking check format clean
 
 ## the default study, from the phantom's scans to the report
 demo: STUDY = demo
@@ -48,6 +48,10 @@ bench-dag: $(VENV)/installed
 ## ten thousand subjects: time, memory and open files of listing, split, plan, dry run and so on
 bench-subjects: $(VENV)/installed
 	$(BIN)/python benchmarks/many_subjects.py
+
+## what it costs to compare files with their hashes
+bench-checking: $(VENV)/installed
+	$(BIN)/python benchmarks/checking.py
 
 ## format, lint, types, tests
 check: $(VENV)/installed

@@ -1,15 +1,17 @@
-"""YAML files and the schemas that they have to keep."""
+"""YAML and JSON files and the schemas that they have to keep."""
 
 import difflib
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from cardiouq.errors import CardiouqError, ProblemsError
+from cardiouq.seals import read, to_delete
 
 
 class _Loader(yaml.SafeLoader):
@@ -46,6 +48,31 @@ def check_schema(settings: Any, schema_file: Path, name: str) -> None:
     problems = list(dict.fromkeys(schema_problems(settings, read_yaml(schema_file))))
     if problems:
         raise ProblemsError(f"{name}: {len(problems)} problem(s):", problems)
+
+
+def read_json(path: Path, schema: Mapping[str, Any]) -> Any:
+    """Read a JSON file that another job made.
+
+    Raises:
+        CardiouqError: it is missing or not as it was made, or does not keep the schema.
+    """
+    return json_of(read(path), path, schema)
+
+
+def json_of(content: bytes, path: Path, schema: Mapping[str, Any]) -> Any:
+    """What a JSON file holds; a CardiouqError if it does not keep the schema."""
+    try:
+        found = json.loads(content, parse_constant=_refuse)
+        problem = "; ".join(schema_problems(found, schema))
+    except (ValueError, RecursionError) as error:
+        problem = f"cannot be read as JSON ({error})"
+    if problem:
+        raise CardiouqError(f"{path}: {problem}; delete {to_delete(path)} and run again")
+    return found
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no number")
 
 
 def schema_problems(settings: Any, schema: Mapping[str, Any]) -> Iterator[str]:

@@ -115,7 +115,7 @@ def samples(study: Study, name: str) -> int:
 def plan_of(study: Study, file: str | Path) -> Plan:
     """A study's plan; as long as it is not made, that for a usual scan."""
     with contextlib.suppress(OSError, ValueError, CardiouqError):  # the job itself will say so
-        return Plan.from_json(Path(file).read_text(encoding="utf-8"))
+        return Plan.from_json(Path(file).read_bytes(), Path(file))
     shape, spacing = USUAL_SCAN
     settings = {name: study["plan"].get(name) for name in ("spacing", "patch_size", "max_stages")}
     widths = {name: study["plan"][name] for name in ("base_features", "max_features")}

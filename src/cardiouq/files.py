@@ -1,12 +1,17 @@
-"""Files and folders that are written whole or not at all."""
+"""Files and folders that are written whole or not at all, with the SHA-256 of what was written.
+
+That of a file stands in a file beside it, those of a folder in one file in it, both as coreutils'
+`sha256sum` writes and checks them. `seals.py` compares them with what is read.
+"""
 
 import errno
+import hashlib
 import os
 import re
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -16,7 +21,8 @@ from cardiouq.locks import ENDING, alone
 
 ROOM = 2**20
 """Bytes that Snakemake's own notes of a study may take."""
-
+SUMS = "SHA256SUMS"
+"""Of a folder that one job makes: the hash of every file in it."""
 
 CLUTTER = {
     "__MACOSX",
@@ -38,6 +44,11 @@ def visible(paths: Iterable[Path]) -> list[Path]:
     return sorted(p for p in paths if not p.name.startswith(".") and p.name not in CLUTTER)
 
 
+def seal_of(path: Path) -> Path:
+    """Where the hash of a file stands that other jobs' files lie beside."""
+    return path.with_name(f".{path.name}.sha256")
+
+
 @contextmanager
 def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it is renamed to `path`, else removed.
@@ -52,10 +63,57 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 @contextmanager
 def folder_written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """The same for a folder, which is empty at first."""
+    """The same for a folder, which is empty at first and takes the place of an older one."""
     with _renamed_to(Path(path)) as temporary:
         temporary.mkdir()
         yield temporary
+
+
+def seal_folder(folder: Path) -> None:
+    """Note the hashes of all files of a folder in one file, in place of one for each."""
+    sums = sums_of(folder)
+    write_sums(folder / SUMS, sums)
+    for name in sums:
+        seal_of(folder / name).unlink(missing_ok=True)
+
+
+def sums_of(folder: Path) -> dict[str, str]:
+    """Path in a folder -> hash of every file there that is not hidden: as it was noted when the
+    file was made, or of what the file holds."""
+    names = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return {
+        str(name): read_sums(seal_of(folder / name)).get(name.name) or _hash(folder / name)
+        for name in names
+        if not any(part.startswith(".") for part in name.parts)
+    }
+
+
+def write_sums(path: Path, sums: Mapping[str, str]) -> None:
+    """Write hashes as `sha256sum` does."""
+    lines = [f"{digest}  {name}\n" for name, digest in sums.items()]
+    path.write_text("".join(lines), encoding="utf-8")
+
+
+def read_sums(path: Path) -> dict[str, str]:
+    """Path -> hash in a file of `sha256sum`'s; of one that is not there, or that was being written
+    when its writer was killed, none.
+
+    Raises:
+        CardiouqError: it holds something else.
+    """
+    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    lines = [re.fullmatch(r"([0-9a-f]{64})  (.+)", line) for line in text.splitlines()]
+    if not all(lines):
+        raise CardiouqError(
+            f"{path}: line {lines.index(None) + 1} is no SHA-256 and path, as `sha256sum` writes "
+            "them; delete it, and the file or folder that it is of, and run again"
+        )
+    return {line[2]: line[1] for line in lines if line}
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 @contextmanager
@@ -69,12 +127,7 @@ def _renamed_to(target: Path) -> Iterator[Path]:
                 if re.fullmatch(rf"\.partial-[0-9a-f]+-{re.escape(target.name)}", leftover.name):
                     _remove(leftover)
             yield temporary
-            if temporary.is_dir() and target.is_dir():  # another process made it meanwhile
-                replaced = target.replace(_beside(target))
-                temporary.replace(target)
-                _remove(replaced)
-            else:
-                temporary.replace(target)
+            _put(temporary, target)
         finally:
             with suppress(OSError):  # it would hide why writing failed
                 _remove(temporary)
@@ -83,6 +136,26 @@ def _renamed_to(target: Path) -> Iterator[Path]:
 def _beside(target: Path) -> Path:
     """A temporary name that no other process has, on any host."""
     return target.with_name(f".partial-{secrets.token_hex(4)}-{target.name}")
+
+
+def _put(temporary: Path, target: Path) -> None:
+    """Rename what was written, and note its hash.
+
+    The hash of an older file goes first and that of the new one comes last: killed at any moment,
+    this leaves no file with another's.
+    """
+    if temporary.is_dir():
+        seal_folder(temporary)
+        replaced = _beside(target)
+        with suppress(FileNotFoundError):
+            target.replace(replaced)
+        temporary.replace(target)
+        _remove(replaced)
+        return
+    digest = _hash(temporary)
+    seal_of(target).unlink(missing_ok=True)
+    temporary.replace(target)
+    write_sums(seal_of(target), {target.name: digest})
 
 
 def _remove(path: Path) -> None:

@@ -24,7 +24,7 @@ from cardiouq.estimates import (
 from cardiouq.machine import gpus_per_job
 from cardiouq.methods.base import Member
 from cardiouq.study import Study
-from cardiouq.tables import read_benchmark, read_rows
+from cardiouq.tables import read_benchmark, rows_of
 
 PATIENCE = 600
 """Seconds without a sign of a job, or three of its steps, after which it counts as stopped."""
@@ -154,9 +154,12 @@ def error_in(log: Path) -> str:
 
 def _column(path: Path, name: str) -> list[float]:
     """Empty if there is no such table, or the job that writes it has just made or moved it."""
-    read = read_benchmark if path.suffix == ".tsv" else read_rows
     with suppress(FileNotFoundError, EmptyDataError):
-        return list(read(path)[name])
+        if path.suffix == ".tsv":
+            return list(read_benchmark(path)[name])
+        # without its hash: a training may be at work on it
+        if content := path.read_bytes():
+            return list(rows_of(content, path)[name])
     return []
 
 

@@ -9,11 +9,27 @@ import tomllib
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from cardiouq.config import read_json
 from cardiouq.errors import CardiouqError
 from cardiouq.files import written_whole
 
 MACHINE_FILE = "machine.json"
 NOT_RECORDED = "not recorded"
+MACHINES = {
+    "type": "array",
+    "minItems": 1,
+    "items": {
+        "type": "object",
+        "properties": {
+            "device": {"type": "string", "minLength": 1},
+            "precision": {"enum": ["float32", "bfloat16"]},
+            "code": {"type": "string", "pattern": "^[0-9a-f]{16}$"},
+        },
+        "required": ["device", "precision", "code"],
+        "additionalProperties": False,
+    },
+}
+"""Schema of a `machine.json`."""
 
 
 def repository() -> Path:
@@ -106,9 +122,9 @@ def note_machine(folder: Path, device: str, precision: str) -> None:
 
 
 def machines(folder: Path) -> list[dict[str, str]]:
-    """Those that were noted."""
+    """Those that were noted; a file that is not as it was written is a CardiouqError."""
     file = folder / MACHINE_FILE
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
+    return read_json(file, MACHINES) if file.is_file() else []
 
 
 def sha256(content: bytes) -> str:

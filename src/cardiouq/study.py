@@ -237,7 +237,7 @@ class Study:
                     k: v for k, v in block.items() if k not in ("label", "recipe", "repeats")
                 },
                 "members": [str(member) for member in self.method_members(method)],
-                "schedule": self["recipes"][block["recipe"]]["schedule"],
+                "recipe": self["recipes"][block["recipe"]],
                 "seed": self["seed"],
                 **_own_code(block["method"]),
                 **self["prediction"],

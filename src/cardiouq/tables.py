@@ -4,6 +4,7 @@ A reader that guesses takes a subject NA for a missing one, a scanner 001 for 1 
 1000. So it is said here which columns are text; what users wrote is read by `data.layouts`.
 """
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
 from cardiouq.errors import CardiouqError
+from cardiouq.seals import read
 
 TEXT = (
     *("dataset", "part", "subject", "visit", "case", "phase", "pathology", "vendor", "centre"),
@@ -24,7 +26,7 @@ MOST_NAMED = 5
 
 
 def read_rows(path: str | Path, numbers: Mapping[str, type] | None = None) -> pd.DataFrame:
-    """Read a CSV of the program's own; an empty cell is empty text, or a missing number.
+    """Read a CSV that another job made; an empty cell is empty text, or a missing number.
 
     Args:
         path: of the table.
@@ -33,13 +35,30 @@ def read_rows(path: str | Path, numbers: Mapping[str, type] | None = None) -> pd
             of `TEXT`.
 
     Raises:
-        CardiouqError: a column of numbers holds something else.
+        CardiouqError: it is missing or not as it was made, is no table, or a column of numbers
+            holds something else.
     """
-    heading = pd.read_csv(path, nrows=0).columns.tolist()
+    return rows_of(read(path), path, numbers)
+
+
+def rows_of(
+    content: bytes, path: str | Path, numbers: Mapping[str, type] | None = None
+) -> pd.DataFrame:
+    """The rows of a table that no job made, or that one still adds to; else as `read_rows`."""
+    try:
+        return _rows(content, path, numbers)
+    except ValueError as error:  # of its encoding or its form
+        raise CardiouqError(
+            f"{path}: cannot be read as a table ({error}); have the table made again"
+        ) from error
+
+
+def _rows(content: bytes, path: str | Path, numbers: Mapping[str, type] | None) -> pd.DataFrame:
+    heading = pd.read_csv(io.BytesIO(content), nrows=0).columns.tolist()
     is_text = [name in TEXT if numbers is None else name not in numbers for name in heading]
     text = [name for name, is_so in zip(heading, is_text, strict=True) if is_so]
     table = pd.read_csv(
-        path,
+        io.BytesIO(content),
         dtype=dict(numbers or {}) | dict.fromkeys(text, str),
         keep_default_na=False,
         na_values={name: [""] for name in heading if name not in text},

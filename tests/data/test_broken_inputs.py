@@ -35,7 +35,13 @@ from cardiouq.data.adapters import ADAPTERS
 from cardiouq.data.cases import make_case_table
 from cardiouq.data.layouts import MNMS_COLUMNS, DataFolder
 from cardiouq.data.pseudonyms import pseudonym
-from cardiouq.data.scans import load_prediction, read_image, read_label, write_volume
+from cardiouq.data.scans import (
+    load_prediction,
+    load_volume,
+    read_image,
+    read_label,
+    write_volume,
+)
 from cardiouq.errors import CardiouqError, ProblemsError
 
 SEED = 2026
@@ -1258,7 +1264,7 @@ def test_a_prediction_has_the_repaired_geometry_of_its_scan(sites: dict[str, Sit
         edit_header(file, {name: skewed[axis] for axis, name in enumerate(SPATIAL)})
     written = site.root / "written.nii.gz"
     case: Any = SimpleNamespace(image=str(site.image), frame=-1)
-    write_volume(read_image(case), case, written)
+    write_volume(load_volume(site.image, -1), case, written)
     affine = nib.load(written).affine
     edges = np.linalg.norm(affine[:3, :3], axis=0)
     directions = affine[:3, :3] / edges

@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 import pytest
 
-from cardiouq.data.fingerprint import fingerprint_of
+from cardiouq.data.cases import make_case_table
+from cardiouq.data.fingerprint import earlier_fingerprint_of, fingerprint_of
+from cardiouq.data.layouts import DataFolder
 from cardiouq.data.plan import Plan
 from cardiouq.data.split import split_subjects
 
@@ -61,3 +64,18 @@ def test_split_and_plan_count(data: tuple[pd.DataFrame, pd.DataFrame], plan: Pla
         fingerprint_of(cases, split, other_plan),
     }
     assert len(fingerprints) == 3
+
+
+def test_an_earlier_version_s_fingerprint_is_of_voxels_as_they_are_stored(
+    acdc: Any, plan: Plan
+) -> None:
+    """Whatever else has changed since in the table of cases; the digits are that version's."""
+    for number in range(1, 6):
+        acdc.add(number)
+    cases = make_case_table({"acdc": DataFolder("acdc", acdc.root)})
+    split = split_subjects(cases, "acdc", 0.4, seed=2022)
+    assert earlier_fingerprint_of(cases, split, plan) == "48b57ee1edb0"
+    assert earlier_fingerprint_of(cases.assign(spacing_x=9.0), split, plan) == "48b57ee1edb0"
+    training = cases.index[cases["subject"] == one_of((cases, split), "train")][0]
+    cases.loc[training, "image"] = cases["image"].iloc[training - 1]
+    assert earlier_fingerprint_of(cases, split, plan) != "48b57ee1edb0"

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import nibabel as nib
@@ -12,7 +11,7 @@ import pytest
 
 from cardiouq.data.cases import make_case_table, read_case_table
 from cardiouq.data.layouts import DataFolder, find_acdc, find_mnms
-from cardiouq.data.scans import read_image, read_label
+from cardiouq.data.scans import load_volume, read_image, read_label
 from cardiouq.errors import ProblemsError
 from cardiouq.structures import label_of
 
@@ -183,7 +182,7 @@ def test_intensities_follow_the_header_s_slope(tmp_path: Path) -> None:
     image = nib.Nifti1Image(stored, np.eye(4))
     image.header.set_slope_inter(0.5, 3)
     nib.save(image, tmp_path / "scaled.nii.gz")
-    volume = read_image(SimpleNamespace(image=str(tmp_path / "scaled.nii.gz"), frame=-1))
+    volume = load_volume(tmp_path / "scaled.nii.gz", -1)
     np.testing.assert_array_equal(volume, 0.5 * stored.T + 3)
 
 

@@ -22,6 +22,7 @@ from cardiouq.data.phantom_signal import (
     bssfp_signal,
     tissue_signals,
 )
+from cardiouq.files import visible
 
 RV, MYO, LV = 1, 2, 3
 
@@ -76,7 +77,7 @@ def test_acdc_layout(root: Path) -> None:
         assert list(info) == ["ED", "ES", "Group", "Height", "NbFrame", "Weight"]
         frames = [f"{folder.name}_frame{int(info[phase]):02d}" for phase in ("ED", "ES")]
         expected = {f"{frame}{end}.nii.gz" for frame in frames for end in ("", "_gt")}
-        assert {path.name for path in folder.iterdir()} == expected | {"Info.cfg"}
+        assert {path.name for path in visible(folder.iterdir())} == expected | {"Info.cfg"}
         assert 1 <= int(info["ED"]) < int(info["ES"]) <= int(info["NbFrame"])
     assert {read_info(folder)["Group"] for folder in folders} == set(GROUPS)
 

@@ -1,3 +1,4 @@
+import json
 import math
 import os
 from pathlib import Path
@@ -172,7 +173,7 @@ def test_every_pooling_halves_the_patch_evenly(training_set: list[tuple[Shape, S
     assert plan.strides[0] == (1, 1)
     assert plan.kernel_sizes[-1] == (3, 3)
     assert plan.batch_size >= 2
-    assert Plan.from_json(plan.to_json()) == plan
+    assert Plan.from_json(plan.to_json().encode(), Path("plan.json")) == plan
 
 
 def test_patch_without_room_for_deep_supervision_is_refused():
@@ -220,7 +221,47 @@ def test_bad_overrides_are_errors(override: dict[str, tuple[int, int]]):
         make_plan(*SHORT_AXIS, **override)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"spacing": [1]}'])
-def test_unreadable_plan_is_an_error(text: str):
-    with pytest.raises(CardiouqError, match="cannot be read"):
-        Plan.from_json(text)
+READABLE = {
+    "spacing": [1.5, 1.25],
+    "patch_size": [32, 32],
+    "batch_size": 2,
+    "n_stages": 3,
+    "features_per_stage": [4, 8, 16],
+    "kernel_sizes": [[3, 3], [3, 3], [3, 3]],
+    "strides": [[1, 1], [2, 2], [2, 2]],
+}
+
+
+def test_plan_is_read_back(tmp_path: Path):
+    (tmp_path / "plan.json").write_text(json.dumps(READABLE), encoding="utf-8")
+    plan = Plan.read(tmp_path / "plan.json")
+    assert (plan.spacing, plan.strides) == ((1.5, 1.25), ((1, 1), (2, 2), (2, 2)))
+    assert plan.intensity is plan.crop is None
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "cannot be read as JSON"),
+        ("[]", "is not of type object"),
+        ("{}", "spacing: missing"),
+        (json.dumps(READABLE)[:-9], "cannot be read as JSON"),
+        (json.dumps(READABLE | {"spacing": [1]}), "spacing"),
+        (json.dumps(READABLE | {"spacing": [1.5, -1.25]}), "spacing.1"),
+        (json.dumps(READABLE | {"spacing": [1.5, float("nan")]}), "NaN is no number"),
+        (json.dumps(READABLE | {"patch_size": [32, 0]}), "patch_size.1"),
+        (json.dumps(READABLE | {"batch_size": 2.5}), "batch_size"),
+        (json.dumps(READABLE | {"n_stages": 4}), "expected one of the 4 stages each"),
+        (json.dumps(READABLE | {"intensity": [100, 0]}), "intensity.1"),
+        (json.dumps(READABLE | {"colour": 1}), "unknown key"),
+        ("\xff", "cannot be read as JSON"),
+    ],
+)
+def test_unreadable_plan_is_an_error_that_names_the_file(text: str, said: str, tmp_path: Path):
+    file = tmp_path / "plan.json"
+    file.write_bytes(text.encode("latin-1"))
+    with pytest.raises(CardiouqError) as caught:
+        Plan.read(file)
+    assert str(caught.value).startswith(f"{file}: ")
+    assert said in str(caught.value)
+    assert str(caught.value).endswith(f"delete {file} and run again")

@@ -161,6 +161,7 @@ def test_image_is_the_same_whatever_the_label(
     preprocess_case(case, replace(plan, spacing=(2.0, 2.0)), tmp_path, with_label=True)
     first = (tmp_path / "patient001_ED_image.npy").read_bytes()
     save(folder / "patient001_frame01_gt.nii.gz", np.zeros((12, 14, 3), np.uint8))
+    [case, _] = make_case_table({"d": DataFolder("acdc", acdc.root)}).itertuples(index=False)
     preprocess_case(case, replace(plan, spacing=(2.0, 2.0)), tmp_path, with_label=True)
     assert (tmp_path / "patient001_ED_image.npy").read_bytes() == first
     assert np.load(tmp_path / "patient001_ED_label.npy").max() == 0
@@ -200,7 +201,7 @@ def test_without_it_each_scan_has_its_own_moments_and_plans_are_as_they_were(pla
     assert training_intensity([], "volume") is None
     assert "intensity" not in plan.to_json()  # a run's fingerprint holds this text
     with_moments = replace(plan, intensity=(3.5, 2.0))
-    assert Plan.from_json(with_moments.to_json()) == with_moments
+    assert Plan.from_json(with_moments.to_json().encode(), Path("plan.json")) == with_moments
 
 
 @settings(max_examples=40, deadline=None)

@@ -15,6 +15,7 @@ from cardiouq.data.plan import Plan
 from cardiouq.data.pseudonyms import on_disk, participants, pseudonym
 from cardiouq.data.scans import open_scan, read_label
 from cardiouq.errors import CardiouqError, ProblemsError
+from cardiouq.files import visible
 from cardiouq.structures import label_of
 
 IDS = ("1000013", "1000024")
@@ -105,7 +106,7 @@ def test_what_is_written_has_no_free_text_of_the_scan(
     folder = tmp_path / "distorted"
     folder.mkdir()
     distort_cases(table, test_sets, plan, seed=1, folder=folder)
-    written = sorted(folder.iterdir())
+    written = visible(folder.iterdir())
     assert len(written) == 4 * 3
     for path in written:
         content = path.name.encode() + path.read_bytes()

@@ -11,6 +11,9 @@ import pytest
 from numpy.typing import NDArray
 
 from cardiouq.data.cases import read_case_table
+from cardiouq.data.identity import hash_of
+from cardiouq.data.scans import in_project_order
+from cardiouq.files import written_whole
 
 SETTINGS: dict[str, Any] = {
     "ece": {"bins": 100, "box": "reference", "margin": 0, "pool": "voxels"},
@@ -67,7 +70,13 @@ def save_prediction(folder: Path, case: str, samples: list[NDArray[np.uint8]]) -
         save(volume, folder / f"{case}_{name}.nii.gz")
 
 
-def case_row(folder: Path, subject: str, phase: str, label: NDArray[np.uint8]) -> dict[str, Any]:
+def case_row(
+    folder: Path,
+    subject: str,
+    phase: str,
+    label: NDArray[np.uint8],
+    labels: str = "background=0 RV=1 MYO=2 LV=3",
+) -> dict[str, Any]:
     case = f"{subject}_{phase}"
     path = folder / "labels" / f"{case}.nii.gz"
     save(label, path)
@@ -75,7 +84,7 @@ def case_row(folder: Path, subject: str, phase: str, label: NDArray[np.uint8]) -
         **{
             "case": case,
             "dataset": "acdc",
-            "labels": "background=0 RV=1 MYO=2 LV=3",
+            "labels": labels,
             "subject": subject,
             "visit": "",
             "phase": phase,
@@ -83,6 +92,7 @@ def case_row(folder: Path, subject: str, phase: str, label: NDArray[np.uint8]) -
         **{"pathology": "", "vendor": "A", "centre": "1", "image": "", "label": str(path)},
         **{"frame": -1, "slices": SHAPE[0], "rows": SHAPE[1], "columns": SHAPE[2]},
         **{"spacing_z": SPACING[0], "spacing_y": SPACING[1], "spacing_x": SPACING[2]},
+        "label_hash": hash_of(in_project_order(label, labels, path)),
     }
 
 
@@ -100,7 +110,8 @@ def study_maker(root: Path) -> Callable[..., Scored]:
                 samples = [nothing] if shifts is None else [heart(shift) for shift in shifts]
                 save_prediction(predictions / "id", rows[-1]["case"], samples)
         table = root / "cases.csv"
-        pd.DataFrame(rows).to_csv(table, index=False)
+        with written_whole(table) as temporary:
+            pd.DataFrame(rows).to_csv(temporary, index=False)
         test_sets = pd.DataFrame({"test_set": "id", "case": [row["case"] for row in rows]})
         return Scored(predictions, read_case_table(table), test_sets, SETTINGS)
 

@@ -43,7 +43,7 @@ def score(
     root: Path, label: Labels, samples: Sequence[Labels], **ece: Any
 ) -> dict[str, pd.DataFrame]:
     """Every table of one case."""
-    row = case_row(root, "p1", "ED", label) | {"labels": LABELS}
+    row = case_row(root, "p1", "ED", label, LABELS)
     save_prediction(root / "prediction" / "id", row["case"], list(samples))
     pd.DataFrame([row]).to_csv(root / "cases.csv", index=False)
     test_sets = pd.DataFrame({"test_set": ["id"], "case": [row["case"]]})
@@ -151,7 +151,7 @@ def test_clinical_quantities_are_of_whole_volumes(tmp_path: Path) -> None:
         *(("part", phase, in_part()) for phase in ("ED", "ES")),
         *(("mixed", "ED", heart()), ("mixed", "ES", in_part())),
     ]:
-        rows.append(case_row(tmp_path, subject, phase, label) | {"labels": LABELS})
+        rows.append(case_row(tmp_path, subject, phase, label, LABELS))
         save_prediction(tmp_path / "prediction" / "id", rows[-1]["case"], guesses())
     pd.DataFrame(rows).to_csv(tmp_path / "cases.csv", index=False)
     cases = read_case_table(tmp_path / "cases.csv")

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from cardiouq.data.plan import Plan
+from cardiouq.files import written_whole
 from cardiouq.methods import build_variant
 from cardiouq.methods.base import Member
 from cardiouq.prediction.predictor import Predictor
@@ -21,7 +22,7 @@ from cardiouq.training.state import save_tensors
 
 torch.set_num_threads(1)
 
-FINGERPRINT = "0123456789ab"
+FINGERPRINT, EARLIER = "0123456789ab", "ba9876543210"
 
 
 @pytest.fixture
@@ -44,15 +45,20 @@ def make_run(tmp_path: Path, plan: Plan, arrays: Path) -> Callable[..., RunOnDis
                 dict(network.named_parameters()),
                 folder / "checkpoints" / f"epoch-{epoch:04d}.safetensors",
             )
-        identity = {
+        identity: dict[str, Any] = {
             "data_fingerprint": FINGERPRINT,
             "member": str(member),
             "recipe": {"dropout": settings} | ({"variant": variant} if variant else {}),
         }
-        (folder / "run.json").write_text(json.dumps(identity), encoding="utf-8")
+        with written_whole(folder / "run.json") as temporary:
+            temporary.write_text(json.dumps(identity), encoding="utf-8")
         cpu = torch.device("cpu")
         held_out = HeldOut(("c",), arrays, Predictor(plan, 0.25, cpu))
-        return RunOnDisk(folder, Member(member), plan, FINGERPRINT, cpu, held_out)
+        return RunOnDisk(
+            *(folder, identity["recipe"], Member(member), plan, FINGERPRINT, cpu),
+            held_out,
+            lambda: EARLIER,
+        )
 
     return make
 

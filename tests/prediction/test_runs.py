@@ -1,5 +1,6 @@
 """From checkpoints on disk to networks."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ from safetensors.numpy import load_file
 
 from cardiouq.data.plan import Plan
 from cardiouq.errors import CardiouqError
-from cardiouq.methods import build_method
+from cardiouq.files import written_whole
+from cardiouq.methods import build_method, method_module
 from cardiouq.methods.base import BaseMethod, Member
 from cardiouq.prediction.predictor import Predictor
 from cardiouq.prediction.runs import HeldOut, RunOnDisk
@@ -19,6 +21,7 @@ from cardiouq.training.schedule import CyclicalSchedule, PolynomialSchedule
 from cardiouq.training.train import HISTORY_COLUMNS, write_history
 
 MakeRun = Callable[..., RunOnDisk]
+OpenAgain = Callable[..., RunOnDisk]
 SCHEDULE = CyclicalSchedule(epochs=20, cycles=2, gamma=0.5)
 LAST = PolynomialSchedule(epochs=20)
 
@@ -72,13 +75,119 @@ def test_mc_dropout_switches_on_dropout_and_nothing_else(make_run: MakeRun) -> N
     assert not torch.equal(network(images), network(images))
 
 
-def test_run_of_other_data_is_refused(make_run: MakeRun, plan: Plan, arrays: Path) -> None:
-    folder, cpu = make_run(0, {19: 3}).folder, torch.device("cpu")
-    held_out = HeldOut(("c",), arrays, Predictor(plan, 0.25, cpu))
-    RunOnDisk(folder, Member(), plan, "0123456789ab", cpu, held_out)
+@pytest.fixture
+def open_again(plan: Plan, arrays: Path) -> OpenAgain:
+    """The folder of a run, opened by what a study says of it."""
+
+    def opened(
+        run: RunOnDisk,
+        member: int = 0,
+        fingerprint: str = "0123456789ab",
+        earlier: str = "",
+        **recipe: Any,
+    ) -> RunOnDisk:
+        cpu = torch.device("cpu")
+        held_out = HeldOut(("c",), arrays, Predictor(plan, 0.25, cpu))
+        of_study = {**run.recipe, **recipe}
+        found = run.folder, of_study, Member(member), plan, fingerprint, cpu, held_out
+        return RunOnDisk(*found, lambda: earlier)
+
+    return opened
+
+
+def test_run_of_other_data_is_refused(make_run: MakeRun, open_again: OpenAgain) -> None:
+    run = make_run(0, {19: 3})
+    open_again(run)
     with pytest.raises(CardiouqError, match="other scans") as caught:
-        RunOnDisk(folder, Member(), plan, "ffffffffffff", cpu, held_out)
-    assert str(folder) in str(caught.value)
+        open_again(run, fingerprint="ffffffffffff")
+    assert str(run.folder) in str(caught.value)
+
+
+def test_run_of_an_earlier_version_is_taken_if_its_scans_are_the_same(
+    make_run: MakeRun, open_again: OpenAgain, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = make_run(0, {19: 3})
+    open_again(run, fingerprint="ffffffffffff", earlier="0123456789ab").network(19)
+    [record] = caplog.records
+    assert str(run.folder) in record.getMessage()
+    with pytest.raises(CardiouqError, match="other scans"):
+        open_again(run, fingerprint="ffffffffffff", earlier="eeeeeeeeeeee")
+
+
+@pytest.mark.parametrize(
+    ("changes", "differing"),
+    [
+        ({"member": 1}, "member"),
+        ({"dropout": {"p": 0.5, "place": "all"}}, "recipe.dropout.p"),
+        ({"variant": {"name": "layer_ensemble"}}, "recipe.variant"),
+        ({"batch_size": 2, "seed": 1}, "recipe.batch_size, recipe.seed"),
+    ],
+)
+def test_run_of_another_recipe_or_member_than_the_study_s_is_refused(
+    make_run: MakeRun, open_again: OpenAgain, changes: dict[str, Any], differing: str
+) -> None:
+    run = make_run(0, {19: 3})
+    with pytest.raises(CardiouqError, match=f"another {differing} than the study") as caught:
+        open_again(run, **changes)
+    assert str(caught.value).startswith(str(run.folder / "run.json"))
+    assert str(caught.value).endswith(f"delete {run.folder} to train the run anew")
+
+
+@pytest.mark.parametrize("path", ["{folder}/trap.py", "trap.py", "../trap.py"])
+@pytest.mark.parametrize("noted", [True, False])
+def test_code_that_a_run_names_is_not_run(
+    make_run: MakeRun,
+    open_again: OpenAgain,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    path: str,
+    noted: bool,
+) -> None:
+    """Whoever gives results away may write their hashes too."""
+    run = make_run(0, {19: 3})
+    monkeypatch.chdir(run.folder)
+    named = path.format(folder=run.folder)
+    Path(named).write_text(
+        f"open({str(tmp_path / 'marker')!r}, 'w').close()\n"
+        "from cardiouq.methods.base import BaseVariant as Variant\n",
+        encoding="utf-8",
+    )
+    identity = json.loads((run.folder / "run.json").read_text(encoding="utf-8"))
+    identity["recipe"]["variant"] = {"name": named}
+    with written_whole(run.folder / "run.json") as temporary:
+        temporary.write_text(json.dumps(identity), encoding="utf-8")
+    if not noted:
+        (run.folder / ".run.json.sha256").unlink()
+    with pytest.raises(CardiouqError, match=r"another recipe\.variant than the study"):
+        open_again(run).network(19)
+    run.network(19)  # opened before
+    assert not (tmp_path / "marker").exists()
+    method_module.cache_clear()
+    method_module(named)  # a study may name it
+    assert (tmp_path / "marker").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "cannot be read as JSON"),
+        ('{"recipe": {"dropout": {"p": 0.0, "pl', "cannot be read as JSON"),
+        ("[]", "is not of type object"),
+        ("{}", "recipe: missing"),
+        ('{"recipe": {}, "member": "none", "data_fingerprint": "0123456789ab"}', "member"),
+        ('{"recipe": {}, "member": "0", "data_fingerprint": 7}', "data_fingerprint"),
+    ],
+)
+def test_broken_record_of_a_run_is_one_error_that_names_it(
+    make_run: MakeRun, open_again: OpenAgain, text: str, said: str
+) -> None:
+    run = make_run(0, {19: 3})
+    with written_whole(run.folder / "run.json") as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    with pytest.raises(CardiouqError) as caught:
+        open_again(run)
+    assert str(caught.value).startswith(f"{run.folder / 'run.json'}: ")
+    assert said in str(caught.value)
 
 
 def test_held_out_cases_come_with_the_network_s_output_and_their_reference(

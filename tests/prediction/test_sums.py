@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays as array_strategy
 from scipy.stats import entropy
 
+from cardiouq.files import visible
 from cardiouq.prediction.sums import CaseSums, entropy_bits
 
 
@@ -149,7 +150,7 @@ def test_a_single_sample_has_no_file_of_samples(cases: list[Any], tmp_path: Path
     sums = CaseSums(cases[0], tmp_path)
     sums.add(random_samples(1, (4, 50, 44))[0])
     sums.write(tmp_path / "out", mean_of)
-    names = {path.name for path in (tmp_path / "out").iterdir()}
+    names = {path.name for path in visible((tmp_path / "out").iterdir())}
     assert names == {"a_probabilities.npy", "a_segmentation.nii.gz", "a_entropy.nii.gz"}
 
 

@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, shift
 
+from cardiouq.data.identity import hash_of
 from cardiouq.structures import STRUCTURES, label_of
 
 METHODS = {
@@ -110,6 +111,7 @@ def write_scan(
     folder.mkdir(exist_ok=True)
     blood = np.array([60.0, 190.0, 80.0, 200.0])[reference]
     image = gaussian_filter(blood, (0, 0.7, 0.7)) + rng.normal(0, 12, SHAPE)
+    hashes = {"image_hash": hash_of(image.astype(np.float32)), "label_hash": hash_of(reference)}
     paths = {name: folder / f"{case}_{name}.nii.gz" for name in ("image", "label")}
     write_nifti(image.astype(np.float32), paths["image"])
     write_nifti(reference, paths["label"])
@@ -120,7 +122,8 @@ def write_scan(
         "labels": "background=0 RV=1 MYO=2 LV=3",
         "subject": subject,
     }
-    return about | geometry | {"phase": phase, "frame": -1} | {k: str(p) for k, p in paths.items()}
+    files = {name: str(path) for name, path in paths.items()}
+    return about | geometry | {"phase": phase, "frame": -1} | files | hashes
 
 
 def write_nifti(volume: NDArray[np.generic], path: Path) -> None:

@@ -142,7 +142,7 @@ def test_base_without_the_state_is_one_clear_error(
     branch: Callable[[Path, int], Run], base: Path, tmp_path: Path
 ) -> None:
     (base / STATE).unlink()
-    with pytest.raises(CardiouqError, match="cannot be read") as caught:
+    with pytest.raises(CardiouqError, match="missing") as caught:
         train(branch(base, 1), tmp_path / "branch", CPU)
     assert str(base / STATE) in str(caught.value)
     assert not (tmp_path / "branch").exists()

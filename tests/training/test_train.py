@@ -45,6 +45,7 @@ def test_checkpoints_can_be_read_by_whom_all_files_can(finished: Path) -> None:
 def test_output_holds_the_products_and_nothing_else(finished: Path) -> None:
     files = {str(p.relative_to(finished)) for p in finished.rglob("*") if p.is_file()}
     assert files == {
+        "SHA256SUMS",
         "run.json",
         "machine.json",
         "history.csv",
@@ -189,7 +190,7 @@ def test_a_run_learns_from_what_is_annotated_in_part(
     make_run: MakeRun, recipe: dict[str, Any], arrays: Path, tmp_path: Path
 ) -> None:
     """Of most slices nothing is known, of the others a part; so too on the validation side."""
-    for file in arrays.iterdir():
+    for file in arrays.glob("*.npy"):
         array = np.load(file)
         if file.name.endswith("_label.npy"):
             array[[0, 1, 3]] = IGNORED

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from cardiouq import origin
+from cardiouq.errors import CardiouqError
+from cardiouq.files import SUMS, seal_folder, visible, written_whole
 from cardiouq.origin import (
     NOT_RECORDED,
     code_files,
@@ -32,6 +34,7 @@ FILES = {
     "data/test_sets.csv": "test_set,case\nval,b\n",
     "data/plan.json": "{}",
     f"{RUN}/history.csv": "epoch,train_loss,seconds\n0,0.5,1.25\n",
+    f"{PREDICTION}/fitted.json": '{"temperature": 1.5}',
     "evaluation/summary.csv": "method,value\nvanilla,0.9\n",
     "reporting/tables/table1_dice.csv": "method,value\nvanilla,0.9\n",
     "reporting/tables/cost.csv": "method,training_iterations,training_seconds\nvanilla,9,1.25\n",
@@ -76,7 +79,7 @@ def write(tiny: dict[str, Any], results: Path) -> Callable[[], Provenance]:
     """Describe the results as they are now."""
 
     def written() -> Provenance:
-        products = [*results.glob("reporting/*/*"), *results.glob("reporting/*.html")]
+        products = visible([*results.glob("reporting/*/*"), *results.glob("reporting/*.html")])
         runs = {"polynomial, seed 0": str(results / RUN)}
         found = describe(results, tiny, runs, ["vanilla"], products)
         text: Provenance = json.loads(json.dumps(found))
@@ -87,7 +90,9 @@ def write(tiny: dict[str, Any], results: Path) -> Callable[[], Provenance]:
 
 def change(path: Path, old: str, new: str) -> None:
     assert old in path.read_text(encoding="utf-8")
-    path.write_text(path.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
+    with written_whole(path) as temporary:
+        text = path.read_text(encoding="utf-8").replace(old, new)
+        temporary.write_text(text, encoding="utf-8")
 
 
 def test_same_state_and_results_have_no_difference(write: Callable[[], Provenance]) -> None:
@@ -273,3 +278,42 @@ def test_commit_is_of_the_repository_itself(tmp_path: Path) -> None:
     (tmp_path / "below").mkdir()
     assert git_version(tmp_path) != NOT_RECORDED
     assert git_version(tmp_path / "below") == NOT_RECORDED
+
+
+def test_all_that_jobs_hand_on_has_its_hash(write: Callable[[], Provenance], results: Path) -> None:
+    """Of a folder that of its own list of hashes, which changes with any file; and none of it is
+    compared, as machines and times are in it."""
+    (results / RUN / "checkpoints").mkdir()
+    (results / RUN / "checkpoints" / "epoch-0007.safetensors").write_bytes(b"weights")
+    (results / PREDICTION / "val").mkdir()
+    (results / PREDICTION / "val" / "a_probabilities.npy").write_bytes(b"probabilities")
+    (results / "training/polynomial-76543210/seed-0").mkdir(parents=True)
+    for folder in (RUN, f"{PREDICTION}/val", "training/polynomial-76543210/seed-0"):
+        seal_folder(results / folder)
+    before = write()
+    handed_on = before["handed on"]
+    assert sorted(handed_on) == sorted(
+        [
+            *(f"data/{name}" for name in ("cases.csv", "split.csv", "test_sets.csv", "plan.json")),
+            *("evaluation/summary.csv", f"{RUN}/{SUMS}", f"{PREDICTION}/val/{SUMS}"),
+            *(f"{PREDICTION}/fitted.json", f"{PREDICTION}/machine.json"),
+        ]
+    )
+    assert handed_on["data/plan.json"] == sha256(b"{}")
+    (results / RUN / "checkpoints" / "epoch-0007.safetensors").write_bytes(b"other weights")
+    seal_folder(results / RUN)
+    after = write()
+    assert not any(differences(before, after).values())
+    [changed] = [name for name in handed_on if handed_on[name] != after["handed on"][name]]
+    assert changed == f"{RUN}/{SUMS}"
+
+
+@pytest.mark.parametrize("text", ["", "[1.5]", '{"temperature": NaN}', '{"temperature": 1.'])
+def test_what_was_learnt_and_cannot_be_read_is_an_error_that_names_it(
+    write: Callable[[], Provenance], results: Path, text: str
+) -> None:
+    file = results / PREDICTION / "fitted.json"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(CardiouqError) as caught:
+        write()
+    assert str(caught.value).startswith(f"{file}: ")

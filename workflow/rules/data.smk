@@ -1,4 +1,6 @@
-# From scans on disk to the case table, the split, the plan and arrays.
+"""From scans on disk to the case table, the split, the plan and arrays."""
+
+from cardiouq.data.cases import FORM
 
 GENERATED = any(block["source"] == "phantom" for block in STUDY["datasets"].values())
 
@@ -35,6 +37,7 @@ rule list_cases:
     params:
         datasets=STUDY.data_folders(),
         scans=lambda wildcards: STUDY.scan_states(),
+        form=FORM,
     script:
         "../scripts/list_cases.py"
 

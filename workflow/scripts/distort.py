@@ -8,7 +8,7 @@ from cardiouq.data.distorted import choose_subjects, distort_cases
 from cardiouq.data.plan import Plan
 from cardiouq.data.split import read_test_set_table
 from cardiouq.errors import reported_to_user
-from cardiouq.files import blamed_on, written_whole
+from cardiouq.files import blamed_on, seal_folder, written_whole
 from cardiouq.locks import alone
 from cardiouq.logs import log_to
 
@@ -25,10 +25,11 @@ with reported_to_user(snakemake.log[0]):
         tables = distort_cases(
             choose_subjects(cases[cases["case"].isin(tested)], params.subjects, params.seed),
             params.distorted,
-            Plan.from_json(Path(snakemake.input.plan).read_text(encoding="utf-8")),
+            Plan.read(Path(snakemake.input.plan)),
             params.seed,
             folder,
         )
+        seal_folder(folder)
     for table, path in zip(
         tables, (snakemake.output.cases, snakemake.output.test_sets), strict=True
     ):

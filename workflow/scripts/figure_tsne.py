@@ -2,17 +2,16 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from cardiouq.errors import reported_to_user
 from cardiouq.reporting.style import save_figure
 from cardiouq.reporting.tsne import draw_tsne
+from cardiouq.seals import read_array
 from cardiouq.seeds import derive
 from cardiouq.tables import read_rows
 
 with reported_to_user(snakemake.log[0]):
     figure = draw_tsne(
-        np.load(Path(snakemake.input.run).with_name("last_layer.npy")),
+        read_array(Path(snakemake.input.run).with_name("last_layer.npy")),
         posterior_epochs=read_rows(snakemake.input.samples)["epoch"].tolist(),
         cycles=snakemake.params.schedule["cycles"],
         perplexity=snakemake.params.perplexity,

@@ -2,10 +2,11 @@
 
 import argparse
 import json
+from functools import partial
 from pathlib import Path
 
 from cardiouq.data.cases import read_case_table
-from cardiouq.data.fingerprint import fingerprint_of
+from cardiouq.data.fingerprint import earlier_fingerprint_of, fingerprint_of
 from cardiouq.data.plan import Plan
 from cardiouq.data.split import cases_of, hold_out, read_split, read_test_sets
 from cardiouq.errors import reported_to_user
@@ -32,7 +33,7 @@ with reported_to_user(arguments.log):
     log_to(arguments.log, settings["name"])
     # nothing is trained or fitted on distorted scans
     cases, split = read_case_table(arguments.cases[0]), read_split(arguments.split)
-    plan = Plan.from_json(arguments.plan.read_text(encoding="utf-8"))
+    plan = Plan.read(arguments.plan)
     device = choose_device()
     predictor = Predictor(plan, settings["tile_overlap"], device)
     runs = []
@@ -43,14 +44,15 @@ with reported_to_user(arguments.log):
         fingerprint = fingerprint_of(cases, seen, plan)
         runs.append(
             RunOnDisk(
-                *(path.parent, member, plan, fingerprint, device),
+                *(path.parent, settings["recipe"], member, plan, fingerprint, device),
                 HeldOut(held_out, arguments.arrays[0], predictor),
+                partial(earlier_fingerprint_of, cases, seen, plan),
             )
         )
     predict(
         method=build_method(settings["method"]),
         runs=runs,
-        schedule=build_schedule(settings["schedule"]),
+        schedule=build_schedule(settings["recipe"]["schedule"]),
         test_sets=read_test_sets(arguments.test_sets, read_case_table(*arguments.cases)),
         arrays=arguments.arrays,
         predictor=predictor,

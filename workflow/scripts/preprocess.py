@@ -11,7 +11,7 @@ from cardiouq.logs import log_to
 
 with reported_to_user(snakemake.log[0]):
     log_to(Path(snakemake.log[0]), "preprocess")
-    plan = Plan.from_json(Path(snakemake.input.plan).read_text(encoding="utf-8"))
+    plan = Plan.read(Path(snakemake.input.plan))
     with folder_written_whole(snakemake.output.arrays) as folder:
         for case in read_case_table(snakemake.input.cases).itertuples():
             with_label = case.dataset == snakemake.params.training_dataset

@@ -27,7 +27,7 @@ with reported_to_user(arguments.log):
     cases = read_case_table(arguments.cases)
     split = read_split(arguments.split)
     split = hold_out(cases, split, member.fold, member.folds, settings["seed"])
-    plan = Plan.from_json(arguments.plan.read_text(encoding="utf-8"))
+    plan = Plan.read(arguments.plan)
     run = Run(
         **settings | {"member": member},
         plan=plan,

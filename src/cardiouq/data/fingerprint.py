@@ -4,7 +4,9 @@ import hashlib
 
 import pandas as pd
 
+from cardiouq.data.identity import hash_of
 from cardiouq.data.plan import Plan
+from cardiouq.data.scans import load_volume
 from cardiouq.data.split import cases_of
 
 LEARNT_FROM = ["case", "image_hash", "label_hash", "spacing_y", "spacing_x"]
@@ -13,6 +15,23 @@ LEARNT_FROM = ["case", "image_hash", "label_hash", "spacing_y", "spacing_x"]
 
 def fingerprint_of(cases: pd.DataFrame, split: pd.DataFrame, plan: Plan) -> str:
     """Twelve hex digits of the training cases' content (images, labels, spacings) and the plan."""
-    training = cases_of(cases, split, "train")[LEARNT_FROM]
+    return _digits(cases_of(cases, split, "train")[LEARNT_FROM], plan)
+
+
+def earlier_fingerprint_of(cases: pd.DataFrame, split: pd.DataFrame, plan: Plan) -> str:
+    """The same as earlier versions took it, by which their runs are known: of the voxels as they
+    are stored, without spacings. Reads all training scans."""
+    training = cases_of(cases, split, "train")
+    hashes = {
+        f"{kind}_hash": [
+            hash_of(load_volume(path, frame))
+            for path, frame in zip(training[kind], training["frame"], strict=True)
+        ]
+        for kind in ("image", "label")
+    }
+    return _digits(pd.DataFrame({"case": training["case"], **hashes}), plan)
+
+
+def _digits(training: pd.DataFrame, plan: Plan) -> str:
     text = training.sort_values("case").to_csv(index=False) + plan.to_json()
     return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -9,11 +9,14 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
+from cardiouq.config import json_of
 from cardiouq.errors import CardiouqError
+from cardiouq.seals import read, to_delete
 from cardiouq.structures import N_CLASSES
 
 # nnU-Net's constants. The reference pair says: a network whose feature maps hold 85e6 values per
@@ -30,6 +33,36 @@ MAX_SHARE_OF_DATASET = 0.05
 CONVOLUTIONS_PER_STAGE = 2
 
 Pair = tuple[int, int]
+
+COUNT = {"type": "integer", "minimum": 1}
+LENGTH = {"type": "number", "exclusiveMinimum": 0}
+PAIR = {"type": "array", "items": COUNT, "minItems": 2, "maxItems": 2}
+STAGES = {"type": "array", "minItems": MIN_STAGES}
+NEEDED = {
+    "spacing": PAIR | {"items": LENGTH},
+    "patch_size": PAIR,
+    "batch_size": COUNT,
+    "n_stages": COUNT,
+    "features_per_stage": STAGES | {"items": COUNT},
+    "kernel_sizes": STAGES | {"items": PAIR},
+    "strides": STAGES | {"items": PAIR},
+}
+SCHEMA = {
+    "type": "object",
+    "properties": NEEDED
+    | {
+        "intensity": {
+            "type": "array",
+            "prefixItems": [{"type": "number"}, LENGTH],
+            "minItems": 2,
+            "maxItems": 2,
+        },
+        "crop": PAIR,
+    },
+    "required": list(NEEDED),
+    "additionalProperties": False,
+}
+"""Of `plan.json`."""
 
 
 @dataclass(frozen=True)
@@ -59,30 +92,22 @@ class Plan:
         return json.dumps(fields, indent=2) + "\n"
 
     @classmethod
-    def from_json(cls, text: str) -> Self:
-        """Read `to_json`'s text; raises `CardiouqError` if it is not a plan."""
-        try:
-            found: dict[str, Any] = json.loads(text)
-            return cls(
-                spacing=(float(found["spacing"][0]), float(found["spacing"][1])),
-                patch_size=_pair(found["patch_size"]),
-                batch_size=int(found["batch_size"]),
-                n_stages=int(found["n_stages"]),
-                features_per_stage=tuple(int(width) for width in found["features_per_stage"]),
-                kernel_sizes=tuple(_pair(size) for size in found["kernel_sizes"]),
-                strides=tuple(_pair(stride) for stride in found["strides"]),
-                intensity=(
-                    (float(found["intensity"][0]), float(found["intensity"][1]))
-                    if "intensity" in found
-                    else None
-                ),
-                crop=_pair(found["crop"]) if "crop" in found else None,
-            )
-        except (ValueError, KeyError, TypeError, IndexError) as error:
+    def read(cls, path: Path) -> Self:
+        """Read the plan that another job made; raises `CardiouqError` if it is not as it was."""
+        return cls.from_json(read(path), path)
+
+    @classmethod
+    def from_json(cls, content: bytes, path: Path) -> Self:
+        """Read `to_json`'s text in a file; raises `CardiouqError` if it is no plan."""
+        found: dict[str, Any] = json_of(content, path, SCHEMA)
+        stages = [found["features_per_stage"], found["kernel_sizes"], found["strides"]]
+        if any(len(stage) != found["n_stages"] for stage in stages):
             raise CardiouqError(
-                f"The plan cannot be read ({error!r}); expected the JSON object that the data "
-                "step wrote. Delete plan.json and run again."
-            ) from error
+                f"{path}: {[len(stage) for stage in stages]} features, kernel sizes and strides; "
+                f"expected one of the {found['n_stages']} stages each; delete {to_delete(path)} "
+                "and run again"
+            )
+        return cls(**{name: _tuple(value) for name, value in found.items()})
 
 
 @dataclass(frozen=True)
@@ -266,6 +291,11 @@ def _feature_values(topology: _Topology, features: Sequence[int]) -> int:
     encoder = CONVOLUTIONS_PER_STAGE * sum(stages)
     decoder = (CONVOLUTIONS_PER_STAGE + 1) * sum(stages[:-1])
     return encoder + decoder + sizes[0] * N_CLASSES
+
+
+def _tuple(value: Any) -> Any:
+    """Lists of JSON as tuples, at any depth."""
+    return tuple(map(_tuple, value)) if isinstance(value, list) else value
 
 
 def _pair(values: Sequence[float]) -> Pair:

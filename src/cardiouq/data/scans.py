@@ -4,6 +4,7 @@ Arrays are (slices, rows, columns), the transpose of the NIfTI array; labels are
 order whatever the order on disk.
 """
 
+import gzip
 import io
 import logging
 import os
@@ -14,7 +15,7 @@ from contextlib import contextmanager
 from functools import cache
 from math import prod
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import nibabel as nib
 import numpy as np
@@ -22,10 +23,14 @@ from nibabel.openers import ImageOpener
 from nibabel.volumeutils import apply_read_scaling
 from numpy.typing import NDArray
 
+from cardiouq.data.identity import hash_of
 from cardiouq.data.labels import parse_labels, to_disk, to_project
 from cardiouq.data.pseudonyms import on_disk
 from cardiouq.errors import CardiouqError
 from cardiouq.files import written_whole
+from cardiouq.seals import read
+
+Volume = TypeVar("Volume", bound=NDArray[Any])
 
 log = logging.getLogger(__name__)
 silent = logging.getLogger(f"{__name__}.nibabel")
@@ -74,6 +79,8 @@ class Case(Protocol):
     spacing_z: float
     spacing_y: float
     spacing_x: float
+    image_hash: str
+    label_hash: str
 
 
 def dimensions_of(frame: int) -> int:
@@ -299,21 +306,42 @@ def load_prediction(path: Path) -> NDArray[Any]:
     rows, columns).
 
     Raises:
-        CardiouqError: if it cannot be read.
+        CardiouqError: if it is missing, not as it was made, or cannot be read.
     """
+    content = read(path)
     with _one_error(path):
-        return np.asarray(nib.load(path).dataobj).T
+        return np.asarray(nib.Nifti1Image.from_bytes(gzip.decompress(content)).dataobj).T
 
 
 def read_image(case: Case) -> NDArray[np.float32]:
-    """Intensities of a case, (slices, rows, columns), in the scanner's arbitrary units."""
-    return load_volume(case.image, case.frame).astype(np.float32)
+    """Intensities of a case, (slices, rows, columns), in the scanner's arbitrary units.
+
+    Raises:
+        CardiouqError: as `load_volume`, or they are others than when the case was listed.
+    """
+    image = load_volume(case.image, case.frame).astype(np.float32)
+    return _as_listed(image, case.image_hash, case.image)
 
 
 def read_label(case: Case) -> NDArray[np.uint8]:
     """Reference segmentation of a case, (slices, rows, columns), in the project's label order;
-    `IGNORED` where nobody annotated."""
-    return in_project_order(load_volume(case.label, case.frame), case.labels, case.label)
+    `IGNORED` where nobody annotated.
+
+    Raises:
+        CardiouqError: as `load_volume`, or they are others than when the case was listed.
+    """
+    label = in_project_order(load_volume(case.label, case.frame), case.labels, case.label)
+    return _as_listed(label, case.label_hash, case.label)
+
+
+def _as_listed(volume: Volume, listed: str, path: str) -> Volume:
+    if (found := hash_of(volume)) != listed:
+        raise CardiouqError(
+            f"{path}: has changed since it was listed: the hash of its voxels is {found}, and "
+            f"{listed} in the case table. If it lies in the study's results, delete its folder; if "
+            "it is yours, bring it back, or `touch` it to have it listed anew; then run again"
+        )
+    return volume
 
 
 def in_project_order(label: NDArray[Any], labels: str, path: str | Path) -> NDArray[np.uint8]:

@@ -28,6 +28,7 @@ from cardiouq.evaluation.probabilities import (
 )
 from cardiouq.evaluation.surface import occupied_box, surface_distances
 from cardiouq.evaluation.volumes import volume_ml
+from cardiouq.seals import read_array, was_made
 from cardiouq.structures import FOREGROUND, IGNORED, N_CLASSES, STRUCTURES, mask_of
 
 PER_CASE = ["case", "subject", "visit", "phase", "pathology", "vendor"]
@@ -89,7 +90,7 @@ def read_prediction(case: Any, folder: Path) -> Prediction:
     reference = reference if whole else reference * annotated
 
     def volume(name: str) -> NDArray[Any]:
-        file = _existing(folder / f"{case.case}_{name}.nii.gz")
+        file = folder / f"{case.case}_{name}.nii.gz"
         array = load_prediction(file)
         if array.shape[-3:] != reference.shape or array.ndim != 3 + (name == "samples"):
             raise CardiouqError(
@@ -103,19 +104,21 @@ def read_prediction(case: Any, folder: Path) -> Prediction:
                 f"{file}: holds labels up to {array.max()}; expected 0 to {N_CLASSES - 1}; predict "
                 "this method again"
             )
+        if name == "segmentation":
+            _check_segmentation(file, array, probabilities)
         return array if whole else array * annotated
 
-    probabilities_file = _existing(folder / f"{case.case}_probabilities.npy")
-    probabilities = np.load(probabilities_file)
+    probabilities_file = folder / f"{case.case}_probabilities.npy"
+    probabilities = read_array(probabilities_file)
     try:
         check_probabilities(probabilities, reference)
     except CardiouqError as error:
         raise CardiouqError(f"{probabilities_file}: {error}") from error
+    segmentation = volume("segmentation")
     if not whole:
         probabilities[:, ~annotated] = 0
         probabilities[0, ~annotated] = 1
-    segmentation = volume("segmentation")
-    several = (folder / f"{case.case}_samples.nii.gz").is_file()
+    several = was_made(folder / f"{case.case}_samples.nii.gz")
     nothing = np.zeros(reference.shape, np.float32)
     return Prediction(
         annotated=annotated,
@@ -128,6 +131,20 @@ def read_prediction(case: Any, folder: Path) -> Prediction:
         variance=volume("variance") if several else nothing,
         spacing=(case.spacing_z, case.spacing_y, case.spacing_x),
     )
+
+
+def _check_segmentation(
+    file: Path, segmentation: NDArray[np.uint8], probabilities: NDArray[np.float16]
+) -> None:
+    """Raise a CardiouqError unless a segmentation is where its probabilities are largest: one that
+    was chosen before they were rounded is one of several that are."""
+    chosen = np.take_along_axis(probabilities, segmentation[None], 0)[0]
+    others = np.count_nonzero(chosen != probabilities.max(0))
+    if others:
+        raise CardiouqError(
+            f"{file}: {others} voxels are of another class than the most probable one of the "
+            "probabilities beside it; predict this method again"
+        )
 
 
 def score_method(
@@ -306,12 +323,3 @@ def _read_heat_map(
         "sensitivity_possible": sensitivity_possible(heat, expected),
         "precision_certain": precision_certain(heat, expected),
     }
-
-
-def _existing(path: Path) -> Path:
-    if not path.is_file():
-        raise CardiouqError(
-            f"{path}: missing; expected the prediction of every case of the test set; "
-            "predict this method again"
-        )
-    return path

@@ -10,17 +10,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 
 from cardiouq.data.scans import Case
-from cardiouq.files import written_whole
+from cardiouq.files import folder_written_whole, written_whole
 from cardiouq.locks import alone
 from cardiouq.methods.base import BaseMethod, Draw, TrainedRun
 from cardiouq.origin import MACHINE_FILE, note_machine
 from cardiouq.prediction.predictor import Predictor, probabilities
 from cardiouq.prediction.sums import CaseSums
+from cardiouq.seals import read_array
 from cardiouq.seeds import derive
 from cardiouq.training.device import device_name
 
@@ -89,7 +89,7 @@ def _predict(
             start = time.monotonic()
             for name, case in cases.items():
                 torch.manual_seed(derive(seed, "prediction", len(rows), name))
-                image = np.load(files[name])
+                image = read_array(files[name])
                 blended = predictor.output(draw.network, image)
                 for logits in draw.logits(blended):
                     sums[name].add(probabilities(logits, case, predictor.plan))
@@ -105,10 +105,11 @@ def _predict(
             ]
             log.info("%d sample(s) of %d volumes, %.0f s", len(rows), len(cases), seconds)
         for test_set, members in test_sets.items():
-            for case in members:
-                sums[case.case].write(
-                    output / test_set, lambda mean, labels: method.combine(mean, labels, fitted)
-                )
+            with folder_written_whole(output / test_set) as folder:
+                for case in members:
+                    sums[case.case].write(
+                        folder, lambda mean, labels: method.combine(mean, labels, fitted)
+                    )
     with written_whole(output / "fitted.json") as temporary:
         temporary.write_text(json.dumps(fitted, indent=2) + "\n", encoding="utf-8")
     with written_whole(output / "samples.csv") as temporary:

@@ -1,23 +1,39 @@
 """Runs on disk: from checkpoints to networks ready to predict."""
 
-import json
-from collections.abc import Callable, Iterator, Sequence
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from cardiouq.config import read_json
 from cardiouq.data.plan import Plan
 from cardiouq.errors import CardiouqError
 from cardiouq.methods import build_variant
-from cardiouq.methods.base import Member
+from cardiouq.methods.base import MEMBER, Member
 from cardiouq.prediction.predictor import Predictor
+from cardiouq.seals import RUN_FILE, read_array
 from cardiouq.training.network import build_network, channels_last
 from cardiouq.training.state import load_tensors, load_weights
 from cardiouq.training.train import read_history
+
+log = logging.getLogger(__name__)
+
+IDENTITY = {
+    "type": "object",
+    "properties": {
+        "recipe": {"type": "object"},
+        "member": {"type": "string", "pattern": f"^({MEMBER.pattern})$"},
+        "data_fingerprint": {"type": "string", "pattern": "^[0-9a-f]{12}$"},
+    },
+    "required": ["recipe", "member", "data_fingerprint"],
+}
+"""Schema of what is asked of a `run.json`."""
 
 
 @dataclass(frozen=True)
@@ -30,27 +46,46 @@ class HeldOut:
 
 
 class RunOnDisk:
-    """A finished run's folder, checked against the data that it is to predict with."""
+    """A finished run's folder, checked against what the study says of it.
+
+    A folder holds data: which network its weights belong to, and whose code builds that, is the
+    study's to say.
+    """
 
     def __init__(
         self,
         folder: Path,
+        recipe: Mapping[str, Any],
         member: Member,
         plan: Plan,
         fingerprint: str,
         device: torch.device,
         held_out: HeldOut,
+        earlier_fingerprint: Callable[[], str],
     ) -> None:
-        identity = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        if identity["data_fingerprint"] != fingerprint:
+        identity = read_json(folder / RUN_FILE, IDENTITY)
+        of_study = {"recipe": recipe, "member": str(member)}
+        if differing := sorted(_differing({key: identity[key] for key in of_study}, of_study)):
+            raise CardiouqError(
+                f"{folder / RUN_FILE}: says another {', '.join(differing)} than the study; delete "
+                f"{folder} to train the run anew"
+            )
+        found = identity["data_fingerprint"]
+        if found != fingerprint and found == earlier_fingerprint():
+            log.warning(
+                "%s: is of an earlier version, which did not note pixel sizes; it is taken as it "
+                "is, as images, labels and plan are those that it was trained on",
+                folder,
+            )
+        elif found != fingerprint:
             raise CardiouqError(
                 f"{folder}: was trained on other scans, another split or another plan "
-                f"(fingerprint {identity['data_fingerprint']}) than the study has now "
+                f"(fingerprint {found}) than the study has now "
                 f"({fingerprint}); delete the folder to train the run anew"
             )
         self.folder = folder
         self.member = member
-        self.recipe = identity["recipe"]
+        self.recipe = recipe
         self.plan = plan
         self.device = device
         self._held_out = held_out
@@ -73,8 +108,8 @@ class RunOnDisk:
         """Per held-out case the network's output (slices, channels, rows, columns) and the
         reference (slices, rows, columns), on the plan's grid."""
         for case in self._held_out.cases:
-            image = np.load(self._held_out.arrays / f"{case}_image.npy")
-            label = np.load(self._held_out.arrays / f"{case}_label.npy")
+            image = read_array(self._held_out.arrays / f"{case}_image.npy")
+            label = read_array(self._held_out.arrays / f"{case}_label.npy")
             yield self._held_out.predictor.output(network, image), label
 
     def validation_loss(self, epoch: int) -> float:
@@ -90,3 +125,13 @@ class RunOnDisk:
         network = build_variant(self.recipe.get("variant")).network(plain)
         load_weights(network, weights)
         return channels_last(network).to(self.device).eval()
+
+
+def _differing(found: Any, expected: Any, path: str = "") -> Iterator[str]:
+    """Dotted paths of what differs between two values of JSON."""
+    if isinstance(found, Mapping) and isinstance(expected, Mapping):
+        for key in {*found, *expected}:
+            below = f"{path}.{key}" if path else str(key)
+            yield from _differing(found.get(key), expected.get(key), below)
+    elif found != expected:
+        yield path

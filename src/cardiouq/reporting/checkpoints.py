@@ -5,12 +5,12 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from cardiouq.data.scans import load_prediction
 from cardiouq.reporting.selection import choose_slice, mean_dice, success_and_failures
 from cardiouq.reporting.slices import (
     Window,
     add_structure_legend,
     close_layout,
-    load_map,
     load_scan,
     name_panel,
 )
@@ -60,7 +60,7 @@ def draw_checkpoints(
     axes = figure.subplots(len(volumes), n_columns, squeeze=False)
     for row, volume in zip(axes, volumes, strict=True):
         scan = load_scan(cases, volume.case)
-        samples = load_map(predictions / volume.test_set / f"{volume.case}_samples.nii.gz")
+        samples = load_prediction(predictions / volume.test_set / f"{volume.case}_samples.nii.gz")
         shown = [samples[position] for position in checkpoints["position"]]
         z = choose_slice(scan.reference, shown, volume.failure)
         window = Window.around(scan.reference[z], scan.spacing)

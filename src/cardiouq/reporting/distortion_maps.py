@@ -10,8 +10,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from cardiouq.data.scans import load_prediction
 from cardiouq.reporting.distorted_examples import choose_example, largest_slice
-from cardiouq.reporting.slices import Window, load_map, load_scan, place_closely
+from cardiouq.reporting.slices import Window, load_scan, place_closely
 from cardiouq.reporting.style import DOUBLE_COLUMN, use_style
 
 MAPS = {"entropy": "Entropy", "mutual_information": "Mutual information"}
@@ -63,7 +64,7 @@ def draw_distortion_maps(
             for kind, half in halves.items():
                 path = predictions / method / test_set / f"{name}_{kind}.nii.gz"
                 if path.is_file():
-                    window.show(half[row, column], load_map(path)[z], cmap=COLOUR_MAP)
+                    window.show(half[row, column], load_prediction(path)[z], cmap=COLOUR_MAP)
     for kind, half in halves.items():
         _finish(figure, half, MAPS[kind], FOOT / height)
     for axis, label in zip(axes[:, 0], ["Image", *methods.values()], strict=True):

@@ -8,10 +8,11 @@ from typing import Any, TypedDict
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from safetensors.numpy import load_file
+from safetensors.numpy import load
 
 from cardiouq.errors import CardiouqError
 from cardiouq.reporting.style import DOUBLE_COLUMN, use_style
+from cardiouq.seals import read
 
 RHO = ".parametrizations.weight.0.rho"
 HEADS = "deep_supervision_heads"
@@ -49,7 +50,7 @@ def posterior_sds(checkpoint: str | Path) -> dict[str, NDArray[np.float32]]:
         CardiouqError: no weight has a posterior, or one is of a layer that the U-Net has not got.
     """
     found = {}
-    for name, rho in load_file(checkpoint).items():
+    for name, rho in load(read(checkpoint)).items():
         if not name.endswith(RHO) or name.startswith(HEADS):
             continue
         match = LAYER.fullmatch(name.removesuffix(RHO))

@@ -11,6 +11,8 @@ from typing import Any
 
 import pandas as pd
 
+from cardiouq.config import read_json
+from cardiouq.files import SUMS
 from cardiouq.machine import DEVICE_VARIABLE
 from cardiouq.origin import (
     NOT_RECORDED,
@@ -23,6 +25,7 @@ from cardiouq.origin import (
     repository,
     sha256,
 )
+from cardiouq.seals import read
 from cardiouq.tables import read_benchmark, read_rows
 
 MEASURED = {
@@ -92,7 +95,8 @@ def describe(
             for file in dict.fromkeys(compared)
             if file.is_file()
         },
-        "files": {str(file.relative_to(results)): sha256(file.read_bytes()) for file in made},
+        "files": {str(file.relative_to(results)): sha256(read(file)) for file in made},
+        "handed on": handed_on(results, runs.values(), predicted),
         "times": {
             "written": datetime.now(UTC).isoformat(timespec="seconds"),
             "device asked for": os.environ.get(DEVICE_VARIABLE, "auto"),
@@ -145,10 +149,28 @@ def fingerprints(data: Path) -> dict[str, Any]:
     return hashes
 
 
+def handed_on(
+    results: Path, runs: Iterable[str | Path], predicted: Iterable[str]
+) -> dict[str, str]:
+    """SHA-256 of what one job hands to another: of a table, plan or note its own, of a folder that
+    of the file that has those of all files in it."""
+    predictions = [results / "prediction" / name for name in predicted]
+    for folder in predictions:
+        read_json(folder / "fitted.json", {"type": "object"})
+    tables = [results / "data", results / "evaluation", *(results / "evaluation").glob("*/")]
+    seals = [seal for folder in (*tables, *predictions) for seal in folder.glob(".*.sha256")]
+    files = [seal.with_name(seal.stem.removeprefix(".")) for seal in seals]
+    hashes = {file: sha256(read(file)) for file in files if file.is_file()}
+    for folder in (results / "data", *map(Path, runs), *predictions):
+        for sums in (*folder.glob(SUMS), *folder.glob(f"*/{SUMS}")):
+            hashes[sums] = sha256(sums.read_bytes())
+    return {str(file.relative_to(results)): hashes[file] for file in sorted(hashes)}
+
+
 def content_hash(path: Path) -> str:
     """sha256 of a file, of a table with measured columns without them."""
     if path.name not in MEASURED:
-        return sha256(path.read_bytes())
+        return sha256(read(path))
     rest = _table(path).drop(columns=list(MEASURED[path.name]), errors="ignore")
     return sha256(rest.to_csv(index=False).encode())
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from cardiouq.errors import CardiouqError
 from cardiouq.structures import FOREGROUND, STRUCTURES
-from cardiouq.tables import read_rows
+from cardiouq.tables import rows_of
 
 COLUMNS = [
     *("paper", "table", "method", "test_set", "level", "metric", "structure"),
@@ -88,7 +88,7 @@ def with_published(
 def _read(path: str | Path | None, columns: Sequence[str], keys: Sequence[str]) -> pd.DataFrame:
     if path is None:
         return pd.DataFrame(columns=list(columns), dtype=str)
-    table = read_rows(path, numbers={})
+    table = rows_of(Path(path).read_bytes(), path, numbers={})
     if list(table.columns) != list(columns):
         raise CardiouqError(f"{path}: columns {list(table.columns)}; expected {list(columns)}")
     for column, allowed in ALLOWED.items():

@@ -1,7 +1,6 @@
 """Slices on screen: a case's arrays, the window around the heart, contours."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from cardiouq.data.scans import load_prediction, read_image, read_label
+from cardiouq.data.scans import read_image, read_label
 from cardiouq.errors import CardiouqError
 from cardiouq.reporting.style import STRUCTURE_COLOURS
 from cardiouq.structures import FOREGROUND, label_of, mask_of
@@ -51,13 +50,6 @@ def load_scan(cases: pd.DataFrame, case: str) -> Scan:
     return Scan(
         read_image(row), read_label(row), (row.spacing_y, row.spacing_x), row.phase, row.subject
     )
-
-
-def load_map(path: Path) -> NDArray[Any]:
-    """Read a prediction's NIfTI as (slices, rows, columns), samples as (samples, slices, ...)."""
-    if not path.is_file():
-        raise CardiouqError(f"{path}: missing; expected it beside the scores, run prediction again")
-    return load_prediction(path)
 
 
 @dataclass(frozen=True)

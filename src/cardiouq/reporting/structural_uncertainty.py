@@ -9,16 +9,17 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from cardiouq.data.scans import load_prediction
 from cardiouq.reporting.selection import Volume, choose_slice
 from cardiouq.reporting.slices import (
     Window,
     add_structure_legend,
     close_layout,
-    load_map,
     load_scan,
     name_panel,
 )
 from cardiouq.reporting.style import DOUBLE_COLUMN, use_style
+from cardiouq.seals import was_made
 from cardiouq.structures import FOREGROUND
 
 N_SAMPLES = 3
@@ -50,14 +51,14 @@ def draw_structural_uncertainty(
         method: predictions / method / volume.test_set / f"{volume.case}_samples.nii.gz"
         for method in methods
     }
-    samples = {method: load_map(path) for method, path in files.items() if path.is_file()}
+    samples = {method: load_prediction(path) for method, path in files.items() if was_made(path)}
     if not samples:
         figure = Figure(figsize=(DOUBLE_COLUMN, LEGEND))
         figure.text(0, 0.5, "No method of this study draws several samples.")
         return figure
     scan = load_scan(cases, volume.case)
     of_means = {
-        method: load_map(files[method].with_name(f"{volume.case}_segmentation.nii.gz"))
+        method: load_prediction(files[method].with_name(f"{volume.case}_segmentation.nii.gz"))
         for method in samples
     }
     z = choose_slice(scan.reference, list(of_means.values()), volume.failure)

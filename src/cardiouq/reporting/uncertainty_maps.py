@@ -11,12 +11,12 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
+from cardiouq.data.scans import load_prediction
 from cardiouq.reporting.selection import Volume, choose_slice, mean_dice, success_and_failures
 from cardiouq.reporting.slices import (
     Scan,
     Window,
     add_structure_legend,
-    load_map,
     load_scan,
     name_panel,
     place_closely,
@@ -96,7 +96,7 @@ def _draw_volume(
     """Fill the two columns of a volume (the first axis of `axes`); the entropy maps have no common
     scale yet. Return the position of the slice."""
     folders = [predictions / method / volume.test_set for method in methods]
-    labels = [load_map(folder / f"{volume.case}_segmentation.nii.gz") for folder in folders]
+    labels = [load_prediction(folder / f"{volume.case}_segmentation.nii.gz") for folder in folders]
     z = choose_slice(scan.reference, labels, volume.failure)
     window = Window.around(scan.reference[z], scan.spacing)
     for axis in axes[:2, 0]:
@@ -106,6 +106,6 @@ def _draw_volume(
         window.show_image(axes[0, row], scan.image[z])
         window.draw_contours(axes[0, row], predicted[z], linewidths=0.6)
         name_panel(axes[0, row], f"{mean_dice(scan.reference[z], predicted[z]):.2f}", size=5)
-        entropy = load_map(folder / f"{volume.case}_entropy.nii.gz")[z]
+        entropy = load_prediction(folder / f"{volume.case}_entropy.nii.gz")[z]
         window.show(axes[1, row], entropy, cmap=COLOUR_MAP)
     return z

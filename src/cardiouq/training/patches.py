@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cardiouq.seals import map_array
 from cardiouq.structures import IGNORED, N_CLASSES
 
 
@@ -121,7 +122,7 @@ class WindowSampler:
 def mapped(path: Path) -> NDArray[Any]:
     """The array of a `.npy` file, mapped into memory. As no file is kept open, there may be more of
     them than a process may have open files; numpy keeps one for each."""
-    array: np.memmap[Any, Any] = np.load(path, mmap_mode="r")
+    array = map_array(path)
     content = torch.from_file(str(path), size=path.stat().st_size, dtype=torch.uint8).numpy()
     return np.ndarray(array.shape, array.dtype, content, array.offset, array.strides)
 

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save
+from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from cardiouq.errors import CardiouqError
-from cardiouq.files import written_whole
+from cardiouq.files import SUMS, sums_of, write_sums, written_whole
 from cardiouq.origin import code_hash, machines, repository
+from cardiouq.seals import RUN_FILE, read, to_delete
 
 
 class SideFolder:
@@ -30,9 +30,8 @@ class SideFolder:
         self.state = self.path / "resume.safetensors"
         self.identity = json.dumps(identity, indent=2, sort_keys=True) + "\n"
         (self.products / "checkpoints").mkdir(parents=True, exist_ok=True)
-        identity_file = self.products / "run.json"
-        found = identity_file.read_text(encoding="utf-8") if identity_file.is_file() else ""
-        if found != self.identity:
+        identity_file = self.products / RUN_FILE
+        if not identity_file.is_file() or read(identity_file) != self.identity.encode():
             # other data or settings than the interrupted run's: its state is of no use
             shutil.rmtree(self.path)
             (self.products / "checkpoints").mkdir(parents=True)
@@ -44,10 +43,10 @@ class SideFolder:
 
         Snakemake runs a job again whose end it did not see.
         """
-        file = self.output / "run.json"
+        file = self.output / RUN_FILE
         return (
             file.is_file()
-            and file.read_text(encoding="utf-8") == self.identity
+            and read(file) == self.identity.encode()
             and code_hash(repository()) in {machine["code"] for machine in machines(self.output)}
         )
 
@@ -59,13 +58,12 @@ class SideFolder:
         if self.output.is_dir():
             shutil.rmtree(self.output)
         self.output.mkdir()
-        sources = sorted(self.products.rglob("*"), key=lambda path: (path.name == "run.json", path))
-        for source in sources:
-            target = self.output / source.relative_to(self.products)
-            if source.is_dir():
-                target.mkdir()
-            elif not source.name.startswith("."):  # of a killed write
-                _link(str(source), str(target))
+        sums = sums_of(self.products)
+        write_sums(self.output / SUMS, sums)
+        for name in sorted(sums, key=lambda name: (name == RUN_FILE, name)):
+            target = self.output / name
+            target.parent.mkdir(exist_ok=True)
+            _link(str(self.products / name), str(target))
         self.remove()
 
     def remove(self) -> None:
@@ -143,11 +141,12 @@ def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
     """Read a safetensors file; a missing or broken one is a CardiouqError that names it."""
+    content = read(path)
     try:
-        with safe_open(path, framework="pt") as stream:
-            return {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
-    except Exception as error:
+        tensors: dict[str, Tensor] = load(content)
+    except Exception as error:  # broken bytes bring out any
         raise CardiouqError(
             f"{path}: cannot be read as safetensors ({error}); delete the run's folder "
-            f"{path.parent} and run again to train it anew"
+            f"{to_delete(path)} and run again to train it anew"
         ) from error
+    return tensors

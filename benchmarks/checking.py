@@ -1,0 +1,222 @@
+"""What it costs that files are compared with the hashes noted when they were made.
+
+    make bench-checking
+
+Three jobs at the size of the laptop study, each in a process of its own: a training up to its first
+batch, the prediction of one network (the one whose checking is the largest share), and the
+evaluation of that. Of each process the CPU time, from the start of the interpreter, and that of all
+it does to note and to compare hashes; the median of some rounds.
+"""
+
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from cardiouq import files, seals
+from cardiouq.data import phantom, scans
+from cardiouq.data.cases import make_case_table, read_case_table
+from cardiouq.data.layouts import DataFolder
+from cardiouq.data.plan import Plan
+from cardiouq.data.preprocessing import preprocess_case
+from cardiouq.evaluation import scoring
+from cardiouq.files import folder_written_whole, written_whole
+from cardiouq.methods import build_method
+from cardiouq.methods.base import Member
+from cardiouq.prediction.predict import predict
+from cardiouq.prediction.predictor import Predictor
+from cardiouq.prediction.runs import HeldOut, RunOnDisk
+from cardiouq.training import train as training
+from cardiouq.training.network import build_network
+from cardiouq.training.patches import WindowSampler
+from cardiouq.training.schedule import PolynomialSchedule
+from cardiouq.training.state import save_tensors
+
+ROUNDS = 5
+SUBJECTS = 100
+"""Of ACDC's training part, two volumes each; of these a fifth is held out."""
+PREDICTED = 6
+"""Subjects of the phantom, two volumes each."""
+PLAN = Plan(
+    spacing=(2.0, 2.0),
+    patch_size=(128, 128),
+    features_per_stage=(16, 32, 64, 128, 128),
+    kernel_sizes=((3, 3),) * 5,
+    strides=((1, 1), *((2, 2),) * 4),
+    batch_size=8,
+    n_stages=5,
+)
+SHAPE = (10, 190, 166)
+"""A median scan of ACDC on the plan's grid."""
+RECIPE: dict[str, Any] = {
+    "schedule": {"name": "polynomial", "epochs": 1, "alpha_0": 0.001, "epsilon": 0.9},
+    "optimiser": {"name": "adamw", "weight_decay": 0.01},
+    "iterations_per_epoch": 1,
+    "batch_size": 8,
+    "foreground_share": 0.33,
+    "dropout": {"p": 0.0, "place": "all"},
+    "augmentation": {"rotation_degrees": 180, "scale": [0.7, 1.4], "mirror": True},
+    "validation_batches": 1,
+}
+EVALUATION = {
+    "ece": {"bins": 100, "box": "reference", "margin": 0, "pool": "voxels"},
+    "surface": {"assd": "pooled", "tolerance_mm": 2.0},
+    "bootstrap": {"resamples": 1, "confidence": 0.95},
+}
+FINGERPRINT = "0123456789ab"
+
+
+def prepare(folder: Path) -> None:
+    """What earlier jobs would have made."""
+    rng = np.random.default_rng(0)
+    with folder_written_whole(folder / "arrays") as arrays:
+        for name in training_cases():
+            label = np.zeros(SHAPE, np.uint8)
+            label[1:, 70:110, 60:100] = rng.integers(1, 4, (SHAPE[0] - 1, 40, 40))
+            np.save(arrays / f"{name}_image.npy", rng.normal(size=SHAPE).astype(np.float32))
+            np.save(arrays / f"{name}_label.npy", label)
+    phantom.generate(
+        folder / "phantom", acdc_subjects=PREDICTED, mnms_subjects_per_vendor=1, seed=0
+    )
+    cases = make_case_table({"phantom": DataFolder("acdc", folder / "phantom" / "acdc")})
+    with folder_written_whole(folder / "predicted_arrays") as arrays:
+        for case in cases.itertuples():
+            preprocess_case(case, PLAN, arrays, with_label=False)
+    with written_whole(folder / "cases.csv") as temporary:
+        cases.to_csv(temporary, index=False)
+    torch.manual_seed(0)
+    network = build_network(PLAN, RECIPE["dropout"])
+    run = folder / "seed-0"
+    save_tensors(dict(network.named_parameters()), run / "checkpoints/epoch-0000.safetensors")
+    identity = {"recipe": RECIPE, "member": "0", "data_fingerprint": FINGERPRINT}
+    with written_whole(run / "run.json") as temporary:
+        temporary.write_text(json.dumps(identity), encoding="utf-8")
+
+
+def training_cases() -> list[str]:
+    return [f"patient{n:03d}_{phase}" for n in range(SUBJECTS) for phase in ("ED", "ES")]
+
+
+class FirstBatch(Exception):
+    """Here a training has started."""
+
+
+def start_training(folder: Path) -> None:
+    def draw(*arguments: object) -> None:
+        raise FirstBatch
+
+    names = training_cases()
+    run = training.Run(
+        recipe_name="polynomial",
+        recipe=RECIPE,
+        member=Member(),
+        seed=0,
+        keep_epochs=(0,),
+        branch_epochs=(),
+        plan=PLAN,
+        arrays=folder / "arrays",
+        train_cases=tuple(names[2 * SUBJECTS // 5 :]),
+        validation_cases=tuple(names[: 2 * SUBJECTS // 5]),
+        fingerprint=FINGERPRINT,
+    )
+    with tempfile.TemporaryDirectory(dir=folder) as output:
+        WindowSampler.draw = draw  # type: ignore[method-assign, assignment]
+        try:
+            training.train(run, Path(output, "seed-0"), torch.device("cpu"))
+        except FirstBatch:
+            return
+
+
+def predict_all(folder: Path) -> None:
+    device = torch.device("cpu")
+    predictor = Predictor(PLAN, 0.5, device)
+    held_out = HeldOut((), folder / "predicted_arrays", predictor)
+    of_run = folder / "seed-0", RECIPE, Member(), PLAN, FINGERPRINT, device, held_out
+    predict(
+        method=build_method({"method": "single"}),
+        runs=[RunOnDisk(*of_run, lambda: "")],
+        schedule=PolynomialSchedule(epochs=1),
+        test_sets={"id": list(read_case_table(folder / "cases.csv").itertuples())},  # type: ignore[list-item]
+        arrays=[folder / "predicted_arrays"],
+        predictor=predictor,
+        seed=0,
+        output=folder / "predicted",
+    )
+
+
+def evaluate(folder: Path) -> None:
+    cases = read_case_table(folder / "cases.csv")
+    tested = pd.DataFrame({"test_set": "id", "case": cases["case"]})
+    scoring.score_method("vanilla", folder / "predicted", cases, tested, EVALUATION)
+
+
+JOBS: dict[str, Callable[[Path], None]] = {
+    "training, up to the first batch": start_training,
+    "prediction, one network": predict_all,
+    "evaluation, one sample": evaluate,
+}
+SPENT: list[float] = []
+"""Seconds of all that is timed."""
+
+
+def timed(function: Callable[..., Any]) -> Callable[..., Any]:
+    def run(*arguments: Any, **options: Any) -> Any:
+        start = time.process_time()
+        try:
+            return function(*arguments, **options)
+        finally:
+            SPENT.append(time.process_time() - start)
+
+    return run
+
+
+def time_the_checking() -> None:
+    """Every function that notes a hash or compares one; none calls another."""
+    hashlib: Any = seals.hashlib
+    seals.hashlib = SimpleNamespace(  # type: ignore[attr-defined]
+        sha256=timed(hashlib.sha256), file_digest=timed(hashlib.file_digest)
+    )
+    places = {
+        seals: ("_noted",),
+        files: ("_hash", "write_sums"),
+        scans: ("hash_of",),
+        scoring: ("_check_segmentation",),
+    }
+    for module, names in places.items():
+        for name in names:
+            setattr(module, name, timed(getattr(module, name)))
+
+
+def main() -> None:
+    if len(sys.argv) == 3:
+        torch.set_num_threads(1)
+        time_the_checking()
+        JOBS[sys.argv[1]](Path(sys.argv[2]))
+        print(json.dumps([time.process_time(), sum(SPENT)]))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        prepare(Path(folder))
+        print(f"{ROUNDS} rounds, CPU time\n{'':34}{'s':>7}{'checking ms':>13}{'share':>9}")
+        for name in JOBS:
+            command = [sys.executable, __file__, name, folder]
+            rounds = [
+                json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+                for _ in range(ROUNDS)
+            ]
+            seconds, checking = (statistics.median(values) for values in zip(*rounds, strict=True))
+            share = statistics.median(part / whole for whole, part in rounds)
+            print(f"{name:34}{seconds:7.2f}{1000 * checking:13.1f}{share:9.2%}")
+
+
+if __name__ == "__main__":
+    main()
