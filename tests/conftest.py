@@ -81,3 +81,55 @@ def arrays(tmp_path_factory: pytest.TempPathFactory) -> Path:
         np.save(folder / f"{case}_image.npy", image.astype(np.float32))
         np.save(folder / f"{case}_label.npy", label)
     return folder
+
+
+RUN = "document.title='ran'"
+"""A page on which a name runs is called so."""
+HOSTILE = [
+    f'script><img src=x onerror="{RUN}">',
+    f"</script><script>{RUN}</script>",
+    f"</title><svg onload={RUN}>",
+    f'"><iframe srcdoc="<script>parent.{RUN}</script>">',
+    f"' onmouseover='{RUN}",
+    "<!-- a comment",
+    "<!--<script>",
+    "]]> <b>bold</b>",
+    "&lt;b&gt; &amp; &#60;",
+    "javascript:alert(1)",
+    "{{ snakemake.config }}",
+    "{% raw %} {% endraw %}",
+    "{x} {{x}} {0}",
+    "%s %(x)d 100 %",
+    ".. raw:: html",
+    ":raw:`<b>` and ::",
+    "|lt| `x`_ *y* _z_ **",
+    "Tables_ [1]_ __ x__",
+    "a | b || c",
+    "`` `code` ```",
+    "![x](y.png) [z](#a)",
+    "# heading -- --- ~~gone~~",
+    "- 1. a list",
+    r"\input{/etc/passwd}",
+    r"\end{tabular} \\ & \hline % $",
+    r"$\frac$ $x$",
+    r"\$x\$ ^_^ ~ #1",
+    "[2cm] *",
+    "=1+1",
+    '@SUM(A1) "quoted"',
+    "+cmd|' /C calc'!A0",
+    "\N{GRINNING FACE} \N{WOMAN}\N{ZERO WIDTH JOINER}\N{PERSONAL COMPUTER}",
+    "e\N{COMBINING ACUTE ACCENT}t\N{COMBINING DIAERESIS} Größe ąę «»",
+    "心臓 심장 Сердце",
+    "\N{HEBREW LETTER LAMED}\N{HEBREW LETTER BET}",
+    "x" * 200,
+    "$HOME `id` $(id) ; rm -rf *",
+    "NaN",
+    "001",
+]
+
+
+@pytest.fixture(scope="session")
+def hostile() -> list[str]:
+    """Names that mean something to a browser, a typesetter, a template, a spreadsheet or a shell;
+    they are allowed, and are to be read as they are written."""
+    return HOSTILE

@@ -7,11 +7,16 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.exceptions import ValidationError
 
 from cardiouq.errors import CardiouqError, ProblemsError
+from cardiouq.names import EXPECTED, is_name
 from cardiouq.seals import read, to_delete
+
+FORMATS = FormatChecker(formats=())
+"""`format: name` of a schema is what people read (`cardiouq.names`)."""
+FORMATS.checks("name")(lambda found: not isinstance(found, str) or is_name(found))
 
 
 class _Loader(yaml.SafeLoader):
@@ -77,7 +82,7 @@ def _refuse(constant: str) -> NoReturn:
 
 def schema_problems(settings: Any, schema: Mapping[str, Any]) -> Iterator[str]:
     """Every violation of a schema in words: the key, what was found, what is allowed."""
-    for error in Draft202012Validator(schema).iter_errors(settings):
+    for error in Draft202012Validator(schema, format_checker=FORMATS).iter_errors(settings):
         place = ".".join(str(part) for part in error.absolute_path)
         yield from (
             f"{place}{'.' if place and key else ''}{key}: {text}" for key, text in _say(error)
@@ -107,6 +112,8 @@ def _say(error: ValidationError) -> Iterator[tuple[str, str]]:
             else ""
         )
         yield "", f"{found!r} is not of type {expected}{quote}"
+    elif error.validator == "format":
+        yield "", f"{found!r} is no name; expected {EXPECTED}"
     else:
         yield "", f"{error.message} ({error.validator}: {expected})"
 

@@ -1,5 +1,6 @@
 """What is wrong with a study beyond what its schema says. Imports no torch."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -105,6 +106,13 @@ def _value_problems(study: "Study") -> Iterator[str]:
             yield f"test_sets.{test_set}.split: only the part {TRAINING!r} is split"
         if block.get("split") == "test" and "test_fraction" not in study["split"]:
             yield f"test_sets.{test_set}.split: 'test' needs `split.test_fraction`"
+    alike = Counter(map(str.casefold, study["test_sets"]))
+    for test_set in study["test_sets"]:
+        if alike[test_set.casefold()] > 1:
+            yield (
+                f"test_sets.{test_set}: another differs in capital letters alone, and their "
+                "folders are the same on some disks; rename one"
+            )
     for kind, degrees in study.settings.get("distortions", {}).get("kinds", {}).items():
         if degrees != sorted(set(degrees)):
             yield f"distortions.kinds.{kind}: {degrees} does not grow from degree to degree"

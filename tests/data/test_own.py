@@ -11,8 +11,9 @@ import pytest
 
 from cardiouq.data.cases import make_case_table, read_case_table
 from cardiouq.data.layouts import DataFolder
-from cardiouq.data.own import find_csv, find_nnunet, nnunet_labels
+from cardiouq.data.own import READ, RESERVED, find_csv, find_nnunet, nnunet_labels
 from cardiouq.data.scans import read_label
+from cardiouq.data.split import select_test_cases, split_subjects
 from cardiouq.errors import CardiouqError, ProblemsError
 from cardiouq.structures import IGNORED, label_of
 
@@ -244,3 +245,76 @@ def test_a_case_that_nobody_annotated_at_all_is_an_error(
     data = DataFolder("csv", tmp_path, labels=VALUES | {"ignore": 255})
     with pytest.raises(ProblemsError, match=r"p1ES\.nii\.gz: every voxel is 'ignore'"):
         make_case_table({"d": data})
+
+
+def write_table(tmp_path: Path, save: Save, names: list[str], **columns: str) -> DataFolder:
+    """A table of a case of each name, with the same texts in other columns."""
+    rows = []
+    for number, name in enumerate(names):
+        files = (tmp_path / f"{kind}{number}.nii.gz" for kind in ("image", "label"))
+        write_scan(save, *files, seed=number)
+        about = {"image": f"image{number}.nii.gz", "label": f"label{number}.nii.gz"}
+        rows.append({"case": name, "subject": name, **about, **columns})
+    pd.DataFrame(rows).to_csv(tmp_path / "cases.csv", index=False)
+    return DataFolder("csv", tmp_path, labels=VALUES)
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"subject": "two\nlines"},
+        {"pathology": "\N{RIGHT-TO-LEFT OVERRIDE}ABC"},
+        {"vendor": "x" * 300},
+        {"centre": "bell\x07"},
+        {"site": "zero\N{ZERO WIDTH SPACE}width"},
+        {"next\x85line": "1"},
+    ],
+)
+def test_text_that_no_table_could_show_is_one_error(
+    tmp_path: Path, save: Save, columns: dict[str, str]
+) -> None:
+    data = write_table(tmp_path, save, ["a", "b"], **columns)
+    with pytest.raises(ProblemsError) as caught:
+        make_case_table({"d": data})
+    [problem] = caught.value.problems
+    assert problem.startswith(f"{tmp_path}: ")
+    assert "no names" in problem
+    assert "expected 1 to 200 visible characters" in problem
+    assert problem.isprintable()
+
+
+def test_texts_that_mean_something_elsewhere_are_listed_as_they_are(
+    tmp_path: Path, save: Save, hostile: list[str]
+) -> None:
+    for text in hostile[::4]:
+        data = write_table(tmp_path, save, ["a"], subject=text, pathology=text, site=text)
+        [row] = make_case_table({"d": data}).to_dict("records")
+        assert {row[name] for name in ("subject", "pathology", "site")} == {text}
+
+
+@pytest.mark.parametrize("names", [["P1", "p1"], ["case_A", "other", "CASE_a"], ["x.y", "X.Y"]])
+def test_cases_that_differ_in_capitals_alone_are_one_error(
+    tmp_path: Path, save: Save, names: list[str]
+) -> None:
+    with pytest.raises(ProblemsError) as caught:
+        make_case_table({"d": write_table(tmp_path, save, names)})
+    [problem] = caught.value.problems
+    assert "differ in capital letters alone" in problem
+    assert "other" not in problem.split("cases ")[1].split("]")[0]
+
+
+def test_every_column_of_the_program_s_is_reserved_or_read(tmp_path: Path, save: Save) -> None:
+    cases = make_case_table({"d": write_table(tmp_path, save, [f"p{n}" for n in range(4)])})
+    split = split_subjects(cases, "d", 0.5, seed=1)
+    tested = select_test_cases(cases, split, {"s": {"dataset": "d", "split": "validation"}})
+    columns = {*cases, *split, *tested}
+    assert len(columns) > 25
+    assert columns <= READ | RESERVED
+
+
+@pytest.mark.parametrize("column", ["split", "test_set", "image_hash", "dataset", "slices"])
+def test_column_of_the_program_s_is_refused(tmp_path: Path, save: Save, column: str) -> None:
+    data = write_table(tmp_path, save, ["a"], **{column: "mine"})
+    with pytest.raises(ProblemsError, match="Rename") as caught:
+        make_case_table({"d": data})
+    assert f"columns ['{column}']" in str(caught.value)

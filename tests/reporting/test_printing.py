@@ -128,3 +128,57 @@ def test_html_holds_every_entry_escaped(table: PrintedTable) -> None:
     cells.feed(text)
     assert cells.rows[2:] == [[cell.text for cell in row] for row in table.rows]
     assert "M&amp;Ms vendor B" in text
+
+
+@pytest.fixture(scope="module")
+def odd(hostile: list[str]) -> PrintedTable:
+    """A table of names that mean something in each form."""
+    rows = [[Cell(name), Cell(name, best=True), Cell(name, quoted=True)] for name in hostile]
+    return PrintedTable(
+        " ".join(hostile), "tab:odd", [("", 1), (hostile[1], 2)], ["a", "b", hostile[18]], rows
+    )
+
+
+def test_markdown_of_any_name_has_its_cells_and_no_markup(
+    odd: PrintedTable, hostile: list[str]
+) -> None:
+    lines = to_markdown(odd).splitlines()
+    assert len(lines) == 4 + len(hostile)
+    for line, name in zip(lines[4:], hostile, strict=True):
+        cells = re.split(r"(?<!\\)(?:\\\\)*\|", line)[1:-1]
+        assert len(cells) == 3
+        # as a renderer reads escapes
+        assert re.sub(r"\\([!-/:-@[-`{-~])", r"\1", cells[0].strip()) == name
+        assert not re.search(r"(?<!\\)(?:\\\\)*(?:[`*~$]|<[A-Za-z/!?])", cells[0])
+
+
+def test_latex_of_any_name_has_no_command_but_the_program_s(
+    odd: PrintedTable, hostile: list[str]
+) -> None:
+    text = to_latex(odd)
+    known = {"textbackslash", "textasciitilde", "textasciicircum", "textbar", "textasciigrave"}
+    known |= {"unicodesign", "textbf", "textcolor"}
+    body = text.split(r"\midrule")[1].split(r"\bottomrule")[0]
+    assert set(re.findall(r"\\([A-Za-z]+)", body)) == known
+    assert len(re.findall(r" \\\\\n", body)) == len(hostile)
+    assert not re.search(r"^ *[\[*]", body, re.MULTILINE)
+    assert r"\unicodesign{心}{5FC3}" in body
+    assert "Größe" in body
+
+
+def test_ordinary_names_are_printed_as_ever() -> None:
+    names = [
+        "Ckpt. Ens. (Single)",
+        "M&Ms vendor B",
+        "ASSD_within",
+        "[0.1, 0.2]",
+        "p < 0.05",
+        "50 %",
+    ]
+    table = PrintedTable(
+        "A caption.", "tab:x", [("", 2)], ["What", "x"], [[Cell("a"), Cell(n)] for n in names]
+    )
+    assert all(f"| {name} " in to_markdown(table) for name in names)
+    latex = ["Ckpt. Ens. (Single)", r"M\&Ms vendor B", r"ASSD\_within", "[0.1, 0.2]"]
+    assert all(f"    a & {name} \\\\\n" in to_latex(table) for name in latex)
+    assert "unicodesign" not in to_latex(table)

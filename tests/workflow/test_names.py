@@ -1,6 +1,7 @@
 """Names that people give their studies, folders and methods, in the places where the program puts
 them: each works, or is refused at the start."""
 
+import re
 import shlex
 import shutil
 from collections.abc import Callable
@@ -9,9 +10,12 @@ from typing import Any
 
 import pytest
 import yaml
+from docutils.core import publish_doctree
 
 from cardiouq.errors import CardiouqError, ProblemsError
 from cardiouq.machine import as_typed, data_roots
+from cardiouq.names import is_name
+from cardiouq.shown import as_written, in_report
 from cardiouq.study import NOTE, Study
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -174,6 +178,8 @@ def test_study_of_the_program_is_the_same_by_name_and_by_path(
         ("datasets", ""),
         ("datasets", "two\nlines"),
         ("datasets", " acdc"),
+        ("datasets", "\N{RIGHT-TO-LEFT OVERRIDE}cdca"),
+        ("datasets", "x" * 201),
     ],
 )
 def test_name_that_cannot_stand_in_a_path_is_refused(
@@ -204,6 +210,63 @@ def test_texts_and_folders_of_the_user_are_no_patterns(
     (folder / "own.yaml").write_text(yaml.safe_dump(tiny), encoding="utf-8")
     planned = fresh.plan(study=f"{ODD}/own.yaml")
     assert planned.jobs["train"] > 10
+
+
+REFUSED = [
+    *("two\nlines", "a\ttab", "title\n\n.. raw:: html\n\n   <b>", "null\0", "escape\x1b[31m"),
+    *("\N{RIGHT-TO-LEFT OVERRIDE}gnp.exe", "a\N{LEFT-TO-RIGHT ISOLATE}b", "next\x85line"),
+    *("zero\N{ZERO WIDTH SPACE}width", "\N{ZERO WIDTH NO-BREAK SPACE}mark", "line\u2028end"),
+    *("x" * 300, "", " ", " x", "x\N{NO-BREAK SPACE}"),
+]
+
+
+@pytest.mark.parametrize("place", ["title", "methods.swa.label", "test_sets.phantom-A.label"])
+def test_text_that_cannot_be_seen_or_has_several_lines_is_refused(
+    make_study: Any, tiny: dict[str, Any], place: str
+) -> None:
+    *way, key = place.split(".")
+    block = tiny
+    for part in way:
+        block = block[part]
+    for text in REFUSED:
+        block[key] = text
+        with pytest.raises(ProblemsError) as caught:
+            make_study(tiny)
+        [problem] = caught.value.problems
+        assert problem.startswith(f"{place}: {text!r} is no name; expected 1 to 200 visible")
+
+
+def test_text_may_be_whatever_can_be_read(
+    make_study: Any, tiny: dict[str, Any], hostile: list[str]
+) -> None:
+    assert len(hostile) >= 30
+    assert [name for name in hostile if not is_name(name)] == []
+    tiny["title"], tiny["methods"]["swa"]["label"] = hostile[:2]
+    tiny["datasets"][hostile[2]] = tiny["datasets"]["phantom-mnms"]
+    assert make_study(tiny)["title"] == hostile[0]
+
+
+def test_test_sets_that_differ_in_capitals_alone_are_refused(
+    make_study: Any, tiny: dict[str, Any]
+) -> None:
+    tiny["test_sets"]["phantom-a"] = tiny["test_sets"]["phantom-A"]
+    with pytest.raises(ProblemsError) as caught:
+        make_study(tiny)
+    assert [problem.split(":")[0] for problem in caught.value.problems] == [
+        "test_sets.phantom-A",
+        "test_sets.phantom-a",
+    ]
+
+
+def test_text_is_the_same_behind_the_escapes_of_the_report(hostile: list[str]) -> None:
+    value = {"of": hostile, "number": 1.5, "none": None, "nested": [{"label": hostile[0]}]}
+    escaped = in_report(value)
+    assert as_written(escaped) == value
+    for text in escaped["of"]:
+        assert not re.search("</script|<!--", text)
+        plain = publish_doctree(f"{text}: {text}", settings_overrides={"halt_level": 1}).astext()
+        assert plain.split() == f"{as_written(text)}: {as_written(text)}".split()
+    assert as_written("results/a-b/data.csv") == "results/a-b/data.csv"
 
 
 # Home folders

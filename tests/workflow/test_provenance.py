@@ -24,6 +24,7 @@ from cardiouq.origin import (
 from cardiouq.provenance import differences, main
 from cardiouq.reporting import provenance
 from cardiouq.reporting.provenance import describe, printed
+from cardiouq.shown import own_code, settings_to_show
 
 Provenance = dict[str, Any]
 RUN = "training/polynomial-01234567/seed-0"
@@ -81,7 +82,8 @@ def write(tiny: dict[str, Any], results: Path) -> Callable[[], Provenance]:
     def written() -> Provenance:
         products = visible([*results.glob("reporting/*/*"), *results.glob("reporting/*.html")])
         runs = {"polynomial, seed 0": str(results / RUN)}
-        found = describe(results, tiny, runs, ["vanilla"], products)
+        shown = settings_to_show(tiny) | own_code(tiny)
+        found = describe(results, shown, runs, ["vanilla"], products)
         text: Provenance = json.loads(json.dumps(found))
         return text
 

@@ -1,6 +1,7 @@
 """From scans on disk to the case table, the split, the plan and arrays."""
 
 from cardiouq.data.cases import FORM
+from cardiouq.imports import code_of
 
 GENERATED = any(block["source"] == "phantom" for block in STUDY["datasets"].values())
 
@@ -66,10 +67,6 @@ rule check_data:
     input:
         cases=rules.list_cases.output.cases,
         split=rules.split_subjects.output.split,
-        code=expand(
-            f"{ROOT}/src/cardiouq/data/{{module}}.py",
-            module=["integrity", "scans", "labels"],
-        ),
     output:
         checks=f"{RESULTS}/data/checks.csv",
     log:
@@ -78,6 +75,8 @@ rule check_data:
         f"{RESULTS}/benchmarks/check_data.tsv"
     conda:
         "../../envs/environment.yaml"
+    params:
+        code=code_of("check_data"),
     script:
         "../scripts/check_data.py"
 
@@ -133,17 +132,18 @@ if DISTORTED:
             cases=rules.list_cases.output.cases,
             test_sets=rules.split_subjects.output.test_sets,
             plan=rules.make_plan.output.plan,
-            code=expand(
-                f"{ROOT}/src/cardiouq/data/{{module}}.py",
-                module=[
+            # what the voxels depend on and no more, as a change predicts again
+            code=lambda wildcards: [
+                f"{ROOT}/src/cardiouq/data/{module}.py"
+                for module in (
                     "distortions",
                     "distorted",
                     "stretch",
                     "phantom_signal",
                     "preprocessing",
                     "scans",
-                ],
-            ),
+                )
+            ],
         output:
             scans=directory(f"{RESULTS}/data/distorted"),
             cases=f"{RESULTS}/data/distorted_cases.csv",

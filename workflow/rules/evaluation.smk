@@ -3,11 +3,6 @@
 from cardiouq.evaluation import SCORE_TABLES
 
 EVALUATION = f"{RESULTS}/evaluation"
-# Snakemake does not see what a script imports: a changed metric is to be computed again.
-EVALUATION_CODE = [
-    f"{ROOT}/src/cardiouq/data/scans.py",
-    *sorted(str(p) for p in ROOT.glob("src/cardiouq/evaluation/*.py")),
-]
 
 
 rule evaluate:
@@ -19,7 +14,6 @@ rule evaluate:
         samples=f"{RESULTS}/prediction/{{method}}/samples.csv",
         cases=CASE_TABLES,
         test_sets=TEST_SET_TABLES,
-        code=EVALUATION_CODE,
     output:
         **{table: f"{EVALUATION}/{{method}}/{table}.csv" for table in SCORE_TABLES},
     log:
@@ -29,6 +23,7 @@ rule evaluate:
     conda:
         "../../envs/environment.yaml"
     params:
+        code=code_of("evaluate"),
         settings=STUDY["evaluation"],
     script:
         "../scripts/evaluate.py"
@@ -40,7 +35,6 @@ rule compare:
             table: expand(f"{EVALUATION}/{{method}}/{table}.csv", method=METHODS)
             for table in SCORE_TABLES
         },
-        code=EVALUATION_CODE,
     output:
         summary=f"{EVALUATION}/summary.csv",
         comparisons=f"{EVALUATION}/comparisons.csv",
@@ -52,6 +46,7 @@ rule compare:
     conda:
         "../../envs/environment.yaml"
     params:
+        code=code_of("compare"),
         methods=METHODS,
         test_sets=TEST_SETS,
         settings=STUDY["evaluation"],
@@ -70,7 +65,6 @@ if DISTORTED:
             slice_voxels=expand(
                 f"{EVALUATION}/{{method}}/slice_voxels.csv", method=METHODS
             ),
-            code=EVALUATION_CODE,
         output:
             f"{EVALUATION}/distortions.csv",
         log:
@@ -80,6 +74,7 @@ if DISTORTED:
         conda:
             "../../envs/environment.yaml"
         params:
+            code=code_of("summarise_distortions"),
             distorted=DISTORTED,
         script:
             "../scripts/summarise_distortions.py"
@@ -88,7 +83,6 @@ if DISTORTED:
 rule quality_control:
     input:
         slice_scores=expand(f"{EVALUATION}/{{method}}/slice_scores.csv", method=METHODS),
-        code=EVALUATION_CODE,
     output:
         table=f"{EVALUATION}/quality_control.csv",
         curves=f"{EVALUATION}/quality_control_curves.csv",
@@ -99,6 +93,7 @@ rule quality_control:
     conda:
         "../../envs/environment.yaml"
     params:
+        code=code_of("quality_control"),
         methods=METHODS,
         test_sets=TEST_SETS,
         poor=STUDY["evaluation"]["poor"],
@@ -114,7 +109,6 @@ if STUDY.repeats:
                 table: expand(f"{EVALUATION}/{{method}}/{table}.csv", method=PREDICTED)
                 for table in ("slice_scores", "slice_voxels")
             },
-            code=EVALUATION_CODE,
         output:
             f"{EVALUATION}/repeats.csv",
         log:
@@ -124,6 +118,7 @@ if STUDY.repeats:
         conda:
             "../../envs/environment.yaml"
         params:
+            code=code_of("summarise_repeats"),
             repeats=STUDY.repeats,
             test_sets=TEST_SETS,
         script:

@@ -27,9 +27,6 @@ rule data_page:
         cases=f"{RESULTS}/data/cases.csv",
         split=f"{RESULTS}/data/split.csv",
         checks=f"{RESULTS}/data/checks.csv",
-        caption=f"{ROOT}/workflow/report/data_page.rst",
-        code=expand(CODE, module=["data_page", "slices", "style"])
-        + [f"{ROOT}/src/cardiouq/data/integrity.py"],
     output:
         html=report(
             f"{RESULTS}/reporting/data.html",
@@ -46,7 +43,8 @@ rule data_page:
     conda:
         "../../envs/environment.yaml"
     params:
-        title=lambda wildcards: STUDY["title"],
+        code=code_of("data_page", CAPTIONS / "data_page.rst"),
+        title=lambda wildcards: in_report(STUDY["title"]),
         seed=STUDY["seed"],
         counts=lambda wildcards, input: count_cases(input.cases),
     script:
@@ -58,7 +56,6 @@ rule figure_quality_cost:
         cost=f"{TABLES}/cost.csv",
         cases=f"{RESULTS}/data/cases.csv",
         test_sets=f"{RESULTS}/data/test_sets.csv",
-        code=expand(CODE, module=["quality_cost", "style"]),
     output:
         png=report(
             f"{FIGURES}/quality_cost.png",
@@ -76,6 +73,7 @@ rule figure_quality_cost:
     conda:
         "../../envs/environment.yaml"
     params:
+        code=code_of("figure_quality_cost"),
         methods=METHOD_LABELS,
         test_sets=FIRST_OF_DOMAINS,
         seed=STUDY["seed"],
@@ -96,7 +94,6 @@ rule figure_uncertainty_maps:
         ),
         cases=f"{RESULTS}/data/cases.csv",
         test_sets=f"{RESULTS}/data/test_sets.csv",
-        code=expand(CODE, module=["uncertainty_maps", "selection", "slices", "style"]),
     output:
         png=report(
             f"{FIGURES}/fig3_uncertainty_maps.png",
@@ -114,6 +111,7 @@ rule figure_uncertainty_maps:
     conda:
         "../../envs/environment.yaml"
     params:
+        code=code_of("figure_uncertainty_maps"),
         methods=METHOD_LABELS,
         test_sets=TEST_SET_LABELS,
         n_failures=3,
@@ -133,7 +131,6 @@ rule figure_reliability:
         ece=f"{TABLES}/table2_ece.csv",
         cases=f"{RESULTS}/data/cases.csv",
         test_sets=f"{RESULTS}/data/test_sets.csv",
-        code=expand(CODE, module=["reliability", "style"]),
     output:
         png=report(
             f"{FIGURES}/reliability.png",
@@ -151,6 +148,7 @@ rule figure_reliability:
     conda:
         "../../envs/environment.yaml"
     params:
+        code=code_of("figure_reliability"),
         methods=METHOD_LABELS,
         test_sets=TEST_SET_LABELS,
         ece=STUDY["evaluation"]["ece"],
@@ -167,7 +165,6 @@ rule figure_reliability:
 rule figure_training_curves:
     input:
         runs=expand(TRAINED, run=STUDY.all_run_folders().values()),
-        code=expand(CODE, module=["training_curves", "style"]),
     output:
         png=report(
             f"{FIGURES}/training_curves.png",
@@ -185,6 +182,7 @@ rule figure_training_curves:
     conda:
         "../../envs/environment.yaml"
     params:
+        code=code_of("figure_training_curves"),
         # training/<recipe>-<key>/seed-<k>
         recipes={
             run: PurePath(folder).parent.name.rpartition("-")[0]
@@ -200,7 +198,6 @@ if POSTERIORS:
     rule figure_posterior_sd:
         input:
             runs=[f"{STUDY.run_folders(method)[0]}/trained" for method in POSTERIORS],
-            code=expand(CODE, module=["posterior_sd", "style"]),
         output:
             png=report(
                 f"{FIGURES}/posterior_sd.png",
@@ -218,6 +215,7 @@ if POSTERIORS:
         conda:
             "../../envs/environment.yaml"
         params:
+            code=code_of("figure_posterior_sd"),
             posteriors=[
                 {
                     "label": METHOD_LABELS[method],
@@ -243,7 +241,6 @@ if TRAJECTORY:
             scores=f"{RESULTS}/evaluation/{TRAJECTORY}/scores.csv",
             cases=f"{RESULTS}/data/cases.csv",
             test_sets=f"{RESULTS}/data/test_sets.csv",
-            code=expand(CODE, module=["checkpoints", "selection", "slices", "style"]),
         output:
             png=report(
                 f"{FIGURES}/fig1_checkpoints.png",
@@ -261,6 +258,7 @@ if TRAJECTORY:
         conda:
             "../../envs/environment.yaml"
         params:
+            code=code_of("figure_checkpoints"),
             schedule=lambda wildcards: STUDY["recipes"][
                 STUDY["methods"][TRAJECTORY]["recipe"]
             ]["schedule"],
@@ -278,7 +276,6 @@ if TRAJECTORY:
         input:
             run=f"{STUDY.run_folders(TRAJECTORY)[0]}/trained",
             samples=f"{RESULTS}/prediction/{TRAJECTORY}/samples.csv",
-            code=expand(CODE, module=["tsne", "style"]),
         output:
             png=report(
                 f"{FIGURES}/fig2_tsne.png",
@@ -296,6 +293,7 @@ if TRAJECTORY:
         conda:
             "../../envs/environment.yaml"
         params:
+            code=code_of("figure_tsne"),
             schedule=lambda wildcards: STUDY["recipes"][
                 STUDY["methods"][TRAJECTORY]["recipe"]
             ]["schedule"],
@@ -311,7 +309,6 @@ rule figure_quality_control:
         curves=f"{RESULTS}/evaluation/quality_control_curves.csv",
         cases=f"{RESULTS}/data/cases.csv",
         test_sets=f"{RESULTS}/data/test_sets.csv",
-        code=expand(CODE, module=["quality_control", "style"]),
     output:
         png=report(
             f"{FIGURES}/quality_control.png",
@@ -329,6 +326,7 @@ rule figure_quality_control:
     conda:
         "../../envs/environment.yaml"
     params:
+        code=code_of("figure_quality_control"),
         methods=METHOD_LABELS,
         test_sets=FIRST_OF_DOMAINS,
         poor=STUDY["evaluation"]["poor"],

@@ -1,22 +1,29 @@
 """Reporting: scores to tables, the paper's numbers beside ours; the figures are a file of their own."""
 
+import json
 from pathlib import PurePath
 
-from cardiouq.reporting.captions import count_cases, count_volumes
+from cardiouq.reporting.captions import CAPTIONS, count_cases, count_volumes
 from cardiouq.reporting.needed_runs import needed_checkpoints, needed_runs
+from cardiouq.reporting.published import files_of
+from cardiouq.shown import in_report, own_code, settings_to_show
 from cardiouq.structures import HEART
 
 TABLES = f"{RESULTS}/reporting/tables"
-# Snakemake does not see what a script imports: a changed figure is to be drawn again.
-CODE = f"{ROOT}/src/cardiouq/reporting/{{module}}.py"
-METHOD_LABELS = {method: STUDY["methods"][method]["label"] for method in METHODS}
-TEST_SET_LABELS = {name: STUDY["test_sets"][name]["label"] for name in TEST_SETS}
+# Texts of the user's, as parameters hold them.
+METHOD_LABELS = in_report({name: STUDY["methods"][name]["label"] for name in METHODS})
+TEST_SET_LABELS = in_report(
+    {name: STUDY["test_sets"][name]["label"] for name in TEST_SETS}
+)
+SETTINGS = settings_to_show(STUDY.settings)
 PAPER = STUDY["reporting"]["published"]
-PAPER_TEST_SETS = {
-    name: STUDY["test_sets"][name]["published"]
-    for name in TEST_SETS
-    if STUDY["test_sets"][name].get("published")
-}
+PAPER_TEST_SETS = in_report(
+    {
+        name: STUDY["test_sets"][name]["published"]
+        for name in TEST_SETS
+        if STUDY["test_sets"][name].get("published")
+    }
+)
 DOMAINS = {name: STUDY["test_sets"][name]["domain"] for name in TEST_SETS}
 # What is printed, and what it is called in the report.
 PRINTED = {
@@ -47,15 +54,6 @@ for TABLE, TITLE in PRINTED.items():
             ranks=f"{RESULTS}/evaluation/ranks.csv",
             cases=f"{RESULTS}/data/cases.csv",
             test_sets=f"{RESULTS}/data/test_sets.csv",
-            paper=(
-                [
-                    f"{ROOT}/config/published/{PAPER}.csv",
-                    f"{ROOT}/config/published/{PAPER}_claims.csv",
-                    f"{ROOT}/config/studies/{PAPER}.yaml",
-                ]
-                if PAPER
-                else []
-            ),
             distortions=(
                 [f"{RESULTS}/evaluation/distortions.csv"]
                 if DISTORTED and TABLE == "verdict"
@@ -65,19 +63,6 @@ for TABLE, TITLE in PRINTED.items():
                 [f"{RESULTS}/evaluation/quality_control.csv"]
                 if DISTORTED and TABLE == "verdict"
                 else []
-            ),
-            caption=f"{ROOT}/workflow/report/{TABLE}.rst",
-            code=expand(
-                CODE,
-                module=[
-                    "study_tables",
-                    "tables",
-                    "printing",
-                    "published",
-                    "verdict",
-                    "derived",
-                    "findings",
-                ],
             ),
         output:
             html=report(
@@ -108,14 +93,15 @@ for TABLE, TITLE in PRINTED.items():
         conda:
             "../../envs/environment.yaml"
         params:
+            code=code_of("print_table", CAPTIONS / f"{TABLE}.rst", *files_of(PAPER)),
             table=TABLE,
-            title=lambda wildcards: STUDY["title"],
+            title=lambda wildcards: in_report(STUDY["title"]),
             seed=STUDY["seed"],
             paper=PAPER,
             paper_test_sets=PAPER_TEST_SETS,
             methods=METHOD_LABELS,
             test_sets=TEST_SET_LABELS,
-            study=STUDY.settings,
+            study=lambda wildcards: in_report(json.dumps(SETTINGS)),
             evaluation=STUDY["evaluation"],
             counts=lambda wildcards, input: count_volumes(
                 input.cases, input.test_sets, TEST_SET_LABELS
@@ -133,8 +119,6 @@ rule print_cost:
         cases=f"{RESULTS}/data/cases.csv",
         distorted=CASE_TABLES[1:],
         test_sets=f"{RESULTS}/data/test_sets.csv",
-        caption=f"{ROOT}/workflow/report/cost.rst",
-        code=expand(CODE, module=["cost", "needed_runs", "printing"]),
     output:
         html=report(
             f"{TABLES}/cost.html",
@@ -164,7 +148,8 @@ rule print_cost:
     conda:
         "../../envs/environment.yaml"
     params:
-        title=lambda wildcards: STUDY["title"],
+        code=code_of("print_cost", CAPTIONS / "cost.rst"),
+        title=lambda wildcards: in_report(STUDY["title"]),
         seed=STUDY["seed"],
         methods=METHOD_LABELS,
         domains=DOMAINS,
@@ -189,8 +174,6 @@ rule print_quality_control:
         table=f"{RESULTS}/evaluation/quality_control.csv",
         cases=f"{RESULTS}/data/cases.csv",
         test_sets=f"{RESULTS}/data/test_sets.csv",
-        caption=f"{ROOT}/workflow/report/quality_control.rst",
-        code=expand(CODE, module=["quality_control", "tables", "printing"]),
     output:
         html=report(
             f"{TABLES}/quality_control.html",
@@ -220,7 +203,8 @@ rule print_quality_control:
     conda:
         "../../envs/environment.yaml"
     params:
-        title=lambda wildcards: STUDY["title"],
+        code=code_of("print_quality_control", CAPTIONS / "quality_control.rst"),
+        title=lambda wildcards: in_report(STUDY["title"]),
         seed=STUDY["seed"],
         methods=METHOD_LABELS,
         test_sets=TEST_SET_LABELS,
@@ -239,8 +223,6 @@ if STUDY.repeats:
             repeats=f"{RESULTS}/evaluation/repeats.csv",
             cases=f"{RESULTS}/data/cases.csv",
             test_sets=f"{RESULTS}/data/test_sets.csv",
-            caption=f"{ROOT}/workflow/report/repeats.rst",
-            code=expand(CODE, module=["repeats", "tables", "printing"]),
         output:
             html=report(
                 f"{TABLES}/repeats.html",
@@ -270,7 +252,8 @@ if STUDY.repeats:
         conda:
             "../../envs/environment.yaml"
         params:
-            title=lambda wildcards: STUDY["title"],
+            code=code_of("print_repeats", CAPTIONS / "repeats.rst"),
+            title=lambda wildcards: in_report(STUDY["title"]),
             seed=STUDY["seed"],
             methods=METHOD_LABELS,
             test_sets=TEST_SET_LABELS,
@@ -286,7 +269,6 @@ rule write_provenance:
     input:
         products=lambda wildcards: PRODUCTS,
         runs=expand(TRAINED, run=STUDY.all_run_folders().values()),
-        caption=f"{ROOT}/workflow/report/provenance.rst",
     output:
         json=report(
             f"{RESULTS}/provenance.json",
@@ -309,8 +291,11 @@ rule write_provenance:
     conda:
         "../../envs/environment.yaml"
     params:
-        title=lambda wildcards: STUDY["title"],
-        settings=STUDY.settings,
+        code=code_of("write_provenance", CAPTIONS / "provenance.rst"),
+        title=lambda wildcards: in_report(STUDY["title"]),
+        settings=lambda wildcards: in_report(
+            json.dumps(SETTINGS | own_code(STUDY.settings))
+        ),
         runs=STUDY.all_run_folders(),
         predicted=PREDICTED,
     script:

@@ -10,7 +10,6 @@ rule figure_dataset_shift:
         summary=f"{RESULTS}/evaluation/summary.csv",
         cases=f"{RESULTS}/data/cases.csv",
         test_sets=f"{RESULTS}/data/test_sets.csv",
-        code=expand(CODE, module=["dataset_shift", "style"]),
     output:
         png=report(
             f"{FIGURES}/dataset_shift.png",
@@ -28,6 +27,7 @@ rule figure_dataset_shift:
     conda:
         "../../envs/environment.yaml"
     params:
+        code=code_of("figure_dataset_shift"),
         methods=METHOD_LABELS,
         test_sets=TEST_SET_LABELS,
         seed=STUDY["seed"],
@@ -51,9 +51,6 @@ rule figure_structural_uncertainty:
         ),
         cases=f"{RESULTS}/data/cases.csv",
         test_sets=f"{RESULTS}/data/test_sets.csv",
-        code=expand(
-            CODE, module=["structural_uncertainty", "selection", "slices", "style"]
-        ),
     output:
         png=report(
             f"{FIGURES}/structural_uncertainty.png",
@@ -71,6 +68,7 @@ rule figure_structural_uncertainty:
     conda:
         "../../envs/environment.yaml"
     params:
+        code=code_of("figure_structural_uncertainty"),
         methods=METHOD_LABELS,
         test_sets=TEST_SET_LABELS,
         seed=STUDY["seed"],
@@ -97,10 +95,6 @@ if DISTORTED:
             cases=f"{RESULTS}/data/cases.csv",
             distorted=rules.distort.output.cases,
             scans=rules.distort.output.scans,
-            code=expand(
-                CODE,
-                module=["distorted_examples", "distortion_boxes", "slices", "style"],
-            ),
         output:
             png=report(
                 f"{FIGURES}/distorted_examples.png",
@@ -118,6 +112,7 @@ if DISTORTED:
         conda:
             "../../envs/environment.yaml"
         params:
+            code=code_of("figure_distorted_examples"),
             test_sets=DISTORTED,
             seed=STUDY["seed"],
             counts=lambda wildcards, input: count_cases(input.distorted),
@@ -128,7 +123,6 @@ if DISTORTED:
         input:
             distortions=f"{RESULTS}/evaluation/distortions.csv",
             distorted=rules.distort.output.cases,
-            code=expand(CODE, module=["distortion_boxes", "style"]),
         output:
             png=report(
                 f"{FIGURES}/distortion_{{metric}}.png",
@@ -146,6 +140,7 @@ if DISTORTED:
         conda:
             "../../envs/environment.yaml"
         params:
+            code=code_of("figure_distortion_boxes"),
             methods=METHOD_LABELS,
             kinds=KINDS,
             of=lambda wildcards: TEST_SET_LABELS[DISTORTED_OF],
@@ -164,10 +159,6 @@ if DISTORTED:
             cases=f"{RESULTS}/data/cases.csv",
             distorted=rules.distort.output.cases,
             scans=rules.distort.output.scans,
-            code=expand(
-                CODE,
-                module=["distortion_maps", "distorted_examples", "slices", "style"],
-            ),
         output:
             png=report(
                 f"{FIGURES}/distortion_maps.png",
@@ -185,6 +176,7 @@ if DISTORTED:
         conda:
             "../../envs/environment.yaml"
         params:
+            code=code_of("figure_distortion_maps"),
             methods=METHOD_LABELS,
             places=MAPPED,
             of=DISTORTED_OF,

@@ -7,14 +7,15 @@ from cardiouq.errors import reported_to_user
 from cardiouq.files import written_whole
 from cardiouq.reporting.captions import render_caption
 from cardiouq.reporting.data_page import make_data_page
+from cardiouq.shown import as_written
 
 with reported_to_user(snakemake.log[0]):
     page = make_data_page(
         read_case_table(snakemake.input.cases),
         read_split(snakemake.input.split),
         read_checks(snakemake.input.checks),
-        snakemake.params.title,
-        render_caption(snakemake.input.caption, snakemake),
+        as_written(snakemake.params.title),
+        render_caption("data_page.rst", snakemake),
     )
     with written_whole(snakemake.output.html) as temporary:
         temporary.write_text(page, encoding="utf-8")

@@ -3,13 +3,14 @@
 from cardiouq.errors import reported_to_user
 from cardiouq.reporting.distortion_boxes import draw_distortion_boxes
 from cardiouq.reporting.style import save_figure
+from cardiouq.shown import as_written
 from cardiouq.tables import read_rows
 
 with reported_to_user(snakemake.log[0]):
     figure = draw_distortion_boxes(
         read_rows(snakemake.input.distortions),
         snakemake.wildcards.metric,
-        snakemake.params.methods,
+        as_written(snakemake.params.methods),
         snakemake.params.kinds,
     )
     save_figure(figure, snakemake.output.png, snakemake.output.pdf)

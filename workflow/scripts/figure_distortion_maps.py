@@ -6,13 +6,14 @@ from cardiouq.data.cases import read_case_table
 from cardiouq.errors import reported_to_user
 from cardiouq.reporting.distortion_maps import draw_distortion_maps
 from cardiouq.reporting.style import save_figure
+from cardiouq.shown import as_written
 
 with reported_to_user(snakemake.log[0]):
     figure = draw_distortion_maps(
         read_case_table(snakemake.input.cases),
         read_case_table(snakemake.input.distorted),
         Path(snakemake.input.predictions[0]).parents[1],  # prediction/<method>/<test set>
-        snakemake.params.methods,
+        as_written(snakemake.params.methods),
         snakemake.params.places,
         snakemake.params.of,
     )

@@ -3,7 +3,8 @@
 from cardiouq.errors import reported_to_user
 from cardiouq.reporting.posterior_sd import draw_posterior_sd
 from cardiouq.reporting.style import save_figure
+from cardiouq.shown import as_written
 
 with reported_to_user(snakemake.log[0]):
-    figure = draw_posterior_sd(snakemake.params.posteriors)
+    figure = draw_posterior_sd(as_written(snakemake.params.posteriors))
     save_figure(figure, snakemake.output.png, snakemake.output.pdf)

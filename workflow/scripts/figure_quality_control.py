@@ -3,13 +3,14 @@
 from cardiouq.errors import reported_to_user
 from cardiouq.reporting.quality_control import draw_quality_control
 from cardiouq.reporting.style import save_figure
+from cardiouq.shown import as_written
 from cardiouq.tables import read_rows
 
 with reported_to_user(snakemake.log[0]):
     figure = draw_quality_control(
         read_rows(snakemake.input.curves),
-        snakemake.params.methods,
-        snakemake.params.test_sets,
+        as_written(snakemake.params.methods),
+        as_written(snakemake.params.test_sets),
         snakemake.params.poor["remaining"],
     )
     save_figure(figure, snakemake.output.png, snakemake.output.pdf)

@@ -5,6 +5,7 @@ from cardiouq.evaluation.calibration import TOP_LABEL
 from cardiouq.evaluation.reading import read_tables
 from cardiouq.reporting.reliability import draw_reliability
 from cardiouq.reporting.style import save_figure
+from cardiouq.shown import as_written
 from cardiouq.tables import read_rows
 
 with reported_to_user(snakemake.log[0]):
@@ -12,8 +13,8 @@ with reported_to_user(snakemake.log[0]):
     figure = draw_reliability(
         bins[bins["label"] == TOP_LABEL],
         read_rows(snakemake.input.ece),
-        snakemake.params.methods,
-        snakemake.params.test_sets,
+        as_written(snakemake.params.methods),
+        as_written(snakemake.params.test_sets),
         n_bins=snakemake.params.ece["bins"],
         n_shown=snakemake.params.n_shown,
         minimum_voxels=snakemake.params.minimum_voxels,

@@ -7,6 +7,7 @@ from cardiouq.errors import reported_to_user
 from cardiouq.evaluation.reading import read_tables
 from cardiouq.reporting.structural_uncertainty import draw_structural_uncertainty
 from cardiouq.reporting.style import save_figure
+from cardiouq.shown import as_written
 
 with reported_to_user(snakemake.log[0]):
     figure = draw_structural_uncertainty(
@@ -14,6 +15,6 @@ with reported_to_user(snakemake.log[0]):
         read_tables(snakemake.input.slice_scores, snakemake.params.test_sets),
         read_case_table(snakemake.input.cases),
         Path(snakemake.input.predictions[0]).parents[1],  # prediction/<method>/<test set>
-        snakemake.params.methods,
+        as_written(snakemake.params.methods),
     )
     save_figure(figure, snakemake.output.png, snakemake.output.pdf)

@@ -7,14 +7,15 @@ from cardiouq.errors import reported_to_user
 from cardiouq.evaluation.reading import read_tables
 from cardiouq.reporting.style import save_figure
 from cardiouq.reporting.uncertainty_maps import draw_uncertainty_maps
+from cardiouq.shown import as_written
 
 with reported_to_user(snakemake.log[0]):
     figure = draw_uncertainty_maps(
         read_tables(snakemake.input.scores, snakemake.params.test_sets),
         read_case_table(snakemake.input.cases),
         Path(snakemake.input.predictions[0]).parents[1],  # prediction/<method>/<test set>
-        snakemake.params.methods,
-        snakemake.params.test_sets,
+        as_written(snakemake.params.methods),
+        as_written(snakemake.params.test_sets),
         snakemake.params.n_failures,
     )
     save_figure(figure, snakemake.output.png, snakemake.output.pdf)

@@ -14,6 +14,7 @@ from cardiouq.reporting.cost import (
     training_cost,
 )
 from cardiouq.reporting.writing import write_table
+from cardiouq.shown import as_written
 from cardiouq.tables import add_columns, read_rows
 
 with reported_to_user(snakemake.log[0]):
@@ -36,8 +37,8 @@ with reported_to_user(snakemake.log[0]):
     rows = add_columns(rows, columns, ["method"], "the methods' costs")
     printed = print_cost(
         rows,
-        params.methods,
+        as_written(params.methods),
         params.domains,
-        render_caption(snakemake.input.caption, snakemake),
+        render_caption("cost.rst", snakemake),
     )
     write_table(rows, printed, snakemake.output)

@@ -1,18 +1,19 @@
 """Rules print_*: one table for machines and, in three forms, for people."""
 
-from pathlib import Path
+import json
 
 from cardiouq.config import read_yaml
 from cardiouq.errors import reported_to_user
 from cardiouq.reporting.captions import render_caption
-from cardiouq.reporting.published import read_claims, read_published
+from cardiouq.reporting.published import files_of, read_claims, read_published
 from cardiouq.reporting.study_tables import make_table
 from cardiouq.reporting.writing import write_table
+from cardiouq.shown import as_written
 from cardiouq.tables import read_rows
 
 with reported_to_user(snakemake.log[0]):
     # none of a study that stands beside no paper
-    published, claims, paper_study = snakemake.input.paper or (None, None, None)
+    published, claims, paper_study = files_of(snakemake.params.paper) or (None, None, None)
     found = {name: read_rows(snakemake.input[name]) for name in ("summary", "comparisons", "ranks")}
     if snakemake.input.distortions:
         for name in ("distortions", "quality_control"):
@@ -22,8 +23,8 @@ with reported_to_user(snakemake.log[0]):
         found,
         read_published(published),
         read_claims(claims),
-        snakemake.params.study,
-        read_yaml(Path(paper_study)) if paper_study else None,
-        render_caption(snakemake.input.caption, snakemake),
+        json.loads(as_written(snakemake.params.study)),
+        read_yaml(paper_study) if paper_study else None,
+        render_caption(f"{snakemake.params.table}.rst", snakemake),
     )
     write_table(rows, printed, snakemake.output)

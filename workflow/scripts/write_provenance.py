@@ -8,12 +8,13 @@ from cardiouq.files import written_whole
 from cardiouq.reporting.captions import render_caption
 from cardiouq.reporting.printing import Cell, PrintedTable, to_html
 from cardiouq.reporting.provenance import describe, printed
+from cardiouq.shown import as_written
 
 with reported_to_user(snakemake.log[0]):
     params = snakemake.params
     found = describe(
         Path(snakemake.output.json).parent,
-        params.settings,
+        json.loads(as_written(params.settings)),
         params.runs,
         params.predicted,
         snakemake.input.products,
@@ -21,7 +22,7 @@ with reported_to_user(snakemake.log[0]):
     with written_whole(snakemake.output.json) as temporary:
         temporary.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     page = PrintedTable(
-        render_caption(snakemake.input.caption, snakemake),
+        render_caption("provenance.rst", snakemake),
         "provenance",
         [("", 3)],
         ["", "what", "value"],

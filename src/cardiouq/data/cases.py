@@ -14,7 +14,7 @@ from cardiouq.data.adapters import ADAPTERS, LABELS_FILE, known_labels
 from cardiouq.data.identity import hash_of, identity_of
 from cardiouq.data.labels import match_labels
 from cardiouq.data.layouts import DataFolder, FoundCase
-from cardiouq.data.own import TABLE
+from cardiouq.data.own import SAID, TABLE
 from cardiouq.data.scans import (
     MOST_NAMED,
     VOXEL_TOLERANCE,
@@ -24,6 +24,7 @@ from cardiouq.data.scans import (
     read_scan,
 )
 from cardiouq.errors import CardiouqError, ProblemsError
+from cardiouq.names import EXPECTED, is_name
 from cardiouq.structures import IGNORE, IGNORED, STRUCTURES
 from cardiouq.tables import read_rows
 
@@ -78,7 +79,7 @@ def make_case_table(datasets: Mapping[str, DataFolder]) -> pd.DataFrame:
                 f"{data.root}: cases {strange[:MOST_NAMED]}; expected names of at most 100 "
                 "letters, digits, `_`, `-` and `.`, as files are called by them"
             )
-        problems += layout_problems + _not_told_apart(found, data)
+        problems += layout_problems + _not_told_apart(found, data) + _no_names(found, data)
         whole: set[Path] = set()
         broken: set[Path] = set()
         # in an order that does not depend on how a layout names its files
@@ -93,12 +94,8 @@ def make_case_table(datasets: Mapping[str, DataFolder]) -> pd.DataFrame:
                 problems.append(str(error))
                 broken.update(files)
     table = pd.DataFrame(rows)
-    if not problems and table.duplicated("case").any():
-        repeated = table[table.duplicated("case")]
-        problems.append(
-            f"{repeated['image'].iloc[0]}: cases {repeated['case'].tolist()[:MOST_NAMED]} are "
-            "listed before, of another data set or part; list each once"
-        )
+    if not problems:
+        problems += _repeated(table)
     if problems:
         raise ProblemsError(
             f"{len(problems)} problem(s) in the scans. Mend these files, or take their subjects "
@@ -108,6 +105,52 @@ def make_case_table(datasets: Mapping[str, DataFolder]) -> pd.DataFrame:
         )
     _log_ignored(table)
     return table
+
+
+def _repeated(table: pd.DataFrame) -> list[str]:
+    """The problem, if there is any, of cases whose files would be one."""
+    repeated = table[table.duplicated("case")]
+    if len(repeated):
+        return [
+            f"{repeated['image'].iloc[0]}: cases {repeated['case'].tolist()[:MOST_NAMED]} are "
+            "listed before, of another data set or part; list each once"
+        ]
+    alike = table[table["case"].str.casefold().duplicated(keep=False)]
+    if len(alike):
+        return [
+            f"{alike['image'].iloc[0]}: cases {sorted(alike['case'])[:MOST_NAMED]} differ in "
+            "capital letters alone, and their files are the same on some disks; rename them"
+        ]
+    return []
+
+
+def _no_names(cases: Sequence[FoundCase], data: DataFolder) -> list[str]:
+    """The problem, if there is any, of texts that no table, page or figure could show."""
+    strange = [
+        f"{column} {text!r} of {case.case}"
+        for case in cases
+        for column, text in _texts(case).items()
+        if text and not is_name(text)
+    ]
+    strange += [
+        f"column {column!r}"
+        for column in {column for case in cases for column in case.columns}
+        if column and not is_name(column)
+    ]
+    if not strange:
+        return []
+    return [
+        f"{data.root}: {len(strange)} text(s) are no names, as {'; '.join(strange[:MOST_NAMED])}; "
+        f"expected {EXPECTED}"
+    ]
+
+
+def _texts(case: FoundCase) -> dict[str, str]:
+    """Column -> what the data set says of a case in words."""
+    return {
+        **case.columns,
+        **{column: getattr(case, column) for column in ("part", *SAID)},
+    }
 
 
 def _not_told_apart(cases: Sequence[FoundCase], data: DataFolder) -> list[str]:

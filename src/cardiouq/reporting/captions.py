@@ -7,18 +7,27 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, StrictUndefined
 
+from cardiouq.origin import repository
+from cardiouq.shown import as_written
 from cardiouq.tables import add_columns, read_rows
+
+CAPTIONS = repository() / "workflow" / "report"
 
 
 def render_caption(template: str | Path, snakemake: Any) -> str:
-    """Fill a caption of `workflow/report/` in as Snakemake's report does, on one line.
+    """Fill a caption in as Snakemake's report does, as plain text on one line.
+
+    Args:
+        template: a file in `workflow/report`.
+        snakemake: the job, whose parameters hold texts as `shown.in_report` escapes them.
 
     Raises:
         jinja2.UndefinedError: the template names a parameter that the rule has not got.
     """
     environment = Environment(trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
-    text = environment.from_string(Path(template).read_text(encoding="utf-8"))
-    return " ".join(text.render(snakemake=snakemake).split())
+    text = environment.from_string((CAPTIONS / template).read_text(encoding="utf-8"))
+    lines = text.render(snakemake=snakemake).strip().split("\n")
+    return str(as_written(" ".join(line.strip() for line in lines)))
 
 
 def count_volumes(cases: str | Path, test_sets: str | Path, labels: dict[str, str]) -> str:
@@ -28,7 +37,8 @@ def count_volumes(cases: str | Path, test_sets: str | Path, labels: dict[str, st
     Args:
         cases: path of `cases.csv`.
         test_sets: path of `test_sets.csv`.
-        labels: name of a test set -> how it is printed, in the order of printing.
+        labels: name of a test set -> how it is printed, in the order of printing, for a rule's
+            parameter as `shown.in_report` escapes it.
     """
     tested = add_columns(_rows(test_sets), _rows(cases), ["case"], str(cases))
     of_test_set = dict(list(tested.groupby("test_set")))

@@ -1,5 +1,7 @@
-"""Printed tables: Markdown, LaTeX (booktabs) and HTML from one layout."""
+"""Printed tables: Markdown, LaTeX (booktabs) and HTML from one layout. Texts are text in each."""
 
+import re
+import unicodedata
 from dataclasses import dataclass
 
 from jinja2 import Environment
@@ -43,13 +45,36 @@ class PrintedTable:
 def to_markdown(table: PrintedTable) -> str:
     """A pipe table below its caption."""
     spans = [group for group, width in table.groups for _ in range(width)]
-    headings = [f"{g} {c}".strip() for g, c in zip(spans, table.columns, strict=True)]
-    rows = [[f"**{c.text}**" if c.best else c.text for c in row] for row in table.rows]
+    headings = [_markdown(f"{g} {c}".strip()) for g, c in zip(spans, table.columns, strict=True)]
+    rows = [[_markdown_cell(cell) for cell in row] for row in table.rows]
     body = tabulate(rows, headings, tablefmt="pipe", disable_numparse=True)
-    return f"{table.caption}\n\n{body}\n"
+    # at the start of a line these would begin a heading, a quotation or a list
+    caption = re.sub(r"^(\d+(?=[.)] ))?(?=[#+>.)-])", r"\g<0>\\", _markdown(table.caption))
+    return f"{caption}\n\n{body}\n"
+
+
+_MARKUP = re.compile(
+    r"[\\`*|~$]"  # code, emphasis, cells, strikethrough, mathematics
+    r"|(?<![^\W_])_|_(?![^\W_])"  # emphasis; within a word it is none
+    r"|<(?=[A-Za-z/!?])|&(?=#?\w+;)"  # HTML
+    r"|!(?=\[)|\](?=[(\[:])"  # images and links
+)
+
+
+def _markdown(text: str) -> str:
+    return _MARKUP.sub(r"\\\g<0>", text)
+
+
+def _markdown_cell(cell: Cell) -> str:
+    text = _markdown(cell.text)
+    return f"**{text}**" if cell.best else text
 
 
 _LATEX = r"""% needs \usepackage{booktabs} and \usepackage{xcolor}
+{% if signs %}
+% pdfLaTeX has no sign for some characters: it prints their numbers, LuaLaTeX and XeLaTeX them
+\providecommand{\unicodesign}[2]{\ifdefined\Umathcode #1\else U+#2\fi}
+{% endif %}
 {% if long %}
 % and \usepackage{longtable}, in a document of one column
 {
@@ -79,7 +104,7 @@ _LATEX = r"""% needs \usepackage{booktabs} and \usepackage{xcolor}
     \endhead
     {% endif %}
     {% for row in table.rows %}
-    {{ row | map("latex_cell") | join(" & ") }} \\
+    {{ row | latex_row }} \\
     {% endfor %}
     \bottomrule
 {% if long %}
@@ -100,13 +125,24 @@ _LATEX_CHARACTERS = str.maketrans(
         "±": r"$\pm$",
         "<": "$<$",
         ">": "$>$",
+        "|": r"\textbar{}",
+        "`": r"\textasciigrave{}",
         NOTHING: "--",
+        "\0": "{}",
     }
+)
+_LIGATURE = re.compile(r"([-',])(?=\1)")
+_NO_SIGN = re.compile(
+    # of what is not Latin pdfLaTeX has punctuation and these symbols
+    "[^\\0-\N{LATIN SMALL LETTER Z WITH CARON}"
+    "\N{EN DASH}-\N{HORIZONTAL ELLIPSIS}\N{EURO SIGN}\N{TRADE MARK SIGN}]"
 )
 
 
 def _latex(text: str) -> str:
-    return text.translate(_LATEX_CHARACTERS)
+    apart = _LIGATURE.sub("\\1\0", unicodedata.normalize("NFC", text))
+    escaped = apart.translate(_LATEX_CHARACTERS)
+    return _NO_SIGN.sub(lambda sign: f"\\unicodesign{{{sign[0]}}}{{{ord(sign[0]):04X}}}", escaped)
 
 
 def _latex_cell(cell: Cell) -> str:
@@ -114,6 +150,12 @@ def _latex_cell(cell: Cell) -> str:
     if cell.best:
         return f"\\textbf{{{text}}}"
     return f"\\textcolor{{gray}}{{{text}}}" if cell.quoted and text else text
+
+
+def _latex_row(row: list[Cell]) -> str:
+    text = " & ".join(map(_latex_cell, row))
+    # else the line before takes it for its argument
+    return f"{{}}{text}" if text.startswith(("[", "*")) else text
 
 
 def _long(table: PrintedTable) -> list[bool]:
@@ -133,12 +175,18 @@ def to_latex(table: PrintedTable) -> str:
             rules.append(f"\\cmidrule(lr){{{first}-{first + width - 1}}}")
         first += width
     environment = Environment(trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
-    environment.filters |= {"latex": _latex, "latex_cell": _latex_cell}
+    environment.filters |= {"latex": _latex, "latex_row": _latex_row}
     widths = "".join(
         "p{4cm}" if long else "c" if column else "l" for column, long in enumerate(_long(table))
     )
+    texts = [table.caption, *table.columns, *(group for group, _ in table.groups)]
+    texts += [cell.text for row in table.rows for cell in row]
     return environment.from_string(_LATEX).render(
-        table=table, rules=" ".join(rules), widths=widths, long=len(table.rows) > ROWS_OF_A_PAGE
+        table=table,
+        rules=" ".join(rules),
+        widths=widths,
+        long=len(table.rows) > ROWS_OF_A_PAGE,
+        signs="unicodesign" in "".join(map(_latex, texts)),
     )
 
 

@@ -56,7 +56,7 @@ def describe(
 
     Args:
         results: its folder, `results/<study>`.
-        settings: the study's.
+        settings: the study's, as they may be shown.
         runs: label -> folder of every run.
         predicted: its methods and their repeats.
         products: its tables, figures and pages in all their forms.
@@ -72,7 +72,7 @@ def describe(
             "runs": _of_each(trained, "code"),
             "predictions": _of_each(noted, "code"),
         },
-        "config": {**without_folders(settings), **_own_code(settings)},
+        "config": settings,
         "data": fingerprints(results / "data"),
         "packages": packages(),
         "device": {
@@ -104,31 +104,6 @@ def describe(
             "rules": rule_times(results, list(runs.values()), predicted),
         },
     }
-
-
-def without_folders(settings: Any, key: str = "") -> Any:
-    """Settings without folders of this machine: of an own method its file, of own data nothing."""
-    if isinstance(settings, Mapping):
-        return {str(name): without_folders(value, str(name)) for name, value in settings.items()}
-    if isinstance(settings, list | tuple):
-        return [without_folders(value) for value in settings]
-    if isinstance(settings, str) and key == "source" and "/" in settings:
-        return "a folder"
-    if isinstance(settings, str) and key in ("method", "name"):
-        return PurePath(settings).name
-    return settings
-
-
-def _own_code(settings: Mapping[str, Any]) -> dict[str, dict[str, str]]:
-    """File of the user's own method -> its hash; nothing if there is none."""
-    named = {str(block.get("method", "")) for block in settings.get("methods", {}).values()}
-    named |= {
-        str(block.get("variant", {}).get("name", ""))
-        for block in settings.get("recipes", {}).values()
-    }
-    files = [Path(name) for name in sorted(named) if name.endswith(".py")]
-    hashes = {file.name: sha256(file.read_bytes())[:16] for file in files}
-    return {"own code": hashes} if hashes else {}
 
 
 def fingerprints(data: Path) -> dict[str, Any]:

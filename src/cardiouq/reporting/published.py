@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from cardiouq.errors import CardiouqError
+from cardiouq.origin import repository
 from cardiouq.structures import FOREGROUND, STRUCTURES
 from cardiouq.tables import rows_of
 
@@ -23,6 +24,12 @@ ALLOWED = {
     "structure": [*STRUCTURES, FOREGROUND, "all"],
     "strict": ["true", "false"],
 }
+
+
+def files_of(paper: str | None) -> list[Path]:
+    """A paper's numbers, its claims and its own study; none of no paper."""
+    names = ("published/{}.csv", "published/{}_claims.csv", "studies/{}.yaml") if paper else ()
+    return [repository() / "config" / name.format(paper) for name in names]
 
 
 def read_published(path: str | Path | None) -> pd.DataFrame:

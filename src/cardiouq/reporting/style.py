@@ -10,6 +10,7 @@ from matplotlib import colormaps
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.text import Text
 
 from cardiouq.files import written_whole
 from cardiouq.structures import STRUCTURES
@@ -127,8 +128,18 @@ def add_method_legend(figure: Figure, methods: Mapping[str, str]) -> None:
 def save_figure(figure: Figure, png: str | Path, pdf: str | Path) -> None:
     """Write a figure as PNG at 200 dpi and as PDF.
 
-    Times of creation are left out, so that the same numbers give the same bytes.
+    Times of creation are left out, so that the same numbers give the same bytes. Dollars are
+    dollars: only numbers on logarithmic axes are set as mathematics.
     """
+    powers = {
+        label
+        for axes in figure.axes
+        for axis in (axes.xaxis, axes.yaxis)
+        if axis.get_scale() == "log"
+        for label in axis.get_ticklabels(which="both")
+    }
+    for text in figure.findobj(Text):
+        text.set_parse_math(text in powers)
     with written_whole(png) as temporary:
         figure.savefig(temporary, format="png", dpi=200, metadata={"Software": None})
     figure.set_layout_engine("none")  # the layout stays, and need not be found again
