@@ -134,7 +134,7 @@ def plan(folder: Path) -> None:
 
 
 def plan_of(folder: Path) -> Plan:
-    return Plan.from_json((folder / "plan.json").read_text(encoding="utf-8"))
+    return Plan.read(folder / "plan.json")
 
 
 def check(folder: Path) -> None:

@@ -1,18 +1,23 @@
 """The tiny study, run once from a copy of the repository that tests may change."""
 
+import base64
 import os
 import re
 import shutil
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote_to_bytes
 
 import pytest
 
+SHORT = 5
+"""Characters of a secret that chance may spell."""
 COPIED = ("Snakefile", "config", "profiles", "src", "workflow", "envs", "pyproject.toml")
 
 
@@ -110,6 +115,62 @@ def edited_file(path: Path, text: str) -> Iterator[None]:
 def made_longer(path: Path, text: str) -> AbstractContextManager[None]:
     """Add text to a file, and afterwards take it away again."""
     return edited_file(path, path.read_text(encoding="utf-8") + text)
+
+
+def files_to_share(results: Path) -> list[Path]:
+    """What docs/data.md says may be shared of a study, beside the report."""
+    files = [results / "provenance.json"]
+    files += [results / "data" / name for name in ("split.csv", "checks.csv", "plan.json")]
+    folders = [results / name for name in ("reporting", "evaluation")]
+    return [*files, *(p for folder in folders for p in folder.rglob("*") if p.is_file())]
+
+
+def contents(content: bytes) -> Iterator[bytes]:
+    """A file's bytes, and those of what is compressed or encoded in it."""
+    yield content
+    for stream in re.finditer(rb"stream\r?\n(.*?)endstream", content, re.DOTALL):
+        try:
+            yield zlib.decompressobj().decompress(stream[1])
+        except zlib.error:
+            yield stream[1]
+    for uri in re.finditer(rb"data:[^\"' ,]*?(;base64)?,([^\"' )]+)", content):
+        plain = unquote_to_bytes(uri[2])
+        yield from contents(base64.b64decode(plain + b"==") if uri[1] else plain)
+    if content[:8] == b"\x89PNG\r\n\x1a\n":
+        for chunk in re.finditer(rb"zTXt[^\0]+\0\0(.*?)....(?=IDAT|IEND)", content, re.DOTALL):
+            yield zlib.decompressobj().decompress(chunk[1])
+
+
+def holds(content: bytes, secret: str) -> bool:
+    """Whether a secret is in a content; a short one, which voxels may spell, as a word of a text
+    that is no program of the report's."""
+    if len(secret) > SHORT:
+        return secret.encode() in content
+    with suppress(UnicodeDecodeError):
+        text = re.sub("<script.*?</script>", "", content.decode(), flags=re.DOTALL)
+        return bool(re.search(rf"\b{re.escape(secret)}\b", text))
+    return False
+
+
+@pytest.fixture
+def shared_files() -> Callable[[Path], list[Path]]:
+    return files_to_share
+
+
+@pytest.fixture
+def found_in() -> Callable[[Sequence[Path], set[str]], set[tuple[str, str]]]:
+    """Finds (name of a file, secret) in files."""
+
+    def found(files: Sequence[Path], secrets: set[str]) -> set[tuple[str, str]]:
+        return {
+            (path.name, secret)
+            for path in files
+            for content in contents(path.read_bytes())
+            for secret in secrets
+            if holds(content, secret)
+        }
+
+    return found
 
 
 @pytest.fixture(scope="session")

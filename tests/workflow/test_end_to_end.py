@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -213,8 +213,11 @@ def test_subjects_of_the_test_set_were_not_trained_on(finished: Any) -> None:
     assert set(tested).isdisjoint(trained)
 
 
-def test_report_holds_the_tables_the_figures_and_their_captions(
-    finished: Any, tmp_path: Path
+def test_report_holds_tables_figures_and_captions_and_no_folder(
+    finished: Any,
+    tmp_path: Path,
+    shared_files: Callable[[Path], list[Path]],
+    found_in: Callable[[Sequence[Path], set[str]], set[tuple[str, str]]],
 ) -> None:
     done = finished.run("--report", str(tmp_path / "report.html"))
     assert done.returncode == 0, done.stdout
@@ -223,6 +226,9 @@ def test_report_holds_the_tables_the_figures_and_their_captions(
     for name in (*names, "fig1_checkpoints.png", "fig2_tsne.png"):
         assert name in report
     assert "10 volumes of 5 subjects" in report
+    folders = {finished.directory, finished.repository, Path(finished.study).parent, Path.home()}
+    files = [tmp_path / "report.html", *shared_files(results(finished))]
+    assert not found_in(files, {*map(str, folders), "/tmp/"})
 
 
 def test_repeats_are_counted_and_differ(finished: Any) -> None:

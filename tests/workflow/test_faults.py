@@ -26,7 +26,8 @@ from matplotlib.figure import Figure
 from safetensors.torch import save
 
 from cardiouq.errors import OF_THE_DISK, reported_to_user
-from cardiouq.files import folder_written_whole, written_whole
+from cardiouq.files import SUMS, folder_written_whole, read_sums, written_whole
+from cardiouq.origin import sha256
 from cardiouq.reporting.provenance import content_hash
 from cardiouq.study import NOTE
 from cardiouq.training.state import SideFolder
@@ -277,6 +278,9 @@ def content(path: Path) -> Any:
     """Of a file, without what differs between two undisturbed runs."""
     if "logs" in path.parts or path.name in (*OF_TIMES, NOTE):
         return None
+    if path.name == SUMS or path.suffix == ".sha256":
+        hashes = {name: sha256((path.parent / name).read_bytes()) for name in read_sums(path)}
+        return list(hashes), hashes == read_sums(path)
     return content_hash(path)
 
 

@@ -112,9 +112,9 @@ def test_changed_module_is_seen_whatever_its_date(
     finished: Any, longer: Callable[[Path, str], AbstractContextManager[None]]
 ) -> None:
     """And a figure is drawn again for a module that it imports through another."""
-    module = finished.repository / "src/cardiouq/seeds.py"
+    module = finished.repository / "src/cardiouq/reporting/checkpoints.py"
     with longer(module, "\n# new\n"):
         os.utime(module, (0, 0))
         jobs = finished.plan().jobs
-    assert {"figure_tsne", "compare"} <= jobs.keys()
-    assert {"figure_reliability", "train", "predict", "distort"}.isdisjoint(jobs)
+    assert {"figure_tsne", "figure_checkpoints"} <= jobs.keys()
+    assert {"figure_reliability", "compare", "train", "predict", "distort"}.isdisjoint(jobs)
