@@ -25,9 +25,9 @@ from cardiouq.errors import CardiouqError, leave_on_ctrl_c
 
 leave_on_ctrl_c()  # before what takes long to import
 
-from cardiouq.files import check_room
-from cardiouq.locks import claim
-from cardiouq.machine import (
+from cardiouq.files.writing import check_room
+from cardiouq.files.locks import claim
+from cardiouq.device.environment import (
     as_typed,
     check_checkout,
     data_roots,
@@ -35,7 +35,7 @@ from cardiouq.machine import (
     name_files_in_utf8,
     prepare_environment,
 )
-from cardiouq.study import ROOMS, Study
+from cardiouq.study.settings import ROOMS, Study
 
 name_files_in_utf8()
 # Folders of Snakemake's own.

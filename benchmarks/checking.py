@@ -23,30 +23,31 @@ import numpy as np
 import pandas as pd
 import torch
 
-from cardiouq import files, seals
-from cardiouq.data import phantom, scans
 from cardiouq.data.cases import make_case_table, read_case_table
-from cardiouq.data.layouts import DataFolder
+from cardiouq.data.phantom.generate import generate
 from cardiouq.data.plan import Plan
 from cardiouq.data.preprocessing import preprocess_case
+from cardiouq.data.readers import scans
+from cardiouq.data.readers.layouts import DataFolder
 from cardiouq.evaluation import scoring
-from cardiouq.files import folder_written_whole, written_whole
+from cardiouq.files import seals, writing
+from cardiouq.files.writing import folder_written_whole, written_whole
 from cardiouq.methods import build_method
 from cardiouq.methods.base import Member
 from cardiouq.prediction.predict import predict
 from cardiouq.prediction.predictor import Predictor
 from cardiouq.prediction.runs import HeldOut, RunOnDisk
+from cardiouq.recipes.network import build_network
+from cardiouq.recipes.schedule import PolynomialSchedule
 from cardiouq.training import train as training
-from cardiouq.training.network import build_network
 from cardiouq.training.patches import WindowSampler
-from cardiouq.training.schedule import PolynomialSchedule
-from cardiouq.training.state import save_tensors
+from cardiouq.training.run_folder import save_tensors
 
 ROUNDS = 5
 SUBJECTS = 100
 """Of ACDC's training part, two volumes each; of these a fifth is held out."""
 PREDICTED = 6
-"""Subjects of the phantom, two volumes each."""
+"""Subjects of the generate, two volumes each."""
 PLAN = Plan(
     spacing=(2.0, 2.0),
     patch_size=(128, 128),
@@ -85,9 +86,7 @@ def prepare(folder: Path) -> None:
             label[1:, 70:110, 60:100] = rng.integers(1, 4, (SHAPE[0] - 1, 40, 40))
             np.save(arrays / f"{name}_image.npy", rng.normal(size=SHAPE).astype(np.float32))
             np.save(arrays / f"{name}_label.npy", label)
-    phantom.generate(
-        folder / "phantom", acdc_subjects=PREDICTED, mnms_subjects_per_vendor=1, seed=0
-    )
+    generate(folder / "phantom", acdc_subjects=PREDICTED, mnms_subjects_per_vendor=1, seed=0)
     cases = make_case_table({"phantom": DataFolder("acdc", folder / "phantom" / "acdc")})
     with folder_written_whole(folder / "predicted_arrays") as arrays:
         for case in cases.itertuples():
@@ -188,7 +187,7 @@ def time_the_checking() -> None:
     )
     places = {
         seals: ("_noted",),
-        files: ("_hash", "write_sums"),
+        writing: ("_hash", "write_sums"),
         scans: ("hash_of",),
         scoring: ("_check_segmentation",),
     }

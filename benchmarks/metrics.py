@@ -24,8 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion
 
-from cardiouq.data.layouts import FoundCase, find_acdc
-from cardiouq.data.scans import load_volume
+from cardiouq.data.readers.layouts import FoundCase, find_acdc
+from cardiouq.data.readers.scans import load_volume
 from cardiouq.evaluation.overlap import dice
 from cardiouq.evaluation.surface import surface_distances
 from cardiouq.structures import STRUCTURES

@@ -26,10 +26,12 @@ import torch
 import yaml
 from tabulate import tabulate
 
-from cardiouq.config import read_yaml
 from cardiouq.data.plan import Plan, make_plan
-from cardiouq.data.scans import Case
-from cardiouq.estimates import (
+from cardiouq.data.readers.scans import Case
+from cardiouq.files.documents import read_yaml
+from cardiouq.methods import build_variant
+from cardiouq.prediction.sums import CaseSums
+from cardiouq.progress.estimates import (
     FORWARD_SHARE,
     USUAL_SCAN,
     feature_values,
@@ -37,12 +39,10 @@ from cardiouq.estimates import (
     plan_of,
     samples,
 )
-from cardiouq.jobs import Job, jobs_of, longest_chain
-from cardiouq.methods import build_variant
-from cardiouq.prediction.sums import CaseSums
+from cardiouq.progress.jobs import Job, jobs_of, longest_chain
+from cardiouq.recipes.network import build_network, last_decoder_layer
 from cardiouq.structures import N_CLASSES
-from cardiouq.study import Study
-from cardiouq.training.network import build_network, last_decoder_layer
+from cardiouq.study.settings import Study
 
 ROOT = Path(__file__).parents[1]
 PAPERS = ("zhao2022", "zhao2024", "ng2022-acdc", "ng2022-mnms", "kushibar2022", "buddenkotte2023")

@@ -15,8 +15,8 @@ import torch
 from torch import nn
 
 from cardiouq.data.plan import Plan
-from cardiouq.training.device import trains_in_bf16
-from cardiouq.training.network import DeepSupervisionLoss, UNet, build_network, channels_last
+from cardiouq.device.choose import trains_in_bf16
+from cardiouq.recipes.network import DeepSupervisionLoss, UNet, build_network, channels_last
 
 ROUNDS = 15
 PLAN = Plan(

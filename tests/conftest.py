@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from cardiouq.data.plan import Plan
-from cardiouq.study import Study
+from cardiouq.study.settings import Study
 
 REPOSITORY = Path(__file__).parents[1]
 

@@ -18,15 +18,15 @@ import pandas as pd
 import pytest
 import torch
 
-from cardiouq import files, seals
 from cardiouq.data.plan import Plan
-from cardiouq.data.scans import load_prediction, write_volume
+from cardiouq.data.readers.scans import load_prediction, write_volume
 from cardiouq.errors import CardiouqError
-from cardiouq.files import SUMS, folder_written_whole, seal_of, sums_of, written_whole
-from cardiouq.origin import machines, note_machine
-from cardiouq.seals import map_array, read, read_array, was_made
-from cardiouq.tables import read_rows
-from cardiouq.training.state import load_tensors, save_tensors
+from cardiouq.files import seals, writing
+from cardiouq.files.seals import map_array, read, read_array, was_made
+from cardiouq.files.tables import read_rows
+from cardiouq.files.writing import SUMS, folder_written_whole, seal_of, sums_of, written_whole
+from cardiouq.provenance.record import machines, note_machine
+from cardiouq.training.run_folder import load_tensors, save_tensors
 
 ARRAY = np.random.default_rng(0).normal(size=(3, 20, 18)).astype(np.float32)
 TABLE = pd.DataFrame({"method": ["a", "NA"], "value": [0.125, 0.5]})
@@ -168,7 +168,7 @@ def test_sha256sum_verifies_files_and_folders(tmp_path: Path) -> None:
             ["sha256sum", "--check", "--strict", sums], cwd=place, capture_output=True, check=False
         )
         assert done.returncode == 0, done.stderr
-    assert len(files.read_sums(tmp_path / "folder" / SUMS)) == 3
+    assert len(writing.read_sums(tmp_path / "folder" / SUMS)) == 3
 
 
 def test_what_is_lost_from_a_folder_was_made_and_what_is_foreign_was_not(tmp_path: Path) -> None:
@@ -209,7 +209,7 @@ def test_a_kill_at_any_step_of_a_write_leaves_a_file_that_is_read(
         raise Killed
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(files, step, killed)
+        patch.setattr(writing, step, killed)
         with written_whole(file) as temporary:
             TABLE.assign(value=[1, 2]).to_csv(temporary, index=False)
     assert read_rows(file)["value"].tolist() in ([0.125, 0.5], [1, 2])

@@ -8,9 +8,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from cardiouq.data import scans
 from cardiouq.data.cases import make_case_table
-from cardiouq.data.layouts import DataFolder
+from cardiouq.data.readers import scans
+from cardiouq.data.readers.layouts import DataFolder
 from cardiouq.errors import CardiouqError, ProblemsError
 
 Damage = Callable[[Path], tuple[Path, str]]

@@ -31,11 +31,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cardiouq.data.adapters import ADAPTERS
 from cardiouq.data.cases import make_case_table
-from cardiouq.data.layouts import MNMS_COLUMNS, DataFolder
-from cardiouq.data.pseudonyms import pseudonym
-from cardiouq.data.scans import (
+from cardiouq.data.readers.adapters import ADAPTERS
+from cardiouq.data.readers.layouts import MNMS_COLUMNS, DataFolder
+from cardiouq.data.readers.pseudonyms import pseudonym
+from cardiouq.data.readers.scans import (
     load_prediction,
     load_volume,
     read_image,

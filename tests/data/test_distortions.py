@@ -10,9 +10,9 @@ from scipy.stats import rice
 
 from cardiouq.data.cases import make_case_table
 from cardiouq.data.distortions import KINDS, distort
-from cardiouq.data.layouts import DataFolder
-from cardiouq.data.phantom import ACDC_SCANNER, scan_subject
-from cardiouq.data.scans import read_image, read_label
+from cardiouq.data.phantom.generate import ACDC_SCANNER, scan_subject
+from cardiouq.data.readers.layouts import DataFolder
+from cardiouq.data.readers.scans import read_image, read_label
 from cardiouq.data.stretch import Stretch
 from cardiouq.errors import CardiouqError
 from cardiouq.structures import FOREGROUND, IGNORED, STRUCTURES, mask_of

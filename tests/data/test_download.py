@@ -26,8 +26,8 @@ from typing import Any
 
 import pytest
 
-from cardiouq.data import archive, download
-from cardiouq.data.sources import Source, read_sources
+from cardiouq.data.fetch import archive, download
+from cardiouq.data.fetch.sources import Source, read_sources
 from cardiouq.errors import CardiouqError, ProblemsError
 
 SIZE = 400_000
@@ -811,8 +811,8 @@ def test_failure_while_unpacking_leaves_nothing_but_the_archive(
 KILLED = """
 import os, sys, time
 from pathlib import Path
-from cardiouq.data import download
-from cardiouq.data.sources import read_sources
+from cardiouq.data.fetch import download
+from cardiouq.data.fetch.sources import read_sources
 synced, calls = os.fsync, []
 def stop(descriptor):
     calls.append(descriptor)

@@ -8,7 +8,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from cardiouq.data.scans import load_prediction, load_volume, write_volume
+from cardiouq.data.readers.scans import load_prediction, load_volume, write_volume
 
 
 def oblique() -> Any:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cardiouq.data.labels import (
+from cardiouq.data.readers.labels import (
     match_labels,
     parse_labels,
     speaks_of_unknown,

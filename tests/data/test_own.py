@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 from cardiouq.data.cases import make_case_table, read_case_table
-from cardiouq.data.layouts import DataFolder
-from cardiouq.data.own import READ, RESERVED, find_csv, find_nnunet, nnunet_labels
-from cardiouq.data.scans import read_label
+from cardiouq.data.readers.layouts import DataFolder
+from cardiouq.data.readers.own import READ, RESERVED, find_csv, find_nnunet, nnunet_labels
+from cardiouq.data.readers.scans import read_label
 from cardiouq.data.split import select_test_cases, split_subjects
 from cardiouq.errors import CardiouqError, ProblemsError
 from cardiouq.structures import IGNORED, label_of

@@ -11,18 +11,24 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from cardiouq.data import phantom
-from cardiouq.data.phantom import ACDC_SCANNER, MNMS_SCANNERS, Subject, scan_subject
-from cardiouq.data.phantom_anatomy import add_heart, contours
-from cardiouq.data.phantom_groups import GROUPS, draw_heart
-from cardiouq.data.phantom_signal import (
+from cardiouq.data.phantom.anatomy import add_heart, contours
+from cardiouq.data.phantom.generate import (
+    ACDC_SCANNER,
+    MNMS_INFORMATION,
+    MNMS_SCANNERS,
+    Subject,
+    generate,
+    scan_subject,
+)
+from cardiouq.data.phantom.groups import GROUPS, draw_heart
+from cardiouq.data.phantom.signal import (
     RELAXATION,
     Tissue,
     add_rician_noise,
     bssfp_signal,
     tissue_signals,
 )
-from cardiouq.files import visible
+from cardiouq.files.writing import visible
 
 RV, MYO, LV = 1, 2, 3
 
@@ -30,7 +36,7 @@ RV, MYO, LV = 1, 2, 3
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("phantom")
-    phantom.generate(folder, acdc_subjects=5, mnms_subjects_per_vendor=2, seed=7)
+    generate(folder, acdc_subjects=5, mnms_subjects_per_vendor=2, seed=7)
     return folder
 
 
@@ -99,7 +105,7 @@ def test_acdc_files_carry_types_labels_and_spacing(root: Path) -> None:
 
 
 def test_mnms_layout_and_label_order(root: Path) -> None:
-    with (root / "mnms" / phantom.MNMS_INFORMATION).open(encoding="utf-8") as stream:
+    with (root / "mnms" / MNMS_INFORMATION).open(encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     assert list(rows[0]) == ["External code", "VendorName", "Vendor", "Centre", "ED", "ES"]
     found = {(row["VendorName"], row["Vendor"], row["Centre"]) for row in rows}
@@ -139,14 +145,14 @@ def test_muscle_encloses_the_left_ventricle_and_touches_the_right(
 
 def test_same_seed_same_bytes_and_other_seed_other_bytes(root: Path, tmp_path: Path) -> None:
     again, other = tmp_path / "again", tmp_path / "other"
-    phantom.generate(again, acdc_subjects=5, mnms_subjects_per_vendor=2, seed=7)
-    phantom.generate(other, acdc_subjects=1, mnms_subjects_per_vendor=1, seed=8)
+    generate(again, acdc_subjects=5, mnms_subjects_per_vendor=2, seed=7)
+    generate(other, acdc_subjects=1, mnms_subjects_per_vendor=1, seed=8)
     assert digests(again) == digests(root)
     assert not set(digests(other).values()) & set(digests(root).values())
 
 
 def test_more_subjects_leave_the_first_as_they_were(root: Path, tmp_path: Path) -> None:
-    phantom.generate(tmp_path, acdc_subjects=2, mnms_subjects_per_vendor=0, seed=7)
+    generate(tmp_path, acdc_subjects=2, mnms_subjects_per_vendor=0, seed=7)
     fewer, more = digests(tmp_path / "acdc"), digests(root / "acdc")
     assert fewer.items() <= more.items()
 
@@ -238,7 +244,7 @@ def test_bssfp_signal_of_blood_by_hand() -> None:
 
 
 @pytest.mark.parametrize("scanner", [ACDC_SCANNER, *MNMS_SCANNERS], ids=lambda s: s.vendor)
-def test_contrast_between_tissues(scanner: phantom.Scanner) -> None:
+def test_contrast_between_tissues(scanner: generate.Scanner) -> None:
     flip = float(np.mean(scanner.flip_degrees))
     signal = tissue_signals(scanner, np.random.default_rng(0), flip)
     assert signal[Tissue.AIR] == 0

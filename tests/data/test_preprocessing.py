@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from scipy.ndimage import center_of_mass
 
 from cardiouq.data.cases import make_case_table
-from cardiouq.data.layouts import DataFolder
 from cardiouq.data.plan import Plan
 from cardiouq.data.preprocessing import (
     centre,
@@ -23,7 +22,8 @@ from cardiouq.data.preprocessing import (
     resampled_shape,
     training_intensity,
 )
-from cardiouq.data.scans import read_image
+from cardiouq.data.readers.layouts import DataFolder
+from cardiouq.data.readers.scans import read_image
 from cardiouq.errors import CardiouqError
 from cardiouq.structures import IGNORED
 

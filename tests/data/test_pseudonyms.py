@@ -10,12 +10,12 @@ import pytest
 
 from cardiouq.data.cases import make_case_table
 from cardiouq.data.distorted import distort_cases
-from cardiouq.data.layouts import DataFolder
 from cardiouq.data.plan import Plan
-from cardiouq.data.pseudonyms import on_disk, participants, pseudonym
-from cardiouq.data.scans import open_scan, read_label
+from cardiouq.data.readers.layouts import DataFolder
+from cardiouq.data.readers.pseudonyms import on_disk, participants, pseudonym
+from cardiouq.data.readers.scans import open_scan, read_label
 from cardiouq.errors import CardiouqError, ProblemsError
-from cardiouq.files import visible
+from cardiouq.files.writing import visible
 from cardiouq.structures import label_of
 
 IDS = ("1000013", "1000024")
@@ -47,7 +47,7 @@ def test_pseudonyms_depend_on_the_key_and_lead_back_to_the_folder(ukbb: Any) -> 
     assert name != pseudonym(key[::-1], IDS[0])
     assert on_disk(ukbb.root / name / "sa_ED.nii.gz") == ukbb.root / IDS[0] / "sa_ED.nii.gz"
     shown = subprocess.run(
-        [sys.executable, "-m", "cardiouq.data.pseudonyms", str(ukbb.root), name],
+        [sys.executable, "-m", "cardiouq.data.readers.pseudonyms", str(ukbb.root), name],
         capture_output=True,
         encoding="utf-8",
         check=True,

@@ -17,8 +17,8 @@ from cardiouq.data.split import (
 )
 from cardiouq.errors import CardiouqError, ProblemsError
 from cardiouq.evaluation.reading import read_tables
-from cardiouq.files import written_whole
-from cardiouq.tables import add_columns, read_benchmark, read_rows
+from cardiouq.files.tables import add_columns, read_benchmark, read_rows
+from cardiouq.files.writing import written_whole
 
 MISSING_TO_PANDAS = ("NA", "N/A", "n/a", "NULL", "null", "None", "nan", "-NaN", "<NA>", "#N/A")
 NUMBERS_TO_PANDAS = ("2020", "001", "1e3", "-inf", "inf", "0x10", "1.0", "1_000", "+7")

@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 from scipy.ndimage import binary_dilation
 
-from cardiouq.config import read_yaml
 from cardiouq.data.cases import make_case_table
-from cardiouq.data.layouts import DataFolder
-from cardiouq.data.scans import read_label
+from cardiouq.data.readers.layouts import DataFolder
+from cardiouq.data.readers.scans import read_label
 from cardiouq.data.split import hold_out, split_subjects
+from cardiouq.files.documents import read_yaml
 from cardiouq.structures import label_of
 
 ROOTS = {

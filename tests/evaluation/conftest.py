@@ -11,9 +11,9 @@ import pytest
 from numpy.typing import NDArray
 
 from cardiouq.data.cases import read_case_table
-from cardiouq.data.identity import hash_of
-from cardiouq.data.scans import in_project_order
-from cardiouq.files import written_whole
+from cardiouq.data.readers.identity import hash_of
+from cardiouq.data.readers.scans import in_project_order
+from cardiouq.files.writing import written_whole
 
 SETTINGS: dict[str, Any] = {
     "ece": {"bins": 100, "box": "reference", "margin": 0, "pool": "voxels"},

@@ -8,7 +8,7 @@ import pytest
 
 from cardiouq.evaluation.distortions import OF_SLICES, OF_STRUCTURES
 from cardiouq.evaluation.repeats import summarise_repeats
-from cardiouq.reporting.repeats import print_repeats
+from cardiouq.reporting.tables.repeats import print_repeats
 
 REPEATS = {"vanilla-repeat-2": ("vanilla", 1), "vanilla-repeat-3": ("vanilla", 2)}
 

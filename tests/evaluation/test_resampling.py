@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import bootstrap
 
-from cardiouq.evaluation.resampling import intervals, subject_weights, weighted_mean
+from cardiouq.evaluation.bootstrap import intervals, subject_weights, weighted_mean
 
 subjects_of_cases = st.lists(st.sampled_from("abcdefg"), min_size=1, max_size=20)
 seeds = st.integers(0, 2**32 - 1)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from cardiouq.data.plan import Plan
 from cardiouq.methods.base import Member
-from cardiouq.training.network import UNet, build_network
+from cardiouq.recipes.network import UNet, build_network
 
 torch.set_num_threads(1)
 

@@ -20,9 +20,9 @@ from cardiouq.methods.bayes_by_backprop import (
     gaussian_layers,
     kl_to_prior,
 )
-from cardiouq.training.network import DeepSupervisionLoss, UNet
-from cardiouq.training.schedule import PolynomialSchedule
-from cardiouq.training.state import load_tensors, load_weights, save_tensors
+from cardiouq.recipes.network import DeepSupervisionLoss, UNet
+from cardiouq.recipes.schedule import PolynomialSchedule
+from cardiouq.training.run_folder import load_tensors, load_weights, save_tensors
 
 MakeNetwork = Callable[..., UNet]
 CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)

@@ -19,8 +19,8 @@ from cardiouq.methods.calibrated_ensemble import (
     biased_loss,
     heat_map,
 )
-from cardiouq.training.network import DeepSupervisionLoss
-from cardiouq.training.schedule import PolynomialSchedule
+from cardiouq.recipes.network import DeepSupervisionLoss
+from cardiouq.recipes.schedule import PolynomialSchedule
 
 MEMBERS, CLASSES = 3, 4
 SCHEDULE = PolynomialSchedule(epochs=8)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from cardiouq.methods.checkpoint_ensemble import Method
-from cardiouq.training.schedule import CyclicalSchedule
+from cardiouq.recipes.schedule import CyclicalSchedule
 
 SCHEDULE = CyclicalSchedule(epochs=30, cycles=3, gamma=0.5)
 """Constant phases: epochs 5 to 9, 15 to 19, 25 to 29."""

@@ -4,7 +4,7 @@ from typing import Any
 
 from cardiouq.methods import cv_ensemble, deep_ensemble
 from cardiouq.methods.base import Member
-from cardiouq.training.schedule import PolynomialSchedule
+from cardiouq.recipes.schedule import PolynomialSchedule
 
 SCHEDULE = PolynomialSchedule(epochs=8)
 

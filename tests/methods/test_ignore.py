@@ -15,9 +15,9 @@ from cardiouq.methods.single import Method as Single
 from cardiouq.methods.single import negative_log_likelihood
 from cardiouq.methods.stochastic_segmentation import Variant as StochasticSegmentation
 from cardiouq.methods.stochastic_segmentation import sample_logits
+from cardiouq.recipes.network import DeepSupervisionLoss
+from cardiouq.recipes.schedule import PolynomialSchedule
 from cardiouq.structures import IGNORED, N_CLASSES
-from cardiouq.training.network import DeepSupervisionLoss
-from cardiouq.training.schedule import PolynomialSchedule
 
 BATCH, SIZE = 3, 16
 HEADS = (2, N_CLASSES)

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from cardiouq.errors import CardiouqError
 from cardiouq.methods.base import Member, Training, split_classes
 from cardiouq.methods.layer_ensemble import LayerEnsemble, Method, Variant
-from cardiouq.training.network import DeepSupervisionLoss, UNet
-from cardiouq.training.schedule import PolynomialSchedule
+from cardiouq.recipes.network import DeepSupervisionLoss, UNet
+from cardiouq.recipes.schedule import PolynomialSchedule
 
 MakeNetwork = Callable[..., UNet]
 TRAINING = Training(Member(), images=60, pixels=1024)

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from cardiouq.methods import mc_dropout, single
 from cardiouq.methods.mc_dropout import Passes
-from cardiouq.training.network import DROPOUT_PLACES, UNet
-from cardiouq.training.schedule import PolynomialSchedule
+from cardiouq.recipes.network import DROPOUT_PLACES, UNet
+from cardiouq.recipes.schedule import PolynomialSchedule
 
 MakeNetwork = Callable[..., UNet]
 PASSES = 4

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from cardiouq.methods.base import Member
 from cardiouq.methods.single import Method, negative_log_likelihood
-from cardiouq.training.schedule import PolynomialSchedule
+from cardiouq.recipes.schedule import PolynomialSchedule
 
 SCHEDULE = PolynomialSchedule(epochs=8)
 

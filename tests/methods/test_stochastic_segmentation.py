@@ -19,8 +19,8 @@ from cardiouq.methods.stochastic_segmentation import (
     Variant,
     sample_logits,
 )
-from cardiouq.training.network import DeepSupervisionLoss, UNet
-from cardiouq.training.schedule import PolynomialSchedule
+from cardiouq.recipes.network import DeepSupervisionLoss, UNet
+from cardiouq.recipes.schedule import PolynomialSchedule
 
 MakeNetwork = Callable[..., UNet]
 TRAINING = Training(Member(), images=60, pixels=1024)

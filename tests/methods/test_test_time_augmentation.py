@@ -14,8 +14,8 @@ from torch.nn.functional import conv2d
 
 from cardiouq.methods import single
 from cardiouq.methods.test_time_augmentation import Method
-from cardiouq.training.network import UNet
-from cardiouq.training.schedule import PolynomialSchedule
+from cardiouq.recipes.network import UNet
+from cardiouq.recipes.schedule import PolynomialSchedule
 
 SCHEDULE = PolynomialSchedule(epochs=8)
 NOTHING: dict[str, Any] = {

@@ -12,13 +12,13 @@ import pytest
 import torch
 
 from cardiouq.data.plan import Plan
-from cardiouq.files import written_whole
+from cardiouq.files.writing import written_whole
 from cardiouq.methods import build_variant
 from cardiouq.methods.base import Member
 from cardiouq.prediction.predictor import Predictor
 from cardiouq.prediction.runs import HeldOut, RunOnDisk
-from cardiouq.training.network import build_network
-from cardiouq.training.state import save_tensors
+from cardiouq.recipes.network import build_network
+from cardiouq.training.run_folder import save_tensors
 
 torch.set_num_threads(1)
 

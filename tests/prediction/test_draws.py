@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from cardiouq.methods import build_method, method_class, method_names, variant_class
 from cardiouq.methods.base import Member, Sample, folds_of
-from cardiouq.training.schedule import CyclicalSchedule, PolynomialSchedule
+from cardiouq.recipes.schedule import CyclicalSchedule, PolynomialSchedule
 
 POLYNOMIAL = PolynomialSchedule(epochs=1000)
 CYCLICAL = CyclicalSchedule(epochs=1200)

@@ -15,8 +15,8 @@ import pytest
 import torch
 
 from cardiouq.data.plan import Plan
-from cardiouq.data.scans import load_prediction
-from cardiouq.files import visible
+from cardiouq.data.readers.scans import load_prediction
+from cardiouq.files.writing import visible
 from cardiouq.methods import build_method
 from cardiouq.methods.base import BaseMethod, Member, folds_of
 from cardiouq.prediction import predict as module
@@ -24,7 +24,7 @@ from cardiouq.prediction.predict import predict
 from cardiouq.prediction.predictor import Predictor
 from cardiouq.prediction.predictor import probabilities as probabilities_of
 from cardiouq.prediction.runs import RunOnDisk
-from cardiouq.training.schedule import CyclicalSchedule, PolynomialSchedule
+from cardiouq.recipes.schedule import CyclicalSchedule, PolynomialSchedule
 
 MakeRun = Callable[..., RunOnDisk]
 Predict = Callable[..., Path]

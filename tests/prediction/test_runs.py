@@ -12,12 +12,12 @@ from safetensors.numpy import load_file
 
 from cardiouq.data.plan import Plan
 from cardiouq.errors import CardiouqError
-from cardiouq.files import written_whole
+from cardiouq.files.writing import written_whole
 from cardiouq.methods import build_method, method_module
 from cardiouq.methods.base import BaseMethod, Member
 from cardiouq.prediction.predictor import Predictor
 from cardiouq.prediction.runs import HeldOut, RunOnDisk
-from cardiouq.training.schedule import CyclicalSchedule, PolynomialSchedule
+from cardiouq.recipes.schedule import CyclicalSchedule, PolynomialSchedule
 from cardiouq.training.train import HISTORY_COLUMNS, write_history
 
 MakeRun = Callable[..., RunOnDisk]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays as array_strategy
 from scipy.stats import entropy
 
-from cardiouq.files import visible
+from cardiouq.files.writing import visible
 from cardiouq.prediction.sums import CaseSums, entropy_bits
 
 

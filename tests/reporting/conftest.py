@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, shift
 
-from cardiouq.data.identity import hash_of
+from cardiouq.data.readers.identity import hash_of
 from cardiouq.structures import STRUCTURES, label_of
 
 METHODS = {

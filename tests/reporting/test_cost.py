@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cardiouq.reporting.cost import (
+from cardiouq.reporting.printing import NOTHING
+from cardiouq.reporting.tables.cost import (
     count_slices,
     peak_memory,
     prediction_cost,
@@ -16,9 +17,8 @@ from cardiouq.reporting.cost import (
     quality,
     training_cost,
 )
-from cardiouq.reporting.needed_runs import NeededRun, needed_checkpoints, needed_runs
-from cardiouq.reporting.printing import NOTHING
-from cardiouq.study import Study
+from cardiouq.study.runs import NeededRun, needed_checkpoints, needed_runs
+from cardiouq.study.settings import Study
 
 MakeStudy = Callable[[dict[str, Any]], Study]
 METHODS = {"plain": "Plain", "best": "Best"}

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cardiouq.config import read_yaml
-from cardiouq.reporting.derived import COLUMNS, derive_numbers
-from cardiouq.reporting.published import read_claims, read_published
-from cardiouq.reporting.study_tables import make_table
+from cardiouq.files.documents import read_yaml
+from cardiouq.reporting.tables.derived import COLUMNS, derive_numbers
+from cardiouq.reporting.tables.published import read_claims, read_published
+from cardiouq.reporting.tables.study_tables import make_table
 
 CONFIG = Path(__file__).parents[2] / "config"
 NUMBERS = read_published(CONFIG / "published/ng2022.csv")

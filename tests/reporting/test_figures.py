@@ -11,17 +11,17 @@ from matplotlib.figure import Figure
 
 from cardiouq.errors import CardiouqError
 from cardiouq.evaluation.reading import read_tables
-from cardiouq.reporting.checkpoints import choose_checkpoints, draw_checkpoints
-from cardiouq.reporting.reliability import draw_reliability, reliability_curve
+from cardiouq.reporting.figures.checkpoints import choose_checkpoints, draw_checkpoints
+from cardiouq.reporting.figures.reliability import draw_reliability, reliability_curve
+from cardiouq.reporting.figures.training_curves import draw_training_curves
+from cardiouq.reporting.figures.tsne import draw_tsne, embed
+from cardiouq.reporting.figures.uncertainty_maps import draw_uncertainty_maps
 from cardiouq.reporting.style import (
     DOUBLE_COLUMN,
     KNOWN,
     save_figure,
     sequence_colours,
 )
-from cardiouq.reporting.training_curves import draw_training_curves
-from cardiouq.reporting.tsne import draw_tsne, embed
-from cardiouq.reporting.uncertainty_maps import draw_uncertainty_maps
 
 MULTI = "checkpoint_ensemble_multi"
 METHODS = {"vanilla": "Vanilla", MULTI: "Ckpt. Ens. (Multi)"}

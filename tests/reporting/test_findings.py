@@ -5,10 +5,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from cardiouq.reporting.findings import check_findings
-from cardiouq.reporting.published import read_claims, read_published
-from cardiouq.reporting.study_tables import make_table
-from cardiouq.reporting.verdict import COLUMNS
+from cardiouq.reporting.tables.findings import check_findings
+from cardiouq.reporting.tables.published import read_claims, read_published
+from cardiouq.reporting.tables.study_tables import make_table
+from cardiouq.reporting.tables.verdict import COLUMNS
 
 
 def distortions(**curves: list[float]) -> pd.DataFrame:

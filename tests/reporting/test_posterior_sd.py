@@ -7,7 +7,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from cardiouq.errors import CardiouqError
-from cardiouq.reporting.posterior_sd import draw_posterior_sd, posterior_sds
+from cardiouq.reporting.figures.posterior_sd import draw_posterior_sd, posterior_sds
 
 RHO = ".parametrizations.weight.0.rho"
 LAYERS = {
@@ -40,8 +40,8 @@ def test_layers_come_from_input_to_output_and_heads_are_left_out(tmp_path: Path)
 
 def test_layers_of_the_network_that_is_trained_are_known(tmp_path: Path, plan: object) -> None:
     from cardiouq.methods.bayes_by_backprop import Variant, gaussian_layers
-    from cardiouq.training.network import build_network
-    from cardiouq.training.state import save_tensors
+    from cardiouq.recipes.network import build_network
+    from cardiouq.training.run_folder import save_tensors
 
     network = Variant(initial_sd=0.02).network(build_network(plan, {"p": 0.0, "place": "all"}))
     save_tensors(dict(network.named_parameters()), tmp_path / "c.safetensors")

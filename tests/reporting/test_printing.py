@@ -15,8 +15,8 @@ from cardiouq.reporting.printing import (
     to_latex,
     to_markdown,
 )
-from cardiouq.reporting.published import read_published, with_published
-from cardiouq.reporting.tables import print_dice, print_ece
+from cardiouq.reporting.tables.layout import print_dice, print_ece
+from cardiouq.reporting.tables.published import read_published, with_published
 
 ZHAO = Path(__file__).parents[2] / "config/published/zhao2022.csv"
 METHODS = {"vanilla": "Vanilla", "swa": "SWA", "own": "Own & new_1"}

@@ -5,9 +5,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from cardiouq.config import read_yaml
 from cardiouq.errors import CardiouqError
-from cardiouq.reporting.published import read_claims, read_published, with_published
+from cardiouq.files.documents import read_yaml
+from cardiouq.reporting.tables.published import read_claims, read_published, with_published
 
 PUBLISHED = Path(__file__).parents[2] / "config/published"
 ZHAO = PUBLISHED / "zhao2022.csv"

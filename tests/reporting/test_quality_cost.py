@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
-from cardiouq.reporting.quality_cost import draw_quality_cost, spread
+from cardiouq.reporting.figures.quality_cost import draw_quality_cost, spread
 from cardiouq.reporting.style import method_styles
 
 TEST_SETS = {"val": "Phantom (ID)", "A": "Vendor A (OOD)"}

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from cardiouq.errors import CardiouqError
-from cardiouq.reporting.checkpoints import choose_checkpoints
+from cardiouq.reporting.figures.checkpoints import choose_checkpoints
 from cardiouq.reporting.selection import (
     Volume,
     choose_slice,

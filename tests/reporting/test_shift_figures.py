@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from cardiouq.reporting.dataset_shift import BARS, draw_dataset_shift
-from cardiouq.reporting.distorted_examples import draw_distorted_examples
-from cardiouq.reporting.distortion_boxes import BOXED, draw_distortion_boxes
-from cardiouq.reporting.distortion_maps import draw_distortion_maps
-from cardiouq.reporting.structural_uncertainty import draw_structural_uncertainty
+from cardiouq.reporting.figures.dataset_shift import BARS, draw_dataset_shift
+from cardiouq.reporting.figures.distorted_examples import draw_distorted_examples
+from cardiouq.reporting.figures.distortion_boxes import BOXED, draw_distortion_boxes
+from cardiouq.reporting.figures.distortion_maps import draw_distortion_maps
+from cardiouq.reporting.figures.structural_uncertainty import draw_structural_uncertainty
 from cardiouq.reporting.style import DOUBLE_COLUMN, KNOWN, save_figure
 
 METHODS = {method: method.replace("_", " ") for method in KNOWN}

@@ -10,7 +10,7 @@ import pytest
 from cardiouq.evaluation.clinical import UNITS
 from cardiouq.evaluation.statistics import ALL
 from cardiouq.reporting.printing import NOTHING, PrintedTable
-from cardiouq.reporting.tables import (
+from cardiouq.reporting.tables.layout import (
     Block,
     print_blocks,
     print_clinical,

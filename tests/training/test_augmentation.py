@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from cardiouq.recipes.augmentation import Augmentation, cut_patch
 from cardiouq.structures import IGNORED
 from cardiouq.training import augmentation as module
-from cardiouq.training.augmentation import Augmentation, cut_patch
 
 PATCH = (32, 24)
 

@@ -12,9 +12,9 @@ from safetensors.numpy import load_file
 
 from cardiouq.errors import CardiouqError
 from cardiouq.methods.base import Member
+from cardiouq.recipes.network import build_network
 from cardiouq.seeds import derive
-from cardiouq.training.network import build_network
-from cardiouq.training.state import load_state
+from cardiouq.training.run_folder import load_state
 from cardiouq.training.train import HISTORY_COLUMNS, Run, build_optimiser, train
 
 CPU = torch.device("cpu")

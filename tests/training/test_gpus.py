@@ -12,10 +12,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from cardiouq.errors import CardiouqError
-from cardiouq.training import gpus
-from cardiouq.training.device import choose_device
-from cardiouq.training.gpus import (
+from cardiouq.device import gpus
+from cardiouq.device.choose import choose_device
+from cardiouq.device.gpus import (
     claim_gpu,
     jobs_per_gpu,
     lock_folder,
@@ -23,6 +22,7 @@ from cardiouq.training.gpus import (
     parse_listing,
     visible_gpus,
 )
+from cardiouq.errors import CardiouqError
 
 TWO = """\
 GPU 0: NVIDIA A100-SXM4-40GB (UUID: GPU-5d5ba0d6-d33d-2b2c-524d-9e3d8d2b8a77)
@@ -124,7 +124,7 @@ def test_killed_process_holds_nothing(tmp_path: Path) -> None:
     code = f"""
 import time
 from pathlib import Path
-from cardiouq.training import gpus
+from cardiouq.device import gpus
 gpus.LOCKS = Path({str(gpus.LOCKS)!r})
 claim = gpus.claim_gpu(["0"])
 print("claimed", flush=True)

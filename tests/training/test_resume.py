@@ -12,10 +12,11 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from cardiouq import locks, origin
 from cardiouq.errors import CardiouqError
-from cardiouq.locks import take
+from cardiouq.files import locks
+from cardiouq.files.locks import take
 from cardiouq.methods.base import Member
+from cardiouq.provenance import record
 from cardiouq.training import train as module
 from cardiouq.training.train import Run, train
 
@@ -174,7 +175,7 @@ def test_kill_while_products_become_the_output_costs_nothing(
 ) -> None:
     output = tmp_path / "seed-0"
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr("cardiouq.training.state._link", _link_once())
+        patch.setattr("cardiouq.training.run_folder._link", _link_once())
         train(make_run(), output, CPU)
     assert side_of(output).is_dir()
     train(make_run(), output, CPU)
@@ -319,7 +320,7 @@ def test_finished_run_of_other_code_or_scans_is_trained_again(
     train(make_run(fingerprint="ffffffffffff"), undisturbed, CPU)
     trained = stamps(undisturbed)
     assert not before.items() & trained.items()
-    monkeypatch.setattr(origin, "code_files", lambda root: {})
+    monkeypatch.setattr(record, "code_files", lambda root: {})
     train(make_run(fingerprint="ffffffffffff"), undisturbed, CPU)
     assert not trained.items() & stamps(undisturbed).items()
 

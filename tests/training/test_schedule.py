@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cardiouq.training.schedule import CyclicalSchedule, PolynomialSchedule, build_schedule
+from cardiouq.recipes.schedule import CyclicalSchedule, PolynomialSchedule, build_schedule
 
 PAPER = CyclicalSchedule(epochs=1200)
 

@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from cardiouq.data.plan import Plan
+from cardiouq.recipes.network import DeepSupervisionLoss
 from cardiouq.training import train as module
-from cardiouq.training.network import DeepSupervisionLoss
-from cardiouq.training.state import load_tensors
+from cardiouq.training.run_folder import load_tensors
 from cardiouq.training.train import Run, train, validate
 
 CPU = torch.device("cpu")

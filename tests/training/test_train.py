@@ -12,11 +12,11 @@ import torch
 from torch import nn
 
 from cardiouq.methods.base import Member
+from cardiouq.recipes.network import build_network, last_decoder_layer
+from cardiouq.recipes.schedule import build_schedule
 from cardiouq.structures import IGNORED
 from cardiouq.training import train as module
-from cardiouq.training.network import build_network, last_decoder_layer
-from cardiouq.training.schedule import build_schedule
-from cardiouq.training.state import load_tensors, load_weights
+from cardiouq.training.run_folder import load_tensors, load_weights
 from cardiouq.training.train import (
     HISTORY_COLUMNS,
     Run,

@@ -23,11 +23,12 @@ from typing import Any
 import pytest
 import yaml
 
-from cardiouq import origin, seals
 from cardiouq.errors import CardiouqError
-from cardiouq.files import SUMS
-from cardiouq.reporting.provenance import content_hash
-from cardiouq.training import state
+from cardiouq.files import seals
+from cardiouq.files.writing import SUMS
+from cardiouq.provenance import record
+from cardiouq.provenance.describe import content_hash
+from cardiouq.training import run_folder
 
 from .conftest import Workflow
 from .test_faults import OF_TIMES, reduced, takes_long
@@ -220,7 +221,7 @@ def study(
         results = Path("results", "flips")
         [noted, *_] = results.glob("prediction/*/machine.json")
         [machine] = json.loads(noted.read_text(encoding="utf-8"))
-        for module in (origin, state):  # the jobs' code has a line more
+        for module in (record, run_folder):  # the jobs' code has a line more
             patch.setattr(module, "code_hash", lambda root: machine["code"])
         patch.setenv("CARDIOUQ_DEVICE", "cpu")
         patch.setattr(sys, "argv", sys.argv)

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from cardiouq.origin import code_hash
+from cardiouq.provenance.record import code_hash
 
 CONDA = """#!/bin/bash
 case "$1" in

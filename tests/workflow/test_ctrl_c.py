@@ -20,7 +20,7 @@ JOB = """
 import sys, time
 from pathlib import Path
 from cardiouq.errors import reported_to_user
-from cardiouq.files import folder_written_whole, written_whole
+from cardiouq.files.writing import folder_written_whole, written_whole
 
 with (
     reported_to_user("log"),

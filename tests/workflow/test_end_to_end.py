@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cardiouq.reporting.distortion_boxes import BOXED
+from cardiouq.reporting.figures.distortion_boxes import BOXED
 
 PRINTED = (
     *("table1_dice", "table2_ece", "verdict", "segmentation", "calibration"),

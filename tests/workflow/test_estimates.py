@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cardiouq.data.plan import Plan
-from cardiouq.estimates import (
+from cardiouq.progress.estimates import (
     START_MINUTES,
     Needs,
     feature_values,
@@ -16,7 +16,7 @@ from cardiouq.estimates import (
     of_training,
     weights,
 )
-from cardiouq.study import Study
+from cardiouq.study.settings import Study
 
 ROOT = Path(__file__).parents[2]
 LAPTOP_PLAN = ROOT / "docs/results/laptop-acdc/plan.json"

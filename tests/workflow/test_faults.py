@@ -26,11 +26,11 @@ from matplotlib.figure import Figure
 from safetensors.torch import save
 
 from cardiouq.errors import OF_THE_DISK, reported_to_user
-from cardiouq.files import SUMS, folder_written_whole, read_sums, written_whole
-from cardiouq.origin import sha256
-from cardiouq.reporting.provenance import content_hash
-from cardiouq.study import NOTE
-from cardiouq.training.state import SideFolder
+from cardiouq.files.writing import SUMS, folder_written_whole, read_sums, written_whole
+from cardiouq.provenance.describe import content_hash
+from cardiouq.provenance.record import sha256
+from cardiouq.study.settings import NOTE
+from cardiouq.training.run_folder import SideFolder
 
 takes_long = pytest.mark.skipif(
     not os.environ.get("CARDIOUQ_FAULTS"), reason="takes long; CARDIOUQ_FAULTS=1 runs it"

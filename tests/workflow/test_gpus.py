@@ -16,7 +16,7 @@ import pytest
 TRAINING = """
 import os, sys, time
 from pathlib import Path
-from cardiouq.training import gpus
+from cardiouq.device import gpus
 
 def note(event, gpu="-"):
     with open("events", "a") as stream:

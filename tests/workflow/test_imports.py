@@ -1,4 +1,4 @@
-"""A rule follows the code that its script imports, all of it and no more."""
+"""A rule follows the code that its script code, all of it and no more."""
 
 import ast
 import os
@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from cardiouq import imports
-from cardiouq.imports import SCRIPTS, SOURCE, code_of, modules_of
+from cardiouq.provenance import code
+from cardiouq.provenance.code import SCRIPTS, SOURCE, code_of, modules_of
 
 RULES = re.compile(r"^ *rule\b.*?(?=^ *rule\b|\Z)", re.DOTALL | re.MULTILINE)
 EXPENSIVE = {"make_phantom", "list_cases", "split_subjects", "make_plan", "preprocess", "distort"}
@@ -72,9 +72,9 @@ def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The code, to be changed."""
     shutil.copytree(SOURCE / "cardiouq", tmp_path / "src" / "cardiouq")
     shutil.copytree(SCRIPTS, tmp_path / "scripts")
-    monkeypatch.setattr(imports, "SOURCE", tmp_path / "src")
-    monkeypatch.setattr(imports, "SCRIPTS", tmp_path / "scripts")
-    remembered = (imports._imported_by, imports._files_of, imports._hash_of)
+    monkeypatch.setattr(code, "SOURCE", tmp_path / "src")
+    monkeypatch.setattr(code, "SCRIPTS", tmp_path / "scripts")
+    remembered = (code._imported_by, code._files_of, code._hash_of)
     for function in remembered:
         function.cache_clear()
     yield tmp_path
@@ -90,7 +90,7 @@ def test_changed_module_changes_the_rules_that_import_it_alone(copy: Path) -> No
     for module in modules:
         with module.open("a", encoding="utf-8") as stream:
             stream.write("\n# new\n")
-        imports._hash_of.cache_clear()
+        code._hash_of.cache_clear()
         now = {script: code_of(script)(None) for script in scripts}
         changed = {script for script in scripts if now[script] != codes[script]}
         assert changed == {script for script, files in scripts.items() if module in files}, module
@@ -102,7 +102,7 @@ def test_script_and_further_files_are_followed_by_content(copy: Path) -> None:
     caption.write_text("one", encoding="utf-8")
     seen = set()
     for file, text in (("caption.rst", "two"), ("scripts/data_page.py", "# other"), ("x", "")):
-        imports._hash_of.cache_clear()
+        code._hash_of.cache_clear()
         seen.add(code_of("data_page", caption)(None))
         (copy / file).write_text(text, encoding="utf-8")
     assert len(seen) == 3
@@ -112,7 +112,7 @@ def test_changed_module_is_seen_whatever_its_date(
     finished: Any, longer: Callable[[Path, str], AbstractContextManager[None]]
 ) -> None:
     """And a figure is drawn again for a module that it imports through another."""
-    module = finished.repository / "src/cardiouq/reporting/checkpoints.py"
+    module = finished.repository / "src/cardiouq/reporting/figures/checkpoints.py"
     with longer(module, "\n# new\n"):
         os.utime(module, (0, 0))
         jobs = finished.plan().jobs

@@ -22,7 +22,7 @@ PAGE = "results/study/reporting/data.html"
 PRINT = """
 import sys
 from types import SimpleNamespace
-from cardiouq.config import read_yaml
+from cardiouq.files.documents import read_yaml
 from cardiouq.reporting.captions import render_caption
 from cardiouq.reporting.printing import Cell, PrintedTable
 from cardiouq.reporting.writing import write_table

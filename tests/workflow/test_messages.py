@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from cardiouq.errors import CardiouqError
-from cardiouq.files import check_room
+from cardiouq.files.writing import check_room
 
 
 def error_of(done: Any) -> str:

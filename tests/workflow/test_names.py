@@ -12,11 +12,11 @@ import pytest
 import yaml
 from docutils.core import publish_doctree
 
+from cardiouq.device.environment import as_typed, data_roots
 from cardiouq.errors import CardiouqError, ProblemsError
-from cardiouq.machine import as_typed, data_roots
 from cardiouq.names import is_name
-from cardiouq.shown import as_written, in_report
-from cardiouq.study import NOTE, Study
+from cardiouq.reporting.shown import as_written, in_report
+from cardiouq.study.settings import NOTE, Study
 
 CONFIG = Path(__file__).parents[2] / "config"
 ODD = "St{id} 'x', 50% #2 [a] $HOME \\ *?"

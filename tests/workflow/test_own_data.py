@@ -12,9 +12,9 @@ import pytest
 import yaml
 
 from cardiouq.data.cases import read_case_table
-from cardiouq.data.phantom import generate
+from cardiouq.data.phantom.generate import generate
 from cardiouq.data.split import read_test_set_table
-from cardiouq.tables import read_rows
+from cardiouq.files.tables import read_rows
 
 VOID = 255
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from cardiouq.jobs import Job, error_in, jobs_of, longest_chain, to_come
-from cardiouq.progress import main, status
-from cardiouq.study import Study
+from cardiouq.progress.__main__ import main, status
+from cardiouq.progress.jobs import Job, error_in, jobs_of, longest_chain, to_come
+from cardiouq.study.settings import Study
 
 Settings = dict[str, Any]
 NOW = time.time()

@@ -10,10 +10,13 @@ from typing import Any
 
 import pytest
 
-from cardiouq import origin
 from cardiouq.errors import CardiouqError
-from cardiouq.files import SUMS, seal_folder, visible, written_whole
-from cardiouq.origin import (
+from cardiouq.files.writing import SUMS, seal_folder, visible, written_whole
+from cardiouq.provenance import describe as description
+from cardiouq.provenance import record
+from cardiouq.provenance.__main__ import differences, main
+from cardiouq.provenance.describe import describe, printed
+from cardiouq.provenance.record import (
     NOT_RECORDED,
     code_files,
     git_version,
@@ -21,10 +24,7 @@ from cardiouq.origin import (
     repository,
     sha256,
 )
-from cardiouq.provenance import differences, main
-from cardiouq.reporting import provenance
-from cardiouq.reporting.provenance import describe, printed
-from cardiouq.shown import own_code, settings_to_show
+from cardiouq.reporting.shown import own_code, settings_to_show
 
 Provenance = dict[str, Any]
 RUN = "training/polynomial-01234567/seed-0"
@@ -58,7 +58,7 @@ def code(tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> P
     for name in copied:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(repository / name, root / name)
-    for module in (origin, provenance):
+    for module in (record, description):
         monkeypatch.setattr(module, "repository", lambda: root)
     return root
 
@@ -169,8 +169,8 @@ def test_other_package_and_processor_are_named(
     write: Callable[[], Provenance], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = write()
-    monkeypatch.setattr(origin, "version", lambda name: "0.0")
-    monkeypatch.setattr(provenance, "processor", lambda: "another")
+    monkeypatch.setattr(record, "version", lambda name: "0.0")
+    monkeypatch.setattr(description, "processor", lambda: "another")
     found = differences(before, write())
     assert any(line.startswith("torch: ") and line.endswith("-> 0.0") for line in found["packages"])
     assert [line.split(":")[0] for line in found["device"]] == ["processor"]
@@ -267,7 +267,7 @@ def test_code_is_that_of_the_repository() -> None:
     files = code_files(repository())
     assert {
         "Snakefile",
-        "src/cardiouq/provenance.py",
+        "src/cardiouq/provenance/__main__.py",
         "workflow/rules/training.smk",
     } <= files.keys()
     assert not [name for name in files if "__pycache__" in name or "egg-info" in name]

@@ -8,7 +8,7 @@ from typing import Any
 import nibabel as nib
 import yaml
 
-from cardiouq.data.phantom import generate
+from cardiouq.data.phantom.generate import generate
 
 
 def as_ukbb(acdc: Path, root: Path) -> list[str]:

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from cardiouq.config import read_yaml
+from cardiouq.files.documents import read_yaml
 from cardiouq.methods import method_class, method_names, variant_class
 from cardiouq.methods.base import Member, folds_of
-from cardiouq.study import Study
+from cardiouq.study.settings import Study
 
 ZHAO2022 = {
     "vanilla": "Vanilla",

@@ -20,24 +20,25 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from cardiouq import locks
 from cardiouq.data import distorted
 from cardiouq.data.plan import Plan
 from cardiouq.errors import CardiouqError
 from cardiouq.evaluation import scoring
-from cardiouq.files import folder_written_whole, written_whole
-from cardiouq.locks import alone, claim, read_in_peace, take
-from cardiouq.progress import status
-from cardiouq.study import Study
+from cardiouq.files import locks
+from cardiouq.files.locks import alone, claim, read_in_peace, take
+from cardiouq.files.writing import folder_written_whole, written_whole
+from cardiouq.progress.__main__ import status
+from cardiouq.study.settings import Study
 
 WRITER = """
 import logging, sys
 from pathlib import Path
-from cardiouq import files, locks
+from cardiouq.files import writing
+from cardiouq.files import locks
 logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
 locks.SECONDS_BETWEEN_TRIES = 0.02
 way, target, text = sys.argv[1:]
-with getattr(files, way)(target) as temporary:
+with getattr(writing, way)(target) as temporary:
     file = temporary / "file" if way == "folder_written_whole" else temporary
     file.write_text(text, encoding="utf-8")
     print("writing", flush=True)
@@ -315,7 +316,7 @@ def test_lock_of_a_killed_snakemake_holds_nobody(workflow: Any) -> None:
 
 
 def test_claim_lasts_as_long_as_its_process(tmp_path: Path) -> None:
-    code = "import sys, pathlib, cardiouq.locks as l; l.claim(pathlib.Path(sys.argv[1]));"
+    code = "import sys, pathlib, cardiouq.files.locks as l; l.claim(pathlib.Path(sys.argv[1]));"
     command = [sys.executable, "-c", code + "print(flush=True); input()", str(tmp_path)]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe) as process:

@@ -1,7 +1,7 @@
 """From scans on disk to the case table, the split, the plan and arrays."""
 
 from cardiouq.data.cases import FORM
-from cardiouq.imports import code_of
+from cardiouq.provenance.code import code_of
 
 GENERATED = any(block["source"] == "phantom" for block in STUDY["datasets"].values())
 

@@ -1,6 +1,6 @@
 # From the runs of a method to its probabilities, uncertainty and segmentations on every test set.
 
-from cardiouq.estimates import of_prediction
+from cardiouq.progress.estimates import of_prediction
 
 
 rule predict:

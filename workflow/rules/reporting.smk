@@ -4,9 +4,9 @@ import json
 from pathlib import PurePath
 
 from cardiouq.reporting.captions import CAPTIONS, count_cases, count_volumes
-from cardiouq.reporting.needed_runs import needed_checkpoints, needed_runs
-from cardiouq.reporting.published import files_of
-from cardiouq.shown import in_report, own_code, settings_to_show
+from cardiouq.study.runs import needed_checkpoints, needed_runs
+from cardiouq.reporting.tables.published import files_of
+from cardiouq.reporting.shown import in_report, own_code, settings_to_show
 from cardiouq.structures import HEART
 
 TABLES = f"{RESULTS}/reporting/tables"

@@ -1,7 +1,7 @@
 # From a recipe and a seed to a run. A run's path holds a key of all settings it depends on, so
 # settings decide whether it is trained, and the age of its inputs does not (`ancient`).
 
-from cardiouq.estimates import of_training
+from cardiouq.progress.estimates import of_training
 from cardiouq.methods.base import MEMBER, Member
 
 RUN = f"{RESULTS}/training/{{recipe}}-{{key}}/seed-{{member}}"

@@ -7,7 +7,7 @@ from cardiouq.data.cases import read_case_table
 from cardiouq.data.integrity import check_cases, count_flags
 from cardiouq.data.split import read_split
 from cardiouq.errors import reported_to_user
-from cardiouq.files import written_whole
+from cardiouq.files.writing import written_whole
 from cardiouq.logs import log_to
 
 with reported_to_user(snakemake.log[0]):

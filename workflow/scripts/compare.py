@@ -4,7 +4,7 @@ from cardiouq.errors import reported_to_user
 from cardiouq.evaluation.comparison import compare_pairs, rank_methods, summarise
 from cardiouq.evaluation.reading import read_tables
 from cardiouq.evaluation.statistics import TABLES, compute_statistics
-from cardiouq.files import written_whole
+from cardiouq.files.writing import written_whole
 
 with reported_to_user(snakemake.log[0]):
     methods, settings = snakemake.params.methods, snakemake.params.settings

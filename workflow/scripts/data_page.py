@@ -4,10 +4,10 @@ from cardiouq.data.cases import read_case_table
 from cardiouq.data.integrity import read_checks
 from cardiouq.data.split import read_split
 from cardiouq.errors import reported_to_user
-from cardiouq.files import written_whole
+from cardiouq.files.writing import written_whole
 from cardiouq.reporting.captions import render_caption
 from cardiouq.reporting.data_page import make_data_page
-from cardiouq.shown import as_written
+from cardiouq.reporting.shown import as_written
 
 with reported_to_user(snakemake.log[0]):
     page = make_data_page(

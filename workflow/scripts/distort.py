@@ -8,8 +8,8 @@ from cardiouq.data.distorted import choose_subjects, distort_cases
 from cardiouq.data.plan import Plan
 from cardiouq.data.split import read_test_set_table
 from cardiouq.errors import reported_to_user
-from cardiouq.files import blamed_on, seal_folder, written_whole
-from cardiouq.locks import alone
+from cardiouq.files.locks import alone
+from cardiouq.files.writing import blamed_on, seal_folder, written_whole
 from cardiouq.logs import log_to
 
 with reported_to_user(snakemake.log[0]):

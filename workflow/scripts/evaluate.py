@@ -6,8 +6,8 @@ from cardiouq.data.cases import read_case_table
 from cardiouq.data.split import read_test_set_table
 from cardiouq.errors import reported_to_user
 from cardiouq.evaluation.scoring import score_method
-from cardiouq.files import written_whole
-from cardiouq.locks import read_in_peace
+from cardiouq.files.locks import read_in_peace
+from cardiouq.files.writing import written_whole
 from cardiouq.logs import log_to
 
 with reported_to_user(snakemake.log[0]):

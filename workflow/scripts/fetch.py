@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from cardiouq.data.download import fetch
-from cardiouq.data.sources import read_sources
+from cardiouq.data.fetch.download import fetch
+from cardiouq.data.fetch.sources import read_sources
 from cardiouq.errors import CardiouqError, reported_to_user
 from cardiouq.logs import log_to
 

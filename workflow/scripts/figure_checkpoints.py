@@ -5,9 +5,9 @@ from pathlib import Path
 from cardiouq.data.cases import read_case_table
 from cardiouq.errors import reported_to_user
 from cardiouq.evaluation.reading import read_tables
-from cardiouq.reporting.checkpoints import choose_checkpoints, draw_checkpoints
+from cardiouq.files.tables import read_rows
+from cardiouq.reporting.figures.checkpoints import choose_checkpoints, draw_checkpoints
 from cardiouq.reporting.style import save_figure
-from cardiouq.tables import read_rows
 
 with reported_to_user(snakemake.log[0]):
     checkpoints = choose_checkpoints(

@@ -1,10 +1,10 @@
 """Rule figure_dataset_shift: accuracy, uncertainty and their correlation on every test set."""
 
 from cardiouq.errors import reported_to_user
-from cardiouq.reporting.dataset_shift import draw_dataset_shift
+from cardiouq.files.tables import read_rows
+from cardiouq.reporting.figures.dataset_shift import draw_dataset_shift
+from cardiouq.reporting.shown import as_written
 from cardiouq.reporting.style import save_figure
-from cardiouq.shown import as_written
-from cardiouq.tables import read_rows
 
 with reported_to_user(snakemake.log[0]):
     figure = draw_dataset_shift(

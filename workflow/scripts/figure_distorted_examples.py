@@ -2,7 +2,7 @@
 
 from cardiouq.data.cases import read_case_table
 from cardiouq.errors import reported_to_user
-from cardiouq.reporting.distorted_examples import draw_distorted_examples
+from cardiouq.reporting.figures.distorted_examples import draw_distorted_examples
 from cardiouq.reporting.style import save_figure
 
 with reported_to_user(snakemake.log[0]):

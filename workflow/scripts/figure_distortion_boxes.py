@@ -1,10 +1,10 @@
 """Rule figure_distortion_boxes: a metric over slices by kind and degree of distortion."""
 
 from cardiouq.errors import reported_to_user
-from cardiouq.reporting.distortion_boxes import draw_distortion_boxes
+from cardiouq.files.tables import read_rows
+from cardiouq.reporting.figures.distortion_boxes import draw_distortion_boxes
+from cardiouq.reporting.shown import as_written
 from cardiouq.reporting.style import save_figure
-from cardiouq.shown import as_written
-from cardiouq.tables import read_rows
 
 with reported_to_user(snakemake.log[0]):
     figure = draw_distortion_boxes(

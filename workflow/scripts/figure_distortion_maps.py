@@ -4,9 +4,9 @@ from pathlib import Path
 
 from cardiouq.data.cases import read_case_table
 from cardiouq.errors import reported_to_user
-from cardiouq.reporting.distortion_maps import draw_distortion_maps
+from cardiouq.reporting.figures.distortion_maps import draw_distortion_maps
+from cardiouq.reporting.shown import as_written
 from cardiouq.reporting.style import save_figure
-from cardiouq.shown import as_written
 
 with reported_to_user(snakemake.log[0]):
     figure = draw_distortion_maps(

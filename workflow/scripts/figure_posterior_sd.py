@@ -1,9 +1,9 @@
 """Rule figure_posterior_sd: SD of the weights' posterior, layer by layer."""
 
 from cardiouq.errors import reported_to_user
-from cardiouq.reporting.posterior_sd import draw_posterior_sd
+from cardiouq.reporting.figures.posterior_sd import draw_posterior_sd
+from cardiouq.reporting.shown import as_written
 from cardiouq.reporting.style import save_figure
-from cardiouq.shown import as_written
 
 with reported_to_user(snakemake.log[0]):
     figure = draw_posterior_sd(as_written(snakemake.params.posteriors))

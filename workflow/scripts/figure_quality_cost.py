@@ -1,10 +1,10 @@
 """Rule figure_quality_cost: Dice and ECE against what each method costs."""
 
 from cardiouq.errors import reported_to_user
-from cardiouq.reporting.quality_cost import draw_quality_cost
+from cardiouq.files.tables import read_rows
+from cardiouq.reporting.figures.quality_cost import draw_quality_cost
+from cardiouq.reporting.shown import as_written
 from cardiouq.reporting.style import save_figure
-from cardiouq.shown import as_written
-from cardiouq.tables import read_rows
 
 with reported_to_user(snakemake.log[0]):
     figure = draw_quality_cost(

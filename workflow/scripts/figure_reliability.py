@@ -3,10 +3,10 @@
 from cardiouq.errors import reported_to_user
 from cardiouq.evaluation.calibration import TOP_LABEL
 from cardiouq.evaluation.reading import read_tables
-from cardiouq.reporting.reliability import draw_reliability
+from cardiouq.files.tables import read_rows
+from cardiouq.reporting.figures.reliability import draw_reliability
+from cardiouq.reporting.shown import as_written
 from cardiouq.reporting.style import save_figure
-from cardiouq.shown import as_written
-from cardiouq.tables import read_rows
 
 with reported_to_user(snakemake.log[0]):
     bins = read_tables(snakemake.input.calibration)

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from cardiouq.errors import reported_to_user
+from cardiouq.files.tables import read_rows
+from cardiouq.reporting.figures.training_curves import draw_training_curves
 from cardiouq.reporting.style import save_figure
-from cardiouq.reporting.training_curves import draw_training_curves
-from cardiouq.tables import read_rows
 
 with reported_to_user(snakemake.log[0]):
     histories = {}

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from cardiouq.errors import reported_to_user
+from cardiouq.files.seals import read_array
+from cardiouq.files.tables import read_rows
+from cardiouq.reporting.figures.tsne import draw_tsne
 from cardiouq.reporting.style import save_figure
-from cardiouq.reporting.tsne import draw_tsne
-from cardiouq.seals import read_array
 from cardiouq.seeds import derive
-from cardiouq.tables import read_rows
 
 with reported_to_user(snakemake.log[0]):
     figure = draw_tsne(

@@ -5,9 +5,9 @@ from pathlib import Path
 from cardiouq.data.cases import read_case_table
 from cardiouq.errors import reported_to_user
 from cardiouq.evaluation.reading import read_tables
+from cardiouq.reporting.figures.uncertainty_maps import draw_uncertainty_maps
+from cardiouq.reporting.shown import as_written
 from cardiouq.reporting.style import save_figure
-from cardiouq.reporting.uncertainty_maps import draw_uncertainty_maps
-from cardiouq.shown import as_written
 
 with reported_to_user(snakemake.log[0]):
     figure = draw_uncertainty_maps(

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from cardiouq.data.cases import make_case_table
-from cardiouq.data.layouts import DataFolder
+from cardiouq.data.readers.layouts import DataFolder
 from cardiouq.errors import reported_to_user
-from cardiouq.files import written_whole
+from cardiouq.files.writing import written_whole
 from cardiouq.logs import log_to
 
 with reported_to_user(snakemake.log[0]):

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from cardiouq.data import phantom
+from cardiouq.data.phantom.generate import generate
 from cardiouq.errors import reported_to_user
-from cardiouq.files import folder_written_whole
+from cardiouq.files.writing import folder_written_whole
 from cardiouq.logs import log_to
 
 with reported_to_user(snakemake.log[0]):
     log_to(Path(snakemake.log[0]), "make_phantom")
     with folder_written_whole(snakemake.output[0]) as folder:
-        phantom.generate(folder, **snakemake.params.settings, seed=snakemake.params.seed)
+        generate(folder, **snakemake.params.settings, seed=snakemake.params.seed)

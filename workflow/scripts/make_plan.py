@@ -8,7 +8,7 @@ from cardiouq.data.plan import make_plan
 from cardiouq.data.preprocessing import training_intensity
 from cardiouq.data.split import cases_of, read_split
 from cardiouq.errors import reported_to_user
-from cardiouq.files import written_whole
+from cardiouq.files.writing import written_whole
 
 with reported_to_user(snakemake.log[0]):
     cases = cases_of(

@@ -9,6 +9,7 @@ from cardiouq.data.cases import read_case_table
 from cardiouq.data.fingerprint import earlier_fingerprint_of, fingerprint_of
 from cardiouq.data.plan import Plan
 from cardiouq.data.split import cases_of, hold_out, read_split, read_test_sets
+from cardiouq.device.choose import choose_device
 from cardiouq.errors import reported_to_user
 from cardiouq.logs import log_to
 from cardiouq.methods import build_method
@@ -16,8 +17,7 @@ from cardiouq.methods.base import Member
 from cardiouq.prediction.predict import predict
 from cardiouq.prediction.predictor import Predictor
 from cardiouq.prediction.runs import HeldOut, RunOnDisk
-from cardiouq.training.device import choose_device
-from cardiouq.training.schedule import build_schedule
+from cardiouq.recipes.schedule import build_schedule
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--settings", required=True, type=json.loads, help="JSON of the prediction")

@@ -6,7 +6,7 @@ from cardiouq.data.cases import read_case_table
 from cardiouq.data.plan import Plan
 from cardiouq.data.preprocessing import preprocess_case
 from cardiouq.errors import reported_to_user
-from cardiouq.files import folder_written_whole
+from cardiouq.files.writing import folder_written_whole
 from cardiouq.logs import log_to
 
 with reported_to_user(snakemake.log[0]):

@@ -5,8 +5,10 @@ import pandas as pd
 from cardiouq.data.cases import read_case_table
 from cardiouq.data.split import read_test_set_table
 from cardiouq.errors import reported_to_user
+from cardiouq.files.tables import add_columns, read_rows
 from cardiouq.reporting.captions import render_caption
-from cardiouq.reporting.cost import (
+from cardiouq.reporting.shown import as_written
+from cardiouq.reporting.tables.cost import (
     count_slices,
     prediction_cost,
     print_cost,
@@ -14,8 +16,6 @@ from cardiouq.reporting.cost import (
     training_cost,
 )
 from cardiouq.reporting.writing import write_table
-from cardiouq.shown import as_written
-from cardiouq.tables import add_columns, read_rows
 
 with reported_to_user(snakemake.log[0]):
     params = snakemake.params

@@ -1,11 +1,11 @@
 """Rule print_repeats: each method's numbers over its repeats."""
 
 from cardiouq.errors import reported_to_user
+from cardiouq.files.tables import read_rows
 from cardiouq.reporting.captions import render_caption
-from cardiouq.reporting.repeats import print_repeats
+from cardiouq.reporting.shown import as_written
+from cardiouq.reporting.tables.repeats import print_repeats
 from cardiouq.reporting.writing import write_table
-from cardiouq.shown import as_written
-from cardiouq.tables import read_rows
 
 with reported_to_user(snakemake.log[0]):
     rows = read_rows(snakemake.input.repeats)

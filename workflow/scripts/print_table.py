@@ -2,14 +2,14 @@
 
 import json
 
-from cardiouq.config import read_yaml
 from cardiouq.errors import reported_to_user
+from cardiouq.files.documents import read_yaml
+from cardiouq.files.tables import read_rows
 from cardiouq.reporting.captions import render_caption
-from cardiouq.reporting.published import files_of, read_claims, read_published
-from cardiouq.reporting.study_tables import make_table
+from cardiouq.reporting.shown import as_written
+from cardiouq.reporting.tables.published import files_of, read_claims, read_published
+from cardiouq.reporting.tables.study_tables import make_table
 from cardiouq.reporting.writing import write_table
-from cardiouq.shown import as_written
-from cardiouq.tables import read_rows
 
 with reported_to_user(snakemake.log[0]):
     # none of a study that stands beside no paper

@@ -3,7 +3,7 @@
 from cardiouq.data.cases import read_case_table
 from cardiouq.data.split import check_split, select_test_cases, split_subjects
 from cardiouq.errors import reported_to_user
-from cardiouq.files import written_whole
+from cardiouq.files.writing import written_whole
 
 with reported_to_user(snakemake.log[0]):
     cases = read_case_table(snakemake.input.cases)

@@ -3,7 +3,7 @@
 from cardiouq.errors import reported_to_user
 from cardiouq.evaluation.distortions import summarise_distortions
 from cardiouq.evaluation.reading import read_tables
-from cardiouq.files import written_whole
+from cardiouq.files.writing import written_whole
 
 with reported_to_user(snakemake.log[0]):
     table = summarise_distortions(

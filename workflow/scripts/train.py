@@ -8,10 +8,10 @@ from cardiouq.data.cases import read_case_table
 from cardiouq.data.fingerprint import fingerprint_of
 from cardiouq.data.plan import Plan
 from cardiouq.data.split import cases_of, hold_out, read_split
+from cardiouq.device.choose import choose_device
 from cardiouq.errors import reported_to_user
 from cardiouq.logs import log_to
 from cardiouq.methods.base import Member
-from cardiouq.training.device import choose_device
 from cardiouq.training.train import Run, train
 
 parser = argparse.ArgumentParser(description=__doc__)

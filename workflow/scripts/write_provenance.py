@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 
 from cardiouq.errors import reported_to_user
-from cardiouq.files import written_whole
+from cardiouq.files.writing import written_whole
+from cardiouq.provenance.describe import describe, printed
 from cardiouq.reporting.captions import render_caption
 from cardiouq.reporting.printing import Cell, PrintedTable, to_html
-from cardiouq.reporting.provenance import describe, printed
-from cardiouq.shown import as_written
+from cardiouq.reporting.shown import as_written
 
 with reported_to_user(snakemake.log[0]):
     params = snakemake.params

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cardiouq.data.adapters import ADAPTERS, LABELS_FILE, known_labels
-from cardiouq.data.identity import hash_of, identity_of
-from cardiouq.data.labels import match_labels
-from cardiouq.data.layouts import DataFolder, FoundCase
-from cardiouq.data.own import SAID, TABLE
-from cardiouq.data.scans import (
+from cardiouq.data.readers.adapters import ADAPTERS, LABELS_FILE, known_labels
+from cardiouq.data.readers.identity import hash_of, identity_of
+from cardiouq.data.readers.labels import match_labels
+from cardiouq.data.readers.layouts import DataFolder, FoundCase
+from cardiouq.data.readers.own import SAID, TABLE
+from cardiouq.data.readers.scans import (
     MOST_NAMED,
     VOXEL_TOLERANCE,
     check_axes,
@@ -24,9 +24,9 @@ from cardiouq.data.scans import (
     read_scan,
 )
 from cardiouq.errors import CardiouqError, ProblemsError
+from cardiouq.files.tables import read_rows
 from cardiouq.names import EXPECTED, is_name
 from cardiouq.structures import IGNORE, IGNORED, STRUCTURES
-from cardiouq.tables import read_rows
 
 log = logging.getLogger(__name__)
 
@@ -48,8 +48,8 @@ def make_case_table(datasets: Mapping[str, DataFolder]) -> pd.DataFrame:
 
     Returns:
         One row per case; spacings in mm, `image_hash` identifies the image's content, `labels` says
-        which values of the label are which structure (`cardiouq.data.labels`), `ignored_voxels`
-        how many voxels nobody annotated.
+        which values of the label are which structure (`data.readers.labels`), `ignored_voxels` how
+        many voxels nobody annotated.
 
     Raises:
         ProblemsError: naming every file that is missing, broken or inconsistent, all at once and

@@ -4,9 +4,9 @@ import hashlib
 
 import pandas as pd
 
-from cardiouq.data.identity import hash_of
 from cardiouq.data.plan import Plan
-from cardiouq.data.scans import load_volume
+from cardiouq.data.readers.identity import hash_of
+from cardiouq.data.readers.scans import load_volume
 from cardiouq.data.split import cases_of
 
 LEARNT_FROM = ["case", "image_hash", "label_hash", "spacing_y", "spacing_x"]

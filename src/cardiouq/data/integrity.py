@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 from scipy.stats import median_abs_deviation
 
-from cardiouq.data.layouts import PHASES, TRAINING
-from cardiouq.data.scans import Case, read_image, read_label
+from cardiouq.data.readers.layouts import PHASES, TRAINING
+from cardiouq.data.readers.scans import Case, read_image, read_label
+from cardiouq.files.tables import read_rows
 from cardiouq.structures import FOREGROUND, HEART, IGNORED, STRUCTURES, mask_of
-from cardiouq.tables import read_rows
 
 OUTLIER = 3.5
 """Robust z-score beyond which a value is an outlier, as Iglewicz and Hoaglin (1993) advise."""

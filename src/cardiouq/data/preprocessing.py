@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import zoom
 
 from cardiouq.data.plan import Plan
-from cardiouq.data.scans import Case, read_image, read_label
+from cardiouq.data.readers.scans import Case, read_image, read_label
 from cardiouq.errors import CardiouqError
 from cardiouq.structures import IGNORE, IGNORED, values_of
 

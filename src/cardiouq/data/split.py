@@ -11,10 +11,10 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from cardiouq.data.layouts import TRAINING
-from cardiouq.data.scans import Case
+from cardiouq.data.readers.layouts import TRAINING
+from cardiouq.data.readers.scans import Case
 from cardiouq.errors import CardiouqError, ProblemsError
-from cardiouq.tables import add_columns, read_rows
+from cardiouq.files.tables import add_columns, read_rows
 
 LEFT_OUT = "left out"
 """Side of a subject whose image is in a test set of its own, as ACDC's patient055 is patient118."""

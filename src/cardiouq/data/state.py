@@ -3,9 +3,9 @@
 import hashlib
 from pathlib import Path
 
-from cardiouq.data.adapters import ADAPTERS, known_labels
-from cardiouq.data.layouts import DataFolder
-from cardiouq.data.pseudonyms import on_disk
+from cardiouq.data.readers.adapters import ADAPTERS, known_labels
+from cardiouq.data.readers.layouts import DataFolder
+from cardiouq.data.readers.pseudonyms import on_disk
 from cardiouq.errors import CardiouqError
 
 

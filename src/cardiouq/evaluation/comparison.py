@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import false_discovery_control, rankdata, wilcoxon
 
-from cardiouq.evaluation.resampling import intervals
+from cardiouq.evaluation.bootstrap import intervals
 from cardiouq.evaluation.statistics import Group, Key, Statistic
 
 COMPARED = {

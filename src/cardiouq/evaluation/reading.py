@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from cardiouq.errors import CardiouqError
-from cardiouq.tables import read_rows
+from cardiouq.files.tables import read_rows
 
 
 def read_tables(

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cardiouq.data.scans import load_prediction, read_label
+from cardiouq.data.readers.scans import load_prediction, read_label
 from cardiouq.errors import CardiouqError
 from cardiouq.evaluation.calibration import adaptive_calibration_error, confidence_bins, heart_box
 from cardiouq.evaluation.clinical import score_subjects
@@ -28,7 +28,7 @@ from cardiouq.evaluation.probabilities import (
 )
 from cardiouq.evaluation.surface import occupied_box, surface_distances
 from cardiouq.evaluation.volumes import volume_ml
-from cardiouq.seals import read_array, was_made
+from cardiouq.files.seals import read_array, was_made
 from cardiouq.structures import FOREGROUND, IGNORED, N_CLASSES, STRUCTURES, mask_of
 
 PER_CASE = ["case", "subject", "visit", "phase", "pathology", "vendor"]

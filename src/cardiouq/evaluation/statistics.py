@@ -10,10 +10,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cardiouq.errors import CardiouqError
+from cardiouq.evaluation.bootstrap import Weights, subject_weights, weighted_mean
 from cardiouq.evaluation.calibration import CLASS_LABELS, TOP_LABEL, binned_errors
 from cardiouq.evaluation.clinical import UNITS
 from cardiouq.evaluation.ranking import Ranking, spearman
-from cardiouq.evaluation.resampling import Weights, subject_weights, weighted_mean
 from cardiouq.structures import FOREGROUND, STRUCTURES
 
 Floats = NDArray[np.float64]

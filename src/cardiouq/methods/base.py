@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-    from cardiouq.training.network import DeepSupervisionLoss, UNet
+    from cardiouq.recipes.network import DeepSupervisionLoss, UNet
 
 Schema = Mapping[str, Any]
 """JSON schema of each setting of a method or a variant."""

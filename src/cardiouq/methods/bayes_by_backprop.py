@@ -23,7 +23,7 @@ from cardiouq.methods.base import (
 )
 
 if TYPE_CHECKING:
-    from cardiouq.training.network import DeepSupervisionLoss, UNet
+    from cardiouq.recipes.network import DeepSupervisionLoss, UNet
 
 CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
 

@@ -29,7 +29,7 @@ from cardiouq.methods.base import (
 from cardiouq.structures import IGNORED, N_CLASSES
 
 if TYPE_CHECKING:
-    from cardiouq.training.network import DeepSupervisionLoss
+    from cardiouq.recipes.network import DeepSupervisionLoss
 
 W = (-3, -2, -1, 0, 1, 2, 3)
 """The paper's seven members, from over- to under-segmentation."""

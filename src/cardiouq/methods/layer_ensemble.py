@@ -23,7 +23,7 @@ from cardiouq.methods.base import (
 from cardiouq.structures import N_CLASSES
 
 if TYPE_CHECKING:
-    from cardiouq.training.network import DeepSupervisionLoss, UNet
+    from cardiouq.recipes.network import DeepSupervisionLoss, UNet
 
 
 class LayerEnsemble(nn.Module):

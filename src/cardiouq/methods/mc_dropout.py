@@ -9,7 +9,7 @@ from cardiouq.methods.base import BaseMethod, Draw, Fitted, Sample, Schema, Trai
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from cardiouq.training.network import UNet
+    from cardiouq.recipes.network import UNet
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from cardiouq.methods.base import (
 from cardiouq.structures import IGNORED, N_CLASSES
 
 if TYPE_CHECKING:
-    from cardiouq.training.network import DeepSupervisionLoss, UNet
+    from cardiouq.recipes.network import DeepSupervisionLoss, UNet
 
 LEAST_VARIANCE = 1e-5
 

@@ -13,16 +13,16 @@ from typing import Any
 import pandas as pd
 import torch
 
-from cardiouq.data.scans import Case
-from cardiouq.files import folder_written_whole, written_whole
-from cardiouq.locks import alone
+from cardiouq.data.readers.scans import Case
+from cardiouq.device.choose import device_name
+from cardiouq.files.locks import alone
+from cardiouq.files.seals import read_array
+from cardiouq.files.writing import folder_written_whole, written_whole
 from cardiouq.methods.base import BaseMethod, Draw, TrainedRun
-from cardiouq.origin import MACHINE_FILE, note_machine
 from cardiouq.prediction.predictor import Predictor, probabilities
 from cardiouq.prediction.sums import CaseSums
-from cardiouq.seals import read_array
+from cardiouq.provenance.record import MACHINE_FILE, note_machine
 from cardiouq.seeds import derive
-from cardiouq.training.device import device_name
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from cardiouq.data.plan import Plan
 from cardiouq.data.preprocessing import centre, resampled_shape
-from cardiouq.data.scans import Case
+from cardiouq.data.readers.scans import Case
 
 TILES_AT_ONCE = 8
 

@@ -11,15 +11,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from cardiouq.config import read_json
 from cardiouq.data.plan import Plan
 from cardiouq.errors import CardiouqError
+from cardiouq.files.documents import read_json
+from cardiouq.files.seals import RUN_FILE, read_array
 from cardiouq.methods import build_variant
 from cardiouq.methods.base import MEMBER, Member
 from cardiouq.prediction.predictor import Predictor
-from cardiouq.seals import RUN_FILE, read_array
-from cardiouq.training.network import build_network, channels_last
-from cardiouq.training.state import load_tensors, load_weights
+from cardiouq.recipes.network import build_network, channels_last
+from cardiouq.training.run_folder import load_tensors, load_weights
 from cardiouq.training.train import read_history
 
 log = logging.getLogger(__name__)

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import entr
 
-from cardiouq.data.scans import Case, write_volume
-from cardiouq.files import blamed_on, written_whole
+from cardiouq.data.readers.scans import Case, write_volume
+from cardiouq.files.writing import blamed_on, written_whole
 from cardiouq.structures import N_CLASSES
 
 Combine = Callable[[NDArray[np.float32], NDArray[np.uint8]], NDArray[np.float32]]

@@ -7,9 +7,9 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, StrictUndefined
 
-from cardiouq.origin import repository
-from cardiouq.shown import as_written
-from cardiouq.tables import add_columns, read_rows
+from cardiouq.files.tables import add_columns, read_rows
+from cardiouq.provenance.record import repository
+from cardiouq.reporting.shown import as_written
 
 CAPTIONS = repository() / "workflow" / "report"
 

@@ -13,7 +13,7 @@ from cardiouq.evaluation.quality_control import ASSD_WITHIN, ORACLE, RANDOM, SLI
 from cardiouq.evaluation.statistics import ALL
 from cardiouq.reporting.printing import PrintedTable
 from cardiouq.reporting.style import DOUBLE_COLUMN, MethodStyle, method_styles, use_style
-from cardiouq.reporting.tables import Block, Labels, print_blocks
+from cardiouq.reporting.tables.layout import Block, Labels, print_blocks
 from cardiouq.structures import STRUCTURES
 
 Floats = NDArray[np.float64]

@@ -12,7 +12,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from cardiouq.data.scans import read_image, read_label
+from cardiouq.data.readers.scans import read_image, read_label
 from cardiouq.errors import CardiouqError
 from cardiouq.reporting.style import STRUCTURE_COLOURS
 from cardiouq.structures import FOREGROUND, label_of, mask_of

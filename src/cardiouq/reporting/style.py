@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.text import Text
 
-from cardiouq.files import written_whole
+from cardiouq.files.writing import written_whole
 from cardiouq.structures import STRUCTURES
 
 SINGLE_COLUMN = 3.5

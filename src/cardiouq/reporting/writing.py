@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from cardiouq.files import written_whole
+from cardiouq.files.writing import written_whole
 from cardiouq.reporting.printing import PrintedTable, to_html, to_latex, to_markdown
 
 

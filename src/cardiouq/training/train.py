@@ -16,31 +16,31 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from cardiouq.data.plan import Plan
-from cardiouq.files import written_whole
-from cardiouq.locks import alone
-from cardiouq.methods import build_variant
-from cardiouq.methods.base import BaseVariant, Member, Training
-from cardiouq.origin import note_machine
-from cardiouq.seeds import derive
-from cardiouq.structures import IGNORED, N_CLASSES
-from cardiouq.tables import read_rows
-from cardiouq.training.augmentation import Augmentation, cut_patch
-from cardiouq.training.device import (
+from cardiouq.device.choose import (
     device_name,
     make_deterministic,
     training_precision,
     trains_in_bf16,
 )
-from cardiouq.training.interruption import Notice
-from cardiouq.training.network import (
+from cardiouq.files.locks import alone
+from cardiouq.files.tables import read_rows
+from cardiouq.files.writing import written_whole
+from cardiouq.methods import build_variant
+from cardiouq.methods.base import BaseVariant, Member, Training
+from cardiouq.provenance.record import note_machine
+from cardiouq.recipes.augmentation import Augmentation, cut_patch
+from cardiouq.recipes.network import (
     DeepSupervisionLoss,
     build_network,
     channels_last,
     last_decoder_layer,
 )
+from cardiouq.recipes.schedule import build_schedule
+from cardiouq.seeds import derive
+from cardiouq.structures import IGNORED, N_CLASSES
+from cardiouq.training.interruption import Notice
 from cardiouq.training.patches import WindowSampler
-from cardiouq.training.schedule import build_schedule
-from cardiouq.training.state import SideFolder, load_state, save_state, save_tensors
+from cardiouq.training.run_folder import SideFolder, load_state, save_state, save_tensors
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,1 @@
+"""The digital phantom of a heart."""

@@ -1,0 +1,1 @@
+"""Readers of scans in every layout."""

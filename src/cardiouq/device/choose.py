@@ -1,0 +1,62 @@
+"""Where training and prediction run, and in which precision."""
+
+import contextlib
+import os
+
+import torch
+
+from cardiouq.device.environment import DEVICE_VARIABLE, processor
+from cardiouq.device.gpus import own_gpu
+from cardiouq.errors import CardiouqError
+
+
+def choose_device() -> torch.device:
+    """The device that the environment names; `auto` is a GPU if there is one, else the CPU.
+
+    A GPU is claimed first, before anything asks CUDA, which then sees no other.
+    """
+    wanted = os.environ.get(DEVICE_VARIABLE, "auto")
+    if wanted == "cpu" or not torch.backends.cuda.is_built():  # type: ignore[no-untyped-call]
+        return torch.device("cpu" if wanted == "auto" else wanted)
+    claim = own_gpu()
+    if wanted == "auto" and not torch.cuda.is_available():
+        if claim is not None:
+            claim.release()
+        return torch.device("cpu")
+    if claim is None:
+        raise CardiouqError(
+            "no GPU to claim: `nvidia-smi -L` and CUDA_VISIBLE_DEVICES name none; set "
+            "CUDA_VISIBLE_DEVICES to the devices to use, as in 0,1, or run with --config device=cpu"
+        )
+    torch.cuda.init()  # type: ignore[no-untyped-call]
+    if torch.cuda.device_count() != 1:
+        raise RuntimeError("CUDA was started before a GPU was claimed, and sees others too")
+    return torch.device("cuda")
+
+
+def device_name(device: torch.device) -> str:
+    """`cuda, ` or `cpu, ` and the model."""
+    cuda = device.type == "cuda"
+    return f"{device.type}, {torch.cuda.get_device_name(device) if cuda else processor()}"
+
+
+def trains_in_bf16(device: torch.device) -> bool:
+    """Whether the hardware has bf16.
+
+    oneDNN calls bf16 supported on any AVX-512 processor and emulates it, which takes twice the time
+    of float32; only the processor's own instructions count here.
+    """
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return bool(torch.cpu._is_avx512_bf16_supported())
+
+
+def training_precision(device: torch.device) -> contextlib.AbstractContextManager[object]:
+    """bf16 autocast where the hardware has it, full precision otherwise."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=trains_in_bf16(device))
+
+
+def make_deterministic() -> None:
+    """The same numbers for the same seed on the same machine."""
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True

@@ -1,0 +1,112 @@
+"""What jobs need of the machine they run on. Imports no torch."""
+
+import os
+import platform
+import re
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cardiouq.errors import CardiouqError
+from cardiouq.files.writing import expanded
+from cardiouq.structures import VARIABLE as STRUCTURES_VARIABLE
+
+DEVICE_VARIABLE = "CARDIOUQ_DEVICE"
+DATA_ROOTS = ("acdc_root", "mnms_root", "ukbb_root")
+KEEP_FREED_MEMORY = str(16 * 1024**3)
+_PREPARED: dict[str, str] = {}
+"""What this process's jobs inherit of a study."""
+
+
+def prepare_environment(device: str, structures: Sequence[str], *, in_conda: bool = False) -> None:
+    """Set what every job inherits from Snakemake's process.
+
+    The device is not a parameter of a rule, so that another device retrains nothing; the study's
+    structures change the keys of the runs.
+
+    Python imports the package from where this process did, whatever is installed, and names files
+    in UTF-8, whatever the locale. `python` becomes the interpreter that runs Snakemake, whether its
+    environment is activated or not; with `in_conda`, jobs have environments of their own. The
+    allocator keeps freed memory: a training step on a CPU is up to 1.5 times faster when its pages
+    are not given back and faulted in again. All have to be set before Python starts.
+
+    Raises:
+        CardiouqError: if the process works on a study with another device or other structures.
+    """
+    wanted = {DEVICE_VARIABLE: device, STRUCTURES_VARIABLE: ",".join(structures)}
+    for variable, value in wanted.items():
+        if _PREPARED.setdefault(variable, value) != value:
+            raise CardiouqError(
+                f"{variable}: {value!r} of this study, {_PREPARED[variable]!r} of one that was "
+                "imported before; import studies of the same device and structures, or run each "
+                "on its own"
+            )
+    os.environ.update(wanted)
+    os.environ["PYTHONUTF8"] = "1"
+    _put_first("PYTHONPATH", Path(__file__).parents[2])
+    if not in_conda:
+        _put_first("PATH", Path(sys.executable).parent)
+    for variable in ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"):
+        os.environ.setdefault(variable, KEEP_FREED_MEMORY)
+
+
+def _put_first(variable: str, folder: Path) -> None:
+    """Have a search path begin with a folder."""
+    folders = os.environ[variable].split(os.pathsep) if os.environ.get(variable) else []
+    os.environ[variable] = os.pathsep.join(dict.fromkeys([str(folder), *folders]))
+
+
+def check_checkout(root: Path) -> None:
+    """Raise a CardiouqError if the path of the code has a character by which jobs would not find
+    it: Snakemake's patterns read braces otherwise, PYTHONPATH colons."""
+    if found := [character for character in "{}:" if character in str(root)]:
+        raise CardiouqError(
+            f"{root}: the path of the Snakefile holds {' and '.join(found)}, by which jobs do not "
+            "find the code; move the checkout to a path without"
+        )
+
+
+def name_files_in_utf8() -> None:
+    """Start this program once more, in Python's UTF-8 mode, if the locale has another encoding.
+
+    Names of files that stand in studies and tables are UTF-8, and so are jobs' (see above). Python
+    takes the mode on at its start only.
+    """
+    if sys.getfilesystemencoding() != "utf-8":
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
+
+
+def as_typed(arguments: Iterable[str]) -> dict[str, str]:
+    """What the command line's `--config key=text` says, as every key is text: Snakemake takes 2022
+    and 1e3 for numbers, and leaves out what follows a blank and `#`."""
+    typed = dict(argument.split("=", 1) for argument in arguments)
+    return {key: re.sub(r"^(['\"])(.*)\1$", r"\2", text, flags=re.S) for key, text in typed.items()}
+
+
+def data_roots(config: Mapping[str, Any]) -> dict[str, Any]:
+    """`config` with empty data roots taken from CARDIOUQ_ACDC_ROOT and so on, and `~` written out.
+
+    Raises:
+        CardiouqError: for the home of a user that this machine does not know.
+    """
+    roots = {
+        key: config[key] or os.environ.get(f"CARDIOUQ_{key.upper()}", "")
+        for key in DATA_ROOTS
+        if key in config
+    }
+    texts = {key: str(expanded(root)) for key, root in roots.items() if root and root == str(root)}
+    return {**config, **roots, **texts}
+
+
+def gpus_per_job(device: str) -> int:
+    """GPUs that a training or prediction asks of Snakemake: 1 or 0. Which one, it claims itself."""
+    return int(device == "cuda" or (device == "auto" and any(Path("/dev").glob("nvidia[0-9]*"))))
+
+
+def processor() -> str:
+    """The model, as Linux tells it."""
+    cpuinfo = Path("/proc/cpuinfo")
+    text = cpuinfo.read_text(encoding="utf-8", errors="replace") if cpuinfo.is_file() else ""
+    found = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+    return found[1].strip() if found else platform.processor() or platform.machine()

@@ -1,0 +1,159 @@
+"""One GPU for each job: a lock on a file for each device, freed however its holder dies.
+
+Imports no torch: a GPU has to be claimed before CUDA reads CUDA_VISIBLE_DEVICES.
+"""
+
+import fcntl
+import functools
+import io
+import logging
+import os
+import re
+import stat
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import Path
+from urllib.parse import quote
+
+from cardiouq.errors import CardiouqError
+from cardiouq.files.locks import take
+
+log = logging.getLogger(__name__)
+
+VISIBLE_VARIABLE = "CUDA_VISIBLE_DEVICES"
+SHARE_VARIABLE = "CARDIOUQ_GPU_SHARE"
+LOCKS = Path(f"/tmp/cardiouq-gpus-{os.getuid()}")
+"""Neither $TMPDIR nor $XDG_RUNTIME_DIR, as they differ between sessions of a user, and the second
+is removed when the user logs out."""
+SECONDS_BETWEEN_TRIES = 2.0
+SECONDS_BETWEEN_MESSAGES = 60.0
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A GPU, as CUDA_VISIBLE_DEVICES names it, and the locked files that make it this process's."""
+
+    gpu: str
+    locked: tuple[io.FileIO, ...]
+
+    def release(self) -> None:
+        for file in self.locked:
+            file.close()
+
+
+@functools.cache  # one GPU for the life of the process
+def own_gpu() -> Claim | None:
+    """Claim a GPU and hide the others from CUDA; None if there is none."""
+    gpus = visible_gpus()
+    if not gpus:
+        return None
+    claim = claim_gpu(gpus, jobs_per_gpu())
+    os.environ[VISIBLE_VARIABLE] = claim.gpu
+    log.info("on GPU %s", claim.gpu)
+    return claim
+
+
+def visible_gpus() -> list[str]:
+    """The GPUs that this process may use, by UUID where nvidia-smi tells it.
+
+    An index is no identity: SLURM's jobs may each call their only GPU 0, whichever it is. Indices
+    count as nvidia-smi does.
+    """
+    known = parse_listing(_listing())
+    uuids = [uuid for instances in known for uuid in instances]
+    named = os.environ.get(VISIBLE_VARIABLE)
+    if named is None:
+        return uuids
+
+    def identity(name: str) -> str:
+        if name.isdigit():
+            return known[int(name)][0] if int(name) < len(known) else name
+        matching = [uuid for uuid in uuids if uuid.startswith(name)]  # CUDA takes shortened UUIDs
+        return matching[0] if len(matching) == 1 else name
+
+    # CUDA too ends the list at the first name that is none, such as -1
+    names = takewhile(re.compile(r"\d+|(GPU|MIG)-.+").fullmatch, map(str.strip, named.split(",")))
+    return list(dict.fromkeys(identity(name) for name in names))
+
+
+def parse_listing(listing: str) -> list[list[str]]:
+    """For each GPU in the output of `nvidia-smi -L` its UUID, or those of the MIG instances that
+    it is divided into."""
+    gpus: list[list[str]] = []
+    for kind, uuid in re.findall(r"^\s*(GPU|MIG) .*\(UUID: (\S+)\)", listing, re.MULTILINE):
+        if kind == "GPU":
+            gpus.append([uuid])
+        else:
+            gpus[-1].append(uuid)
+    return [gpu[1:] or gpu for gpu in gpus]
+
+
+def _listing() -> str:
+    try:
+        command = ["nvidia-smi", "-L"]
+        return subprocess.run(command, capture_output=True, encoding="utf-8", check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def jobs_per_gpu() -> int:
+    """1, unless the user says that jobs may share a GPU."""
+    text = os.environ.get(SHARE_VARIABLE) or "1"
+    if not re.fullmatch("[1-9][0-9]*", text):
+        raise CardiouqError(
+            f"{SHARE_VARIABLE} is '{text}', not how many jobs may share a GPU: set it to 1 or more"
+        )
+    return int(text)
+
+
+def claim_gpu(gpus: Sequence[str], jobs: int = 1) -> Claim:
+    """Wait for a GPU on which fewer than `jobs` jobs run, and take a place on it.
+
+    A job that does not share also waits for those that do, and they for it.
+    """
+    folder = lock_folder()
+    began = next_message = time.monotonic()
+    while True:
+        for place in range(jobs):  # a second job comes to a GPU when each has one
+            for gpu in gpus:
+                claim = _try(gpu, place, jobs > 1, folder)
+                if claim is not None:
+                    # a forked process would keep the locks alive; an executed program does not
+                    os.register_at_fork(after_in_child=claim.release)
+                    return claim
+        now = time.monotonic()
+        if now >= next_message:
+            text = "waiting for a GPU, %.0f min so far; taken: %s; locks: %s"
+            log.info(text, (now - began) / 60, ", ".join(gpus), folder)
+            next_message = now + SECONDS_BETWEEN_MESSAGES
+        time.sleep(SECONDS_BETWEEN_TRIES)
+
+
+def lock_folder() -> Path:
+    """Of this user on this host; made if it is not there."""
+    try:
+        LOCKS.mkdir(mode=0o700)
+    except FileExistsError:
+        status = LOCKS.lstat()
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
+            raise CardiouqError(
+                f"{LOCKS}: expected a folder of your own, for the locks that say which GPUs are "
+                "taken; remove it or have it removed"
+            ) from None
+        LOCKS.chmod(0o700)
+    return LOCKS
+
+
+def _try(gpu: str, place: int, shared: bool, folder: Path) -> Claim | None:
+    name = quote(gpu, safe="")  # a MIG instance's may have slashes
+    device = take(folder / name, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+    if device is None:
+        return None
+    job = take(folder / f"{name}.{place}", fcntl.LOCK_EX)
+    if job is None:
+        device.close()
+        return None
+    return Claim(gpu, (device, job))

@@ -1,0 +1,123 @@
+"""YAML and JSON files and the schemas that they have to keep."""
+
+import difflib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+import yaml
+from jsonschema import Draft202012Validator, FormatChecker
+from jsonschema.exceptions import ValidationError
+
+from cardiouq.errors import CardiouqError, ProblemsError
+from cardiouq.files.seals import read, to_delete
+from cardiouq.names import EXPECTED, is_name
+
+FORMATS = FormatChecker(formats=())
+"""`format: name` of a schema is what people read (`cardiouq.names`)."""
+FORMATS.checks("name")(lambda found: not isinstance(found, str) or is_name(found))
+
+
+class _Loader(yaml.SafeLoader):
+    """Takes keys as they are written, where YAML's own loader makes 1 of 001 and False of `no`, and
+    refuses a key that stands twice, where that one silently takes the last."""
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        super().flatten_mapping(node)
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                key.tag = self.DEFAULT_SCALAR_TAG
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
+        for key, _ in node.value:
+            if keys.count(key.value) > 1:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key {key.value!r} stands twice", key.start_mark
+                )
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: Path) -> Any:
+    """Read a YAML file; one that cannot be parsed is a CardiouqError with the line."""
+    try:
+        return yaml.load(path.read_bytes(), _Loader)
+    except yaml.YAMLError as error:
+        raise CardiouqError(f"{path}: is not YAML in UTF-8 as expected: {error}") from error
+
+
+def check_schema(settings: Any, schema_file: Path, name: str) -> None:
+    """Raise a ProblemsError with every key that the schema does not allow."""
+    # of several missing keys each violation names all
+    problems = list(dict.fromkeys(schema_problems(settings, read_yaml(schema_file))))
+    if problems:
+        raise ProblemsError(f"{name}: {len(problems)} problem(s):", problems)
+
+
+def read_json(path: Path, schema: Mapping[str, Any]) -> Any:
+    """Read a JSON file that another job made.
+
+    Raises:
+        CardiouqError: it is missing or not as it was made, or does not keep the schema.
+    """
+    return json_of(read(path), path, schema)
+
+
+def json_of(content: bytes, path: Path, schema: Mapping[str, Any]) -> Any:
+    """What a JSON file holds; a CardiouqError if it does not keep the schema."""
+    try:
+        found = json.loads(content, parse_constant=_refuse)
+        problem = "; ".join(schema_problems(found, schema))
+    except (ValueError, RecursionError) as error:
+        problem = f"cannot be read as JSON ({error})"
+    if problem:
+        raise CardiouqError(f"{path}: {problem}; delete {to_delete(path)} and run again")
+    return found
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no number")
+
+
+def schema_problems(settings: Any, schema: Mapping[str, Any]) -> Iterator[str]:
+    """Every violation of a schema in words: the key, what was found, what is allowed."""
+    for error in Draft202012Validator(schema, format_checker=FORMATS).iter_errors(settings):
+        place = ".".join(str(part) for part in error.absolute_path)
+        yield from (
+            f"{place}{'.' if place and key else ''}{key}: {text}" for key, text in _say(error)
+        )
+
+
+def _say(error: ValidationError) -> Iterator[tuple[str, str]]:
+    """(key below the error's place, text) of one violation."""
+    schema: Any = error.schema
+    found: Any = error.instance
+    expected: Any = error.validator_value
+    if error.validator == "additionalProperties":
+        allowed = sorted(schema["properties"])
+        for key in sorted(set(found).difference(allowed)):
+            close = difflib.get_close_matches(str(key), allowed, n=1)
+            hint = f"did you mean {close[0]!r}? " if close else ""
+            yield str(key), f"unknown key; {hint}allowed: {', '.join(allowed)}"
+    elif error.validator == "required":
+        for key in (key for key in expected if key not in found):
+            yield str(key), "missing"
+    elif error.validator == "enum":
+        yield "", f"{found!r} is not one of {expected}"
+    elif error.validator == "type":
+        quote = (
+            "; put it in quotes, as YAML takes it for no text"
+            if _lost_text(found, expected)
+            else ""
+        )
+        yield "", f"{found!r} is not of type {expected}{quote}"
+    elif error.validator == "format":
+        yield "", f"{found!r} is no name; expected {EXPECTED}"
+    else:
+        yield "", f"{error.message} ({error.validator}: {expected})"
+
+
+def _lost_text(found: Any, expected: str | list[str]) -> bool:
+    """Whether YAML made a number, a date, a truth value or nothing of what should be text."""
+    return "string" in expected and not isinstance(found, str | list | dict)

@@ -1,0 +1,164 @@
+"""What was made is what is read: files of other jobs, compared with the hashes noted when they were
+made (`files.py`). What was compared is what is parsed: a file is read once.
+
+A file without a hash is of a version that noted none, or its writer was killed just before it did.
+It is taken as it is, its hash is noted, and the log says so.
+"""
+
+import hashlib
+import io
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cardiouq.errors import CardiouqError
+from cardiouq.files.writing import SUMS, read_sums, seal_of
+
+log = logging.getLogger(__name__)
+
+Content = TypeVar("Content")
+
+RUN_FILE = "run.json"
+"""Stands for a whole run, whose files lie beside and below it."""
+OF_FOLDERS = (".npy", ".gz", ".safetensors")
+"""Endings of files that jobs make by the folder."""
+FOLDERS_UP = 2
+"""From a checkpoint to its run's folder."""
+FOLDERS_KEPT = 16
+"""Whose hashes are kept in memory."""
+
+
+def read(path: str | Path) -> bytes:
+    """The bytes of a file that another job made.
+
+    Raises:
+        CardiouqError: it is missing, or not as it was made.
+    """
+    return _as_made(Path(path), _read_and_hash)
+
+
+def read_array(path: Path) -> NDArray[Any]:
+    """An array of `numpy.save`.
+
+    Raises:
+        CardiouqError: as `read`, or it is none.
+    """
+    content = read(path)
+    return _parsed(path, lambda: np.load(io.BytesIO(content)))
+
+
+def map_array(path: Path) -> "np.memmap[Any, Any]":
+    """An array of `numpy.save` that stays on disk; it is compared once, here.
+
+    Raises:
+        CardiouqError: as `read_array`.
+    """
+    _as_made(path, lambda stream: (hashlib.file_digest(stream, "sha256").hexdigest(), None))
+    return _parsed(path, lambda: np.load(path, mmap_mode="r"))
+
+
+def was_made(path: Path) -> bool:
+    """Whether a job made a file, as it makes not all for every method; it may be lost since."""
+    return path.is_file() or any(name in _sums_in(place) for place, name in _in_folders(path))
+
+
+def to_delete(path: Path) -> Path:
+    """What is made again together with a file: the folder that one job makes, or the file alone."""
+    for folder in path.parents[:FOLDERS_UP]:
+        if (folder / SUMS).is_file() or (folder / RUN_FILE).is_file():
+            return folder
+    return path.parent if path.suffix in OF_FOLDERS else path
+
+
+def _read_and_hash(stream: io.BufferedReader) -> tuple[str, bytes]:
+    content = stream.read()
+    return hashlib.sha256(content).hexdigest(), content
+
+
+def _as_made(path: Path, look: Callable[[io.BufferedReader], tuple[str, Content]]) -> Content:
+    """What `look` makes of a file beside its hash, once that is the one noted."""
+    while True:
+        made, place = _noted(path)
+        try:
+            with path.open("rb") as stream:
+                found, content = look(stream)
+        except FileNotFoundError as error:
+            raise CardiouqError(
+                f"{path}: missing; expected what an earlier step made; delete {to_delete(path)}, "
+                "if it is there, and run again"
+            ) from error
+        if found == made:
+            return content
+        if _noted(path) == (made, place):  # else it has just been written anew
+            break
+    if made:
+        raise CardiouqError(
+            f"{path}: is not as it was made: its SHA-256 is {found}, and {place} says {made}; "
+            f"delete {to_delete(path)} and run again"
+        )
+    _take_up(path, found)
+    return content
+
+
+def _noted(path: Path) -> tuple[str, Path | None]:
+    """The hash noted of a file and where it stands; "" if it has none."""
+    for place, name in [(seal_of(path), path.name), *_in_folders(path)]:
+        if sums := _sums_in(place):
+            if name not in sums:
+                raise CardiouqError(
+                    f"{path}: {place} has no hash of it; delete {to_delete(path)} and run again"
+                )
+            return sums[name], place
+    return "", None
+
+
+def _in_folders(path: Path) -> list[tuple[Path, str]]:
+    """Where the hashes of a folder may stand, and what a file is called there."""
+    folders = path.parents[:FOLDERS_UP]
+    return [(folder / SUMS, str(path.relative_to(folder))) for folder in folders]
+
+
+def _sums_in(place: Path) -> dict[str, str]:
+    try:
+        state = place.stat()
+    except FileNotFoundError:
+        return {}
+    return _sums(place, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=FOLDERS_KEPT)
+def _sums(place: Path, changed: int, size: int) -> dict[str, str]:
+    """`read_sums` of a file in a state."""
+    return read_sums(place)
+
+
+def _take_up(path: Path, digest: str) -> None:
+    _say_taken_up(path.parent)
+    # where nothing can be written it is taken as it is each time; another process may be quicker
+    with suppress(OSError), seal_of(path).open("x", encoding="utf-8") as stream:
+        stream.write(f"{digest}  {path.name}\n")
+
+
+@cache
+def _say_taken_up(folder: Path) -> None:
+    """Once a process for each folder."""
+    log.warning(
+        "%s: holds files that no hash was noted of when they were made, as earlier versions noted "
+        "none; they are taken as they are, and compared from now on",
+        folder,
+    )
+
+
+def _parsed(path: Path, load: Callable[[], Content]) -> Content:
+    try:
+        return load()
+    except (ValueError, EOFError) as error:
+        raise CardiouqError(
+            f"{path}: is no array of NumPy's ({error}); delete {to_delete(path)} and run again"
+        ) from error

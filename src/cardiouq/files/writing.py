@@ -1,0 +1,237 @@
+"""Files and folders that are written whole or not at all, with the SHA-256 of what was written.
+
+That of a file stands in a file beside it, those of a folder in one file in it, both as coreutils'
+`sha256sum` writes and checks them. `seals.py` compares them with what is read.
+"""
+
+import errno
+import hashlib
+import os
+import re
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
+
+from cardiouq.errors import OF_THE_DISK, CardiouqError, in_words
+from cardiouq.files.locks import ENDING, alone
+
+ROOM = 2**20
+"""Bytes that Snakemake's own notes of a study may take."""
+SUMS = "SHA256SUMS"
+"""Of a folder that one job makes: the hash of every file in it."""
+
+CLUTTER = {
+    "__MACOSX",
+    "@eaDir",
+    "@Recycle",
+    "#recycle",
+    "$RECYCLE.BIN",
+    "System Volume Information",
+    "Network Trash Folder",
+    "lost+found",
+}
+"""Names of folders that computers and drives make by themselves, beside those that begin with a
+dot."""
+
+
+def visible(paths: Iterable[Path]) -> list[Path]:
+    """Paths in order, without those that Macs and network drives leave among a user's files, such
+    as `._scan.nii.gz`."""
+    return sorted(p for p in paths if not p.name.startswith(".") and p.name not in CLUTTER)
+
+
+def seal_of(path: Path) -> Path:
+    """Where the hash of a file stands that other jobs' files lie beside."""
+    return path.with_name(f".{path.name}.sha256")
+
+
+@contextmanager
+def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on success it is renamed to `path`, else removed.
+
+    The temporary name keeps the suffixes (`.nii.gz`), as many writers choose the format by them.
+    """
+    with _renamed_to(Path(path)) as temporary:
+        yield temporary
+        with temporary.open("rb+") as stream:
+            os.fsync(stream.fileno())
+
+
+@contextmanager
+def folder_written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """The same for a folder, which is empty at first and takes the place of an older one."""
+    with _renamed_to(Path(path)) as temporary:
+        temporary.mkdir()
+        yield temporary
+
+
+def seal_folder(folder: Path) -> None:
+    """Note the hashes of all files of a folder in one file, in place of one for each."""
+    sums = sums_of(folder)
+    write_sums(folder / SUMS, sums)
+    for name in sums:
+        seal_of(folder / name).unlink(missing_ok=True)
+
+
+def sums_of(folder: Path) -> dict[str, str]:
+    """Path in a folder -> hash of every file there that is not hidden: as it was noted when the
+    file was made, or of what the file holds."""
+    names = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return {
+        str(name): read_sums(seal_of(folder / name)).get(name.name) or _hash(folder / name)
+        for name in names
+        if not any(part.startswith(".") for part in name.parts)
+    }
+
+
+def write_sums(path: Path, sums: Mapping[str, str]) -> None:
+    """Write hashes as `sha256sum` does."""
+    lines = [f"{digest}  {name}\n" for name, digest in sums.items()]
+    path.write_text("".join(lines), encoding="utf-8")
+
+
+def read_sums(path: Path) -> dict[str, str]:
+    """Path -> hash in a file of `sha256sum`'s; of one that is not there, or that was being written
+    when its writer was killed, none.
+
+    Raises:
+        CardiouqError: it holds something else.
+    """
+    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    lines = [re.fullmatch(r"([0-9a-f]{64})  (.+)", line) for line in text.splitlines()]
+    if not all(lines):
+        raise CardiouqError(
+            f"{path}: line {lines.index(None) + 1} is no SHA-256 and path, as `sha256sum` writes "
+            "them; delete it, and the file or folder that it is of, and run again"
+        )
+    return {line[2]: line[1] for line in lines if line}
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@contextmanager
+def _renamed_to(target: Path) -> Iterator[Path]:
+    """Two processes that write the same do it one after the other, so whatever else is on the way
+    to `target` belongs to one that was killed."""
+    temporary = _beside(target)
+    with blamed_on(target), alone(target):
+        try:
+            for leftover in _left_behind(target.parent):
+                if re.fullmatch(rf"\.partial-[0-9a-f]+-{re.escape(target.name)}", leftover.name):
+                    _remove(leftover)
+            yield temporary
+            _put(temporary, target)
+        finally:
+            with suppress(OSError):  # it would hide why writing failed
+                _remove(temporary)
+
+
+def _beside(target: Path) -> Path:
+    """A temporary name that no other process has, on any host."""
+    return target.with_name(f".partial-{secrets.token_hex(4)}-{target.name}")
+
+
+def _put(temporary: Path, target: Path) -> None:
+    """Rename what was written, and note its hash.
+
+    The hash of an older file goes first and that of the new one comes last: killed at any moment,
+    this leaves no file with another's.
+    """
+    if temporary.is_dir():
+        seal_folder(temporary)
+        replaced = _beside(target)
+        with suppress(FileNotFoundError):
+            target.replace(replaced)
+        temporary.replace(target)
+        _remove(replaced)
+        return
+    digest = _hash(temporary)
+    seal_of(target).unlink(missing_ok=True)
+    temporary.replace(target)
+    write_sums(seal_of(target), {target.name: digest})
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+@cache
+def _left_behind(folder: Path) -> list[Path]:
+    """Temporary files of killed processes: those that a folder had when this one first wrote."""
+    return list(folder.glob(".partial-*"))
+
+
+@contextmanager
+def blamed_on(path: Path) -> Iterator[None]:
+    """Have a failure of the disk raised as an `OSError` that tells its reason and names `path`,
+    unless it names another file; libraries leave out one or both."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None and re.search(r"\d+ requested and \d+ written", str(error)):
+            # numpy; it forgets the reason, and a disk that takes a part only is full
+            raise OSError(errno.ENOSPC, str(error), str(path)) from error
+        name = Path(error.filename or "").name
+        is_temporary = name.startswith(".partial-") or name.endswith(ENDING)
+        if error.errno in OF_THE_DISK and (is_temporary or not error.filename):
+            error.filename = str(path)
+        raise
+
+
+def expanded(path: str) -> Path:
+    """A path with `~` as the home folder that a shell takes it for.
+
+    Raises:
+        CardiouqError: for the home of a user that this machine does not know.
+    """
+    try:
+        return Path(path).expanduser() if path.startswith("~") else Path(path)  # not of `./~`
+    except RuntimeError as error:
+        raise CardiouqError(f"{path}: no such home folder ({error}); write it out") from error
+
+
+def check_space(folder: Path, needed: int, what_for: str) -> None:
+    """Raise a CardiouqError unless a folder's disk has so many bytes free."""
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise CardiouqError(
+            f"{folder}: {free:,} bytes free, {needed:,} needed {what_for}; make room or choose a "
+            "folder on another disk, then run it again"
+        )
+
+
+def check_room(*folders: Path) -> None:
+    """Raise a CardiouqError unless a little can be written to each of some folders, which may yet
+    have to be made: Snakemake's own notes on a full disk end in its traceback."""
+    for there in dict.fromkeys(_nearest(folder) for folder in folders):
+        if not there.is_dir():
+            found = f"a link to {there.readlink()}, no folder" if there.is_symlink() else "a file"
+            raise CardiouqError(
+                f"{there}: is {found}; expected a folder, or nothing. Make the folder that it "
+                "should be, or move it away"
+            )
+        try:
+            with blamed_on(there), tempfile.TemporaryFile(dir=there, prefix=".partial-") as stream:
+                stream.write(bytes(ROOM))
+        except PermissionError as error:
+            raise CardiouqError(
+                f"{there}: may not be written to ({error.strerror}); have its permissions changed, "
+                "or work in another folder (`--directory FOLDER`)"
+            ) from error
+        except OSError as error:
+            raise CardiouqError(in_words(error) or f"{there}: {error}") from error
+
+
+def _nearest(folder: Path) -> Path:
+    """The folder, or what there is of the way to it."""
+    return next(path for path in (folder, *folder.parents) if os.path.lexists(path))

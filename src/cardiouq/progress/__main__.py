@@ -1,0 +1,99 @@
+"""How far a study is, while it runs: python -m cardiouq.progress results/<study>
+
+Needs no lock, so Snakemake may be at work.
+"""
+
+import argparse
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tabulate import tabulate
+
+from cardiouq.device.environment import data_roots
+from cardiouq.errors import CardiouqError
+from cardiouq.files.documents import read_yaml
+from cardiouq.logs import escape_what_the_terminal_lacks
+from cardiouq.progress.jobs import Job, error_in, jobs_of, longest_chain, to_come
+from cardiouq.provenance.record import check_code_of, repository
+from cardiouq.study.settings import Study
+
+DATA = ("cases.csv", "split.csv", "checks.csv", "plan.json", "preprocessed")
+
+
+def status(study: Study, root: Path, at_once: int, now: float) -> str:
+    """The printed status of a study; `at_once` is how many jobs run at a time, 0 for as many as
+    run now."""
+    results, jobs = root / study.results, jobs_of(study, root)
+    left, states = to_come(jobs), {name: job.state(now) for name, job in jobs.items()}
+    made = [(results / "data" / name).exists() for name in DATA]
+    table: list[list[object]] = [["data", sum(made), len(made)]]
+    for alike in dict.fromkeys(job.alike for job in jobs.values()):
+        names = [name for name, job in jobs.items() if job.alike == alike]
+        count, spent = Counter(states[n] for n in names), sum(jobs[n].spent for n in names)
+        kind = jobs[names[0]].kind
+        row = [kind if kind == alike else f"{kind} {alike}", count["done"], len(names)]
+        row += [count[state] for state in ("running", "stopped", "failed", "waiting")]
+        table.append([*row, hours(spent), hours(sum(left[name] for name in names))])
+    table.append(["reporting", int((results / "provenance.json").is_file()), 1])
+    columns = ["done", "of", "running", "stopped", "failed", "waiting", "spent", "to come"]
+    parts = [tabulate(table, ["", *columns], tablefmt="plain")]
+    begun = [
+        [n, states[n], j.done, j.steps, j.spent / j.done if j.done else None, hours(left[n])]
+        for n, j in jobs.items()
+        if states[n] not in ("done", "waiting")
+    ]
+    columns = ["begun", "", "epoch, sample", "of", "s each", "to come"]
+    parts += [tabulate(begun, columns, tablefmt="plain", floatfmt=".3g")] if begun else []
+    failures = [f"  {log}: {words}" for log, words in failed(results, jobs)]
+    parts += ["\n".join(["failed", *failures])] if failures else []
+    at_once = at_once or max(1, Counter(states.values())["running"])
+    total, longest = sum(left.values()), max(longest_chain(name, jobs, left) for name in jobs)
+    end = max(total / at_once, longest)
+    at = time.strftime("%Y-%m-%d %H:%M", time.localtime(now + end))
+    measured = {job.kind for job in jobs.values() if job.spent}
+    guessed = {job.kind for job in jobs.values() if job.guess and not job.finished} - measured
+    guess = f" ({' and '.join(sorted(guessed))} guessed for an old machine)" if guessed else ""
+    parts.append(
+        f"Device time: {hours(sum(j.spent for j in jobs.values()))} spent, {hours(total)} to come"
+        f"{guess}.\nWith {at_once} at once {hours(end)} are left, until {at}; the longest chain of "
+        f"jobs takes {hours(longest)}. Tables and figures, minutes, are not counted."
+    )
+    return "\n\n".join(parts)
+
+
+def failed(results: Path, jobs: dict[str, Job]) -> Iterator[tuple[Path, str]]:
+    """Log and error of every job that failed; Snakemake removes a log when its job starts."""
+    runs = {job.log for job in jobs.values()}
+    for log in sorted((results / "logs").rglob("*.log")):
+        if (log in runs or log.parts[-3] != "train") and error_in(log):  # not of runs of the past
+            yield log, error_in(log)
+
+
+def hours(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print a study's status."""
+    parser = argparse.ArgumentParser(description="How far a study is, while it runs.")
+    parser.add_argument("results", type=Path, help="results/<study>; it need not be there yet")
+    parser.add_argument("--study", default="", help="its YAML file, unless it is in config/studies")
+    parser.add_argument("--jobs", type=int, default=0, help="at once; by default as many as run")
+    given = parser.parse_args(arguments)
+    escape_what_the_terminal_lacks()
+    results, config = given.results.absolute(), repository() / "config"
+    try:
+        check_code_of(results.parents[1])
+        machine = data_roots(read_yaml(config / "config.yaml"))
+        study = Study(given.study or results.name, machine, config)
+        print(status(study, results.parents[1], given.jobs, time.time()))
+    except CardiouqError as error:
+        sys.exit(f"ERROR: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,174 @@
+"""Memory and time that a training or a prediction asks a batch system for. Imports no torch.
+
+Both follow nnU-Net's measure of a network, the values in its feature maps: on one core of the
+laptop and demo studies and at the paper's size a training step took 11 to 52 ns for each value of
+each image. The rates below are for old machines. What is asked for too little is asked for again
+with more (`attempt`); a training goes on where its time ended, so no epoch is lost to a wrong one.
+"""
+
+import contextlib
+import math
+from collections.abc import Iterable
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple, Self
+
+from cardiouq.data.plan import CONVOLUTIONS_PER_STAGE, Plan, make_plan
+from cardiouq.errors import CardiouqError
+from cardiouq.methods.swa import Method as WeightAveraging
+from cardiouq.structures import N_CLASSES
+from cardiouq.study.settings import Study
+
+NANOSECONDS_PER_VALUE = {"cpu": 60.0, "cuda": 0.6}
+"""Of a training step; on a GPU not measured: nnU-Net takes about 0.2 s for a step at the paper's
+size on the cards of 2018."""
+FORWARD_SHARE = 1 / 3
+SECONDS_PER_VOLUME = 0.5
+"""To resample one sample of a volume to its own grid, and to add it up."""
+SLICES = 12
+START_MINUTES = 15
+LARGEST_FACTOR = 3
+BASE_MB = 2500
+"""Interpreter, torch, MONAI and memory-mapped scans; a laptop's training has 1.0 GB in all."""
+CUDA_MB = 4000
+"""More, for CUDA's libraries and its memory on the host."""
+BYTES = 4
+MAPS_KEPT = 3
+"""A convolution's output, its norm's, and a gradient."""
+WEIGHTS_KEPT = 6
+"""Weights, gradients, two moments, a checkpoint and a state as they are written."""
+VOLUMES = 300
+"""That a method predicts, as long as the test sets are not listed yet."""
+USUAL_SCAN = (10, 256, 216), (10.0, 1.5, 1.5)
+"""Shape and spacing that a plan is guessed from for as long as it is not made."""
+
+
+class Needs(NamedTuple):
+    """Of one job."""
+
+    mem_mb: int
+    minutes: int
+
+    def at(self, attempt: int) -> Self:
+        """What the job asks for after failures; a pre-emption counts as one."""
+        return type(self)(*(need * min(attempt, LARGEST_FACTOR) for need in self))
+
+
+def of_training(study: Study, recipe: str, plan_file: str | Path, gpus: int) -> Needs:
+    """Of a run."""
+    plan, batch_size = plan_of(study, plan_file), study["recipes"][recipe]["batch_size"]
+    return Needs(
+        memory_mb(plan, batch_size, gpus),
+        _rounded(START_MINUTES + training_seconds(study, recipe, plan, gpus) / 60),
+    )
+
+
+def of_prediction(
+    study: Study, name: str, plan_file: str | Path, test_sets: Iterable[str | Path], gpus: int
+) -> Needs:
+    """Of a method or a repeat, on all of its test sets."""
+    plan = plan_of(study, plan_file)
+    seconds = prediction_seconds(study, name, plan, test_sets, gpus)
+    return Needs(memory_mb(plan, SLICES, gpus), _rounded(START_MINUTES + seconds / 60))
+
+
+def training_seconds(study: Study, recipe: str, plan: Plan, gpus: int) -> float:
+    """Of a run."""
+    images = study.own_epochs(recipe) * images_per_epoch(study, recipe)
+    return images * seconds_per_image(plan, gpus)
+
+
+def prediction_seconds(
+    study: Study, name: str, plan: Plan, test_sets: Iterable[str | Path], gpus: int
+) -> float:
+    """Of a method or a repeat, on all of its test sets."""
+    fits = study.methods[study.repeated(name)].fits()
+    images = images_per_volume(study) * (2 if fits else 1)
+    forward = FORWARD_SHARE * images * seconds_per_image(plan, gpus)
+    volumes = sum(_rows(Path(table)) for table in test_sets) or VOLUMES
+    return volumes * samples(study, name) * (forward + SECONDS_PER_VOLUME)
+
+
+def images_per_epoch(study: Study, recipe: str) -> float:
+    """That cost as much as validation and training do."""
+    settings = study["recipes"][recipe]
+    steps = settings["iterations_per_epoch"] + FORWARD_SHARE * settings["validation_batches"]
+    return float(steps * settings["batch_size"])
+
+
+def images_per_volume(study: Study) -> float:
+    """Tiles of all slices; they overlap in each direction."""
+    tiles: float = (1 / (1 - study["prediction"]["tile_overlap"])) ** 2
+    return SLICES * tiles
+
+
+def samples(study: Study, name: str) -> int:
+    """Passes over the test sets that a method or a repeat takes, as far as its settings tell."""
+    method = study.methods[study.repeated(name)]
+    epochs = method.checkpoint_epochs(study.schedule(study.recipe_of(name)))
+    passes = getattr(method, "passes", getattr(method, "samples", 1))
+    averaged = isinstance(method, WeightAveraging)
+    networks = len(study.method_members(name)) * (1 if averaged else len(epochs))
+    return networks * (passes if isinstance(passes, int) else 1)
+
+
+def plan_of(study: Study, file: str | Path) -> Plan:
+    """A study's plan; as long as it is not made, that for a usual scan."""
+    with contextlib.suppress(OSError, ValueError, CardiouqError):  # the job itself will say so
+        return Plan.from_json(Path(file).read_bytes(), Path(file))
+    shape, spacing = USUAL_SCAN
+    settings = {name: study["plan"].get(name) for name in ("spacing", "patch_size", "max_stages")}
+    widths = {name: study["plan"][name] for name in ("base_features", "max_features")}
+    return make_plan([shape], [spacing], **settings, **widths)
+
+
+def seconds_per_image(plan: Plan, gpus: int) -> float:
+    """Of a training step."""
+    return NANOSECONDS_PER_VALUE["cuda" if gpus else "cpu"] * 1e-9 * feature_values(plan)
+
+
+def memory_mb(plan: Plan, batch_size: int, gpus: int) -> int:
+    """Of the host; on a GPU the feature maps are not there."""
+    values = WEIGHTS_KEPT * weights(plan)
+    if not gpus:
+        values += MAPS_KEPT * batch_size * feature_values(plan)
+    needed = BASE_MB + (CUDA_MB if gpus else 0) + values * BYTES / 1e6
+    return math.ceil(needed / 500) * 500
+
+
+def feature_values(plan: Plan) -> int:
+    """In all feature maps of the network for one image."""
+    stages = [
+        size * width for size, width in zip(_sizes(plan), plan.features_per_stage, strict=True)
+    ]
+    decoder = (CONVOLUTIONS_PER_STAGE + 1) * sum(stages[:-1])
+    return CONVOLUTIONS_PER_STAGE * sum(stages) + decoder + _sizes(plan)[0] * N_CLASSES
+
+
+def weights(plan: Plan) -> int:
+    """Of the convolutions, which are nearly all."""
+    widths = plan.features_per_stage
+    encoder = sum(9 * (above + width) * width for above, width in pairwise((1, *widths)))
+    decoder = sum((9 * 3 * width + 4 * below) * width for width, below in pairwise(widths))
+    return encoder + decoder
+
+
+def _sizes(plan: Plan) -> list[int]:
+    """Pixels of each stage's feature maps."""
+    rows, columns = plan.patch_size
+    sizes = []
+    for down_y, down_x in plan.strides:
+        rows, columns = rows // down_y, columns // down_x
+        sizes.append(rows * columns)
+    return sizes
+
+
+def _rounded(minutes: float) -> int:
+    return math.ceil(minutes / 10) * 10
+
+
+def _rows(table: Path) -> int:
+    """0 if it is not there yet."""
+    with contextlib.suppress(FileNotFoundError):
+        return max(len(table.read_bytes().splitlines()) - 1, 0)
+    return 0

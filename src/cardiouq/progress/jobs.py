@@ -1,0 +1,173 @@
+"""The trainings, predictions and evaluations of a study: how far each is, and what it will take.
+
+Reads files only. What has not begun is known from the study.
+"""
+
+import re
+from collections import defaultdict
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from statistics import fmean
+
+from pandas.errors import EmptyDataError
+
+from cardiouq.data.plan import Plan
+from cardiouq.device.environment import gpus_per_job
+from cardiouq.files.tables import read_benchmark, rows_of
+from cardiouq.methods.base import Member
+from cardiouq.progress.estimates import (
+    images_per_epoch,
+    plan_of,
+    prediction_seconds,
+    samples,
+    training_seconds,
+)
+from cardiouq.study.settings import Study
+
+PATIENCE = 600
+"""Seconds without a sign of a job, or three of its steps, after which it counts as stopped."""
+
+
+@dataclass
+class Job:
+    """A training, whose steps are epochs, a prediction, whose steps are samples, an evaluation."""
+
+    kind: str
+    name: str
+    alike: str
+    """Whose seconds of a step it shares: its recipe's, or those of all of its kind."""
+    log: Path
+    needs: list[str]
+    finished: bool
+    steps: int = 1
+    work: float = 1.0
+    """Images of a step, by which others' seconds are scaled."""
+    done: int = 0
+    spent: float = 0.0
+    guess: float = 0.0
+    """Seconds of it on an old machine."""
+
+    def state(self, now: float) -> str:
+        if self.finished:
+            return "done"
+        if error_in(self.log):
+            return "failed"
+        try:
+            age = now - self.log.stat().st_mtime
+        except FileNotFoundError:
+            return "stopped" if self.done else "waiting"
+        patience = max(PATIENCE, 3 * self.spent / max(self.done, 1))
+        return "running" if age < patience else "stopped"
+
+
+def training(study: Study, recipe: str, member: Member, root: Path, plan: Plan) -> Job:
+    folder = root / study.run_folder(recipe, member)
+    finished = (folder / "run.json").is_file()
+    products = folder if finished else folder.with_name(f".{folder.name}.unfinished") / "products"
+    seconds = _column(products / "history.csv", "seconds")
+    base = study.base_run(recipe, member)
+    return Job(
+        *("training", f"{recipe}, seed {member}", recipe),
+        log=root / study.results / f"logs/train/{folder.parent.name}/{folder.name}.log",
+        needs=[f"{base[0]}, seed {base[1]}"] if base else [],
+        finished=finished,
+        steps=study.own_epochs(recipe),
+        work=images_per_epoch(study, recipe),
+        done=len(seconds),
+        spent=sum(seconds),
+        guess=training_seconds(study, recipe, plan, gpus_per_job(study.machine["device"])),
+    )
+
+
+def of_method(study: Study, name: str, root: Path, plan: Plan) -> list[Job]:
+    results, recipe, steps = root / study.results, study.recipe_of(name), samples(study, name)
+    predicted = (results / f"prediction/{name}/samples.csv").is_file()
+    evaluated = (results / f"evaluation/{name}/scores.csv").is_file()
+    log = results / f"logs/predict/{name}.log"
+    said = re.findall(r": (\d+) sample\(s\) of .* (\d+) s$", _tail(log), re.MULTILINE)
+    drawn = min(int(said[-1][0]), steps) if said else 0
+    gpus = gpus_per_job(study.machine["device"])
+    tables = (results / "data").glob("*test_sets.csv")
+    prediction = Job(
+        *("prediction", f"predict {name}", "prediction", log),
+        needs=[f"{recipe}, seed {member}" for member in study.method_members(name)],
+        finished=predicted,
+        steps=steps,
+        done=steps if predicted else drawn,
+        spent=_took(results, "predict", name) if predicted else sum(float(s) for _, s in said),
+        guess=prediction_seconds(study, name, plan, tables, gpus),
+    )
+    evaluation = Job(
+        *("evaluation", f"evaluate {name}", "evaluation"),
+        log=results / f"logs/evaluation/evaluate/{name}.log",
+        needs=[prediction.name],
+        finished=evaluated,
+        done=int(evaluated),
+        spent=_took(results, "evaluate", name) if evaluated else 0.0,
+    )
+    return [prediction, evaluation]
+
+
+def jobs_of(study: Study, root: Path) -> dict[str, Job]:
+    """Name -> job of a study whose working directory is `root`."""
+    plan = plan_of(study, root / study.results / "data/plan.json")
+    runs = [(recipe, member) for recipe in study["recipes"] for member in study.members(recipe)]
+    jobs = [training(study, *run, root, plan) for run in runs]
+    of_methods = [of_method(study, name, root, plan) for name in (*study.methods, *study.repeats)]
+    return {job.name: job for job in (*jobs, *chain(*zip(*of_methods, strict=True)))}
+
+
+def to_come(jobs: dict[str, Job]) -> dict[str, float]:
+    """Seconds that each job still takes: at its own rate, at that of jobs alike, at that of its
+    kind for each image, or guessed, with others' share of their guess."""
+    rates, shares = defaultdict(list), []
+    for job in jobs.values():
+        if job.spent:
+            rates[job.alike].append(job.spent / job.done)
+            rates[job.kind].append(job.spent / job.done / job.work)
+        if job.spent and job.guess:
+            shares.append(job.spent / job.done / (job.guess / job.steps))
+    seconds = {}
+    for name, job in jobs.items():
+        alike = [job.spent / job.done] if job.spent else rates[job.alike]
+        scaled = [rate * job.work for rate in rates[job.kind]]
+        guess = job.guess / job.steps * fmean(shares or [1])
+        rate = fmean(alike or scaled or [guess])
+        seconds[name] = 0.0 if job.finished else (job.steps - job.done) * rate
+    return seconds
+
+
+def longest_chain(name: str, jobs: dict[str, Job], seconds: dict[str, float]) -> float:
+    """Seconds until a job is done, however many are done at once."""
+    before = (longest_chain(need, jobs, seconds) for need in jobs[name].needs)
+    return seconds[name] + max(before, default=0.0)
+
+
+def error_in(log: Path) -> str:
+    """The error that a log ends with, "" if it ends otherwise."""
+    end = re.split(r"^\d\d:\d\d:\d\d  .*$", _tail(log), flags=re.MULTILINE)[-1]
+    found = re.findall(r"^ERROR: .*|^[\w.]*(?:Error|Exception)\b.*", end, re.MULTILINE)
+    return str(found[-1]) if found else ""
+
+
+def _column(path: Path, name: str) -> list[float]:
+    """Empty if there is no such table, or the job that writes it has just made or moved it."""
+    with suppress(FileNotFoundError, EmptyDataError):
+        if path.suffix == ".tsv":
+            return list(read_benchmark(path)[name])
+        # without its hash: a training may be at work on it
+        if content := path.read_bytes():
+            return list(rows_of(content, path)[name])
+    return []
+
+
+def _took(results: Path, rule: str, job: str) -> float:
+    return sum(_column(results / f"benchmarks/{rule}/{job}.tsv", "s"))
+
+
+def _tail(path: Path) -> str:
+    with suppress(FileNotFoundError):  # a job that starts removes its log
+        return path.read_bytes()[-8192:].decode(errors="replace")
+    return ""

@@ -1,0 +1,74 @@
+"""What a rule's result is computed by: its script and all of the package that it imports.
+
+Snakemake does not see what a script imports. Rules of the cheap rooms name their script's code in a
+parameter, so that a change computes anew what depends on it, whatever the files' dates and paths.
+"""
+
+import ast
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from cardiouq.provenance.record import repository, sha256
+
+SOURCE = Path(__file__).parents[2]
+SCRIPTS = repository() / "workflow" / "scripts"
+
+
+def code_of(script: str, *files: Path) -> Callable[[Any], str]:
+    """A rule's parameter: a hash of what its script runs, made when the rule has a job.
+
+    Args:
+        script: name of a file in `workflow/scripts`, without `.py`.
+        files: what else is to be followed by its content, such as a caption.
+    """
+
+    def digest(wildcards: Any) -> str:
+        """Sixteen hex digits."""
+        followed = [SCRIPTS / f"{script}.py", *modules_of(script), *files]
+        return sha256("\n".join(map(_hash_of, followed)).encode())[:16]
+
+    return digest
+
+
+def modules_of(script: str) -> list[Path]:
+    """Files of the package that a script imports, or that these import, in order."""
+    found: set[Path] = set()
+    left = [SCRIPTS / f"{script}.py"]
+    while left:
+        new = _imported_by(left.pop()) - found
+        found |= new
+        left += new
+    return sorted(found)
+
+
+@cache
+def _imported_by(file: Path) -> frozenset[Path]:
+    """Files of the package that one file imports anywhere in it."""
+    names = set(_names(ast.parse(file.read_bytes())))
+    return frozenset(path for name in names for path in _files_of(name))
+
+
+def _names(tree: ast.Module) -> Iterator[str]:
+    """Dotted names that may be modules: of `from a import b` both `a` and `a.b`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@cache
+def _files_of(name: str) -> frozenset[Path]:
+    """A module's file and those of the packages that it is in; none of other packages."""
+    parts = name.split(".")
+    above = [Path(SOURCE, *parts[:depth], "__init__.py") for depth in range(1, len(parts) + 1)]
+    found = [*above, Path(SOURCE, *parts).with_suffix(".py")]
+    return frozenset(file for file in found if file.is_file())
+
+
+@cache
+def _hash_of(file: Path) -> str:
+    return sha256(file.read_bytes())

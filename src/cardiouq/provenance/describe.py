@@ -1,0 +1,240 @@
+"""Which state a study's results come from: code, settings, data, packages and device."""
+
+import json
+import os
+import platform
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path, PurePath
+from typing import Any
+
+import pandas as pd
+
+from cardiouq.device.environment import DEVICE_VARIABLE, processor
+from cardiouq.files.documents import read_json
+from cardiouq.files.seals import read
+from cardiouq.files.tables import read_benchmark, read_rows
+from cardiouq.files.writing import SUMS
+from cardiouq.provenance.record import (
+    NOT_RECORDED,
+    code_files,
+    code_hash,
+    git_version,
+    machines,
+    packages,
+    repository,
+    sha256,
+)
+
+MEASURED = {
+    "cost.csv": (
+        "training_seconds",
+        "training_memory_mib",
+        "prediction_seconds_per_slice",
+        "prediction_memory_mib",
+    ),
+    "history.csv": ("seconds",),
+    "samples.csv": ("seconds",),
+}
+"""Columns that no two runs have in common; a table is compared without them."""
+PRINTED = (".csv", ".png")
+"""One form of every table and of every figure."""
+SHOWS_TIMES = ("quality_cost.png",)
+"""Figures that no two runs have in common."""
+
+
+def describe(
+    results: Path,
+    settings: Mapping[str, Any],
+    runs: Mapping[str, str],
+    predicted: Sequence[str],
+    products: Iterable[str | Path],
+) -> dict[str, Any]:
+    """State, results, files and times of a finished study.
+
+    Args:
+        results: its folder, `results/<study>`.
+        settings: the study's, as they may be shown.
+        runs: label -> folder of every run.
+        predicted: its methods and their repeats.
+        products: its tables, figures and pages in all their forms.
+    """
+    root = repository()
+    trained = {label: machines(Path(folder)) for label, folder in runs.items()}
+    noted = {name: machines(results / "prediction" / name) for name in predicted}
+    state = {
+        "code": {
+            "version": git_version(root),
+            "hash": code_hash(root),
+            "files": code_files(root),
+            "runs": _of_each(trained, "code"),
+            "predictions": _of_each(noted, "code"),
+        },
+        "config": settings,
+        "data": fingerprints(results / "data"),
+        "packages": packages(),
+        "device": {
+            "processor": processor(),
+            "system": f"{platform.system()} {platform.machine()}",
+            "runs": _of_each(trained, "device", "precision"),
+            "predictions": _of_each(noted, "device", "precision"),
+        },
+    }
+    made = sorted(Path(product) for product in products)
+    # where results begin to differ: trainings, then scores, then what is printed
+    compared = [Path(folder, "history.csv") for folder in runs.values()]
+    compared += sorted((results / "evaluation").glob("*.csv"))
+    compared += [file for file in made if file.suffix in PRINTED and file.name not in SHOWS_TIMES]
+    return {
+        "study": results.name,
+        "state": state,
+        "results": {
+            str(file.relative_to(results)): content_hash(file)
+            for file in dict.fromkeys(compared)
+            if file.is_file()
+        },
+        "files": {str(file.relative_to(results)): sha256(read(file)) for file in made},
+        "handed on": handed_on(results, runs.values(), predicted),
+        "times": {
+            "written": datetime.now(UTC).isoformat(timespec="seconds"),
+            "device asked for": os.environ.get(DEVICE_VARIABLE, "auto"),
+            "training_seconds": round(sum(_seconds(Path(folder)) for folder in runs.values()), 1),
+            "rules": rule_times(results, list(runs.values()), predicted),
+        },
+    }
+
+
+def fingerprints(data: Path) -> dict[str, Any]:
+    """Of what every image and label holds, of the split and of the plan."""
+    hashes: dict[str, Any] = {}
+    for name in ("cases", "distorted_cases"):
+        if (data / f"{name}.csv").is_file():
+            rows = _table(data / f"{name}.csv")
+            hashes[name] = {
+                "volumes": len(rows),
+                "hash": _hash_of_rows(rows[["image_hash", "label_hash"]]),
+            }
+    for name in ("split.csv", "test_sets.csv"):
+        if (data / name).is_file():
+            hashes[name] = _hash_of_rows(_table(data / name))
+    if (data / "plan.json").is_file():
+        hashes["plan.json"] = content_hash(data / "plan.json")[:16]
+    return hashes
+
+
+def handed_on(
+    results: Path, runs: Iterable[str | Path], predicted: Iterable[str]
+) -> dict[str, str]:
+    """SHA-256 of what one job hands to another: of a table, plan or note its own, of a folder that
+    of the file that has those of all files in it."""
+    predictions = [results / "prediction" / name for name in predicted]
+    for folder in predictions:
+        read_json(folder / "fitted.json", {"type": "object"})
+    tables = [results / "data", results / "evaluation", *(results / "evaluation").glob("*/")]
+    seals = [seal for folder in (*tables, *predictions) for seal in folder.glob(".*.sha256")]
+    files = [seal.with_name(seal.stem.removeprefix(".")) for seal in seals]
+    hashes = {file: sha256(read(file)) for file in files if file.is_file()}
+    for folder in (results / "data", *map(Path, runs), *predictions):
+        for sums in (*folder.glob(SUMS), *folder.glob(f"*/{SUMS}")):
+            hashes[sums] = sha256(sums.read_bytes())
+    return {str(file.relative_to(results)): hashes[file] for file in sorted(hashes)}
+
+
+def content_hash(path: Path) -> str:
+    """sha256 of a file, of a table with measured columns without them."""
+    if path.name not in MEASURED:
+        return sha256(read(path))
+    rest = _table(path).drop(columns=list(MEASURED[path.name]), errors="ignore")
+    return sha256(rest.to_csv(index=False).encode())
+
+
+def rule_times(
+    results: Path, runs: Sequence[str], predicted: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """Rule -> jobs, seconds, peak memory (MiB) in Snakemake's benchmarks; without those of runs and
+    methods that the study has no more."""
+    folder = results / "benchmarks"
+    wanted = {str(Path(run).relative_to(results / "training")) for run in runs}
+    jobs: dict[str, list[pd.DataFrame]] = defaultdict(list)
+    for file in sorted(folder.rglob("*.tsv")):
+        rule, _, job = str(file.relative_to(folder).with_suffix("")).partition("/")
+        if (rule == "train" and job not in wanted) or (
+            rule in ("predict", "evaluate") and job not in predicted
+        ):
+            continue
+        jobs[rule].append(read_benchmark(file))
+    measured = {rule: pd.concat(tables) for rule, tables in jobs.items()}
+    return {
+        rule: {
+            "jobs": len(table),
+            "seconds": round(float(table["s"].sum()), 1),
+            "peak_mib": float(table["max_rss"].max()) if table["max_rss"].notna().any() else None,
+        }
+        for rule, table in measured.items()
+    }
+
+
+def printed(provenance: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """(part, what, value) of all that a reader wants to see; the code's files are left out."""
+    state, times = provenance["state"], provenance["times"]
+    code, device = state["code"], state["device"]
+    rows = [("Code", name, code[name]) for name in ("version", "hash")]
+    rows += [("Code", *row) for row in _counted(code)]
+    rows.append(("Config", "seed", str(state["config"].get("seed"))))
+    rows += [("Data", *row) for row in flat(state["data"])]
+    rows.append(("Packages", "", ", ".join(f"{n} {v}" for n, v in state["packages"].items())))
+    rows += [("Device", name, device[name]) for name in ("processor", "system")]
+    rows += [("Device", *row) for row in _counted(device)]
+    rows.append(("Time", "written", times["written"]))
+    rows.append(("Time", "training, all runs", f"{times['training_seconds']:.0f} s"))
+    for rule, cost in times["rules"].items():
+        memory = f", {cost['peak_mib']:.0f} MiB" if cost["peak_mib"] else ""
+        rows.append(("Time", rule, f"{cost['jobs']} job(s), {cost['seconds']:.0f} s{memory}"))
+    for name, text in provenance["files"].items():
+        if PurePath(name).suffix in PRINTED:
+            rows.append(("SHA-256", name.removeprefix("reporting/"), text))
+    return [
+        (part if n == 0 or rows[n - 1][0] != part else "", what, value)
+        for n, (part, what, value) in enumerate(rows)
+    ]
+
+
+def flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """(dotted path, text) of every value of nested settings."""
+    if isinstance(value, Mapping) and value:
+        for key, below in value.items():
+            yield from flat(below, f"{path}.{key}" if path else str(key))
+    else:
+        yield path, value if isinstance(value, str) else json.dumps(value)
+
+
+def _counted(part: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """How many runs and predictions have the same text, and the text."""
+    for kind, one in {"runs": "run(s)", "predictions": "prediction(s)"}.items():
+        for text, count in pd.Series(part[kind], dtype=str).value_counts(sort=False).items():
+            yield f"{count} {one}", str(text)
+
+
+def _of_each(noted: Mapping[str, Sequence[Mapping[str, str]]], *keys: str) -> dict[str, str]:
+    """What is known of each machine that worked on something."""
+    return {
+        name: "; ".join(dict.fromkeys(", ".join(machine[key] for key in keys) for machine in found))
+        or NOT_RECORDED
+        for name, found in noted.items()
+    }
+
+
+def _seconds(folder: Path) -> float:
+    file = folder / "history.csv"
+    return float(read_rows(file)["seconds"].sum()) if file.is_file() else 0.0
+
+
+def _table(path: Path) -> pd.DataFrame:
+    """As it is written."""
+    return read_rows(path, numbers={})
+
+
+def _hash_of_rows(table: pd.DataFrame) -> str:
+    """In any order."""
+    return sha256("\n".join(sorted(table.agg(" ".join, axis=1))).encode())[:16]

@@ -1,0 +1,124 @@
+"""What made a result: the code, the packages, the machine. Imports no torch."""
+
+import hashlib
+import json
+import platform
+import re
+import subprocess
+import tomllib
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from cardiouq.errors import CardiouqError
+from cardiouq.files.documents import read_json
+from cardiouq.files.writing import written_whole
+
+MACHINE_FILE = "machine.json"
+NOT_RECORDED = "not recorded"
+MACHINES = {
+    "type": "array",
+    "minItems": 1,
+    "items": {
+        "type": "object",
+        "properties": {
+            "device": {"type": "string", "minLength": 1},
+            "precision": {"enum": ["float32", "bfloat16"]},
+            "code": {"type": "string", "pattern": "^[0-9a-f]{16}$"},
+        },
+        "required": ["device", "precision", "code"],
+        "additionalProperties": False,
+    },
+}
+"""Schema of a `machine.json`."""
+
+
+def repository() -> Path:
+    """The folder that holds the code: of the repository, or of the package where there is none."""
+    package = Path(__file__).parents[1]
+    root = package.parents[1]
+    return root if (root / "Snakefile").is_file() else package
+
+
+def check_code_of(folder: Path) -> None:
+    """Raise a CardiouqError unless a checkout's code runs: the folder's own, if it is one."""
+    package = Path(__file__).parents[1]
+    own = folder / "src" / package.name
+    another = own.is_dir() and not own.samefile(package)
+    if another or repository() == package:
+        source = folder / "src" if another else "a checkout's src"
+        raise CardiouqError(
+            f"{package}: is the code that runs, and not {source}; set PYTHONPATH to that folder "
+            "and give the same command again"
+        )
+
+
+def code_files(root: Path) -> dict[str, str]:
+    """Path of every file that results depend on -> its hash; of a repository its package, its
+    workflow and what was published."""
+    found = list(root.rglob("*"))
+    if (root / "Snakefile").is_file():
+        folders = ("src", "workflow", "config/published", "config/schemas")
+        found = [root / "Snakefile"]
+        found += [path for folder in folders for path in (root / folder).rglob("*")]
+    named = {str(path.relative_to(root)): path for path in sorted(found) if path.is_file()}
+    return {
+        name: sha256(path.read_bytes())[:16]
+        for name, path in named.items()
+        if not re.search(r"(^|/)(__pycache__|[^/]*\.egg-info|\.[^/]*)(/|$)", name)
+    }
+
+
+def code_hash(root: Path) -> str:
+    """One for all files of the code."""
+    return sha256(json.dumps(code_files(root), sort_keys=True).encode())[:16]
+
+
+def git_version(root: Path) -> str:
+    """What `git describe` calls the commit, `-dirty` if files differ from it."""
+    try:
+        top, name = (
+            subprocess.run(
+                ["git", "-C", str(root), *command],
+                capture_output=True,
+                encoding="utf-8",
+                check=True,
+            ).stdout.strip()
+            for command in (["rev-parse", "--show-toplevel"], ["describe", "--always", "--dirty"])
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return NOT_RECORDED
+    return name if Path(top).resolve() == root.resolve() else NOT_RECORDED  # not of a folder around
+
+
+def packages() -> dict[str, str]:
+    """Python and every direct dependency of the code that runs -> its version."""
+    text = (repository() / "pyproject.toml").read_text(encoding="utf-8")
+    lines = tomllib.loads(text)["project"]["dependencies"]
+    found = {"python": platform.python_version()}
+    for name in sorted(re.split(r"[^\w.-]", line)[0] for line in lines):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def note_machine(folder: Path, device: str, precision: str) -> None:
+    """Add this machine and code to those that worked on what is in a folder: an interrupted run may
+    have several."""
+    noted = machines(folder)
+    here = {"device": device, "precision": precision, "code": code_hash(repository())}
+    if here not in noted:
+        with written_whole(folder / MACHINE_FILE) as temporary:
+            temporary.write_text(json.dumps([*noted, here], indent=2) + "\n", encoding="utf-8")
+
+
+def machines(folder: Path) -> list[dict[str, str]]:
+    """Those that were noted; a file that is not as it was written is a CardiouqError."""
+    file = folder / MACHINE_FILE
+    return read_json(file, MACHINES) if file.is_file() else []
+
+
+def sha256(content: bytes) -> str:
+    """In hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,90 @@
+"""Entropy and mutual information of every method on one slice as a distortion grows (Ng et al.,
+IEEE TBME 2022, under noise)."""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from cardiouq.data.readers.scans import load_prediction
+from cardiouq.reporting.figures.distorted_examples import choose_example, largest_slice
+from cardiouq.reporting.slices import Window, load_scan, place_closely
+from cardiouq.reporting.style import DOUBLE_COLUMN, use_style
+
+MAPS = {"entropy": "Entropy", "mutual_information": "Mutual information"}
+COLOUR_MAP = "inferno"
+LABELS, TALLEST, HEADING, FOOT, GAP = 0.95, 8.3, 0.2, 0.5, 0.15
+"""Width of the methods' labels; height of all panels, above and below them (inches); width of the
+space between the maps, in panels."""
+
+
+def draw_distortion_maps(
+    cases: pd.DataFrame,
+    distorted: pd.DataFrame,
+    predictions: Path,
+    methods: Mapping[str, str],
+    places: Mapping[str, float],
+    of: str,
+) -> Figure:
+    """Draw a row per method, and for each map a column per degree.
+
+    Args:
+        cases, distorted: the case tables.
+        predictions: folder `prediction` of the study.
+        methods: key -> printed label, in order; a method of one sample has no mutual information.
+        places: distorted test sets of one kind -> degree, in growing order.
+        of: the test set that was distorted.
+    """
+    use_style()
+    case = choose_example(distorted)
+    scan = load_scan(cases, case)
+    z = largest_slice(scan.reference)
+    window = Window.around(scan.reference[z], scan.spacing)
+    shown = {of: "none"} | {name: f"{degree:g}" for name, degree in places.items()}
+    widths = [*([1] * len(shown)), GAP, *([1] * len(shown))]
+    panel = min(TALLEST / (len(methods) + 1), (DOUBLE_COLUMN - LABELS) / sum(widths))
+    width, height = LABELS + panel * sum(widths), HEADING + panel * (len(methods) + 1) + FOOT
+    figure = Figure(figsize=(width, height))
+    axes = figure.subplots(len(methods) + 1, len(widths), squeeze=False, width_ratios=widths)
+    place_closely(figure, LABELS, FOOT, HEADING)
+    for axis in axes.flat:
+        axis.set_axis_off()
+    halves = {"entropy": axes[:, : len(shown)], "mutual_information": axes[:, -len(shown) :]}
+    for column, (test_set, degree) in enumerate(shown.items()):
+        name = case if test_set == of else f"{case}+{test_set.partition('+')[2]}"
+        image = (scan if test_set == of else load_scan(distorted, name)).image[z]
+        for half in halves.values():
+            window.show_image(half[0, column], image)
+            half[0, column].set_title(degree, fontsize=6.5, pad=2)
+        for row, method in enumerate(methods, start=1):
+            for kind, half in halves.items():
+                path = predictions / method / test_set / f"{name}_{kind}.nii.gz"
+                if path.is_file():
+                    window.show(half[row, column], load_prediction(path)[z], cmap=COLOUR_MAP)
+    for kind, half in halves.items():
+        _finish(figure, half, MAPS[kind], FOOT / height)
+    for axis, label in zip(axes[:, 0], ["Image", *methods.values()], strict=True):
+        axis.text(
+            *(-0.1, 0.5, textwrap.fill(label, 16)),
+            **{"transform": axis.transAxes, "ha": "right", "va": "center", "fontsize": 6.5},
+        )
+    return figure
+
+
+def _finish(figure: Figure, half: NDArray[Any], label: str, foot: float) -> None:
+    """One scale for all maps of a half, from 0 to the largest value that is shown."""
+    maps: Sequence[Any] = [axis.images[0] for axis in half[1:].flat if axis.images]
+    if not maps:  # of mutual information, where every method has one sample
+        return
+    for shown in maps:
+        shown.set_clim(0, max(m.get_array().max() for m in maps))
+    left, right = half[0, 0].get_position().x0, half[0, -1].get_position().x1
+    # a little narrower, as the last number stands half beyond the bar's end
+    place = figure.add_axes((left, 0.75 * foot, 0.97 * (right - left), 0.12 * foot))
+    bar = figure.colorbar(maps[0], cax=place, orientation="horizontal")
+    bar.set_label(f"{label} (bits)", fontsize=7)
+    bar.outline.set_visible(False)

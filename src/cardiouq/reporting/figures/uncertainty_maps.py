@@ -1,0 +1,111 @@
+"""Predictions and entropy maps of every method on a success and on failures (Zhao et al. 2022,
+Fig. 3)."""
+
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from numpy.typing import NDArray
+
+from cardiouq.data.readers.scans import load_prediction
+from cardiouq.reporting.selection import Volume, choose_slice, mean_dice, success_and_failures
+from cardiouq.reporting.slices import (
+    Scan,
+    Window,
+    add_structure_legend,
+    load_scan,
+    name_panel,
+    place_closely,
+)
+from cardiouq.reporting.style import DOUBLE_COLUMN, use_style
+
+COLOUR_MAP = "inferno"
+GAP = 0.06
+"""Width of the space between volumes, in panels."""
+LABELS, TALLEST, HEADING, FOOT = 0.95, 8.1, 0.55, 0.5
+"""Width of the methods' labels; height of all panels, above and below them. Inches."""
+LETTER = 0.05
+"""Width of a letter of a heading, inches."""
+SMALLEST_SCALE = 0.1
+"""Bits; below this the scale does not shrink, so that certain methods look certain."""
+
+
+def draw_uncertainty_maps(
+    scores: pd.DataFrame,
+    cases: pd.DataFrame,
+    predictions: Path,
+    methods: dict[str, str],
+    test_sets: dict[str, str],
+    n_failures: int = 3,
+) -> Figure:
+    """Draw the figure; `selection` says by which rule volumes and slices are chosen.
+
+    Args:
+        scores: rows of `scores.csv` of all methods.
+        cases: the case table.
+        predictions: folder `prediction` of the study.
+        methods, test_sets: key -> printed label, in order.
+        n_failures: rows beside the success.
+    """
+    use_style()
+    volumes = success_and_failures(scores, n_failures)
+    n_rows = len(methods) + 1
+    # two columns of panels for each volume, and a thin empty one between volumes
+    widths = ([1, 1, GAP] * len(volumes))[:-1]
+    panel = min(TALLEST / n_rows, (DOUBLE_COLUMN - LABELS) / sum(widths))
+    width, height = LABELS + panel * sum(widths), HEADING + panel * n_rows + FOOT
+    figure = Figure(figsize=(width, height))
+    axes = figure.subplots(n_rows, len(widths), squeeze=False, width_ratios=widths)
+    place_closely(figure, LABELS, FOOT, HEADING)
+    for gap in axes[:, 2::3].flat:
+        gap.set_axis_off()
+    maps: list[AxesImage] = []
+    for columns, volume in zip(
+        np.split(axes, range(3, len(widths), 3), axis=1), volumes, strict=True
+    ):
+        scan = load_scan(cases, volume.case)
+        z = _draw_volume(columns.T, volume, scan, predictions, list(methods))
+        maps += [axis.images[0] for axis in columns[1:, 1]]
+        fate = "Failure" if volume.failure else "Success"
+        test_set = textwrap.fill(test_sets[volume.test_set], int(2 * panel / LETTER))
+        columns[0, 0].set_title(
+            f"{fate}: {scan.subject}\n{scan.phase}, slice {z + 1}/{len(scan.image)}\n{test_set}",
+            fontsize=6,
+            loc="left",
+        )
+    for axis, label in zip(axes[:, 0], ["Image, reference", *methods.values()], strict=True):
+        axis.set_ylabel(textwrap.fill(label, 16), fontsize=6.5, rotation=0, ha="right", va="center")
+    largest = max(entropy.get_clim()[1] or 0 for entropy in maps)
+    for entropy in maps:
+        entropy.set_clim(0, max(largest, SMALLEST_SCALE))
+    place = figure.add_axes((0.4, 0.75 * FOOT / height, 0.5, 0.12 * FOOT / height))
+    bar = figure.colorbar(maps[0], cax=place, orientation="horizontal")
+    bar.set_label("Entropy of the mean prediction (bits)", fontsize=7)
+    bar.outline.set_visible(False)
+    add_structure_legend(figure, "lower left")
+    return figure
+
+
+def _draw_volume(
+    axes: NDArray[Any], volume: Volume, scan: Scan, predictions: Path, methods: list[str]
+) -> int:
+    """Fill the two columns of a volume (the first axis of `axes`); the entropy maps have no common
+    scale yet. Return the position of the slice."""
+    folders = [predictions / method / volume.test_set for method in methods]
+    labels = [load_prediction(folder / f"{volume.case}_segmentation.nii.gz") for folder in folders]
+    z = choose_slice(scan.reference, labels, volume.failure)
+    window = Window.around(scan.reference[z], scan.spacing)
+    for axis in axes[:2, 0]:
+        window.show_image(axis, scan.image[z])
+    window.draw_contours(axes[0, 0], scan.reference[z])
+    for row, (folder, predicted) in enumerate(zip(folders, labels, strict=True), start=1):
+        window.show_image(axes[0, row], scan.image[z])
+        window.draw_contours(axes[0, row], predicted[z], linewidths=0.6)
+        name_panel(axes[0, row], f"{mean_dice(scan.reference[z], predicted[z]):.2f}", size=5)
+        entropy = load_prediction(folder / f"{volume.case}_entropy.nii.gz")[z]
+        window.show(axes[1, row], entropy, cmap=COLOUR_MAP)
+    return z

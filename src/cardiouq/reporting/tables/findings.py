@@ -1,0 +1,110 @@
+"""What Ng et al. (IEEE TBME 2022) found in words, checked on our numbers, as rows of the verdict.
+
+The paper gives no table for these findings, so a row says whether ours agrees and is never a
+reproduction.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cardiouq.evaluation.statistics import ALL
+from cardiouq.reporting.tables.verdict import COLUMNS, NOT_COMPARABLE
+from cardiouq.structures import FOREGROUND, STRUCTURES
+
+PAPER = "ng2022"
+COMPARED = ("vanilla", "mcd_0_1", "mcd_0_5", "bbb", "deep_ensemble")
+"""The paper's methods, for its findings of which one is best."""
+BEST = {"noise": "bbb", "blur": "deep_ensemble", "stretch": "deep_ensemble"}
+FALLS_AGAIN = {"noise": True, "blur": True, "stretch": False}
+"""Kind -> whether uncertainty is past its peak at the largest degree."""
+UNCERTAINTIES = ("predictive_entropy_bits", "mutual_information_bits", "dice_within")
+REASON = "stated in words, at the paper's own setting"
+
+
+def check_findings(distortions: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
+    """The paper's findings on distortions and on ASSD_within, ours beside each.
+
+    Args:
+        distortions: rows of `distortions.csv`.
+        summary: rows of `summary.csv`.
+
+    Returns:
+        Rows of the verdict's columns. ours is, for accuracy: the Dice lost from the original to the
+        largest degree (agrees if no degree gains any); for uncertainty: the place of the degree
+        with the largest median entropy; for the best method: its lead in Dice, averaged over the
+        degrees, before the best of the paper's others; for ASSD_within: the lead of its Spearman
+        correlation with ASSD before the best of entropy, mutual information and Dice_within, mean
+        over structures.
+    """
+    rows = [*_of_distortions(distortions), *_of_measures(summary)]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _of_distortions(table: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    dice = table[(table["metric"] == "dice") & (table["structure"] == FOREGROUND)]
+    entropy = table[(table["metric"] == "predictive_entropy_bits") & (table["structure"] == ALL)]
+    for kind in BEST:
+        of_kind = dice[dice["kind"] == kind]
+        means = of_kind.pivot(index="method", columns="place", values="mean")
+        n_empty = of_kind.groupby("method")["n_empty"].sum()
+        medians = entropy[entropy["kind"] == kind].pivot(
+            index="method", columns="place", values="median"
+        )
+        for method in means.index:
+            yield _row(
+                *(f"Accuracy falls with the degree of {kind}", method, kind, "dice"),
+                agrees=bool((np.diff(means.loc[method]) <= 0).all()),
+                ours=means.loc[method].iloc[0] - means.loc[method].iloc[-1],
+                n_empty=n_empty[method],
+            )
+            peak = int(medians.loc[method].idxmax())
+            falls = "rises, then falls" if FALLS_AGAIN[kind] else "rises to the largest degree"
+            yield _row(
+                *(f"Uncertainty {falls} under {kind}", method, kind, "predictive_entropy_bits"),
+                agrees=peak > 0 and (peak < medians.shape[1] - 1) == FALLS_AGAIN[kind],
+                ours=peak,
+                n_empty=0,
+            )
+        best = BEST[kind]
+        others = [method for method in COMPARED if method in means.index and method != best]
+        if best in means.index and others:
+            over_degrees = means.drop(columns=0).mean(axis=1)
+            lead = over_degrees[best] - over_degrees[others].max()
+            yield _row(
+                *(f"Most accurate of the paper's methods under {kind}", best, kind, "dice"),
+                agrees=bool(lead > 0),
+                ours=lead,
+                n_empty=n_empty[[best, *others]].sum(),
+            )
+
+
+def _of_measures(summary: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    slices = summary[(summary["level"] == "slice") & summary["structure"].isin(list(STRUCTURES))]
+    metrics = {f"spearman_{name}_assd_mm": name for name in ("assd_within_mm", *UNCERTAINTIES)}
+    found = slices[slices["metric"].isin(list(metrics))]
+    for (method, test_set), rows in found.groupby(["method", "test_set"], sort=False):
+        means = rows.groupby("metric")["value"].mean().rename(index=metrics)
+        if means["assd_within_mm"] == means["dice_within"] == 0:
+            continue  # one sample: nothing is within
+        lead = means["assd_within_mm"] - means[list(UNCERTAINTIES)].max()
+        yield _row(
+            *("ASSD_within correlates best with ASSD", str(method), str(test_set)),
+            "spearman_assd_within_mm_assd_mm",
+            agrees=bool(lead > 0),
+            ours=lead,
+            n_empty=rows.loc[rows["metric"] == "spearman_assd_within_mm_assd_mm", "n_empty"].sum(),
+        )
+
+
+def _row(
+    what: str, method: Any, where: Any, metric: str, *, agrees: bool, ours: float, n_empty: float
+) -> dict[str, Any]:
+    return dict.fromkeys(COLUMNS, "") | {
+        **{"kind": "finding", "paper": PAPER, "what": what, "method": method, "test_set": where},
+        **{"level": "slice", "metric": metric, "published": np.nan, "ours": ours},
+        **{"low": np.nan, "high": np.nan, "n_empty": n_empty},
+        **{"agrees": "yes" if agrees else "no", "verdict": NOT_COMPARABLE, "reason": REASON},
+    }

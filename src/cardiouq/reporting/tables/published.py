@@ -1,0 +1,118 @@
+"""The papers' numbers and claims, to stand beside ours; the columns are explained in
+`config/published/README.md`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from cardiouq.errors import CardiouqError
+from cardiouq.files.tables import rows_of
+from cardiouq.provenance.record import repository
+from cardiouq.structures import FOREGROUND, STRUCTURES
+
+COLUMNS = [
+    *("paper", "table", "method", "test_set", "level", "metric", "structure"),
+    *("value", "sd", "n_subjects", "unknown"),
+]
+CLAIM_COLUMNS = [
+    *("paper", "claim", "table", "text", "level", "metric", "test_set", "structure"),
+    *("smaller", "larger", "strict", "unknown"),
+]
+ALLOWED = {
+    "level": ["volume", "slice", ""],
+    "structure": [*STRUCTURES, FOREGROUND, "all"],
+    "strict": ["true", "false"],
+}
+
+
+def files_of(paper: str | None) -> list[Path]:
+    """A paper's numbers, its claims and its own study; none of no paper."""
+    names = ("published/{}.csv", "published/{}_claims.csv", "studies/{}.yaml") if paper else ()
+    return [repository() / "config" / name.format(paper) for name in names]
+
+
+def read_published(path: str | Path | None) -> pd.DataFrame:
+    """Read `config/published/<paper>.csv`; None is a study that stands beside no paper.
+
+    Returns:
+        The file's rows; value, sd and n_subjects are numbers (NaN where the paper has none), the
+        rest is text.
+
+    Raises:
+        CardiouqError: columns differ, an entry is not allowed, or a number is given twice.
+    """
+    table = _read(path, COLUMNS, ["method", "test_set", "level", "metric", "structure"])
+    for column in ("value", "sd", "n_subjects"):
+        numbers = pd.to_numeric(table[column], errors="coerce").astype(float)
+        required = (table[column] != "") | (column == "value")
+        _refuse(path, table[numbers.isna() & required], column, "a number")
+        table[column] = numbers
+    return table
+
+
+def read_claims(path: str | Path | None) -> pd.DataFrame:
+    """Read `config/published/<paper>_claims.csv`; None is a study that stands beside no paper.
+
+    Returns:
+        The file's rows; strict is true or false, the rest is text.
+
+    Raises:
+        CardiouqError: columns differ, an entry is not allowed, or a pair is given twice.
+    """
+    keys = ["claim", "level", "metric", "test_set", "structure", "smaller", "larger"]
+    table = _read(path, CLAIM_COLUMNS, keys)
+    return table.assign(strict=table["strict"] == "true")
+
+
+def with_published(
+    summary: pd.DataFrame, published: pd.DataFrame, metric: str, paper_test_sets: dict[str, str]
+) -> pd.DataFrame:
+    """Add the columns `published` and `published_sd` (NaN where the paper has no such number).
+
+    Args:
+        summary: rows of one metric with columns method, test_set, level and structure.
+        published: from `read_published`.
+        metric: as both tables name it, such as `dice` or `ece_percent`.
+        paper_test_sets: our test set -> the paper's test set that it stands beside.
+    """
+    numbers = published[published["metric"] == metric]
+    numbers = numbers.set_index(["method", "test_set", "level", "structure"])[["value", "sd"]]
+    keys = zip(
+        summary["method"],
+        # None is no test set of a paper, unlike "", which is one that the paper does not name
+        [paper_test_sets.get(name) for name in summary["test_set"]],
+        summary["level"],
+        summary["structure"],
+        strict=True,
+    )
+    beside = numbers.reindex(pd.MultiIndex.from_tuples(list(keys), names=numbers.index.names))
+    return summary.assign(
+        published=beside["value"].to_numpy(), published_sd=beside["sd"].to_numpy()
+    )
+
+
+def _read(path: str | Path | None, columns: Sequence[str], keys: Sequence[str]) -> pd.DataFrame:
+    if path is None:
+        return pd.DataFrame(columns=list(columns), dtype=str)
+    table = rows_of(Path(path).read_bytes(), path, numbers={})
+    if list(table.columns) != list(columns):
+        raise CardiouqError(f"{path}: columns {list(table.columns)}; expected {list(columns)}")
+    for column, allowed in ALLOWED.items():
+        if column in table:
+            _refuse(path, table[~table[column].isin(allowed)], column, f"one of {allowed}")
+    twice = table[table.duplicated(list(keys))]
+    if len(twice):
+        key = ", ".join(f"{name} {twice.iloc[0][name]!r}" for name in keys)
+        raise CardiouqError(f"{path}: {key} is given twice; keep one")
+    return table
+
+
+def _refuse(path: str | Path | None, rows: pd.DataFrame, column: str, expected: str) -> None:
+    """Raise a CardiouqError on the first of the rows, if there is one."""
+    if len(rows):
+        # the headings are the file's first line
+        raise CardiouqError(
+            f"{path}, line {int(rows.index[0]) + 2}: {column} is {rows.iloc[0][column]!r}; "
+            f"expected {expected}"
+        )

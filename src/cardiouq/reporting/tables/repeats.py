@@ -1,0 +1,30 @@
+"""The table of repeats: mean and SD over trainings with other seeds."""
+
+import pandas as pd
+
+from cardiouq.reporting.printing import PrintedTable
+from cardiouq.reporting.tables.layout import Block, Labels, print_blocks
+
+BLOCKS = [
+    Block(metric, label, "slice", decimals=decimals, larger_is_better=better, spread="sd")
+    for metric, label, decimals, better in (
+        ("dice", "Dice", 3, True),
+        ("assd_mm", "ASSD (mm)", 2, False),
+        ("hausdorff_mm", "Hausdorff (mm)", 1, False),
+        ("dice_within", "Dice_within", 3, None),
+        ("assd_within_mm", "ASSD_within (mm)", 2, None),
+    )
+]
+
+
+def print_repeats(
+    repeats: pd.DataFrame, methods: Labels, test_sets: Labels, caption: str
+) -> PrintedTable:
+    """Per metric and method the mean ± SD over repeats, per slice.
+
+    Args:
+        repeats: rows of `repeats.csv`.
+        methods, test_sets: key -> printed label, in order.
+        caption: plain text.
+    """
+    return print_blocks(repeats, BLOCKS, methods, test_sets, caption, "tab:repeats")

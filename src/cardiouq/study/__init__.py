@@ -1,0 +1,1 @@
+"""A study: its settings, runs and sources."""

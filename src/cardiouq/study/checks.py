@@ -1,0 +1,224 @@
+"""What is wrong with a study beyond what its schema says. Imports no torch."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cardiouq.data.distortions import KINDS as DISTORTIONS
+from cardiouq.data.distortions import distort
+from cardiouq.data.readers.adapters import PARTS
+from cardiouq.data.readers.labels import speaks_of_unknown
+from cardiouq.data.readers.layouts import TRAINING
+from cardiouq.errors import CardiouqError
+from cardiouq.files.documents import schema_problems
+from cardiouq.methods import (
+    COMMON_KEYS,
+    build_method,
+    build_variant,
+    method_class,
+    method_names,
+    variant_class,
+)
+from cardiouq.methods.base import BaseMethod, BaseVariant
+from cardiouq.structures import FOREGROUND, IGNORE
+
+if TYPE_CHECKING:
+    from cardiouq.study.settings import Study
+
+PHANTOM = "phantom"
+"""Source of a data set that a rule generates; other sources are keys of `config.yaml`, or paths."""
+TINY_SCAN = np.arange(8, dtype=np.float32).reshape(2, 2, 2), np.ones((2, 2, 2), np.uint8)
+
+
+def study_problems(study: "Study") -> list[str]:
+    """Every misspelt name and every inconsistency, in words."""
+    return [
+        *_reference_problems(study),
+        *_value_problems(study),
+        *_recipe_problems(study),
+        *_method_problems(study),
+    ]
+
+
+def _reference_problems(study: "Study") -> Iterator[str]:
+    """Names of what the study has not got."""
+    datasets, recipes = study["datasets"], study["recipes"]
+    named = [("split", "dataset", study["split"]["dataset"], datasets)]
+    for test_set, block in study["test_sets"].items():
+        named.append((f"test_sets.{test_set}", "dataset", block["dataset"], datasets))
+    if "distortions" in study.settings:
+        distorted = study["distortions"]
+        named.append(("distortions", "test_set", distorted["test_set"], study["test_sets"]))
+        named += [("distortions", "kinds", kind, DISTORTIONS) for kind in distorted["kinds"]]
+        degrees = {f"{d['kind']}-{d['place']}" for d in study.distorted_test_sets().values()}
+        for degree in distorted.get("published", {}):
+            named.append(("distortions", "published", degree, degrees))
+    for method, block in study["methods"].items():
+        named.append((f"methods.{method}", "recipe", block["recipe"], recipes))
+    for recipe, block in recipes.items():
+        if "branch" in block:
+            named.append((f"recipes.{recipe}.branch", "from", block["branch"]["from"], recipes))
+    for dataset, block in datasets.items():
+        if "/" not in block["source"]:  # else the path of a folder
+            roots = [PHANTOM, *(key for key in study.machine if key.endswith("_root"))]
+            named.append((f"datasets.{dataset}", "source", block["source"], roots))
+    for level in ("volume", "slice"):
+        limited = [*study.structures, FOREGROUND]
+        place = f"evaluation.poor.{level}"
+        limits = {k for k in study["evaluation"]["poor"][level] if k != "metric"}
+        named += [(place, "structure", name, limited) for name in sorted(limits)]
+        if level == "slice" and not limits >= set(study.structures):
+            missing = [name for name in study.structures if name not in limits]
+            yield f"{place}: no limit for {missing}; quality control is of all structures"
+    for place, key, value, allowed in named:
+        if value not in allowed:
+            yield f"{place}.{key}: {value!r} is not one of {sorted(allowed)}"
+
+
+def _value_problems(study: "Study") -> Iterator[str]:
+    """Values that do not go together, or that a scan or a schedule cannot have."""
+    datasets, recipes = study["datasets"], study["recipes"]
+    for recipe, block in recipes.items():
+        low, high = block["augmentation"]["scale"]
+        if low > high:
+            yield (
+                f"recipes.{recipe}.augmentation.scale: [{low}, {high}] goes down; expected the "
+                "smaller number first"
+            )
+        after, epochs = (block["schedule"].get(key, 0) for key in ("after", "epochs"))
+        if after >= epochs:
+            yield (
+                f"recipes.{recipe}.schedule.after: {after}; expected an epoch before the last "
+                f"of {epochs}"
+            )
+    fractions = [study["split"].get(f"{side}_fraction", 0) for side in ("validation", "test")]
+    if sum(fractions) >= 1:
+        yield f"split: fractions {fractions} leave no one to train on; expected a sum below 1"
+    for test_set, block in study["test_sets"].items():
+        part = block.get("part", TRAINING)
+        if block["dataset"] in datasets:
+            parts = PARTS.get(datasets[block["dataset"]]["layout"], (part,))
+            if part not in parts:
+                yield f"test_sets.{test_set}.part: {part!r} is not one of {list(parts)}"
+        if part != TRAINING and "split" in block:
+            yield f"test_sets.{test_set}.split: only the part {TRAINING!r} is split"
+        if block.get("split") == "test" and "test_fraction" not in study["split"]:
+            yield f"test_sets.{test_set}.split: 'test' needs `split.test_fraction`"
+    alike = Counter(map(str.casefold, study["test_sets"]))
+    for test_set in study["test_sets"]:
+        if alike[test_set.casefold()] > 1:
+            yield (
+                f"test_sets.{test_set}: another differs in capital letters alone, and their "
+                "folders are the same on some disks; rename one"
+            )
+    for kind, degrees in study.settings.get("distortions", {}).get("kinds", {}).items():
+        if degrees != sorted(set(degrees)):
+            yield f"distortions.kinds.{kind}: {degrees} does not grow from degree to degree"
+        for degree in degrees if kind in DISTORTIONS else ():
+            try:  # on a scan of a few voxels, so that a degree is refused before any training
+                distort(*TINY_SCAN, kind, degree, (1.0, 1.0, 1.0), seed=0)
+            except CardiouqError as error:
+                yield f"distortions.kinds.{kind}: {error}"
+    for name in filter(speaks_of_unknown, study.structures):
+        yield (
+            f"structures: {name!r} is no structure; what nobody annotated is `{IGNORE}` of a data "
+            "set's `labels`"
+        )
+    generated = any(block["source"] == PHANTOM for block in datasets.values())
+    if generated and PHANTOM not in study.settings:
+        yield "phantom: missing, but a data set's source is phantom"
+
+
+def _recipe_problems(study: "Study") -> Iterator[str]:
+    """Variants and branches that do not go with their recipe."""
+    for name, block in study["recipes"].items():
+        place = f"recipes.{name}"
+        if "variant" in block:
+            found = list(
+                _settings_problems(
+                    f"{place}.variant", block["variant"], "name", ("name",), variant_class
+                )
+            )
+            yield from found
+            if not found:
+                for problem in build_variant(block["variant"]).problems(block):
+                    yield f"{place}.{problem}"
+        base = study["recipes"].get(block.get("branch", {}).get("from"), {})
+        if "branch" in base:
+            yield f"{place}.branch.from: {block['branch']['from']!r} is a branch itself"
+        elif base and base["schedule"]["epochs"] != block["schedule"]["epochs"]:
+            yield (
+                f"{place}.schedule.epochs: {block['schedule']['epochs']}; expected the "
+                f"{base['schedule']['epochs']} of the recipe that it branches from"
+            )
+        for key in ("optimiser", "dropout"):  # whose state it takes over
+            if base and base[key] != block[key]:
+                yield f"{place}.{key}: {block[key]}; expected the {base[key]} of its base"
+
+
+def _method_problems(study: "Study") -> Iterator[str]:
+    """Methods that do not go with their recipe, or that would be tested on what they fit."""
+    for name, block in study["methods"].items():
+        place = f"methods.{name}"
+        found = list(_settings_problems(place, block, "method", COMMON_KEYS, method_class))
+        yield from found
+        if found or block["recipe"] not in study["recipes"]:
+            continue
+        try:
+            method = build_method(block)
+            method.checkpoint_epochs(study.schedule(block["recipe"]))
+        except (ValueError, AttributeError) as error:
+            yield f"{place}: does not go with recipe {block['recipe']!r}: {error}"
+            continue
+        branches = "branch" in study["recipes"][block["recipe"]]
+        if branches != any(member.branch is not None for member in method.members()):
+            yield (
+                f"{place}.recipe: {block['recipe']!r} has {'a' if branches else 'no'} "
+                f"`branch`, which {block['method']} {'does not use' if branches else 'needs'}"
+            )
+        selects = "selection" in study["recipes"][block["recipe"]]
+        epochs = study.schedule(block["recipe"]).epochs
+        if selects and method.checkpoint_epochs(study.schedule(block["recipe"])) != [epochs - 1]:
+            yield (
+                f"{place}.recipe: {block['recipe']!r} has a `selection` and keeps one epoch's "
+                f"weights; {block['method']} needs several"
+            )
+        held_out = [member.fold is None for member in method.members()]
+        does = "selects weights" if selects and any(held_out) else ""
+        if method.fits() and all(held_out):
+            does = "fits"
+        if does:
+            yield from (
+                f"{place}: {does} on the validation side, which the test set {test_set!r} has "
+                "too; set `split.test_fraction` and test on `split: test`, or set `folds`"
+                for test_set, tested in study["test_sets"].items()
+                if tested["dataset"] == study["split"]["dataset"]
+                and tested.get("part", TRAINING) == TRAINING
+                and tested.get("split", "validation") == "validation"
+            )
+
+
+def _settings_problems(
+    place: str,
+    block: Mapping[str, Any],
+    key: str,
+    common: Sequence[str],
+    find: Callable[[str], type[BaseMethod] | type[BaseVariant]],
+) -> Iterator[str]:
+    """What is wrong with the settings of a method or a variant, named by `block[key]`."""
+    try:
+        settings = find(block[key]).schema
+    except KeyError:
+        yield (
+            f"{place}.{key}: {block[key]!r} is not one of {method_names()}, nor the path of a file "
+            f"with a class {'Method' if key == 'method' else 'Variant'}"
+        )
+        return
+    schema = {
+        "type": "object",
+        "properties": dict.fromkeys(common, True) | dict(settings),
+        "additionalProperties": False,
+    }
+    yield from (f"{place}.{problem}" for problem in schema_problems(block, schema))
