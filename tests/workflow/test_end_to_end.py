@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cardiouq.files import seal_of, visible
 from cardiouq.reporting.distortion_boxes import BOXED
 
 PRINTED = (
@@ -80,7 +81,7 @@ def case_table(workflow: Any) -> pd.DataFrame:
 
 @pytest.mark.parametrize(("folder", "names"), [("tables", TABLES), ("figures", FIGURES)])
 def test_every_table_and_figure_is_written(finished: Any, folder: str, names: set[str]) -> None:
-    files = list((results(finished) / "reporting" / folder).iterdir())
+    files = visible((results(finished) / "reporting" / folder).iterdir())
     assert {file.name for file in files} == names
     assert min(file.stat().st_size for file in files) > 200
 
@@ -94,10 +95,10 @@ def test_tables_have_every_method_on_every_test_set(finished: Any) -> None:
 
 
 def test_no_half_written_or_scratch_file_is_left(finished: Any) -> None:
-    names = {
-        path.name for path in results(finished).rglob(".*") if path.name != ".snakemake_timestamp"
-    }
-    assert names == set()
+    hidden = {path for path in results(finished).rglob(".*") if path.suffix != ".sha256"}
+    assert {path.name for path in hidden} <= {".snakemake_timestamp"}
+    sealed = {path.name[1 : -len(".sha256")] for path in results(finished).rglob(".*.sha256")}
+    assert sealed <= {path.name for path in results(finished).rglob("*")}
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -305,8 +306,12 @@ def test_newer_data_train_nothing_again(finished: Any, newer: Newer, pattern: st
 def test_changed_data_are_predicted_again_and_train_nothing_again(
     finished: Any, longer: Longer, name: str
 ) -> None:
-    with longer(results(finished) / "data" / name, "\n"):
+    file = results(finished) / "data" / name
+    noted = seal_of(file).read_bytes()
+    with longer(file, "\n"):
+        seal_of(file).unlink()  # it is changed on purpose
         planned = finished.plan()
+    seal_of(file).write_bytes(noted)
     assert planned.trainings == []
     assert planned.jobs["predict"] == len(METHODS) + 1  # and the repeat
 
