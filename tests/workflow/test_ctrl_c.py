@@ -130,7 +130,9 @@ def test_snakemake_stopped_by_ctrl_c_again_and_again_ends_with_the_same_bits(
         return Terminal(repository, tmp_path, study)
 
     def is_amid_the_run() -> bool:
-        return len(list(training.glob("*/.seed-0.unfinished/products/checkpoints/*"))) >= 2
+        return (
+            len(list(training.glob("*/.seed-0.unfinished/products/checkpoints/*.safetensors"))) >= 2
+        )
 
     terminal = started()
     terminal.wait_for(
