@@ -62,6 +62,12 @@ def test_job_that_is_told_to_leave_says_so_and_leaves_nothing_half_written(
     assert [path.name for path in tmp_path.iterdir()] == ["log"]
 
 
+@pytest.fixture(autouse=True)
+def foreground() -> None:
+    """Processes inherit it: Ctrl-C is ignored where a script started the tests in its background."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def one_training(tiny: dict[str, Any]) -> dict[str, Any]:
     """The tiny study with one run, which keeps weights early."""
     recipe = tiny["recipes"]["cyclical"]
