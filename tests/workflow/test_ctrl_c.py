@@ -64,7 +64,7 @@ def test_job_that_is_told_to_leave_says_so_and_leaves_nothing_half_written(
 
 @pytest.fixture(autouse=True)
 def foreground() -> None:
-    """Processes inherit it: Ctrl-C is ignored where a script started the tests in its background."""
+    """Ctrl-C, which is ignored where a script started the tests in its background, is heeded."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
