@@ -147,7 +147,7 @@ def holds(content: bytes, secret: str) -> bool:
     if len(secret) > SHORT:
         return secret.encode() in content
     with suppress(UnicodeDecodeError):
-        text = re.sub("<script.*?</script>", "", content.decode(), flags=re.DOTALL)
+        text = re.sub("<script.*?</script>|data:[^\"' ]*", "", content.decode(), flags=re.DOTALL)
         return bool(re.search(rf"\b{re.escape(secret)}\b", text))
     return False
 

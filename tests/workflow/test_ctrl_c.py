@@ -62,6 +62,12 @@ def test_job_that_is_told_to_leave_says_so_and_leaves_nothing_half_written(
     assert [path.name for path in tmp_path.iterdir()] == ["log"]
 
 
+@pytest.fixture(autouse=True)
+def foreground() -> None:
+    """Ctrl-C, which is ignored where a script started the tests in its background, is heeded."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def one_training(tiny: dict[str, Any]) -> dict[str, Any]:
     """The tiny study with one run, which keeps weights early."""
     recipe = tiny["recipes"]["cyclical"]
@@ -130,7 +136,9 @@ def test_snakemake_stopped_by_ctrl_c_again_and_again_ends_with_the_same_bits(
         return Terminal(repository, tmp_path, study)
 
     def is_amid_the_run() -> bool:
-        return len(list(training.glob("*/.seed-0.unfinished/products/checkpoints/*"))) >= 2
+        return (
+            len(list(training.glob("*/.seed-0.unfinished/products/checkpoints/*.safetensors"))) >= 2
+        )
 
     terminal = started()
     terminal.wait_for(

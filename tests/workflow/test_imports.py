@@ -1,15 +1,12 @@
-"""A rule follows the code that its script code, all of it and no more."""
+"""A rule follows the code that its script imports, all of it and no more."""
 
 import ast
-import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -106,15 +103,3 @@ def test_script_and_further_files_are_followed_by_content(copy: Path) -> None:
         seen.add(code_of("data_page", caption)(None))
         (copy / file).write_text(text, encoding="utf-8")
     assert len(seen) == 3
-
-
-def test_changed_module_is_seen_whatever_its_date(
-    finished: Any, longer: Callable[[Path, str], AbstractContextManager[None]]
-) -> None:
-    """And a figure is drawn again for a module that it imports through another."""
-    module = finished.repository / "src/cardiouq/reporting/figures/checkpoints.py"
-    with longer(module, "\n# new\n"):
-        os.utime(module, (0, 0))
-        jobs = finished.plan().jobs
-    assert {"figure_tsne", "figure_checkpoints"} <= jobs.keys()
-    assert {"figure_reliability", "compare", "train", "predict", "distort"}.isdisjoint(jobs)

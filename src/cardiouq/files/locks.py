@@ -29,7 +29,7 @@ def take(path: Path, kind: int = fcntl.LOCK_EX) -> io.FileIO | None:
     A file that was removed or replaced since it was opened locks nothing. Where the file system has
     no locks, a warning is all that others are told.
     """
-    file = io.FileIO(path, "a")
+    file = io.FileIO(path, "a+")  # on NFS a lock needs a file open for both
     try:
         fcntl.flock(file, kind | fcntl.LOCK_NB)
     except BlockingIOError:
