@@ -47,7 +47,7 @@ ROUNDS = 5
 SUBJECTS = 100
 """Of ACDC's training part, two volumes each; of these a fifth is held out."""
 PREDICTED = 6
-"""Subjects of the generate, two volumes each."""
+"""Subjects of the phantom, two volumes each."""
 PLAN = Plan(
     spacing=(2.0, 2.0),
     patch_size=(128, 128),

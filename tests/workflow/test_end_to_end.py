@@ -341,10 +341,8 @@ def test_another_device_trains_nothing_again(finished: Any) -> None:
     [
         (["figure_tsne"], "figures/tsne"),
         (["figure_reliability"], "figures/reliability"),
-        (
-            ["figure_checkpoints", "figure_tsne"],
-            "figures/checkpoints",
-        ),  # of one imported by another
+        # one that another imports
+        (["figure_checkpoints", "figure_tsne"], "figures/checkpoints"),
     ],
 )
 def test_changed_code_of_a_figure_draws_that_figure_alone(
