@@ -147,7 +147,8 @@ def holds(content: bytes, secret: str) -> bool:
     if len(secret) > SHORT:
         return secret.encode() in content
     with suppress(UnicodeDecodeError):
-        text = re.sub("<script.*?</script>|data:[^\"' ]*", "", content.decode(), flags=re.DOTALL)
+        code = r"<(script|style)\b.*?</\1>|data:[^\"' ]*"
+        text = re.sub(code, "", content.decode(), flags=re.DOTALL)
         return bool(re.search(rf"\b{re.escape(secret)}\b", text))
     return False
 

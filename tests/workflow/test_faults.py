@@ -285,11 +285,12 @@ def content(path: Path) -> Any:
 
 
 def files(results: Path) -> set[str]:
-    """All but Snakemake's own, which it leaves out if it cannot write when a job has ended."""
+    """All but Snakemake's own, which it leaves out if it cannot write when a job has ended, and the
+    lock of one that was killed, which goes with the next one that has jobs."""
     return {
         str(path.relative_to(results))
         for path in results.rglob("*")
-        if path.name != ".snakemake_timestamp" and "benchmarks" not in path.parts
+        if path.name not in (".snakemake_timestamp", ".lock") and "benchmarks" not in path.parts
     }
 
 
