@@ -1,4 +1,4 @@
-"""The command `cardiouq`: what it prints, how it ends, and what its help and the docs show of it."""
+"""The command `cardiouq`: what it prints, how it ends, what its help and the documents show."""
 
 import json
 import re
