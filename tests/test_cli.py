@@ -120,7 +120,7 @@ def test_help_has_examples_that_the_command_takes(
 def test_commands_in_the_documents_are_taken() -> None:
     pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("workflow/report/*.rst")]
     text = "\n".join(page.read_text(encoding="utf-8") for page in pages)
-    shown = re.findall(rf"\bcardiouq ((?:{'|'.join(COMMANDS)}) [^`\n]+)", text)
+    shown = re.findall(rf"\bcardiouq ((?:{'|'.join(COMMANDS)}) .+?)(?=`|\n|\. )", text)
     assert {command.split()[0] for command in shown} == set(COMMANDS)
     for command in shown:
-        parser().parse_args(shlex.split(command.rstrip(".")))
+        parser().parse_args(shlex.split(command))
