@@ -47,7 +47,7 @@ check: lint
 ## formatters, linters and types, which change nothing
 lint: $(VENV)/installed
 	$(BIN)/ruff format --check .
-	$(BIN)/snakefmt --check Snakefile workflow/rules
+	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
@@ -55,7 +55,7 @@ lint: $(VENV)/installed
 format: $(VENV)/installed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
-	$(BIN)/snakefmt Snakefile workflow/rules
+	$(BIN)/snakefmt Snakefile workflow
 
 ## values and time of the metrics beside other libraries: make bench-metrics CARDIOUQ_ACDC_ROOT=/acdc
 bench-metrics: $(VENV)/installed
