@@ -7,9 +7,10 @@ STUDY ?= demo
 # the code of this folder, whatever the environment has installed
 export PYTHONPATH := $(CURDIR)/src$(if $(PYTHONPATH),:$(PYTHONPATH))
 
-.PHONY: demo study status test bench-metrics bench-variational bench-training bench-dag bench-subjects bench-checking check format clean
+.PHONY: demo study status help test quick check lint format clean
+.PHONY: bench-metrics bench-variational bench-training bench-dag bench-subjects bench-checking
 
-## the default study, from the phantom's scans to the report
+## the demo study, from the phantom's scans to the report (also plain `make`)
 demo: STUDY = demo
 demo: study
 
@@ -21,11 +22,40 @@ study: $(VENV)/installed
 
 ## how far a study is, from another terminal: make status STUDY=laptop (or a YAML file's path); makes no environment
 status:
-	@$(BIN)/python -m cardiouq.progress results/$(basename $(notdir $(STUDY))) $(if $(findstring .y,$(STUDY)),--study $(STUDY))
+	@$(BIN)/python -m cardiouq.cli status $(STUDY)
 
-## the whole test suite; the tests of a file share a worker, as some share a run of the study
+## this list
+help:
+	@awk '/^## / {text = substr($$0, 4)} \
+	  /^[a-z-]+:/ && text {sub(/:.*/, ""); printf "  make %-18s %s\n", $$0, text; text = ""}' \
+	  $(firstword $(MAKEFILE_LIST))
+
+# the tests of a file share a worker, as some share a run of the study
+## the whole test suite
 test: $(VENV)/installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+## format, lint, types and the tests that start no Snakemake: before every commit
+quick: lint
+	$(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/workflow
+
+## all that a change must pass: format, lint, types, the whole test suite
+check: lint
+	$(BIN)/snakemake --lint
+	$(MAKE) test
+
+## formatters, linters and types, which change nothing
+lint: $(VENV)/installed
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+## format every file, and mend what the linter can
+format: $(VENV)/installed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	$(BIN)/snakefmt Snakefile workflow
 
 ## values and time of the metrics beside other libraries: make bench-metrics CARDIOUQ_ACDC_ROOT=/acdc
 bench-metrics: $(VENV)/installed
@@ -53,25 +83,12 @@ bench-subjects: $(VENV)/installed
 bench-checking: $(VENV)/installed
 	$(BIN)/python benchmarks/checking.py
 
-## format, lint, types, tests
-check: $(VENV)/installed
-	$(BIN)/ruff format --check .
-	$(BIN)/snakefmt --check Snakefile workflow/rules
-	$(BIN)/ruff check .
-	$(BIN)/snakemake --lint
-	$(BIN)/mypy
-	$(MAKE) test
-
-format: $(VENV)/installed
-	$(BIN)/ruff format .
-	$(BIN)/ruff check --fix .
-	$(BIN)/snakefmt Snakefile workflow/rules
-
 $(VENV)/installed: envs/requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --requirement envs/requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
 	touch $@
 
+## remove the environment; results stay
 clean:
 	rm -rf $(VENV)

@@ -1,7 +1,5 @@
 """Participants of UK Biobank stand under pseudonyms, and their ids nowhere."""
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,7 @@ from cardiouq.data.cases import make_case_table
 from cardiouq.data.distorted import distort_cases
 from cardiouq.data.plan import Plan
 from cardiouq.data.readers.layouts import DataFolder
-from cardiouq.data.readers.pseudonyms import on_disk, participants, pseudonym
+from cardiouq.data.readers.pseudonyms import folder_of, on_disk, participants, pseudonym
 from cardiouq.data.readers.scans import open_scan, read_label
 from cardiouq.errors import CardiouqError, ProblemsError
 from cardiouq.files.writing import visible
@@ -46,13 +44,16 @@ def test_pseudonyms_depend_on_the_key_and_lead_back_to_the_folder(ukbb: Any) -> 
     name = pseudonym(key, IDS[0])
     assert name != pseudonym(key[::-1], IDS[0])
     assert on_disk(ukbb.root / name / "sa_ED.nii.gz") == ukbb.root / IDS[0] / "sa_ED.nii.gz"
-    shown = subprocess.run(
-        [sys.executable, "-m", "cardiouq.data.readers.pseudonyms", str(ukbb.root), name],
-        capture_output=True,
-        encoding="utf-8",
-        check=True,
-    )
-    assert shown.stdout.strip() == str(ukbb.root / IDS[0])
+    assert folder_of(ukbb.root, name) == ukbb.root / IDS[0]
+
+
+@pytest.mark.parametrize("unknown", ["p000000000000", IDS[0], ""])
+def test_pseudonym_of_no_participant_is_an_error_that_says_no_id(ukbb: Any, unknown: str) -> None:
+    for participant in IDS:
+        ukbb.add(participant)
+    with pytest.raises(CardiouqError, match=f"none of 2 participants .* {unknown!r}") as caught:
+        folder_of(ukbb.root, unknown)
+    assert not any(i in str(caught.value) for i in IDS if i != unknown)
 
 
 def test_participants_without_a_label_are_left_out_with_a_count(

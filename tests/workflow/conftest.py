@@ -230,3 +230,41 @@ def longer() -> Callable[[Path, str], AbstractContextManager[None]]:
 @pytest.fixture
 def edited() -> Callable[[Path, str], AbstractContextManager[None]]:
     return edited_file
+
+
+@pytest.fixture
+def code_blocks() -> Callable[[Path, str], list[str]]:
+    """Finds the blocks of a language in a document."""
+
+    def found(document: Path, language: str) -> list[str]:
+        text = document.read_text(encoding="utf-8")
+        return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+    return found
+
+
+@pytest.fixture
+def small_study(repository: Path) -> str:
+    """The tiny study with Vanilla alone, on one test set, beside no paper, undistorted."""
+    text = (repository / "tests" / "workflow" / "tiny.yaml").read_text(encoding="utf-8")
+    for section, kept in (("methods", "vanilla"), ("test_sets", "phantom-val")):
+        lines = re.search(rf"^{section}:\n((?: .*\n)+)", text, re.MULTILINE)
+        assert lines
+        [line] = re.findall(rf"^  {kept}:.*\n", lines[1], re.MULTILINE)
+        text = text.replace(lines[1], line)
+    text = re.sub(r"^distortions:\n(?: .*\n)+", "", text, flags=re.MULTILINE)
+    text = text.replace("published: acdc-val", "published: null")
+    return text.replace("published: zhao2022", "published: null")
+
+
+@pytest.fixture
+def add_to() -> Callable[[str, str], str]:
+    """Adds the lines of a block at the end of a study's sections of the same names."""
+
+    def added(study: str, block: str) -> str:
+        for section, lines in re.findall(r"^(\w+):\n((?: .*\n)+)", block, re.MULTILINE):
+            [found] = re.findall(rf"^{section}:\n(?:(?: .*)?\n)+", study, re.MULTILINE)
+            study = study.replace(found, f"{found.rstrip()}\n{lines}\n")
+        return study
+
+    return added

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,45 +13,22 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "adding-a-method.md"
 TEXT = DOCUMENT.read_text(encoding="utf-8")
 
 
-def code_block(language: str) -> str:
-    [block] = re.findall(rf"^```{language}\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
-    return str(block)
-
-
-def small_study(repository: Path) -> str:
-    """The tiny study with Vanilla alone, on one test set, beside no paper, undistorted."""
-    text = (repository / "tests" / "workflow" / "tiny.yaml").read_text(encoding="utf-8")
-    for section, kept in (("methods", "vanilla"), ("test_sets", "phantom-val")):
-        lines = re.search(rf"^{section}:\n((?: .*\n)+)", text, re.MULTILINE)
-        assert lines
-        [line] = re.findall(rf"^  {kept}:.*\n", lines[1], re.MULTILINE)
-        text = text.replace(lines[1], line)
-    text = re.sub(r"^distortions:\n(?: .*\n)+", "", text, flags=re.MULTILINE)
-    text = text.replace("published: acdc-val", "published: null")
-    return text.replace("published: zhao2022", "published: null")
-
-
-def add_to(study: str, block: str) -> str:
-    """The study with the lines of a block at the end of its sections of the same names."""
-    for section, lines in re.findall(r"^(\w+):\n((?: .*\n)+)", block, re.MULTILINE):
-        [found] = re.findall(rf"^{section}:\n(?:(?: .*)?\n)+", study, re.MULTILINE)
-        study = study.replace(found, f"{found.rstrip()}\n{lines}\n")
-    return study
-
-
 def test_document_is_under_sixty_lines() -> None:
     assert len(TEXT.splitlines()) < 60
 
 
 def test_method_added_as_the_document_says_stands_in_the_tables(
-    fresh: Any, tmp_path: Path, repository: Path
+    fresh: Any,
+    tmp_path: Path,
+    small_study: str,
+    code_blocks: Callable[[Path, str], list[str]],
+    add_to: Callable[[str, str], str],
 ) -> None:
+    [code], [added] = code_blocks(DOCUMENT, "python"), code_blocks(DOCUMENT, "yaml")
     file, study = re.findall(r"`(my_study/\w+\.(?:py|yaml))`", TEXT)[1::-1]
     (tmp_path / "my_study").mkdir()
-    (tmp_path / file).write_text(code_block("python"), encoding="utf-8")
-    (tmp_path / study).write_text(
-        add_to(small_study(repository), code_block("yaml")), encoding="utf-8"
-    )
+    (tmp_path / file).write_text(code, encoding="utf-8")
+    (tmp_path / study).write_text(add_to(small_study, added), encoding="utf-8")
     [command] = re.findall(r"`snakemake (.*?)`", TEXT)
     assert shlex.split(command) == ["--cores", "all", "--config", f"study={study}"]
 
@@ -58,7 +36,7 @@ def test_method_added_as_the_document_says_stands_in_the_tables(
     assert done.returncode == 0, done.stdout
 
     results = tmp_path / "results" / "my_study"
-    [(key, block)] = yaml.safe_load(code_block("yaml").split("methods:")[1]).items()
+    [(key, block)] = yaml.safe_load(added.split("methods:")[1]).items()
     tables = results / "reporting" / "tables"
     printed = {path.stem: path.read_text(encoding="utf-8") for path in tables.glob("*.md")}
     assert "table1_dice" in printed

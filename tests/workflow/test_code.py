@@ -171,12 +171,12 @@ def test_progress_is_told_by_the_checkout_s_own_code(
 ) -> None:
     """Or not at all, as other code would count other jobs."""
     install(repository, environment, how)
-    command = [environment / "bin" / "python", "-m", "cardiouq.progress", "results/small"]
+    command = [environment / "bin" / "python", "-m", "cardiouq.cli", "status", study]
 
     def told(**variables: str) -> str:
         known = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
         return subprocess.run(
-            [*command, "--study", study],
+            command,
             cwd=second,
             env=known | variables,
             stdout=subprocess.PIPE,

@@ -151,7 +151,7 @@ def test_differences_that_the_terminal_lacks_are_escaped(
         (tmp_path / name).write_text(json.dumps(found, ensure_ascii=False), encoding="utf-8")
     shutil.move(tmp_path / "心", tmp_path / "a")
     shutil.move(tmp_path / "Köln", tmp_path / "b")
-    told = python(latin, "-m", "cardiouq.provenance", tmp_path / "a", tmp_path / "b")
+    told = python(latin, "-m", "cardiouq.cli", "compare", tmp_path / "a", tmp_path / "b")
     assert "title: \\u5fc3 -> K\ufffdln" in told  # the terminal's ö is no UTF-8
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from cardiouq.progress.__main__ import main, status
 from cardiouq.progress.jobs import Job, error_in, jobs_of, longest_chain, to_come
+from cardiouq.progress.status import status
 from cardiouq.study.settings import Study
 
 Settings = dict[str, Any]
@@ -180,15 +180,3 @@ def test_status_has_stages_rates_failures_and_the_end(study: Study, begun: Path)
 def test_error_is_what_a_log_ends_with(tmp_path: Path, text: str, error: str) -> None:
     write(tmp_path / "a.log", text)
     assert error_in(tmp_path / "a.log") == error
-
-
-def test_one_command_prints_it(
-    study: Study, begun: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    main([str(begun / study.results), "--study", str(study.file), "--jobs", "2"])
-    assert "training polynomial" in capsys.readouterr().out
-
-
-def test_unknown_study_is_one_clear_error(tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match="there is no such study"):
-        main([str(tmp_path / "results" / "nothing")])

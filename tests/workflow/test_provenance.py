@@ -3,7 +3,6 @@
 import json
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from cardiouq.errors import CardiouqError
 from cardiouq.files.writing import SUMS, seal_folder, visible, written_whole
 from cardiouq.provenance import describe as description
 from cardiouq.provenance import record
-from cardiouq.provenance.__main__ import differences, main
+from cardiouq.provenance.compare import comparison, differences, read_provenance
 from cardiouq.provenance.describe import describe, printed
 from cardiouq.provenance.record import (
     NOT_RECORDED,
@@ -235,39 +234,44 @@ def test_printed_form_has_code_seed_data_packages_device_times_and_files(
 
 
 @pytest.mark.parametrize("same", [True, False])
-def test_command_ends_with_0_for_the_same_alone(
-    write: Callable[[], Provenance],
-    results: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    same: bool,
+def test_comparison_ends_with_the_verdict(
+    write: Callable[[], Provenance], results: Path, same: bool
 ) -> None:
-    files = [tmp_path / "a.json", tmp_path / "b.json"]
-    files[0].write_text(json.dumps(write()), encoding="utf-8")
+    before = write()
     if not same:
         change(results / "reporting/tables/table1_dice.csv", "0.9", "0.8")
-    files[1].write_text(json.dumps(write()), encoding="utf-8")
-    assert main([str(file) for file in files]) == int(not same)
-    printed_lines = capsys.readouterr().out.splitlines()
-    assert ("results: the same" in printed_lines) is same
-    assert printed_lines[-1].startswith("The same state" + (" and the same" if same else ", yet"))
+    lines = list(comparison(before, write()))
+    assert ("results: the same" in lines) is same
+    assert lines[-1].startswith("The same state" + (" and the same" if same else ", yet"))
 
 
-def test_file_that_is_no_provenance_ends_with_2(tmp_path: Path) -> None:
-    (tmp_path / "a.json").write_text("{}", encoding="utf-8")
-    command = [sys.executable, "-m", "cardiouq.provenance", str(tmp_path / "a.json")]
-    done = subprocess.run(
-        [*command, str(tmp_path / "no.json")], capture_output=True, encoding="utf-8"
-    )
-    assert done.returncode == 2
-    assert "Traceback" not in done.stderr
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("{}", "state: missing"),
+        ("[1]", "is not of type object"),
+        ('{"state": {"code": {}}, "results": {}}', "state.code.version: missing"),
+        ("Not Found", "cannot be read"),
+        (None, "cannot be read"),
+    ],
+)
+def test_file_that_is_no_provenance_is_one_clear_error(
+    tmp_path: Path, text: str | None, found: str
+) -> None:
+    file = tmp_path / "provenance.json"
+    if text is not None:
+        file.write_text(text, encoding="utf-8")
+    with pytest.raises(CardiouqError) as caught:
+        read_provenance(file)
+    assert str(caught.value).startswith(f"{file}: ")
+    assert found in str(caught.value)
 
 
 def test_code_is_that_of_the_repository() -> None:
     files = code_files(repository())
     assert {
         "Snakefile",
-        "src/cardiouq/provenance/__main__.py",
+        "src/cardiouq/provenance/compare.py",
         "workflow/rules/training.smk",
     } <= files.keys()
     assert not [name for name in files if "__pycache__" in name or "egg-info" in name]

@@ -1,10 +1,24 @@
-"""What the README shows is what the workflow has."""
+"""What the README and the other documents show is what the repository has."""
 
 import re
+import subprocess
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [
+    page.relative_to(ROOT)
+    for pattern in ("*.md", "docs/*.md", "docs/results/**/README.md", "config/**/*.md")
+    for page in sorted(ROOT.glob(pattern))
+]
+
+
+def anchors_of(page: Path) -> set[str]:
+    """What GitHub calls the headings of a page."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def test_the_rule_graph_names_every_rule_and_no_other() -> None:
@@ -17,16 +31,43 @@ def test_the_rule_graph_names_every_rule_and_no_other() -> None:
     reporting = (ROOT / "workflow/rules/reporting.smk").read_text(encoding="utf-8")
     printed = reporting.split("PRINTED = {")[1].split("}")[0]
     rules |= {f"print_{table}" for table in re.findall(r'"(\w+)":', printed)}
-    graph = README.split("```mermaid")[1].split("```")[0]
+    page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    graph = page.split("```mermaid")[1].split("```")[0]
     rooms = set(re.findall(r"subgraph (\w+)", graph))
     drawn = set(re.findall(r"[a-z0-9_]+", graph)) - rooms - {"flowchart", "subgraph", "end"}
     assert drawn == rules
 
 
-def test_every_linked_file_exists() -> None:
-    links = re.findall(r"\]\(([^)#:]+)\)", README)
-    assert links
-    assert [link for link in links if not (ROOT / link).exists()] == []
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_what_a_page_links_to_exists(page: Path) -> None:
+    missing = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", (ROOT / page).read_text(encoding="utf-8")):
+        file, _, anchor = link.partition("#")
+        target = (ROOT / page).parent / file if file else ROOT / page
+        if "://" in link:
+            continue
+        if not target.exists() or (anchor and anchor not in anchors_of(target)):
+            missing.append(link)
+    assert missing == []
+
+
+def test_the_index_links_to_every_page() -> None:
+    index = (ROOT / "docs/README.md").read_text(encoding="utf-8")
+    pages = {page.name for page in ROOT.glob("docs/*.md")} - {"README.md"}
+    assert pages <= set(re.findall(r"\]\(([\w-]+\.md)\)", index))
+
+
+def test_the_readme_begins_with_what_it_is_and_the_two_commands() -> None:
+    assert "Snakemake workflow" in README[:200]
+    assert re.findall(r"^    make (\w+)", README, re.MULTILINE) == ["demo", "test"]
+
+
+def test_help_explains_every_target() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    phony = " ".join(re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)).split()
+    told = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, encoding="utf-8").stdout
+    explained = re.findall(r"^  make ([\w-]+) +\S", told, re.MULTILINE)
+    assert sorted(explained) == sorted(phony)
 
 
 def test_the_commands_without_make_are_those_of_the_makefile() -> None:

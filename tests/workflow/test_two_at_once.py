@@ -27,7 +27,7 @@ from cardiouq.evaluation import scoring
 from cardiouq.files import locks
 from cardiouq.files.locks import alone, claim, read_in_peace, take
 from cardiouq.files.writing import folder_written_whole, written_whole
-from cardiouq.progress.__main__ import status
+from cardiouq.progress.status import status
 from cardiouq.study.settings import Study
 
 WRITER = """

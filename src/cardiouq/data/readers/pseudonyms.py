@@ -4,12 +4,9 @@ A root that holds a key has one folder per participant, named by the participant
 that is written (tables, logs, file names, error messages) says `<root>/<pseudonym>/...` instead,
 a path that `on_disk` leads back to the folder. The key lies with the data, so whoever may read the
 one may read the other, and the same key gives the same pseudonyms on every machine.
-
-    python -m cardiouq.data.readers.pseudonyms ROOT PSEUDONYM    # prints the participant's folder
 """
 
 import hmac
-import sys
 from functools import cache
 from pathlib import Path
 
@@ -58,13 +55,25 @@ def participants(root: Path) -> dict[str, Path]:
     return dict(sorted(folders.items()))
 
 
+def folder_of(root: Path, name: str) -> Path:
+    """The folder of the participant who stands under a pseudonym (`cardiouq pseudonym`).
+
+    Raises:
+        CardiouqError: if the root has no key, or the key gives no participant this pseudonym.
+    """
+    found = participants(root)
+    if name not in found:
+        raise CardiouqError(
+            f"{root}: none of {len(found)} participants stands under {name!r}; expected `p` and "
+            f"{DIGITS} digits, as in the column `subject`, of results that were made with the "
+            f"{KEY_FILE} which lies there"
+        )
+    return found[name]
+
+
 def on_disk(path: Path) -> Path:
     """Where the file of a participant is; the path itself, of a file under no pseudonym."""
     name, root = path.parent.name, path.parent.parent
     if path.parent.is_dir() or not (root / KEY_FILE).is_file():
         return path
     return participants(root).get(name, path.parent) / path.name
-
-
-if __name__ == "__main__":
-    print(participants(Path(sys.argv[1]))[sys.argv[2]])

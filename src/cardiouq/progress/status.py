@@ -1,23 +1,13 @@
-"""How far a study is, while it runs: python -m cardiouq.progress results/<study>
+"""How far a study is, in words (`cardiouq status`). Needs no lock, so Snakemake may be at work."""
 
-Needs no lock, so Snakemake may be at work.
-"""
-
-import argparse
-import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from tabulate import tabulate
 
-from cardiouq.device.environment import data_roots
-from cardiouq.errors import CardiouqError
-from cardiouq.files.documents import read_yaml
-from cardiouq.logs import escape_what_the_terminal_lacks
 from cardiouq.progress.jobs import Job, error_in, jobs_of, longest_chain, to_come
-from cardiouq.provenance.record import check_code_of, repository
 from cardiouq.study.settings import Study
 
 DATA = ("cases.csv", "split.csv", "checks.csv", "plan.json", "preprocessed")
@@ -75,25 +65,3 @@ def failed(results: Path, jobs: dict[str, Job]) -> Iterator[tuple[Path, str]]:
 def hours(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Print a study's status."""
-    parser = argparse.ArgumentParser(description="How far a study is, while it runs.")
-    parser.add_argument("results", type=Path, help="results/<study>; it need not be there yet")
-    parser.add_argument("--study", default="", help="its YAML file, unless it is in config/studies")
-    parser.add_argument("--jobs", type=int, default=0, help="at once; by default as many as run")
-    given = parser.parse_args(arguments)
-    escape_what_the_terminal_lacks()
-    results, config = given.results.absolute(), repository() / "config"
-    try:
-        check_code_of(results.parents[1])
-        machine = data_roots(read_yaml(config / "config.yaml"))
-        study = Study(given.study or results.name, machine, config)
-        print(status(study, results.parents[1], given.jobs, time.time()))
-    except CardiouqError as error:
-        sys.exit(f"ERROR: {error}")
-
-
-if __name__ == "__main__":
-    main()
