@@ -2,8 +2,9 @@
 
 from cardiouq.data.cases import FORM
 from cardiouq.provenance.code import code_of
+from cardiouq.structures import PHANTOM
 
-GENERATED = any(block["source"] == "phantom" for block in STUDY["datasets"].values())
+GENERATED = any(block["source"] == PHANTOM for block in STUDY["datasets"].values())
 
 if GENERATED:
 
@@ -139,9 +140,9 @@ if DISTORTED:
                     "distortions",
                     "distorted",
                     "stretch",
-                    "phantom_signal",
+                    "noise",
                     "preprocessing",
-                    "scans",
+                    "readers/scans",
                 )
             ],
         output:

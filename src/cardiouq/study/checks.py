@@ -22,13 +22,11 @@ from cardiouq.methods import (
     variant_class,
 )
 from cardiouq.methods.base import BaseMethod, BaseVariant
-from cardiouq.structures import FOREGROUND, IGNORE
+from cardiouq.structures import FOREGROUND, IGNORE, PHANTOM
 
 if TYPE_CHECKING:
     from cardiouq.study.settings import Study
 
-PHANTOM = "phantom"
-"""Source of a data set that a rule generates; other sources are keys of `config.yaml`, or paths."""
 TINY_SCAN = np.arange(8, dtype=np.float32).reshape(2, 2, 2), np.ones((2, 2, 2), np.uint8)
 
 

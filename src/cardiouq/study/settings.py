@@ -22,8 +22,8 @@ from cardiouq.methods import build_method
 from cardiouq.methods.base import BaseMethod, Member
 from cardiouq.methods.checkpoint_ensemble import Method as CheckpointEnsemble
 from cardiouq.recipes.schedule import AnySchedule, build_schedule
-from cardiouq.structures import HEART
-from cardiouq.study.checks import PHANTOM, study_problems
+from cardiouq.structures import HEART, PHANTOM
+from cardiouq.study.checks import study_problems
 
 SOURCES = "data_sources.csv"
 ROOMS = ("data", "training", "prediction", "evaluation", "reporting", "logs", "benchmarks")

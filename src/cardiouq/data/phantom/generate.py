@@ -1,7 +1,7 @@
 """A digital cardiac phantom, written as files in the layouts of ACDC and of M&Ms.
 
-Short-axis stacks of parametric hearts (`phantom_groups`, `phantom_anatomy`) in torsos
-(`phantom_torso`) as a balanced SSFP sequence sees them (`phantom_signal`). In-plane resolution is
+Short-axis stacks of parametric hearts (`groups`, `anatomy`) in torsos (`torso`) as a balanced SSFP
+sequence sees them (`signal`). In-plane resolution is
 coarser than in clinical scans (about 2.2 mm instead of 1.5) so that the demo trains in minutes.
 """
 
