@@ -7,7 +7,7 @@ STUDY ?= demo
 # the code of this folder, whatever the environment has installed
 export PYTHONPATH := $(CURDIR)/src$(if $(PYTHONPATH),:$(PYTHONPATH))
 
-.PHONY: demo study status test bench-metrics bench-variational bench-training bench-dag bench-subjects bench-checking check format clean
+.PHONY: demo study status test bench-metrics bench-variational bench-training bench-dag bench-subjects bench-checking settings check format clean
 
 ## the default study, from the phantom's scans to the report
 demo: STUDY = demo
@@ -52,6 +52,10 @@ bench-subjects: $(VENV)/installed
 ## what it costs to compare files with their hashes
 bench-checking: $(VENV)/installed
 	$(BIN)/python benchmarks/checking.py
+
+## the tables of config/README.md, from the schemas
+settings: $(VENV)/installed
+	$(BIN)/python -m cardiouq.study.readme
 
 ## format, lint, types, tests
 check: $(VENV)/installed

@@ -24,6 +24,7 @@ from cardiouq.data.phantom.generate import (
 from cardiouq.data.phantom.groups import GROUPS, draw_heart
 from cardiouq.data.phantom.signal import (
     RELAXATION,
+    Scanner,
     Tissue,
     bssfp_signal,
     tissue_signals,
@@ -244,7 +245,7 @@ def test_bssfp_signal_of_blood_by_hand() -> None:
 
 
 @pytest.mark.parametrize("scanner", [ACDC_SCANNER, *MNMS_SCANNERS], ids=lambda s: s.vendor)
-def test_contrast_between_tissues(scanner: generate.Scanner) -> None:
+def test_contrast_between_tissues(scanner: Scanner) -> None:
     flip = float(np.mean(scanner.flip_degrees))
     signal = tissue_signals(scanner, np.random.default_rng(0), flip)
     assert signal[Tissue.AIR] == 0

@@ -285,6 +285,24 @@ def test_study_without_a_checkpoint_ensemble_has_no_figures_of_a_trajectory(
     assert of_trajectories < figures
 
 
+@pytest.mark.parametrize("block", ["plan", "split", "dropout", "ece"])
+def test_setting_that_is_new_with_a_default_makes_nothing_anew(
+    finished: Any, edited: Edited, block: str
+) -> None:
+    schema = finished.repository / "config/schemas/study.schema.yaml"
+    before, rest = schema.read_text(encoding="utf-8").split(f" {block}:\n", 1)
+    indent = before.rpartition("\n")[2] + " "
+    rest = rest.replace(
+        f"{indent} properties:\n",
+        f"{indent} properties:\n{indent}   a_new_one: {{default: 5, type: integer}}\n",
+        1,
+    )
+    with edited(schema, f"{before} {block}:\n{rest}"):
+        planned = finished.plan()
+    made = {"list_cases", "split_subjects", "make_plan", "preprocess", "distort", "train"}
+    assert {*made, "predict", "evaluate"}.isdisjoint(planned.jobs)
+
+
 def test_second_run_has_nothing_to_do(finished: Any) -> None:
     done = finished.run()
     assert done.returncode == 0

@@ -18,7 +18,7 @@ from cardiouq.files.documents import read_yaml
 from cardiouq.logs import escape_what_the_terminal_lacks
 from cardiouq.progress.jobs import Job, error_in, jobs_of, longest_chain, to_come
 from cardiouq.provenance.record import check_code_of, repository
-from cardiouq.study.settings import Study
+from cardiouq.study.study import Study
 
 DATA = ("cases.csv", "split.csv", "checks.csv", "plan.json", "preprocessed")
 
