@@ -1,6 +1,7 @@
 """The tiny study from generated scans to printed tables, and what makes it work again."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -285,19 +286,16 @@ def test_study_without_a_checkpoint_ensemble_has_no_figures_of_a_trajectory(
     assert of_trajectories < figures
 
 
-@pytest.mark.parametrize("block", ["plan", "split", "dropout", "ece"])
+@pytest.mark.parametrize("block", ["plan", "split", "dropout", "distortions"])
 def test_setting_that_is_new_with_a_default_makes_nothing_anew(
     finished: Any, edited: Edited, block: str
 ) -> None:
     schema = finished.repository / "config/schemas/study.schema.yaml"
-    before, rest = schema.read_text(encoding="utf-8").split(f" {block}:\n", 1)
-    indent = before.rpartition("\n")[2] + " "
-    rest = rest.replace(
-        f"{indent} properties:\n",
-        f"{indent} properties:\n{indent}   a_new_one: {{default: 5, type: integer}}\n",
-        1,
-    )
-    with edited(schema, f"{before} {block}:\n{rest}"):
+    text = schema.read_text(encoding="utf-8")
+    keys = re.compile(rf"^( +){block}:\n(?:\1  .*\n)*?\1  properties:\n", re.MULTILINE)
+    changed = keys.sub(r"\g<0>\g<1>    a_new_one: {default: 5, type: integer}\n", text, count=1)
+    assert changed != text
+    with edited(schema, changed):
         planned = finished.plan()
     made = {"list_cases", "split_subjects", "make_plan", "preprocess", "distort", "train"}
     assert {*made, "predict", "evaluate"}.isdisjoint(planned.jobs)

@@ -21,8 +21,9 @@ NAME = r"\w[\w.+-]*"
 class Settings:
     """The settings of one study, each kept to its schema.
 
-    `settings["plan"]` has the defaults filled in. `written` has none: it is what keys of runs and
-    parameters of jobs are made of, so that a default that is new in a schema changes neither.
+    `settings["plan"]` has the defaults filled in. `written` has none: keys of runs are made of it,
+    and parameters of all jobs that predictions wait for, so that a default that is new in a schema
+    changes neither.
 
     Args:
         name: of a file in `config_folder/studies`, or a path to a study's YAML file.
