@@ -7,7 +7,7 @@ STUDY ?= demo
 # the code of this folder, whatever the environment has installed
 export PYTHONPATH := $(CURDIR)/src$(if $(PYTHONPATH),:$(PYTHONPATH))
 
-.PHONY: demo study status help test quick check lint format clean
+.PHONY: demo study status help test quick check lint format settings clean
 .PHONY: bench-metrics bench-variational bench-training bench-dag bench-subjects bench-checking
 
 ## the demo study, from the phantom's scans to the report (also plain `make`)
@@ -82,6 +82,11 @@ bench-subjects: $(VENV)/installed
 ## what it costs to compare files with their hashes
 bench-checking: $(VENV)/installed
 	$(BIN)/python benchmarks/checking.py
+
+
+## the tables of config/README.md, from the schemas
+settings: $(VENV)/installed
+	$(BIN)/python -m cardiouq.study.readme
 
 $(VENV)/installed: envs/requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -35,7 +35,7 @@ from cardiouq.device.environment import (
     name_files_in_utf8,
     prepare_environment,
 )
-from cardiouq.study.settings import ROOMS, Study
+from cardiouq.study.study import ROOMS, Study
 
 name_files_in_utf8()
 # Folders of Snakemake's own.

@@ -40,6 +40,7 @@ from cardiouq.device.environment import processor
 from cardiouq.files.documents import read_yaml
 from cardiouq.reporting.captions import count_volumes
 from cardiouq.reporting.data_page import make_data_page
+from cardiouq.study.schema import filled_in
 from cardiouq.training.patches import WindowSampler
 
 ROOT = Path(__file__).parents[1]
@@ -51,7 +52,9 @@ SEED = 2022
 OPEN_FILES = 1024
 """What a process may have by default on most machines."""
 BATCHES = 50
-TEST_SET = {"phantom-val": {"dataset": "phantom-acdc", "split": "validation"}}
+TEST_SET = filled_in(
+    {"phantom-val": {"dataset": "phantom-acdc", "split": "validation"}}, "test_sets"
+)
 
 
 def make_scans(folder: Path, subjects: int) -> None:
@@ -106,7 +109,7 @@ def watch(folder: Path) -> None:
 
 def split(folder: Path) -> None:
     cases = read_case_table(folder / "cases.csv")
-    sides = split_subjects(cases, "phantom-acdc", 0.2, SEED)
+    sides = split_subjects(cases, "phantom-acdc", 0.2, 0, SEED)
     sides.to_csv(folder / "split.csv", index=False)
     select_test_cases(cases, sides, TEST_SET).to_csv(folder / "test_sets.csv", index=False)
 

@@ -42,7 +42,7 @@ from cardiouq.progress.estimates import (
 from cardiouq.progress.jobs import Job, jobs_of, longest_chain
 from cardiouq.recipes.network import build_network, last_decoder_layer
 from cardiouq.structures import N_CLASSES
-from cardiouq.study.settings import Study
+from cardiouq.study.study import Study
 
 ROOT = Path(__file__).parents[1]
 PAPERS = ("zhao2022", "zhao2024", "ng2022-acdc", "ng2022-mnms", "kushibar2022", "buddenkotte2023")

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from cardiouq.data.plan import Plan
-from cardiouq.study.settings import Study
+from cardiouq.study.study import Study
 
 REPOSITORY = Path(__file__).parents[1]
 

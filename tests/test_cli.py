@@ -15,7 +15,7 @@ import pytest
 
 from cardiouq.cli import main, parser
 from cardiouq.data.readers.pseudonyms import KEY_FILE, participants
-from cardiouq.study.settings import Study
+from cardiouq.study.study import Study
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = ("status", "compare", "pseudonym")

@@ -35,7 +35,7 @@ def status(given: argparse.Namespace) -> int:
     from cardiouq.files.documents import read_yaml
     from cardiouq.progress.status import status as status_of
     from cardiouq.provenance.record import check_code_of, repository
-    from cardiouq.study.settings import Study
+    from cardiouq.study.study import Study
 
     check_code_of(Path.cwd())
     config = repository() / "config"

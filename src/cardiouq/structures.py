@@ -1,7 +1,7 @@
 """The structures that every room speaks of, in the project's label order.
 
 A process works on one study, whose structures reach it through the environment, as its device does
-(`machine.py`); without one they are the heart's three.
+(`device/environment.py`); without one they are the heart's three.
 """
 
 import os
@@ -17,8 +17,12 @@ HEART = ("RV", "MYO", "LV")
 STRUCTURES = tuple(os.environ.get(VARIABLE, ",".join(HEART)).split(","))
 """Foreground structures: a structure's label is its index + 1, background is 0."""
 
-BACKGROUND, FOREGROUND = "background", "foreground"
-"""What is no structure, and what scores call all structures taken as one."""
+BACKGROUND, FOREGROUND, ALL = "background", "foreground", "all"
+"""What is no structure, what scores call all structures taken as one, and what stands for the
+structure in a number that is of all classes."""
+
+PHANTOM = "phantom"
+"""What a study calls the source of a data set whose scans a rule generates."""
 
 N_CLASSES = len(STRUCTURES) + 1
 

@@ -17,7 +17,7 @@ from cardiouq.data.split import split_subjects
 @pytest.fixture
 def data(subjects: Callable[..., pd.DataFrame]) -> tuple[pd.DataFrame, pd.DataFrame]:
     cases = subjects(10).assign(image="/here/a.nii.gz", label="/here/b.nii.gz")
-    return cases, split_subjects(cases, "acdc", 0.4, seed=2022)
+    return cases, split_subjects(cases, "acdc", 0.4, 0, seed=2022)
 
 
 def one_of(data: tuple[pd.DataFrame, pd.DataFrame], side: str) -> str:
@@ -56,7 +56,7 @@ def test_scans_that_are_only_tested_on_do_not_count(
 
 def test_split_and_plan_count(data: tuple[pd.DataFrame, pd.DataFrame], plan: Plan) -> None:
     cases, split = data
-    other_split = split_subjects(cases, "acdc", 0.4, seed=1)
+    other_split = split_subjects(cases, "acdc", 0.4, 0, seed=1)
     other_plan = replace(plan, patch_size=(48, 32))
     fingerprints = {
         fingerprint_of(cases, split, plan),
@@ -73,7 +73,7 @@ def test_an_earlier_version_s_fingerprint_is_of_voxels_as_they_are_stored(
     for number in range(1, 6):
         acdc.add(number)
     cases = make_case_table({"acdc": DataFolder("acdc", acdc.root)})
-    split = split_subjects(cases, "acdc", 0.4, seed=2022)
+    split = split_subjects(cases, "acdc", 0.4, 0, seed=2022)
     assert earlier_fingerprint_of(cases, split, plan) == "48b57ee1edb0"
     assert earlier_fingerprint_of(cases.assign(spacing_x=9.0), split, plan) == "48b57ee1edb0"
     training = cases.index[cases["subject"] == one_of((cases, split), "train")][0]

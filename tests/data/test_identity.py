@@ -84,7 +84,7 @@ def test_a_copy_in_another_storage_is_flagged_and_left_out(tmp_path: Path, stora
     (tmp_path / "cases.csv").write_text("\n".join(rows), encoding="utf-8")
     parts = ("training", "elsewhere")
     cases = make_case_table({"own": DataFolder("csv", tmp_path, parts, LABELS)})
-    split = split_subjects(cases, "own", 0.34, seed=1)
+    split = split_subjects(cases, "own", 0.34, 0, seed=1)
     assert split.loc[split["split"] == LEFT_OUT, "subject"].tolist() == ["s1"]
     checks = check_cases(cases, split)
     copies = checks[checks["flag"] == "duplicate image"]

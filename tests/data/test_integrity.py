@@ -305,7 +305,7 @@ def acdc() -> pd.DataFrame:
 
 @needs_acdc
 def test_acdc_s_flags_are_those_that_the_documentation_names(acdc: pd.DataFrame) -> None:
-    checks = check_cases(acdc, split_subjects(acdc, "acdc", 0.2, seed=2022))
+    checks = check_cases(acdc, split_subjects(acdc, "acdc", 0.2, 0, seed=2022))
     flags = checks.groupby(["flag", "subject"]).size().to_dict()
     assert flags == {
         ("duplicate image", "patient074"): 2,
@@ -319,7 +319,7 @@ def test_acdc_s_flags_are_those_that_the_documentation_names(acdc: pd.DataFrame)
 @needs_acdc
 @pytest.mark.parametrize("seed", range(10))
 def test_acdc_has_no_subject_and_no_copy_of_one_on_two_sides(acdc: pd.DataFrame, seed: int) -> None:
-    split = split_subjects(acdc, "acdc", 0.2, seed, test_fraction=0.2)
+    split = split_subjects(acdc, "acdc", 0.2, 0.2, seed)
     for sides in (split, *(hold_out(acdc, split, fold, 5, seed) for fold in range(5))):
         assert sides["subject"].is_unique
         on_sides = acdc.merge(sides, on=["dataset", "subject"])

@@ -16,6 +16,7 @@ from cardiouq.data.readers.scans import read_label
 from cardiouq.data.split import select_test_cases, split_subjects
 from cardiouq.errors import CardiouqError, ProblemsError
 from cardiouq.structures import IGNORED, label_of
+from cardiouq.study.schema import filled_in
 
 Save = Callable[..., None]
 VALUES = {"RV": 1, "MYO": 2, "LV": 3}
@@ -305,8 +306,9 @@ def test_cases_that_differ_in_capitals_alone_are_one_error(
 
 def test_every_column_of_the_program_s_is_reserved_or_read(tmp_path: Path, save: Save) -> None:
     cases = make_case_table({"d": write_table(tmp_path, save, [f"p{n}" for n in range(4)])})
-    split = split_subjects(cases, "d", 0.5, seed=1)
-    tested = select_test_cases(cases, split, {"s": {"dataset": "d", "split": "validation"}})
+    split = split_subjects(cases, "d", 0.5, 0, seed=1)
+    test_sets = filled_in({"s": {"dataset": "d", "split": "validation"}}, "test_sets")
+    tested = select_test_cases(cases, split, test_sets)
     columns = {*cases, *split, *tested}
     assert len(columns) > 25
     assert columns <= READ | RESERVED

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from cardiouq.data.noise import add_rician_noise
 from cardiouq.data.phantom.anatomy import add_heart, contours
 from cardiouq.data.phantom.generate import (
     ACDC_SCANNER,
@@ -25,7 +26,6 @@ from cardiouq.data.phantom.signal import (
     RELAXATION,
     Scanner,
     Tissue,
-    add_rician_noise,
     bssfp_signal,
     tissue_signals,
 )

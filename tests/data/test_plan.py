@@ -2,6 +2,7 @@ import json
 import math
 import os
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import pytest
@@ -18,6 +19,14 @@ SHORT_AXIS: tuple[list[Shape], list[Spacing]] = (
     [(10, 256, 216)] * 6 + [(8, 232, 256)] * 4,
     [(10.0, 1.5, 1.5)] * 6 + [(5.0, 1.6, 1.6)] * 4,
 )
+
+
+def plan_of(shapes: list[Shape], spacings: list[Spacing], **changed: Any) -> Plan:
+    """The plan with nnU-Net's own settings, but for those that are changed."""
+    derived = {"spacing": None, "patch_size": None, "max_stages": None}
+    features = {"base_features": 32, "max_features": 512}
+    return make_plan(shapes, spacings, **derived | features | changed)
+
 
 # Training sets and what nnU-Net v2 2.8.1's ExperimentPlanner answers to fingerprints that say so
 # (4 classes, 1 channel): spacing, patch, batch, and the strides and kernel sizes of the stages.
@@ -116,7 +125,7 @@ NNUNET_PLANS = {
 @pytest.mark.parametrize("name", NNUNET_PLANS)
 def test_is_what_nnunet_plans(name: str):
     (shapes, spacings), spacing, patch_size, batch_size, strides, kernel_sizes = NNUNET_PLANS[name]
-    assert make_plan(shapes, spacings) == Plan(
+    assert plan_of(shapes, spacings) == Plan(
         spacing=pytest.approx(spacing),
         patch_size=patch_size,
         batch_size=batch_size,
@@ -139,7 +148,7 @@ def test_is_what_nnunet_plans_for_acdc(subjects: int, spacing: float, batch_size
     labels = [label for folder in folders[:subjects] for label in folder.glob("*_gt.nii.gz")]
     assert len(labels) == 2 * subjects
     headers = [nib.load(str(path).replace("_gt.nii.gz", ".nii.gz")).header for path in labels]
-    plan = make_plan(
+    plan = plan_of(
         [header.get_data_shape()[::-1] for header in headers],
         [tuple(float(zoom) for zoom in header.get_zooms()[::-1]) for header in headers],
     )
@@ -163,7 +172,7 @@ volumes = st.tuples(
 @settings(max_examples=50, deadline=None)
 @given(st.lists(volumes, min_size=1, max_size=20))
 def test_every_pooling_halves_the_patch_evenly(training_set: list[tuple[Shape, Spacing]]):
-    plan = make_plan(*zip(*training_set, strict=True))
+    plan = plan_of(*zip(*training_set, strict=True))
     for axis in (0, 1):
         reduction = math.prod(stride[axis] for stride in plan.strides)
         assert plan.patch_size[axis] % reduction == 0
@@ -178,24 +187,24 @@ def test_every_pooling_halves_the_patch_evenly(training_set: list[tuple[Shape, S
 
 def test_patch_without_room_for_deep_supervision_is_refused():
     with pytest.raises(CardiouqError, match="room for 2 stages"):
-        make_plan(*SHORT_AXIS, patch_size=(8, 8))
+        plan_of(*SHORT_AXIS, patch_size=(8, 8))
 
 
 def test_coarser_spacing_makes_a_smaller_patch():
-    plan = make_plan(*SHORT_AXIS, spacing=(3.0, 3.0))
+    plan = plan_of(*SHORT_AXIS, spacing=(3.0, 3.0))
     assert plan.spacing == (3, 3)
     assert plan.patch_size == (128, 112)  # the median image has 128 x 108 such pixels
     assert plan.n_stages == 5
 
 
 def test_given_patch_is_padded_and_sets_the_topology():
-    plan = make_plan(*SHORT_AXIS, spacing=(2.5, 2.5), patch_size=(90, 96))
+    plan = plan_of(*SHORT_AXIS, spacing=(2.5, 2.5), patch_size=(90, 96))
     assert plan.patch_size == (96, 96)
     assert plan.strides == ((1, 1),) + ((2, 2),) * 4
 
 
 def test_limits_of_the_network():
-    plan = make_plan(*SHORT_AXIS, base_features=8, max_features=20, max_stages=3)
+    plan = plan_of(*SHORT_AXIS, base_features=8, max_features=20, max_stages=3)
     assert plan.features_per_stage == (8, 16, 20)
     assert plan.strides == ((1, 1), (2, 2), (2, 2))
     assert plan.patch_size == (256, 216)
@@ -212,13 +221,13 @@ def test_limits_of_the_network():
 )
 def test_bad_training_sets_are_errors(arguments: tuple[list[Shape], list[Spacing]], message: str):
     with pytest.raises(CardiouqError, match=message):
-        make_plan(*arguments)
+        plan_of(*arguments)
 
 
 @pytest.mark.parametrize("override", [{"spacing": (0, 1)}, {"patch_size": (0, 32)}])
 def test_bad_overrides_are_errors(override: dict[str, tuple[int, int]]):
     with pytest.raises(CardiouqError, match="must be positive"):
-        make_plan(*SHORT_AXIS, **override)
+        plan_of(*SHORT_AXIS, **override)
 
 
 READABLE = {

@@ -19,6 +19,7 @@ from cardiouq.errors import CardiouqError, ProblemsError
 from cardiouq.evaluation.reading import read_tables
 from cardiouq.files.tables import add_columns, read_benchmark, read_rows
 from cardiouq.files.writing import written_whole
+from cardiouq.study.schema import filled_in
 
 MISSING_TO_PANDAS = ("NA", "N/A", "n/a", "NULL", "null", "None", "nan", "-NaN", "<NA>", "#N/A")
 NUMBERS_TO_PANDAS = ("2020", "001", "1e3", "-inf", "inf", "0x10", "1.0", "1_000", "+7")
@@ -105,7 +106,7 @@ def test_every_subject_is_on_a_side_of_the_split_whatever_it_and_its_pathology_a
 ) -> None:
     for pathologies in (("NA", "", "1e3"), ("None", "2020"), ("nan", "null", "<NA>", "N/A")):
         named = cases.assign(pathology=np.resize(pathologies, len(cases)))
-        split = split_subjects(named, "NA", 0.4, seed=1)
+        split = split_subjects(named, "NA", 0.4, 0, seed=1)
         assert sorted(split["subject"]) == sorted(NAMES)
         assert set(split.loc[split["split"] == "validation", "pathology"]) == set(pathologies)
         with written_whole(tmp_path / "split.csv") as temporary:
@@ -123,7 +124,7 @@ def test_a_test_set_finds_the_cases_of_any_name(
         "1e3": {"dataset": "NA", "where": {"slices": "7"}},
     }
     split = pd.DataFrame({"dataset": [], "subject": [], "split": []}, dtype=str)
-    chosen = select_test_cases(cases, split, narrowed)
+    chosen = select_test_cases(cases, split, filled_in(narrowed, "test_sets"))
     chosen.to_csv(tmp_path / "test_sets.csv", index=False)
     found = read_test_sets([tmp_path / "test_sets.csv"], cases)
     assert [case.case for case in found["NA"]] == [case.case for case in found["null"]] == [name]
@@ -133,8 +134,9 @@ def test_a_test_set_finds_the_cases_of_any_name(
 
 def test_a_number_is_no_other_way_of_writing_it(cases: pd.DataFrame) -> None:
     for other in ("1", "1000.0", "na", "True "):
+        block = {"dataset": "NA", "vendor": other}
         with pytest.raises(ProblemsError, match="no case matches"):
-            select_test_cases(cases, cases, {"t": {"dataset": "NA", "vendor": other}})
+            select_test_cases(cases, cases, filled_in({"t": block}, "test_sets"))
 
 
 def test_rows_whose_partner_is_missing_or_not_the_only_one_are_named() -> None:

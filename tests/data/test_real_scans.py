@@ -87,7 +87,7 @@ def test_nnunet_s_raw_form_of_acdc_is_the_same_data_set(
     )
     laptop = read_yaml(repository / "config" / "studies" / "laptop.yaml")
     ours, theirs = (
-        split_subjects(table, "acdc", laptop["split"]["validation_fraction"], laptop["seed"])
+        split_subjects(table, "acdc", laptop["split"]["validation_fraction"], 0, laptop["seed"])
         for table in (raw, acdc)
     )
     pd.testing.assert_frame_equal(ours, theirs)

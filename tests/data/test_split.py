@@ -20,6 +20,7 @@ from cardiouq.data.split import (
     split_subjects,
 )
 from cardiouq.errors import CardiouqError, ProblemsError
+from cardiouq.study.schema import filled_in
 
 Subjects = Callable[..., pd.DataFrame]
 
@@ -54,21 +55,21 @@ def in_order_of_hash(subjects: list[str], seed: int) -> list[str]:
 
 def test_split_of_a_small_table_is_the_recorded_one(subjects: Subjects) -> None:
     # the two least of sha256("2022/patientNNN") in each pathology, worked out apart
-    split = split_subjects(subjects(20), "acdc", 0.2, seed=2022)
+    split = split_subjects(subjects(20), "acdc", 0.2, 0, seed=2022)
     assert validation(split) == ["patient004", "patient007", "patient015", "patient020"]
 
 
 def test_order_of_rows_does_not_matter(subjects: Subjects) -> None:
     table = subjects(20)
-    split = split_subjects(table, "acdc", 0.2, seed=2022)
+    split = split_subjects(table, "acdc", 0.2, 0, seed=2022)
     for state in range(3):
         shuffled = table.sample(frac=1, random_state=state)
-        pd.testing.assert_frame_equal(split_subjects(shuffled, "acdc", 0.2, seed=2022), split)
+        pd.testing.assert_frame_equal(split_subjects(shuffled, "acdc", 0.2, 0, seed=2022), split)
 
 
 def test_other_seeds_give_other_splits(subjects: Subjects) -> None:
     table = subjects(40)
-    splits = {tuple(validation(split_subjects(table, "acdc", 0.2, seed))) for seed in range(10)}
+    splits = {tuple(validation(split_subjects(table, "acdc", 0.2, 0, seed))) for seed in range(10)}
     assert len(splits) == 10
 
 
@@ -86,9 +87,9 @@ def test_every_subject_has_one_side_and_every_pathology_its_share(
     if sum(quotas) in (0, sum(sizes)):
         empty = "train" if sum(quotas) else "validation"
         with pytest.raises(CardiouqError, match=f"leaves no one for {empty};"):
-            split_subjects(cases, "acdc", fraction, seed)
+            split_subjects(cases, "acdc", fraction, 0, seed)
         return
-    split = split_subjects(cases, "acdc", fraction, seed)
+    split = split_subjects(cases, "acdc", fraction, 0, seed)
     assert sorted(split["subject"]) == sorted(set(cases["subject"]))
     assert split["subject"].is_unique
     held_out = split[split["split"] == "validation"].groupby("pathology").size()
@@ -101,7 +102,7 @@ def test_subjects_with_the_same_image_stay_together(subjects: Subjects, seed: in
     copies = {"patient009": "patient003"}
     table = subjects(20, copies)
     table.loc[table["case"] == "patient015_ES", "image_identity"] = "patient003-ES"
-    split = split_subjects(table, "acdc", 0.3, seed).set_index("subject")["split"]
+    split = split_subjects(table, "acdc", 0.3, 0, seed).set_index("subject")["split"]
     assert split[["patient003", "patient009", "patient015"]].nunique() == 1
     assert (split == "validation").sum() == 6
 
@@ -109,27 +110,27 @@ def test_subjects_with_the_same_image_stay_together(subjects: Subjects, seed: in
 def test_same_image_in_two_pathologies_stays_in_training(subjects: Subjects) -> None:
     table = subjects(20, {"patient004": "patient003"})
     for seed in range(20):
-        split = split_subjects(table, "acdc", 0.4, seed).set_index("subject")["split"]
+        split = split_subjects(table, "acdc", 0.4, 0, seed).set_index("subject")["split"]
         assert split[["patient003", "patient004"]].tolist() == ["train", "train"]
 
 
 def test_split_that_leaves_nobody_on_a_side_is_an_error(subjects: Subjects) -> None:
     with pytest.raises(CardiouqError, match=r"validation_fraction 0\.01"):
-        split_subjects(subjects(4), "acdc", 0.01, seed=1)
+        split_subjects(subjects(4), "acdc", 0.01, 0, seed=1)
 
 
 def test_subjects_who_are_all_copies_are_named_as_the_reason(subjects: Subjects) -> None:
     own = subjects(4)
     conversion = own.assign(dataset="conversion", case=[f"c{i}" for i in range(8)])
     with pytest.raises(CardiouqError, match="4 are left out, as a test set has the same scans"):
-        split_subjects(pd.concat([own, conversion]), "acdc", 0.5, seed=1)
+        split_subjects(pd.concat([own, conversion]), "acdc", 0.5, 0, seed=1)
 
 
 def test_a_subject_of_another_part_is_left_out(subjects: Subjects) -> None:
     table = subjects(10)
     later = table[table["subject"] == "patient003"].assign(part="testing", image_identity="new")
     later["case"] += "_later"
-    split = split_subjects(pd.concat([table, later]), "acdc", 0.2, seed=1)
+    split = split_subjects(pd.concat([table, later]), "acdc", 0.2, 0, seed=1)
     assert split.loc[split["split"] == LEFT_OUT, "subject"].tolist() == ["patient003"]
 
 
@@ -152,9 +153,9 @@ def test_sides_are_the_first_subjects_of_each_pathology_by_their_hash(
         expected |= dict.fromkeys(names[first : first + second], "test")
     if fractions[1] and "test" not in expected.values():
         with pytest.raises(CardiouqError, match="leaves no one for test;"):
-            split_subjects(cases, "acdc", fractions[0], seed, fractions[1])
+            split_subjects(cases, "acdc", *fractions, seed)
         return
-    split = split_subjects(cases, "acdc", fractions[0], seed, fractions[1])
+    split = split_subjects(cases, "acdc", *fractions, seed)
     assert dict(zip(split["subject"], split["split"], strict=True)) == expected
     assert split["subject"].is_unique
 
@@ -162,7 +163,7 @@ def test_sides_are_the_first_subjects_of_each_pathology_by_their_hash(
 @pytest.mark.parametrize("seed", range(6))
 def test_a_test_side_leaves_the_validation_side_as_it_was(subjects: Subjects, seed: int) -> None:
     table = subjects(24, {"patient009": "patient003", "patient014": "patient002"})
-    two_ways, three_ways = (split_subjects(table, "acdc", 0.25, seed, test) for test in (0.0, 0.25))
+    two_ways, three_ways = (split_subjects(table, "acdc", 0.25, test, seed) for test in (0.0, 0.25))
     assert validation(three_ways) == validation(two_ways)
     assert set(side(three_ways, "test")) < set(side(two_ways, "train"))
     assert set(two_ways["split"]) == {"train", "validation"}
@@ -173,7 +174,7 @@ def test_subjects_with_the_same_image_stay_together_on_three_sides(
     subjects: Subjects, seed: int
 ) -> None:
     table = subjects(20, {"patient009": "patient003", "patient008": "patient002"})
-    split = split_subjects(table, "acdc", 0.2, seed, 0.2).set_index("subject")["split"]
+    split = split_subjects(table, "acdc", 0.2, 0.2, seed).set_index("subject")["split"]
     assert split["patient009"] == split["patient003"]
     assert split["patient008"] == split["patient002"]
     assert split.value_counts().to_dict() == {"train": 12, "validation": 4, "test": 4}
@@ -181,7 +182,7 @@ def test_subjects_with_the_same_image_stay_together_on_three_sides(
 
 def test_split_without_anyone_to_test_on_is_an_error(subjects: Subjects) -> None:
     with pytest.raises(CardiouqError, match=r"no one for test; .* test_fraction 0\.01"):
-        split_subjects(subjects(8), "acdc", 0.5, seed=1, test_fraction=0.01)
+        split_subjects(subjects(8), "acdc", 0.5, 0.01, seed=1)
 
 
 @pytest.fixture
@@ -197,7 +198,7 @@ def held_out_of(subjects: Subjects) -> Callable[..., list[pd.DataFrame]]:
         }
         table = subjects(40, copies)
         table.loc[table["case"] == "patient015_ES", "image_identity"] = "patient003-ES"
-        split = split_subjects(table, "acdc", 0.2, seed, 0.1)
+        split = split_subjects(table, "acdc", 0.2, 0.1, seed)
         if state is not None:
             table = table.sample(frac=1, random_state=state)
             split = split.sample(frac=1, random_state=state)
@@ -268,14 +269,14 @@ def test_folds_do_not_depend_on_the_order_of_rows(held_out_of: Folds) -> None:
 
 def test_other_seeds_give_other_folds(subjects: Subjects) -> None:
     table = subjects(40)
-    split = split_subjects(table, "acdc", 0.2, seed=2022)
+    split = split_subjects(table, "acdc", 0.2, 0, seed=2022)
     first = {tuple(validation(hold_out(table, split, 0, 4, seed))) for seed in range(10)}
     assert len(first) == 10
 
 
 def test_run_without_a_fold_has_the_study_s_split(subjects: Subjects) -> None:
     table = subjects(20)
-    split = split_subjects(table, "acdc", 0.2, seed=2022)
+    split = split_subjects(table, "acdc", 0.2, 0, seed=2022)
     pd.testing.assert_frame_equal(hold_out(table, split, None, None, 2022), split)
 
 
@@ -289,7 +290,7 @@ def test_more_folds_than_subjects_is_an_error(subjects: Subjects) -> None:
 
 
 def test_subject_on_both_sides_is_named(subjects: Subjects, tmp_path: Path) -> None:
-    split = split_subjects(subjects(20), "acdc", 0.2, seed=2022)
+    split = split_subjects(subjects(20), "acdc", 0.2, 0, seed=2022)
     check_split(split)
     twice = split[split["split"] == "train"].iloc[[4, 6]]
     doubled = pd.concat([split, twice.assign(split="validation")])
@@ -302,7 +303,7 @@ def test_subject_on_both_sides_is_named(subjects: Subjects, tmp_path: Path) -> N
 
 def test_sides_hold_both_phases_of_their_subjects(subjects: Subjects) -> None:
     table = subjects(20)
-    split = split_subjects(table, "acdc", 0.2, seed=2022)
+    split = split_subjects(table, "acdc", 0.2, 0, seed=2022)
     train, held_out = (cases_of(table, split, side) for side in ("train", "validation"))
     assert len(train) == 32
     assert len(held_out) == 8
@@ -318,15 +319,18 @@ def two_sets(subjects: Subjects) -> pd.DataFrame:
 
 def test_test_sets_are_narrowed_by_split_and_vendor(two_sets: pd.DataFrame, tmp_path: Path) -> None:
     acdc = two_sets[two_sets["dataset"] == "acdc"]
-    split = split_subjects(acdc, "acdc", 0.2, seed=2022)
+    split = split_subjects(acdc, "acdc", 0.2, 0, seed=2022)
     chosen = select_test_cases(
         two_sets,
         split,
-        {
-            "val": {"dataset": "acdc", "split": "validation"},
-            "B": {"dataset": "mnms", "vendor": "B"},
-            "all": {"dataset": "mnms"},
-        },
+        filled_in(
+            {
+                "val": {"dataset": "acdc", "split": "validation"},
+                "B": {"dataset": "mnms", "vendor": "B"},
+                "all": {"dataset": "mnms"},
+            },
+            "test_sets",
+        ),
     )
     members = chosen.groupby("test_set", sort=False)["case"].apply(list).to_dict()
     assert list(members) == ["val", "B", "all"]
@@ -339,17 +343,14 @@ def test_test_sets_are_narrowed_by_split_and_vendor(two_sets: pd.DataFrame, tmp_
 
 
 def test_every_empty_test_set_is_named(two_sets: pd.DataFrame) -> None:
-    split = split_subjects(two_sets, "acdc", 0.2, seed=2022)
+    split = split_subjects(two_sets, "acdc", 0.2, 0, seed=2022)
+    test_sets = {
+        "C": {"dataset": "mnms", "vendor": "C"},
+        "fine": {"dataset": "mnms"},
+        "other": {"dataset": "kaggle"},
+    }
     with pytest.raises(ProblemsError) as caught:
-        select_test_cases(
-            two_sets,
-            split,
-            {
-                "C": {"dataset": "mnms", "vendor": "C"},
-                "fine": {"dataset": "mnms"},
-                "other": {"dataset": "kaggle"},
-            },
-        )
+        select_test_cases(two_sets, split, filled_in(test_sets, "test_sets"))
     assert [problem.split(":")[0] for problem in caught.value.problems] == ["C", "other"]
 
 
@@ -359,7 +360,7 @@ def test_a_subject_whose_image_another_part_or_data_set_has_is_left_out(
     table = subjects(20, copies={"patient003": "patient004"})
     testing = table[table["subject"] == "patient004"].assign(part="testing", subject="patient118")
     elsewhere = table[table["subject"] == "patient009"].assign(dataset="mnms", subject="A0")
-    split = split_subjects(pd.concat([table, testing, elsewhere]), "acdc", 0.2, seed=2022)
+    split = split_subjects(pd.concat([table, testing, elsewhere]), "acdc", 0.2, 0, seed=2022)
     sides = split.set_index("subject")["split"]
     # 3 is a copy of 4, so it goes with it
     assert set(sides[sides == LEFT_OUT].index) == {"patient003", "patient004", "patient009"}
@@ -372,10 +373,10 @@ def test_test_sets_are_of_one_part(subjects: Subjects) -> None:
     testing = subjects(2).assign(part="testing")
     testing[["subject", "case"]] = "t-" + testing[["subject", "case"]]
     both = pd.concat([table, testing], ignore_index=True)
-    split = split_subjects(both, "acdc", 0.25, seed=1)
+    split = split_subjects(both, "acdc", 0.25, 0, seed=1)
     test_sets = {"val": {"dataset": "acdc", "split": "validation"}, "all": {"dataset": "acdc"}}
     test_sets["test"] = {"dataset": "acdc", "part": "testing"}
-    chosen = select_test_cases(both, split, test_sets)
+    chosen = select_test_cases(both, split, filled_in(test_sets, "test_sets"))
     sizes = chosen.groupby("test_set").size()
     assert sizes.to_dict() == {"val": 4, "all": 16, "test": 4}
     assert chosen.loc[chosen["test_set"] == "test", "case"].str.startswith("t-").all()

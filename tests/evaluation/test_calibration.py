@@ -37,7 +37,7 @@ def random_case(seed: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
 def of_confidences(confidences: list[float], right: list[bool]) -> pd.DataFrame:
     """Top-label bins of voxels whose most probable class is 1, with the given confidences."""
     confidence = np.array(confidences, dtype=np.float64)
-    bins = confidence_bins(np.stack([1 - confidence, confidence]), np.where(right, 1, 2))
+    bins = confidence_bins(np.stack([1 - confidence, confidence]), np.where(right, 1, 2), 100)
     return bins[bins["label"] == TOP_LABEL]
 
 
@@ -96,7 +96,8 @@ def test_bins_are_closed_on_the_right_at_every_edge(bins: int):
 
 def test_half_precision_is_binned_by_its_exact_value():
     values = np.arange(0.5, 1, 2**-11, dtype=np.float16)
-    bins = confidence_bins(np.stack([np.zeros_like(values), values]), np.ones(len(values), int))
+    probabilities = np.stack([np.zeros_like(values), values])
+    bins = confidence_bins(probabilities, np.ones(len(values), int), 100)
     bins = bins[bins["label"] == TOP_LABEL]
     # Exact integer arithmetic: these values are k / 2048.
     numerators = np.arange(1024, 2048)
@@ -144,7 +145,7 @@ def test_every_error_agrees_with_monai(seed: int):
 @pytest.mark.parametrize("seed", SEEDS)
 def test_sums_over_the_classes_are_the_voxels(seed: int):
     probabilities, reference = random_case(seed)
-    sums = confidence_bins(probabilities, reference).groupby("label")[SUMS].sum()
+    sums = confidence_bins(probabilities, reference, 100).groupby("label")[SUMS].sum()
     assert (sums["voxels"] == reference.size).all()
     of_classes = sums.drop(TOP_LABEL).sum()
     assert of_classes["correct"] == reference.size
@@ -155,10 +156,11 @@ def test_sums_over_the_classes_are_the_voxels(seed: int):
 @given(st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=4, unique=True))
 def test_pooled_volumes_are_one_volume_made_of_all(seeds: list[int]):
     cases = [random_case(seed) for seed in seeds]
-    bins = [confidence_bins(*case).query("label == 'top'") for case in cases]
+    bins = [confidence_bins(*case, 100).query("label == 'top'") for case in cases]
     together = confidence_bins(
         np.concatenate([probabilities for probabilities, _ in cases], axis=1),
         np.concatenate([reference for _, reference in cases]),
+        100,
     ).query("label == 'top'")
     pooled = errors(pd.concat(bins))
     assert pooled == pytest.approx(errors(together))
@@ -251,7 +253,8 @@ def test_box_with_a_margin_ends_where_the_volume_does():
     reference = np.zeros((5, 8, 9), int)
     reference[1, 2, 3], reference[2, 5, 4] = 1, 3  # the box is of all classes together
     probabilities = np.zeros((4, *reference.shape))
-    assert heart_box(probabilities, reference) == (slice(1, 3), slice(2, 6), slice(3, 5))
+    tight = heart_box(probabilities, reference, "reference", 0)
+    assert tight == (slice(1, 3), slice(2, 6), slice(3, 5))
     grown = np.zeros_like(reference)
     grown[heart_box(probabilities, reference, "reference", 2)] = 1
     expected = np.zeros_like(reference)

@@ -18,8 +18,8 @@ from cardiouq.evaluation.quality_control import (
     slice_position,
 )
 from cardiouq.evaluation.scoring import score_method
-from cardiouq.evaluation.statistics import ALL, Key, compute_statistics
-from cardiouq.structures import FOREGROUND, STRUCTURES
+from cardiouq.evaluation.statistics import Key, compute_statistics
+from cardiouq.structures import ALL, FOREGROUND, STRUCTURES
 
 from .conftest import SETTINGS
 

@@ -18,7 +18,7 @@ from cardiouq.reporting.tables.cost import (
     training_cost,
 )
 from cardiouq.study.runs import NeededRun, needed_checkpoints, needed_runs
-from cardiouq.study.settings import Study
+from cardiouq.study.study import Study
 
 MakeStudy = Callable[[dict[str, Any]], Study]
 METHODS = {"plain": "Plain", "best": "Best"}

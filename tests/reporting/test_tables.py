@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 
 from cardiouq.evaluation.clinical import UNITS
-from cardiouq.evaluation.statistics import ALL
 from cardiouq.reporting.printing import NOTHING, PrintedTable
 from cardiouq.reporting.tables.layout import (
     Block,
@@ -18,6 +17,7 @@ from cardiouq.reporting.tables.layout import (
     print_ece,
     print_ranks,
 )
+from cardiouq.structures import ALL
 
 METHODS = {"vanilla": "Vanilla", "swa": "SWA"}
 TEST_SETS = {"val": "Phantom (ID)", "B": "Vendor B"}

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -285,6 +286,21 @@ def test_study_without_a_checkpoint_ensemble_has_no_figures_of_a_trajectory(
     figures = {rule for rule in finished.plan("--forceall").jobs if rule.startswith("figure_")}
     assert drawn == figures - of_trajectories
     assert of_trajectories < figures
+
+
+@pytest.mark.parametrize("block", ["plan", "split", "dropout", "distortions"])
+def test_setting_that_is_new_with_a_default_makes_nothing_anew(
+    finished: Any, edited: Edited, block: str
+) -> None:
+    schema = finished.repository / "config/schemas/study.schema.yaml"
+    text = schema.read_text(encoding="utf-8")
+    keys = re.compile(rf"^( +){block}:\n(?:\1  .*\n)*?\1  properties:\n", re.MULTILINE)
+    changed = keys.sub(r"\g<0>\g<1>    a_new_one: {default: 5, type: integer}\n", text, count=1)
+    assert changed != text
+    with edited(schema, changed):
+        planned = finished.plan()
+    made = {"list_cases", "split_subjects", "make_plan", "preprocess", "distort", "train"}
+    assert {*made, "predict", "evaluate"}.isdisjoint(planned.jobs)
 
 
 def test_second_run_has_nothing_to_do(finished: Any) -> None:

@@ -16,7 +16,7 @@ from cardiouq.progress.estimates import (
     of_training,
     weights,
 )
-from cardiouq.study.settings import Study
+from cardiouq.study.study import Study
 
 ROOT = Path(__file__).parents[2]
 LAPTOP_PLAN = ROOT / "docs/results/laptop-acdc/plan.json"

@@ -29,7 +29,7 @@ from cardiouq.errors import OF_THE_DISK, reported_to_user
 from cardiouq.files.writing import SUMS, folder_written_whole, read_sums, written_whole
 from cardiouq.provenance.describe import content_hash
 from cardiouq.provenance.record import sha256
-from cardiouq.study.settings import NOTE
+from cardiouq.study.study import NOTE
 from cardiouq.training.run_folder import SideFolder
 
 takes_long = pytest.mark.skipif(

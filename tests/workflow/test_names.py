@@ -16,7 +16,7 @@ from cardiouq.device.environment import as_typed, data_roots
 from cardiouq.errors import CardiouqError, ProblemsError
 from cardiouq.names import is_name
 from cardiouq.reporting.shown import as_written, in_report
-from cardiouq.study.settings import NOTE, Study
+from cardiouq.study.study import NOTE, Study
 
 CONFIG = Path(__file__).parents[2] / "config"
 ODD = "St{id} 'x', 50% #2 [a] $HOME \\ *?"

@@ -10,7 +10,7 @@ import pytest
 
 from cardiouq.progress.jobs import Job, error_in, jobs_of, longest_chain, to_come
 from cardiouq.progress.status import status
-from cardiouq.study.settings import Study
+from cardiouq.study.study import Study
 
 Settings = dict[str, Any]
 NOW = time.time()

@@ -10,7 +10,7 @@ import pytest
 from cardiouq.files.documents import read_yaml
 from cardiouq.methods import method_class, method_names, variant_class
 from cardiouq.methods.base import Member, folds_of
-from cardiouq.study.settings import Study
+from cardiouq.study.study import Study
 
 ZHAO2022 = {
     "vanilla": "Vanilla",
@@ -110,7 +110,7 @@ def paper(machine: dict[str, Any], repository: Path) -> Study:
 
 
 def test_paper_s_network_is_nnunet_s_own_plan(paper: Study) -> None:
-    assert paper["plan"] == {
+    assert paper.written["plan"] == {
         "spacing": None,
         "patch_size": None,
         "base_features": 32,
@@ -121,7 +121,7 @@ def test_paper_s_network_is_nnunet_s_own_plan(paper: Study) -> None:
 
 @pytest.mark.parametrize("recipe", ["polynomial", "dropout", "cyclical"])
 def test_paper_s_training(paper: Study, recipe: str) -> None:
-    settings = paper["recipes"][recipe]
+    settings = paper.written["recipes"][recipe]
     assert settings["optimiser"] == {"name": "sgd", "momentum": 0.99, "weight_decay": 3e-5}
     assert settings["batch_size"] == 20
     assert settings["iterations_per_epoch"] == 250
@@ -165,7 +165,7 @@ def test_paper_s_dropout_is_mc_dropout_s_alone(paper: Study) -> None:
 def test_paper_s_methods(paper: Study) -> None:
     settings = {
         name: {k: v for k, v in block.items() if k not in ("label", "recipe")}
-        for name, block in paper["methods"].items()
+        for name, block in paper.written["methods"].items()
     }
     assert settings == {
         "vanilla": {"method": "single"},
@@ -208,7 +208,7 @@ def test_paper_keeps_the_epochs_it_samples(paper: Study) -> None:
 
 
 def test_paper_s_data_and_evaluation(paper: Study) -> None:
-    assert paper["split"] == {"dataset": "acdc", "validation_fraction": 0.2}
+    assert paper.written["split"] == {"dataset": "acdc", "validation_fraction": 0.2}
     assert {d: block["layout"] for d, block in paper["datasets"].items()} == {
         "acdc": "acdc",
         "mnms": "mnms",
@@ -245,7 +245,7 @@ def test_every_run_of_zhao2024_has_one_budget(machine: dict[str, Any], repositor
 
 def test_settings_of_kushibar2022(machine: dict[str, Any], repository: Path) -> None:
     study = load("kushibar2022", machine, repository)
-    plain, layers = study["recipes"]["plain"], study["recipes"]["layer_ensemble"]
+    plain, layers = (study.written["recipes"][name] for name in ("plain", "layer_ensemble"))
     assert layers == plain | {"variant": {"name": "layer_ensemble"}}
     schedule = study.schedule("plain")
     assert {schedule.learning_rate(epoch) for epoch in range(200)} == {1e-4}
@@ -303,7 +303,7 @@ def test_ng2022_has_the_paper_s_settings(
         }
     samples = {"mcd_0_1": "passes", "mcd_0_5": "passes", "bbb": "samples", "ssn": "samples"}
     assert {study["methods"][method][key] for method, key in samples.items()} == {50}
-    repeats = {method: block.get("repeats", 1) for method, block in study["methods"].items()}
+    repeats = {method: block["repeats"] for method, block in study["methods"].items()}
     assert repeats == dict.fromkeys(("vanilla", *samples), 5) | {"deep_ensemble": 1}
     # the first five members of the ensemble are the plain networks
     assert len(study.run_folders("deep_ensemble")) == 10
@@ -319,7 +319,7 @@ def test_ng2022_has_the_paper_s_settings(
 def test_ng2022_s_studies_differ_in_their_data_alone(
     machine: dict[str, Any], repository: Path
 ) -> None:
-    first, *others = (load(name, machine, repository).settings for name in NG2022)
+    first, *others = (load(name, machine, repository).written for name in NG2022)
     for other in others:
         differing = {key for key in first if first[key] != other[key]}
         assert differing <= {"title", "datasets", "split", "test_sets", "distortions"}

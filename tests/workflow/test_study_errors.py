@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from cardiouq.errors import CardiouqError, ProblemsError
-from cardiouq.study.settings import Study
+from cardiouq.study.study import Study
 
 Settings = dict[str, Any]
 MakeStudy = Callable[[Settings], Study]

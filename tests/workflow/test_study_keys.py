@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cardiouq.methods.base import Member
-from cardiouq.study.settings import Study
+from cardiouq.study.study import Study
 
 Settings = dict[str, Any]
 MakeStudy = Callable[[Settings], Study]

@@ -28,7 +28,7 @@ from cardiouq.files import locks
 from cardiouq.files.locks import alone, claim, read_in_peace, take
 from cardiouq.files.writing import folder_written_whole, written_whole
 from cardiouq.progress.status import status
-from cardiouq.study.settings import Study
+from cardiouq.study.study import Study
 
 WRITER = """
 import logging, sys

@@ -2,8 +2,9 @@
 
 from cardiouq.data.cases import FORM
 from cardiouq.provenance.code import code_of
+from cardiouq.structures import PHANTOM
 
-GENERATED = any(block["source"] == "phantom" for block in STUDY["datasets"].values())
+GENERATED = any(block["source"] == PHANTOM for block in STUDY["datasets"].values())
 
 if GENERATED:
 
@@ -23,7 +24,8 @@ if GENERATED:
             "../scripts/make_phantom.py"
 
 
-# Snakemake sees a file that is newer, not one that is other: scans are watched by a parameter.
+# What predictions come after is given settings as they are written: a default that is new in a schema
+# makes nothing anew. Snakemake sees a file that is newer, not one that is other: scans are watched by a parameter.
 rule list_cases:
     input:
         rules.make_phantom.output if GENERATED else [],
@@ -56,8 +58,8 @@ rule split_subjects:
     conda:
         "../../envs/environment.yaml"
     params:
-        split=STUDY["split"],
-        test_sets=STUDY["test_sets"],
+        split=STUDY.written["split"],
+        test_sets=STUDY.written["test_sets"],
         seed=STUDY["seed"],
     script:
         "../scripts/split_subjects.py"
@@ -94,7 +96,7 @@ rule make_plan:
     conda:
         "../../envs/environment.yaml"
     params:
-        plan=STUDY["plan"],
+        plan=STUDY.written["plan"],
     script:
         "../scripts/make_plan.py"
 
@@ -139,9 +141,9 @@ if DISTORTED:
                     "distortions",
                     "distorted",
                     "stretch",
-                    "phantom_signal",
+                    "noise",
                     "preprocessing",
-                    "scans",
+                    "readers/scans",
                 )
             ],
         output:

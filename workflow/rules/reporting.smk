@@ -15,7 +15,7 @@ METHOD_LABELS = in_report({name: STUDY["methods"][name]["label"] for name in MET
 TEST_SET_LABELS = in_report(
     {name: STUDY["test_sets"][name]["label"] for name in TEST_SETS}
 )
-SETTINGS = settings_to_show(STUDY.settings)
+SETTINGS = settings_to_show(STUDY.written)
 PAPER = STUDY["reporting"]["published"]
 PAPER_TEST_SETS = in_report(
     {
@@ -294,7 +294,7 @@ rule write_provenance:
         code=code_of("write_provenance", CAPTIONS / "provenance.rst"),
         title=lambda wildcards: in_report(STUDY["title"]),
         settings=lambda wildcards: in_report(
-            json.dumps(SETTINGS | own_code(STUDY.settings))
+            json.dumps(SETTINGS | own_code(STUDY.written))
         ),
         runs=STUDY.all_run_folders(),
         predicted=PREDICTED,

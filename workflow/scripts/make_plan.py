@@ -9,13 +9,14 @@ from cardiouq.data.preprocessing import training_intensity
 from cardiouq.data.split import cases_of, read_split
 from cardiouq.errors import reported_to_user
 from cardiouq.files.writing import written_whole
+from cardiouq.study.schema import filled_in
 
 with reported_to_user(snakemake.log[0]):
     cases = cases_of(
         read_case_table(snakemake.input.cases), read_split(snakemake.input.split), "train"
     )
-    settings = dict(snakemake.params.plan)
-    normalisation = settings.pop("normalisation", "volume")
+    settings = filled_in(snakemake.params.plan, "plan")
+    normalisation = settings.pop("normalisation")
     crop = settings.pop("crop", None)
     plan = make_plan(
         shapes=list(cases[["slices", "rows", "columns"]].itertuples(index=False, name=None)),

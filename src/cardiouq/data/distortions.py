@@ -12,7 +12,7 @@ import numpy as np
 from numpy.polynomial.legendre import leggrid3d
 from scipy.ndimage import gaussian_filter
 
-from cardiouq.data.phantom.signal import add_rician_noise
+from cardiouq.data.noise import add_rician_noise
 from cardiouq.data.stretch import Image, Label, Spacing, Stretch
 from cardiouq.errors import CardiouqError
 

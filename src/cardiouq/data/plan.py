@@ -124,11 +124,11 @@ def make_plan(
     shapes: Sequence[tuple[int, int, int]],
     spacings: Sequence[tuple[float, float, float]],
     *,
-    spacing: tuple[float, float] | None = None,
-    patch_size: Pair | None = None,
-    base_features: int = 32,
-    max_features: int = 512,
-    max_stages: int | None = None,
+    spacing: tuple[float, float] | None,
+    patch_size: Pair | None,
+    base_features: int,
+    max_features: int,
+    max_stages: int | None,
 ) -> Plan:
     """Plan the 2D network from a training set's volumes, one shape and one spacing per volume.
 
@@ -136,8 +136,10 @@ def make_plan(
         shapes: (slices, rows, columns) of every training volume. nnU-Net counts them without
             borders of zeros, which in ACDC are a pixel wide and leave the medians as they are.
         spacings: (z, y, x) in mm of every training volume.
-        spacing: (y, x) in mm to use instead of the derived one, such as a coarser grid.
-        patch_size: (y, x) to use instead of the derived one; padded to what pooling needs.
+        spacing: (y, x) in mm to use instead of the derived one, such as a coarser grid; None:
+            the derived one.
+        patch_size: (y, x) to use instead of the derived one, padded to what pooling needs; None:
+            the derived one.
         base_features: feature maps of the first stage, doubled from stage to stage.
         max_features: most feature maps of a stage.
         max_stages: most stages; None pools down to feature maps of 4 to 7 pixels.

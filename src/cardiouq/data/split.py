@@ -24,8 +24,8 @@ def split_subjects(
     cases: pd.DataFrame,
     dataset: str,
     validation_fraction: float,
+    test_fraction: float,
     seed: int,
-    test_fraction: float = 0.0,
 ) -> pd.DataFrame:
     """Assign each subject of a data set's training part to `train`, `validation` or `test`,
     stratified by pathology.
@@ -40,8 +40,8 @@ def split_subjects(
         cases: the case table.
         dataset: the one to split.
         validation_fraction: share of each pathology's subjects held out.
-        seed: the study's seed.
         test_fraction: share of each pathology's subjects held out from validation too.
+        seed: the study's seed.
 
     Returns:
         Columns dataset, subject, pathology, split; one row per subject, sorted by subject.
@@ -160,8 +160,8 @@ def select_test_cases(
 ) -> pd.DataFrame:
     """The cases of each test set: columns test_set, case.
 
-    A test set names its data set and its `part` (unless set, the one for training) and may narrow
-    it by `split`, `vendor`, and any columns of the case table (`where`).
+    A test set names its data set and its `part`, and may narrow it by `split`, `vendor`, and any
+    columns of the case table (`where`).
 
     Raises:
         ProblemsError: for every test set that holds no case.
@@ -169,13 +169,13 @@ def select_test_cases(
     parts: list[pd.DataFrame] = []
     problems: list[str] = []
     for name, settings in test_sets.items():
-        of_part = cases["part"] == settings.get("part", TRAINING)
+        of_part = cases["part"] == settings["part"]
         chosen = cases[of_part & (cases["dataset"] == settings["dataset"])]
         if "split" in settings:
             chosen = cases_of(chosen, split, settings["split"])
         if "vendor" in settings:
             chosen = chosen[chosen["vendor"] == settings["vendor"]]
-        for column, value in settings.get("where", {}).items():
+        for column, value in settings["where"].items():
             if column not in chosen:
                 problems.append(f"{name}.where: no column {column!r} in {sorted(chosen)}")
                 break

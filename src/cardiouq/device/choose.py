@@ -1,11 +1,10 @@
 """Where training and prediction run, and in which precision."""
 
 import contextlib
-import os
 
 import torch
 
-from cardiouq.device.environment import DEVICE_VARIABLE, processor
+from cardiouq.device.environment import device_asked_for, processor
 from cardiouq.device.gpus import own_gpu
 from cardiouq.errors import CardiouqError
 
@@ -15,7 +14,7 @@ def choose_device() -> torch.device:
 
     A GPU is claimed first, before anything asks CUDA, which then sees no other.
     """
-    wanted = os.environ.get(DEVICE_VARIABLE, "auto")
+    wanted = device_asked_for()
     if wanted == "cpu" or not torch.backends.cuda.is_built():  # type: ignore[no-untyped-call]
         return torch.device("cpu" if wanted == "auto" else wanted)
     claim = own_gpu()

@@ -99,6 +99,11 @@ def data_roots(config: Mapping[str, Any]) -> dict[str, Any]:
     return {**config, **roots, **texts}
 
 
+def device_asked_for() -> str:
+    """`auto`, `cpu` or `cuda`, as Snakemake's process hands it on; `auto` where there is none."""
+    return os.environ.get(DEVICE_VARIABLE, "auto")
+
+
 def gpus_per_job(device: str) -> int:
     """GPUs that a training or prediction asks of Snakemake: 1 or 0. Which one, it claims itself."""
     return int(device == "cuda" or (device == "auto" and any(Path("/dev").glob("nvidia[0-9]*"))))

@@ -34,8 +34,8 @@ Floats = NDArray[np.float64]
 def heart_box(
     probabilities: NDArray[np.floating],
     reference: NDArray[np.integer],
-    box: Literal["reference", "prediction"] = "reference",
-    margin: int = 0,
+    box: Literal["reference", "prediction"],
+    margin: int,
 ) -> Box:
     """Bounding box of all foreground, outside which the background is trivially right.
 
@@ -55,7 +55,7 @@ def heart_box(
 
 
 def confidence_bins(
-    probabilities: NDArray[np.floating], reference: NDArray[np.integer], bins: int = 100
+    probabilities: NDArray[np.floating], reference: NDArray[np.integer], bins: int
 ) -> pd.DataFrame:
     """Sum up confidence and correctness of voxels by bins of confidence.
 

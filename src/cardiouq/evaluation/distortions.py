@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cardiouq.evaluation.statistics import ALL
+from cardiouq.structures import ALL
 
 OF_STRUCTURES = ("dice", "assd_mm", "hausdorff_mm", "dice_within", "assd_within_mm")
 OF_SLICES = ("nll_nats", "brier", "predictive_entropy_bits", "mutual_information_bits")

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from cardiouq.errors import CardiouqError
 from cardiouq.evaluation.ranking import Ranking, RiskCoverage
-from cardiouq.evaluation.statistics import ALL, is_poor
-from cardiouq.structures import STRUCTURES
+from cardiouq.evaluation.statistics import is_poor
+from cardiouq.structures import ALL, STRUCTURES
 
 Floats = NDArray[np.float64]
 

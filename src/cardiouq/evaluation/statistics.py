@@ -14,7 +14,7 @@ from cardiouq.evaluation.bootstrap import Weights, subject_weights, weighted_mea
 from cardiouq.evaluation.calibration import CLASS_LABELS, TOP_LABEL, binned_errors
 from cardiouq.evaluation.clinical import UNITS
 from cardiouq.evaluation.ranking import Ranking, spearman
-from cardiouq.structures import FOREGROUND, STRUCTURES
+from cardiouq.structures import ALL, FOREGROUND, STRUCTURES
 
 Floats = NDArray[np.float64]
 
@@ -31,8 +31,6 @@ VOXEL_UNCERTAINTIES = ("predictive_entropy_bits", "mutual_information_bits", "va
 """Means over a volume or slice, the same for all of its structures."""
 AGREEMENTS = ("dice_within", "pairwise_dice", "aula", "estimated_dice")
 """Of a structure's samples, or of its heat map and segmentation; they fall as uncertainty grows."""
-ALL = "all"
-"""What stands for the structure in a number that is of all classes."""
 VISIT = ["subject", "visit"]
 """Columns of whom and when clinical quantities are of; resampled are subjects, whole."""
 TABLES = ("scores", "slice_scores", "voxels", "slice_voxels", "calibration", "subjects")

@@ -3,12 +3,14 @@
 import difflib
 import json
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
 from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.exceptions import ValidationError
+from jsonschema.validators import extend
 
 from cardiouq.errors import CardiouqError, ProblemsError
 from cardiouq.files.seals import read, to_delete
@@ -47,12 +49,36 @@ def read_yaml(path: Path) -> Any:
         raise CardiouqError(f"{path}: is not YAML in UTF-8 as expected: {error}") from error
 
 
-def check_schema(settings: Any, schema_file: Path, name: str) -> None:
+def check_schema(settings: Any, schema: Mapping[str, Any], name: str) -> None:
     """Raise a ProblemsError with every key that the schema does not allow."""
     # of several missing keys each violation names all
-    problems = list(dict.fromkeys(schema_problems(settings, read_yaml(schema_file))))
+    problems = list(dict.fromkeys(schema_problems(settings, schema)))
     if problems:
         raise ProblemsError(f"{name}: {len(problems)} problem(s):", problems)
+
+
+def with_defaults(settings: Any, schema: Mapping[str, Any]) -> Any:
+    """A copy of settings that keep a schema, with its `default` of each key that is not there."""
+    filled = deepcopy(settings)
+    for _ in _Filling(schema).iter_errors(filled):
+        pass  # it fills in as it goes
+    return filled
+
+
+def _fill_in(
+    validator: Any, properties: Mapping[str, Any], found: Any, schema: Mapping[str, Any]
+) -> Iterator[ValidationError]:
+    """What jsonschema does with `properties`, once those that have a default are there."""
+    if isinstance(found, dict):
+        for key, of_key in properties.items():
+            if isinstance(of_key, Mapping) and "default" in of_key:
+                found.setdefault(key, deepcopy(of_key["default"]))
+    yield from Draft202012Validator.VALIDATORS["properties"](validator, properties, found, schema)
+
+
+_Filling: Any = extend(  # type: ignore[no-untyped-call]
+    Draft202012Validator, {"properties": _fill_in}
+)
 
 
 def read_json(path: Path, schema: Mapping[str, Any]) -> Any:

@@ -17,7 +17,7 @@ from cardiouq.data.plan import CONVOLUTIONS_PER_STAGE, Plan, make_plan
 from cardiouq.errors import CardiouqError
 from cardiouq.methods.swa import Method as WeightAveraging
 from cardiouq.structures import N_CLASSES
-from cardiouq.study.settings import Study
+from cardiouq.study.study import Study
 
 NANOSECONDS_PER_VALUE = {"cpu": 60.0, "cuda": 0.6}
 """Of a training step; on a GPU not measured: nnU-Net takes about 0.2 s for a step at the paper's
@@ -117,9 +117,8 @@ def plan_of(study: Study, file: str | Path) -> Plan:
     with contextlib.suppress(OSError, ValueError, CardiouqError):  # the job itself will say so
         return Plan.from_json(Path(file).read_bytes(), Path(file))
     shape, spacing = USUAL_SCAN
-    settings = {name: study["plan"].get(name) for name in ("spacing", "patch_size", "max_stages")}
-    widths = {name: study["plan"][name] for name in ("base_features", "max_features")}
-    return make_plan([shape], [spacing], **settings, **widths)
+    names = ("spacing", "patch_size", "base_features", "max_features", "max_stages")
+    return make_plan([shape], [spacing], **{name: study["plan"][name] for name in names})
 
 
 def seconds_per_image(plan: Plan, gpus: int) -> float:

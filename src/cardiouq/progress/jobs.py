@@ -24,7 +24,7 @@ from cardiouq.progress.estimates import (
     samples,
     training_seconds,
 )
-from cardiouq.study.settings import Study
+from cardiouq.study.study import Study
 
 PATIENCE = 600
 """Seconds without a sign of a job, or three of its steps, after which it counts as stopped."""

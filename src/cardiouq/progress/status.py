@@ -8,7 +8,7 @@ from pathlib import Path
 from tabulate import tabulate
 
 from cardiouq.progress.jobs import Job, error_in, jobs_of, longest_chain, to_come
-from cardiouq.study.settings import Study
+from cardiouq.study.study import Study
 
 DATA = ("cases.csv", "split.csv", "checks.csv", "plan.json", "preprocessed")
 

@@ -1,7 +1,6 @@
 """Which state a study's results come from: code, settings, data, packages and device."""
 
 import json
-import os
 import platform
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from cardiouq.device.environment import DEVICE_VARIABLE, processor
+from cardiouq.device.environment import device_asked_for, processor
 from cardiouq.files.documents import read_json
 from cardiouq.files.seals import read
 from cardiouq.files.tables import read_benchmark, read_rows
@@ -98,7 +97,7 @@ def describe(
         "handed on": handed_on(results, runs.values(), predicted),
         "times": {
             "written": datetime.now(UTC).isoformat(timespec="seconds"),
-            "device asked for": os.environ.get(DEVICE_VARIABLE, "auto"),
+            "device asked for": device_asked_for(),
             "training_seconds": round(sum(_seconds(Path(folder)) for folder in runs.values()), 1),
             "rules": rule_times(results, list(runs.values()), predicted),
         },

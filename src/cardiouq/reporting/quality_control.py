@@ -10,11 +10,10 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from cardiouq.evaluation.quality_control import ASSD_WITHIN, ORACLE, RANDOM, SLICE_POSITION
-from cardiouq.evaluation.statistics import ALL
 from cardiouq.reporting.printing import PrintedTable
 from cardiouq.reporting.style import DOUBLE_COLUMN, MethodStyle, method_styles, use_style
 from cardiouq.reporting.tables.layout import Block, Labels, print_blocks
-from cardiouq.structures import STRUCTURES
+from cardiouq.structures import ALL, STRUCTURES
 
 Floats = NDArray[np.float64]
 

@@ -1,8 +1,8 @@
 """What is wrong with a study beyond what its schema says. Imports no torch."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -22,89 +22,107 @@ from cardiouq.methods import (
     variant_class,
 )
 from cardiouq.methods.base import BaseMethod, BaseVariant
-from cardiouq.structures import FOREGROUND, IGNORE
+from cardiouq.structures import FOREGROUND, IGNORE, PHANTOM
+from cardiouq.study.settings import Settings
 
-if TYPE_CHECKING:
-    from cardiouq.study.settings import Study
-
-PHANTOM = "phantom"
-"""Source of a data set that a rule generates; other sources are keys of `config.yaml`, or paths."""
 TINY_SCAN = np.arange(8, dtype=np.float32).reshape(2, 2, 2), np.ones((2, 2, 2), np.uint8)
 
 
-def study_problems(study: "Study") -> list[str]:
+def study_problems(study: Settings) -> list[str]:
     """Every misspelt name and every inconsistency, in words."""
     return [
         *_reference_problems(study),
-        *_value_problems(study),
+        *_limit_problems(study),
+        *_schedule_problems(study),
+        *_split_problems(study),
+        *_test_set_problems(study),
+        *_distortion_problems(study),
+        *_structure_problems(study),
         *_recipe_problems(study),
         *_method_problems(study),
     ]
 
 
-def _reference_problems(study: "Study") -> Iterator[str]:
-    """Names of what the study has not got."""
-    datasets, recipes = study["datasets"], study["recipes"]
-    named = [("split", "dataset", study["split"]["dataset"], datasets)]
-    for test_set, block in study["test_sets"].items():
-        named.append((f"test_sets.{test_set}", "dataset", block["dataset"], datasets))
-    if "distortions" in study.settings:
-        distorted = study["distortions"]
-        named.append(("distortions", "test_set", distorted["test_set"], study["test_sets"]))
-        named += [("distortions", "kinds", kind, DISTORTIONS) for kind in distorted["kinds"]]
-        degrees = {f"{d['kind']}-{d['place']}" for d in study.distorted_test_sets().values()}
-        for degree in distorted.get("published", {}):
-            named.append(("distortions", "published", degree, degrees))
-    for method, block in study["methods"].items():
-        named.append((f"methods.{method}", "recipe", block["recipe"], recipes))
-    for recipe, block in recipes.items():
-        if "branch" in block:
-            named.append((f"recipes.{recipe}.branch", "from", block["branch"]["from"], recipes))
-    for dataset, block in datasets.items():
-        if "/" not in block["source"]:  # else the path of a folder
-            roots = [PHANTOM, *(key for key in study.machine if key.endswith("_root"))]
-            named.append((f"datasets.{dataset}", "source", block["source"], roots))
-    for level in ("volume", "slice"):
-        limited = [*study.structures, FOREGROUND]
-        place = f"evaluation.poor.{level}"
-        limits = {k for k in study["evaluation"]["poor"][level] if k != "metric"}
-        named += [(place, "structure", name, limited) for name in sorted(limits)]
-        if level == "slice" and not limits >= set(study.structures):
-            missing = [name for name in study.structures if name not in limits]
-            yield f"{place}: no limit for {missing}; quality control is of all structures"
-    for place, key, value, allowed in named:
+def _reference_problems(study: Settings) -> Iterator[str]:
+    """References to names that the study does not define."""
+    for place, key, value, allowed in _references(study):
         if value not in allowed:
             yield f"{place}.{key}: {value!r} is not one of {sorted(allowed)}"
 
 
-def _value_problems(study: "Study") -> Iterator[str]:
-    """Values that do not go together, or that a scan or a schedule cannot have."""
+def _references(study: Settings) -> Iterator[tuple[str, str, str, Collection[str]]]:
+    """Block, key and value of each reference to a name, and the names that there are."""
     datasets, recipes = study["datasets"], study["recipes"]
+    yield "split", "dataset", study["split"]["dataset"], datasets
+    for test_set, block in study["test_sets"].items():
+        yield f"test_sets.{test_set}", "dataset", block["dataset"], datasets
+    if "distortions" in study:
+        distorted = study["distortions"]
+        yield "distortions", "test_set", distorted["test_set"], study["test_sets"]
+        yield from (("distortions", "kinds", kind, DISTORTIONS) for kind in distorted["kinds"])
+        degrees = {f"{d['kind']}-{d['place']}" for d in study.distorted_test_sets().values()}
+        for degree in distorted["published"]:
+            yield "distortions", "published", degree, degrees
+    for method, block in study["methods"].items():
+        yield f"methods.{method}", "recipe", block["recipe"], recipes
     for recipe, block in recipes.items():
+        if "branch" in block:
+            yield f"recipes.{recipe}.branch", "from", block["branch"]["from"], recipes
+    roots = [PHANTOM, *(key for key in study.machine if key.endswith("_root"))]
+    for dataset, block in datasets.items():
+        if "/" not in block["source"]:  # else the path of a folder
+            yield f"datasets.{dataset}", "source", block["source"], roots
+
+
+def _limit_problems(study: Settings) -> Iterator[str]:
+    """Limits of what is poor that are of no structure, and structures that lack one."""
+    limited = sorted([*study.structures, FOREGROUND])
+    for level in ("volume", "slice"):
+        place = f"evaluation.poor.{level}"
+        limits = study["evaluation"]["poor"][level].keys() - {"metric"}
+        for name in sorted(limits.difference(limited)):
+            yield f"{place}.structure: {name!r} is not one of {limited}"
+        missing = [name for name in study.structures if name not in limits]
+        if level == "slice" and missing:
+            yield f"{place}: no limit for {missing}; quality control is of all structures"
+
+
+def _schedule_problems(study: Settings) -> Iterator[str]:
+    """Ranges that go down, and rates that never fall."""
+    for recipe, block in study["recipes"].items():
         low, high = block["augmentation"]["scale"]
         if low > high:
             yield (
                 f"recipes.{recipe}.augmentation.scale: [{low}, {high}] goes down; expected the "
                 "smaller number first"
             )
-        after, epochs = (block["schedule"].get(key, 0) for key in ("after", "epochs"))
-        if after >= epochs:
+        schedule = block["schedule"]
+        if schedule["name"] == "step" and schedule["after"] >= schedule["epochs"]:
             yield (
-                f"recipes.{recipe}.schedule.after: {after}; expected an epoch before the last "
-                f"of {epochs}"
+                f"recipes.{recipe}.schedule.after: {schedule['after']}; expected an epoch before "
+                f"the last of {schedule['epochs']}"
             )
-    fractions = [study["split"].get(f"{side}_fraction", 0) for side in ("validation", "test")]
+
+
+def _split_problems(study: Settings) -> Iterator[str]:
+    """A split that leaves no one to train on."""
+    fractions = [study["split"][f"{side}_fraction"] for side in ("validation", "test")]
     if sum(fractions) >= 1:
         yield f"split: fractions {fractions} leave no one to train on; expected a sum below 1"
+
+
+def _test_set_problems(study: Settings) -> Iterator[str]:
+    """Parts and sides that a data set has not, and names that some disks take for one."""
+    datasets = study["datasets"]
     for test_set, block in study["test_sets"].items():
-        part = block.get("part", TRAINING)
+        part = block["part"]
         if block["dataset"] in datasets:
             parts = PARTS.get(datasets[block["dataset"]]["layout"], (part,))
             if part not in parts:
                 yield f"test_sets.{test_set}.part: {part!r} is not one of {list(parts)}"
         if part != TRAINING and "split" in block:
             yield f"test_sets.{test_set}.split: only the part {TRAINING!r} is split"
-        if block.get("split") == "test" and "test_fraction" not in study["split"]:
+        if block.get("split") == "test" and not study["split"]["test_fraction"]:
             yield f"test_sets.{test_set}.split: 'test' needs `split.test_fraction`"
     alike = Counter(map(str.casefold, study["test_sets"]))
     for test_set in study["test_sets"]:
@@ -113,7 +131,12 @@ def _value_problems(study: "Study") -> Iterator[str]:
                 f"test_sets.{test_set}: another differs in capital letters alone, and their "
                 "folders are the same on some disks; rename one"
             )
-    for kind, degrees in study.settings.get("distortions", {}).get("kinds", {}).items():
+
+
+def _distortion_problems(study: Settings) -> Iterator[str]:
+    """Degrees that do not grow, or that a scan cannot be distorted by."""
+    kinds = study["distortions"]["kinds"] if "distortions" in study else {}
+    for kind, degrees in kinds.items():
         if degrees != sorted(set(degrees)):
             yield f"distortions.kinds.{kind}: {degrees} does not grow from degree to degree"
         for degree in degrees if kind in DISTORTIONS else ():
@@ -121,17 +144,21 @@ def _value_problems(study: "Study") -> Iterator[str]:
                 distort(*TINY_SCAN, kind, degree, (1.0, 1.0, 1.0), seed=0)
             except CardiouqError as error:
                 yield f"distortions.kinds.{kind}: {error}"
+
+
+def _structure_problems(study: Settings) -> Iterator[str]:
+    """Structures that are what nobody annotated, and a phantom without its size."""
     for name in filter(speaks_of_unknown, study.structures):
         yield (
             f"structures: {name!r} is no structure; what nobody annotated is `{IGNORE}` of a data "
             "set's `labels`"
         )
-    generated = any(block["source"] == PHANTOM for block in datasets.values())
-    if generated and PHANTOM not in study.settings:
+    generated = any(block["source"] == PHANTOM for block in study["datasets"].values())
+    if generated and PHANTOM not in study:
         yield "phantom: missing, but a data set's source is phantom"
 
 
-def _recipe_problems(study: "Study") -> Iterator[str]:
+def _recipe_problems(study: Settings) -> Iterator[str]:
     """Variants and branches that do not go with their recipe."""
     for name, block in study["recipes"].items():
         place = f"recipes.{name}"
@@ -143,7 +170,8 @@ def _recipe_problems(study: "Study") -> Iterator[str]:
             )
             yield from found
             if not found:
-                for problem in build_variant(block["variant"]).problems(block):
+                written = study.written["recipes"][name]  # no default is asked for
+                for problem in build_variant(block["variant"]).problems(written):
                     yield f"{place}.{problem}"
         base = study["recipes"].get(block.get("branch", {}).get("from"), {})
         if "branch" in base:
@@ -158,7 +186,7 @@ def _recipe_problems(study: "Study") -> Iterator[str]:
                 yield f"{place}.{key}: {block[key]}; expected the {base[key]} of its base"
 
 
-def _method_problems(study: "Study") -> Iterator[str]:
+def _method_problems(study: Settings) -> Iterator[str]:
     """Methods that do not go with their recipe, or that would be tested on what they fit."""
     for name, block in study["methods"].items():
         place = f"methods.{name}"
@@ -195,7 +223,7 @@ def _method_problems(study: "Study") -> Iterator[str]:
                 "too; set `split.test_fraction` and test on `split: test`, or set `folds`"
                 for test_set, tested in study["test_sets"].items()
                 if tested["dataset"] == study["split"]["dataset"]
-                and tested.get("part", TRAINING) == TRAINING
+                and tested["part"] == TRAINING
                 and tested.get("split", "validation") == "validation"
             )
 

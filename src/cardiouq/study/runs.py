@@ -1,9 +1,112 @@
-"""Which runs a method needs, and how much of each. Imports nothing that takes long: the workflow
-asks whenever it starts."""
+"""The runs of a study: their keys and folders, what each job is given, which runs a method needs.
 
+Imports nothing that takes long: the workflow asks whenever it starts.
+"""
+
+import hashlib
+import json
+from pathlib import Path
 from typing import TypedDict
 
-from cardiouq.study.settings import Study
+from cardiouq.methods.base import Member
+from cardiouq.study.members import Members
+
+NOT_PREDICTED_BY = ("label", "recipe", "repeats")
+"""Keys of a method's block that its prediction does not depend on, or is told otherwise."""
+
+
+class Runs(Members):
+    """A study's members, and the runs on disk that they are.
+
+    What is hashed and what jobs are given is `written`: no default stands in it.
+    """
+
+    def key(self, recipe: str, member: Member) -> str:
+        """Eight hex digits that change with every setting that a run depends on.
+
+        They stand in the run's path: changed settings train a new run, whatever the age of files.
+        """
+        depends_on = {
+            "recipe": self.written["recipes"][recipe],
+            "keep_epochs": self.keep_epochs(recipe, member),
+            "dataset": self.written["datasets"][self["split"]["dataset"]],
+            **{part: self.written.get(part) for part in ("seed", "phantom", "split", "plan")},
+        }
+        if states := self.branch_epochs(recipe, member):
+            depends_on["branch_epochs"] = states
+        if "structures" in self.written:
+            depends_on["structures"] = self.written["structures"]
+        if base := self.base_run(recipe, member):
+            depends_on["base"] = self.key(*base)
+        depends_on |= _own_code(self["recipes"][recipe].get("variant", {}).get("name"))
+        text = json.dumps(depends_on, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+    def run_folder(self, recipe: str, member: Member) -> str:
+        """Folder of a run, relative to the working directory."""
+        return f"{self.results}/training/{recipe}-{self.key(recipe, member)}/seed-{member}"
+
+    def run_folders(self, method: str) -> list[str]:
+        """Folders of the runs that a method or a repeat draws from."""
+        recipe = self.recipe_of(method)
+        return [self.run_folder(recipe, member) for member in self.method_members(method)]
+
+    def all_run_folders(self) -> dict[str, str]:
+        """Label -> folder of every run of the study, each once."""
+        return {
+            f"{recipe}, seed {member}": self.run_folder(recipe, member)
+            for recipe in self["recipes"]
+            for member in self.members(recipe)
+        }
+
+    def base_folder(self, recipe: str, member: Member) -> list[str]:
+        """Folder of the run that a run branches from, if it does."""
+        base = self.base_run(recipe, member)
+        return [self.run_folder(*base)] if base else []
+
+    def base_state(self, recipe: str, member: Member) -> str | None:
+        """File of the state that a run starts from; None if it starts from scratch."""
+        for folder in self.base_folder(recipe, member):
+            return f"{folder}/states/epoch-{self.branch_epoch(recipe):04d}.safetensors"
+        return None
+
+    def run_settings(self, recipe: str, member: Member) -> str:
+        """JSON of what a run needs beside the data."""
+        return json.dumps(
+            {
+                "recipe_name": recipe,
+                "recipe": self.written["recipes"][recipe],
+                "member": str(member),
+                "seed": self["seed"],
+                "keep_epochs": self.keep_epochs(recipe, member),
+                "branch_epochs": self.branch_epochs(recipe, member),
+                "base": self.base_state(recipe, member),
+            }
+        )
+
+    def prediction_settings(self, method: str) -> str:
+        """JSON of what a method's or a repeat's prediction needs beside the data and the runs."""
+        block = self.written["methods"][self.repeated(method)]
+        return json.dumps(
+            {
+                "name": method,
+                # what a prediction does not depend on would predict it again
+                "method": {k: v for k, v in block.items() if k not in NOT_PREDICTED_BY},
+                "members": [str(member) for member in self.method_members(method)],
+                "recipe": self.written["recipes"][block["recipe"]],
+                "seed": self["seed"],
+                **_own_code(block["method"]),
+                **self.written["prediction"],
+            }
+        )
+
+
+def _own_code(name: str | None) -> dict[str, str]:
+    """A hash of the user's own file of a method, so that changed code is computed anew; nothing for
+    a method of the package."""
+    if name is None or not name.endswith(".py"):
+        return {}
+    return {"code": hashlib.sha256(Path(name).read_bytes()).hexdigest()[:8]}
 
 
 class NeededRun(TypedDict):
@@ -15,12 +118,12 @@ class NeededRun(TypedDict):
     iterations_per_epoch: int
 
 
-def needed_runs(study: Study, method: str) -> list[NeededRun]:
+def needed_runs(study: Runs, method: str) -> list[NeededRun]:
     """Each run that a method predicts or fits with, and each that these branch from, once.
 
     A run that branches counts its own epochs alone: its `history.csv` has no others.
     """
-    recipe = study["methods"][method]["recipe"]
+    recipe = study.recipe_of(method)
     last_epochs = {}
     for member in study.methods[method].members():
         last_epochs[recipe, member] = study.schedule(recipe).epochs - 1
@@ -36,10 +139,9 @@ def needed_runs(study: Study, method: str) -> list[NeededRun]:
     ]
 
 
-def needed_checkpoints(study: Study, method: str) -> list[str]:
+def needed_checkpoints(study: Runs, method: str) -> list[str]:
     """Files of the weights that a method's prediction reads, to fit and to predict."""
-    schedule = study.schedule(study["methods"][method]["recipe"])
-    epochs = study.methods[method].checkpoint_epochs(schedule)
+    epochs = study.methods[method].checkpoint_epochs(study.schedule(study.recipe_of(method)))
     return [
         f"{folder}/checkpoints/epoch-{epoch:04d}.safetensors"
         for folder in study.run_folders(method)

@@ -11,8 +11,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from cardiouq.data.noise import Floats
 from cardiouq.data.phantom.groups import Heart
-from cardiouq.data.phantom.signal import Floats, Tissue
+from cardiouq.data.phantom.signal import Tissue
 
 Phase = Literal["ED", "ES"]
 

@@ -1,8 +1,8 @@
 """A digital cardiac phantom, written as files in the layouts of ACDC and of M&Ms.
 
-Short-axis stacks of parametric hearts (`phantom_groups`, `phantom_anatomy`) in torsos
-(`phantom_torso`) as a balanced SSFP sequence sees them (`phantom_signal`). In-plane resolution is
-coarser than in clinical scans (about 2.2 mm instead of 1.5) so that the demo trains in minutes.
+Short-axis stacks of parametric hearts (`groups`, `anatomy`) in torsos (`torso`) as a balanced SSFP
+sequence sees them (`signal`). In-plane resolution is coarser than in clinical scans (about 2.2 mm
+instead of 1.5) so that the demo trains in minutes.
 """
 
 import csv
@@ -14,9 +14,10 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
+from cardiouq.data.noise import Floats
 from cardiouq.data.phantom.anatomy import Phase, add_heart
 from cardiouq.data.phantom.groups import GROUPS, Heart, draw_heart
-from cardiouq.data.phantom.signal import Floats, Scanner, acquire, bias_field, tissue_signals
+from cardiouq.data.phantom.signal import Scanner, acquire, bias_field, tissue_signals
 from cardiouq.data.phantom.torso import draw_torso, torso_fractions
 from cardiouq.files.writing import written_whole
 from cardiouq.seeds import derive

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-Floats = NDArray[np.float32]
+from cardiouq.data.noise import Floats, add_rician_noise
 
 
 class Tissue(IntEnum):
@@ -143,13 +143,6 @@ def bias_field(rng: np.random.Generator, shape: tuple[int, int], strength: float
     log = along + bend[0] * x * y + bend[1] * (x**2 - 1 / 3) + bend[2] * (y**2 - 1 / 3)
     sensitivity: Floats = np.exp(np.float32(strength) * log)
     return sensitivity
-
-
-def add_rician_noise(rng: np.random.Generator, signal: Floats, sd: float) -> Floats:
-    """Magnitude of the signal with Gaussian noise of `sd` in the real and imaginary channel."""
-    noise = rng.standard_normal((2, *signal.shape), dtype=np.float32) * np.float32(sd)
-    magnitude: Floats = np.hypot(signal + noise[0], noise[1])
-    return magnitude
 
 
 def acquire(

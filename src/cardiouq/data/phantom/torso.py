@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cardiouq.data.phantom.signal import Floats, Tissue, smooth_field
+from cardiouq.data.noise import Floats
+from cardiouq.data.phantom.signal import Tissue, smooth_field
 
 
 @dataclass(frozen=True)

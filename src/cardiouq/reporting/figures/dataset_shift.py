@@ -8,14 +8,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from cardiouq.evaluation.statistics import ALL
 from cardiouq.reporting.style import (
     DOUBLE_COLUMN,
     add_method_legend,
     method_styles,
     use_style,
 )
-from cardiouq.structures import STRUCTURES
+from cardiouq.structures import ALL, STRUCTURES
 
 ROW, LEGEND, GROUP = 1.25, 0.75, 0.85
 """Height of a metric's panel and of the legend, inches; width of all bars of one test set, which

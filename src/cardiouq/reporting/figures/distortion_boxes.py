@@ -7,14 +7,13 @@ from typing import NamedTuple
 import pandas as pd
 from matplotlib.figure import Figure
 
-from cardiouq.evaluation.statistics import ALL
 from cardiouq.reporting.style import (
     DOUBLE_COLUMN,
     add_method_legend,
     method_styles,
     use_style,
 )
-from cardiouq.structures import FOREGROUND
+from cardiouq.structures import ALL, FOREGROUND
 
 ROW, LEGEND = 1.7, 0.75
 """Height of a kind's panel and of the legend, inches."""

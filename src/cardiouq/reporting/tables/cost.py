@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cardiouq.evaluation.statistics import ALL
 from cardiouq.files.tables import read_benchmark, read_rows
 from cardiouq.reporting.printing import NOTHING, Cell, PrintedTable
-from cardiouq.structures import STRUCTURES
+from cardiouq.structures import ALL, STRUCTURES
 from cardiouq.study.runs import NeededRun
 
 QUALITY = {"dice": ("Dice", 3), "ece_percent": ("ECE %", 2), "aurc": ("AURC", 3)}

@@ -8,9 +8,8 @@ import numpy as np
 import pandas as pd
 
 from cardiouq.evaluation.quality_control import ASSD_WITHIN, N_SUBJECTS, RANDOM
-from cardiouq.evaluation.statistics import ALL
 from cardiouq.reporting.tables.verdict import ANY, RANDOM_FLAGGED
-from cardiouq.structures import STRUCTURES
+from cardiouq.structures import ALL, STRUCTURES
 
 COLUMNS = [
     *("method", "test_set", "level", "structure", "metric"),

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cardiouq.evaluation.statistics import ALL
 from cardiouq.reporting.tables.verdict import COLUMNS, NOT_COMPARABLE
-from cardiouq.structures import FOREGROUND, STRUCTURES
+from cardiouq.structures import ALL, FOREGROUND, STRUCTURES
 
 PAPER = "ng2022"
 COMPARED = ("vanilla", "mcd_0_1", "mcd_0_5", "bbb", "deep_ensemble")

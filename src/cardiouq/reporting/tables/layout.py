@@ -8,9 +8,8 @@ import numpy as np
 import pandas as pd
 
 from cardiouq.evaluation.clinical import UNITS
-from cardiouq.evaluation.statistics import ALL
 from cardiouq.reporting.printing import NOTHING, Cell, PrintedTable
-from cardiouq.structures import FOREGROUND, STRUCTURES
+from cardiouq.structures import ALL, FOREGROUND, STRUCTURES
 
 Labels = dict[str, str]
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import pandas as pd
 
-from cardiouq.evaluation.statistics import ALL
 from cardiouq.reporting.printing import PrintedTable
 from cardiouq.reporting.tables.derived import derive_numbers
 from cardiouq.reporting.tables.findings import check_findings
@@ -21,6 +20,7 @@ from cardiouq.reporting.tables.layout import (
 )
 from cardiouq.reporting.tables.published import with_published
 from cardiouq.reporting.tables.verdict import find_paper_test_sets, make_verdict, print_verdict
+from cardiouq.structures import ALL
 
 _of_all = partial(Block, structures=[ALL], spread="interval")
 _neutral = partial(_of_all, decimals=4, larger_is_better=None)

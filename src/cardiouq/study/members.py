@@ -1,0 +1,106 @@
+"""Which runs a study's methods draw from, how often, and which weights a run keeps for them."""
+
+from dataclasses import replace
+from functools import cached_property
+
+from cardiouq.methods.base import Member
+from cardiouq.methods.checkpoint_ensemble import Method as CheckpointEnsemble
+from cardiouq.study.settings import Settings
+
+
+class Members(Settings):
+    """A study's settings, and the members of its recipes and methods that follow from them."""
+
+    @cached_property
+    def repeats(self) -> dict[str, tuple[str, int]]:
+        """Name of every repeat but the first, which is the method itself -> the method that it
+        repeats with other seeds, and which repeat it is, from 1."""
+        return {
+            f"{name}-repeat-{repeat + 1}": (name, repeat)
+            for name, block in self["methods"].items()
+            for repeat in range(1, block["repeats"])
+        }
+
+    def repeated(self, name: str) -> str:
+        """The method that a repeat repeats; a method's own name."""
+        return self.repeats.get(name, (name, 0))[0]
+
+    def recipe_of(self, name: str) -> str:
+        """The recipe of a method or of a repeat."""
+        return str(self["methods"][self.repeated(name)]["recipe"])
+
+    def method_members(self, name: str) -> list[Member]:
+        """Members of a method or of a repeat, whose seeds are the next that are not used."""
+        members = self.methods[self.repeated(name)].members()
+        _, repeat = self.repeats.get(name, (name, 0))
+        seeds = 1 + max(member.seed for member in members)
+        return [replace(member, seed=member.seed + repeat * seeds) for member in members]
+
+    def members(self, recipe: str) -> list[Member]:
+        """Members of a recipe that some method uses, or some run branches from."""
+        used = self._used_members(recipe)
+        for branching in self._branches_of(recipe):
+            used |= {replace(member, branch=None) for member in self._used_members(branching)}
+        return sorted(used, key=str)
+
+    def keep_epochs(self, recipe: str, member: Member) -> list[int]:
+        """Epochs whose weights a run keeps: those that a method uses."""
+        schedule = self.schedule(recipe)
+        return sorted(
+            {
+                epoch
+                for name in self._users_of(recipe)
+                if member in self.method_members(name)
+                for epoch in self.methods[self.repeated(name)].checkpoint_epochs(schedule)
+            }
+        )
+
+    def branch_epochs(self, recipe: str, member: Member) -> list[int]:
+        """Epochs after which a run keeps its whole state, for others to branch from."""
+        return sorted(
+            {
+                self.branch_epoch(branching)
+                for branching in self._branches_of(recipe)
+                if any(replace(m, branch=None) == member for m in self._used_members(branching))
+            }
+        )
+
+    def branch_epoch(self, recipe: str) -> int:
+        """The last epoch that the runs of a recipe share with the one that they branch from."""
+        branch = self["recipes"][recipe]["branch"]
+        shared: int = round(self.schedule(branch["from"]).epochs * branch["at"])
+        return max(shared, 1) - 1
+
+    def own_epochs(self, recipe: str) -> int:
+        """How many epochs a run of a recipe trains itself; a branch has its first from its base."""
+        shared = self.branch_epoch(recipe) + 1 if "branch" in self["recipes"][recipe] else 0
+        return self.schedule(recipe).epochs - shared
+
+    def base_run(self, recipe: str, member: Member) -> tuple[str, Member] | None:
+        """Recipe and member of the run that a run branches from."""
+        branch = self["recipes"][recipe].get("branch")
+        return (branch["from"], replace(member, branch=None)) if branch else None
+
+    def trajectory_method(self) -> str | None:
+        """The checkpoint ensemble over the most cycles, whose run the figures of a trajectory show;
+        None if the study has no such method."""
+        cycles = {
+            name: method.cycles
+            for name, method in self.methods.items()
+            if isinstance(method, CheckpointEnsemble)
+        }
+        return max(cycles, key=cycles.__getitem__, default=None)
+
+    def _users_of(self, recipe: str) -> list[str]:
+        """Methods and repeats that draw from a recipe's runs."""
+        names = (*self.methods, *self.repeats)
+        return [name for name in names if self.recipe_of(name) == recipe]
+
+    def _used_members(self, recipe: str) -> set[Member]:
+        """Members of a recipe that some method uses."""
+        return {member for name in self._users_of(recipe) for member in self.method_members(name)}
+
+    def _branches_of(self, recipe: str) -> list[str]:
+        """Recipes whose runs branch from those of a recipe."""
+        blocks = self["recipes"].items()
+        return [name for name, block in blocks if block.get("branch", {}).get("from") == recipe]

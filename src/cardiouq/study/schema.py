@@ -1,0 +1,39 @@
+"""What a setting may be, what it means and what it is unless it is set: the one place for it.
+
+The schemas lie in `config/schemas`; those of a method's own settings are in the method's file.
+"""
+
+from functools import cache
+from typing import Any, Literal
+
+from cardiouq.files.documents import read_yaml, with_defaults
+from cardiouq.provenance.record import repository
+
+Schema = dict[str, Any]
+
+
+@cache
+def schema_of(document: Literal["config", "study"]) -> Schema:
+    """The schema of `config.yaml`, or of a study's file."""
+    schema: Schema = read_yaml(repository() / "config" / "schemas" / f"{document}.schema.yaml")
+    return schema
+
+
+def block_of(schema: Schema, *place: str) -> Schema:
+    """The part of a schema for what stands at a place, such as `"recipes", "dropout"`."""
+    for key in place:
+        schema = schema.get("properties", {}).get(key) or schema["additionalProperties"]
+    return schema
+
+
+def filled_in(settings: Any, *place: str) -> Any:
+    """A copy of a study's settings with the defaults of what they leave out.
+
+    Jobs are given settings as they are written, so that a default that is new makes nothing anew,
+    and fill them in themselves.
+
+    Args:
+        settings: of a study, or the part of them that stands at `place`.
+        place: keys that lead there, as in `block_of`.
+    """
+    return with_defaults(settings, block_of(schema_of("study"), *place))

@@ -1,0 +1,90 @@
+"""Where a study's scans are, which are missing and how to get them, and in which state they are."""
+
+from pathlib import Path
+from typing import Any
+
+from cardiouq.data.fetch.sources import read_sources
+from cardiouq.data.readers.adapters import PSEUDONYMOUS
+from cardiouq.data.readers.layouts import TRAINING, DataFolder
+from cardiouq.data.readers.pseudonyms import read_key
+from cardiouq.data.state import state_of
+from cardiouq.errors import CardiouqError, ProblemsError
+from cardiouq.structures import PHANTOM
+from cardiouq.study.settings import Settings
+
+SOURCES = "data_sources.csv"
+"""Table in the folder of the configuration that says where public data sets are got."""
+
+
+class Sources(Settings):
+    """A study's settings, and the folders of scans that they name."""
+
+    def source(self, dataset: str) -> Path:
+        """Folder that a data set's adapter reads."""
+        settings = self["datasets"][dataset]
+        if settings["source"] == PHANTOM:
+            return Path(self.results, "data", PHANTOM, settings["layout"])
+        if "/" in settings["source"]:
+            return self.beside(settings["source"])
+        return Path(self.machine[settings["source"]])
+
+    def data_folders(self) -> dict[str, dict[str, Any]]:
+        """Data set -> the fields of its `DataFolder`. Its parts are those that the study uses: of a
+        split one (or one that is not used at all) the part for training, and those of the test
+        sets."""
+        parts: dict[str, set[str]] = {name: set() for name in self["datasets"]}
+        parts[self["split"]["dataset"]].add(TRAINING)
+        for block in self["test_sets"].values():
+            parts[block["dataset"]].add(block["part"])
+        return {
+            name: {key: value for key, value in block.items() if key != "source"}
+            | {"root": str(self.source(name)), "parts": sorted(parts[name] or {TRAINING})}
+            for name, block in self.written["datasets"].items()
+        }
+
+    def scan_states(self) -> dict[str, str]:
+        """Data set -> the state of its scans on disk; of those that a rule generates, none."""
+        return {
+            name: state_of(DataFolder(**fields | {"root": Path(fields["root"])}))
+            for name, fields in self.data_folders().items()
+            if self["datasets"][name]["source"] != PHANTOM
+        }
+
+    def check_sources(self) -> None:
+        """Raise a ProblemsError naming every data set that is not there, and how to get it."""
+        found = {name: self._source_problem(name) for name in self["datasets"]}
+        if problems := [f"{name}: {problem}" for name, problem in found.items() if problem]:
+            raise ProblemsError(f"study {self.name} needs scans that are not there:", problems)
+
+    def _source_problem(self, dataset: str) -> str:
+        """Why a data set cannot be read, and what to do; "" if its folder is there."""
+        layout, key = (self["datasets"][dataset][name] for name in ("layout", "source"))
+        if key == PHANTOM:
+            return ""
+        if not self.machine.get(key, key):
+            return (
+                f"`{key}` is empty; set it in config/config.yaml or by `--config {key}=FOLDER` (or "
+                f"CARDIOUQ_{key.upper()} in the environment){self._how_to_get(layout, key)}"
+            )
+        folder = self.source(dataset)
+        if not folder.is_dir():
+            return f"`{key}` is {folder}, which is no folder{self._how_to_get(layout, key)}"
+        if layout in PSEUDONYMOUS:
+            try:
+                read_key(folder)
+            except CardiouqError as error:
+                return str(error)
+        return ""
+
+    def _how_to_get(self, layout: str, key: str) -> str:
+        """Where a public data set is given, by whom and on which terms."""
+        source = read_sources(self.config_folder / SOURCES).get(layout)
+        if source is None:
+            return ""
+        terms = f"terms: {source.licence}; layout: docs/data.md"
+        if source.access == "open":
+            return (
+                f". Anyone may have it: `snakemake --cores 1 fetch_{layout} --config "
+                f"{key}=FOLDER` downloads {source.bytes / 1e9:.1f} GB; {terms}"
+            )
+        return f". It is given by {source.access}: {source.apply_at}; {terms}"
