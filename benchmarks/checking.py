@@ -31,6 +31,7 @@ from cardiouq.data.readers import scans
 from cardiouq.data.readers.layouts import DataFolder
 from cardiouq.evaluation import scoring
 from cardiouq.files import seals, writing
+from cardiouq.files.run_files import RUN_FILE, checkpoint_file
 from cardiouq.files.writing import folder_written_whole, written_whole
 from cardiouq.methods import build_method
 from cardiouq.methods.base import Member
@@ -39,9 +40,10 @@ from cardiouq.prediction.predictor import Predictor
 from cardiouq.prediction.runs import HeldOut, RunOnDisk
 from cardiouq.recipes.network import build_network
 from cardiouq.recipes.schedule import PolynomialSchedule
-from cardiouq.training import train as training
+from cardiouq.training.checkpoints import save_tensors
 from cardiouq.training.patches import WindowSampler
-from cardiouq.training.run_folder import save_tensors
+from cardiouq.training.run import Run
+from cardiouq.training.train import train
 
 ROUNDS = 5
 SUBJECTS = 100
@@ -96,9 +98,9 @@ def prepare(folder: Path) -> None:
     torch.manual_seed(0)
     network = build_network(PLAN, RECIPE["dropout"])
     run = folder / "seed-0"
-    save_tensors(dict(network.named_parameters()), run / "checkpoints/epoch-0000.safetensors")
+    save_tensors(dict(network.named_parameters()), run / checkpoint_file(0))
     identity = {"recipe": RECIPE, "member": "0", "data_fingerprint": FINGERPRINT}
-    with written_whole(run / "run.json") as temporary:
+    with written_whole(run / RUN_FILE) as temporary:
         temporary.write_text(json.dumps(identity), encoding="utf-8")
 
 
@@ -115,7 +117,7 @@ def start_training(folder: Path) -> None:
         raise FirstBatch
 
     names = training_cases()
-    run = training.Run(
+    run = Run(
         recipe_name="polynomial",
         recipe=RECIPE,
         member=Member(),
@@ -131,7 +133,7 @@ def start_training(folder: Path) -> None:
     with tempfile.TemporaryDirectory(dir=folder) as output:
         WindowSampler.draw = draw  # type: ignore[method-assign, assignment]
         try:
-            training.train(run, Path(output, "seed-0"), torch.device("cpu"))
+            train(run, Path(output, "seed-0"), torch.device("cpu"))
         except FirstBatch:
             return
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-    from cardiouq.recipes.network import DeepSupervisionLoss, UNet
+    from cardiouq.recipes.loss import DeepSupervisionLoss
+    from cardiouq.recipes.network import UNet
 
 Schema = Mapping[str, Any]
 """JSON schema of each setting of a method or a variant."""
@@ -173,11 +174,15 @@ class Training:
 
     Attributes:
         member: which run it is.
+        network: what is trained, as the variant made it.
+        plain_loss: the recipe's, over all heads of deep supervision.
         images: slices in the training set, without those that nobody annotated.
         pixels: of a patch; the share of them that is annotated in these slices.
     """
 
     member: Member
+    network: "nn.Module"
+    plain_loss: "DeepSupervisionLoss"
     images: int
     pixels: float
 
@@ -207,17 +212,11 @@ class BaseVariant:
         """The optimiser; its parameter groups are told `lr` and `sampling` at every epoch."""
         return plain
 
-    def loss(
-        self,
-        network: "nn.Module",
-        output: "Tensor",
-        labels: "Tensor",
-        plain: "DeepSupervisionLoss",
-        training: Training,
-    ) -> "Tensor":
+    def loss(self, output: "Tensor", labels: "Tensor", training: Training) -> "Tensor":
         """The loss of the network's output in training mode on labels (batch, 1, rows, columns),
-        `IGNORED` where nobody annotated, which `plain.of_annotated` leaves out of any loss."""
-        loss: Tensor = plain(output, labels)
+        `IGNORED` where nobody annotated, which `training.plain_loss.of_annotated` leaves out of any
+        loss."""
+        loss: Tensor = training.plain_loss(output, labels)
         return loss
 
     def logits(self, output: "Tensor") -> "Tensor":

@@ -23,7 +23,7 @@ from cardiouq.methods.base import (
 )
 
 if TYPE_CHECKING:
-    from cardiouq.recipes.network import DeepSupervisionLoss, UNet
+    from cardiouq.recipes.network import UNet
 
 CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
 
@@ -99,18 +99,11 @@ class Variant(BaseVariant):
                 parametrize.register_parametrization(module, "weight", posterior)
         return plain
 
-    def loss(
-        self,
-        network: nn.Module,
-        output: Tensor,
-        labels: Tensor,
-        plain: "DeepSupervisionLoss",
-        training: Training,
-    ) -> Tensor:
+    def loss(self, output: Tensor, labels: Tensor, training: Training) -> Tensor:
         """The plain loss of one draw of the weights, and the KL term in closed form."""
         images = training.images * (training.pixels if self.per == "pixel" else 1)
-        loss: Tensor = plain(output, labels)
-        return loss + self.kl_weight / images * kl_to_prior(network, self.prior_sd)
+        loss: Tensor = training.plain_loss(output, labels)
+        return loss + self.kl_weight / images * kl_to_prior(training.network, self.prior_sd)
 
 
 @dataclass(frozen=True)

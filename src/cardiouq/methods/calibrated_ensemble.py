@@ -7,7 +7,7 @@ into class probabilities that were fitted on held-out subjects.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -28,9 +28,6 @@ from cardiouq.methods.base import (
 )
 from cardiouq.structures import IGNORED, N_CLASSES
 
-if TYPE_CHECKING:
-    from cardiouq.recipes.network import DeepSupervisionLoss
-
 W = (-3, -2, -1, 0, 1, 2, 3)
 """The paper's seven members, from over- to under-segmentation."""
 
@@ -48,17 +45,10 @@ class Variant(BaseVariant):
         if "loss" in recipe:
             yield "loss: calibrated_ensemble trains by Tversky and weighted cross-entropy"
 
-    def loss(
-        self,
-        network: nn.Module,
-        output: Tensor,
-        labels: Tensor,
-        plain: "DeepSupervisionLoss",
-        training: Training,
-    ) -> Tensor:
+    def loss(self, output: Tensor, labels: Tensor, training: Training) -> Tensor:
         """Over all heads of deep supervision, weighted as in the plain loss."""
         w = training.member.branch or 0
-        loss: Tensor = plain(output, labels, lambda logits, truth: biased_loss(logits, truth, w))
+        loss: Tensor = training.plain_loss(output, labels, partial(biased_loss, w=w))
         return loss
 
 

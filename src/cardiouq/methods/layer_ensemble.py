@@ -23,7 +23,7 @@ from cardiouq.methods.base import (
 from cardiouq.structures import N_CLASSES
 
 if TYPE_CHECKING:
-    from cardiouq.recipes.network import DeepSupervisionLoss, UNet
+    from cardiouq.recipes.network import UNet
 
 
 class LayerEnsemble(nn.Module):
@@ -66,16 +66,9 @@ class Variant(BaseVariant):
         """The plain network with heads."""
         return LayerEnsemble(plain)
 
-    def loss(
-        self,
-        network: nn.Module,
-        output: Tensor,
-        labels: Tensor,
-        plain: "DeepSupervisionLoss",
-        training: Training,
-    ) -> Tensor:
+    def loss(self, output: Tensor, labels: Tensor, training: Training) -> Tensor:
         """Sum over the heads; the plain loss gives the Dice term its settings."""
-        losses = [plain.dice_loss(logits, labels) for logits in split_classes(output)]
+        losses = [training.plain_loss.dice_loss(logits, labels) for logits in split_classes(output)]
         return torch.stack(losses).sum()
 
     def logits(self, output: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ from cardiouq.methods.base import (
 from cardiouq.structures import IGNORED, N_CLASSES
 
 if TYPE_CHECKING:
-    from cardiouq.recipes.network import DeepSupervisionLoss, UNet
+    from cardiouq.recipes.network import UNet
 
 LEAST_VARIANCE = 1e-5
 
@@ -90,14 +90,7 @@ class Variant(BaseVariant):
         """The plain network with heads for the covariance."""
         return StochasticSegmentation(plain, self.rank)
 
-    def loss(
-        self,
-        network: nn.Module,
-        output: Tensor,
-        labels: Tensor,
-        plain: "DeepSupervisionLoss",
-        training: Training,
-    ) -> Tensor:
+    def loss(self, output: Tensor, labels: Tensor, training: Training) -> Tensor:
         """-log of the mean likelihood of the samples, per annotated pixel (Eq. 6), plus the Dice
         term of the mean's logits, without which few iterations learn no small structure; that term
         is left out where the recipe's loss is cross-entropy alone."""
@@ -106,6 +99,7 @@ class Variant(BaseVariant):
         truth = labels.where(annotated, 0).long().expand(self.samples, *labels.shape)
         of_pixels = log_softmax(logits, 2).gather(2, truth).where(annotated, 0)
         of_images = of_pixels.flatten(2).sum(2)
+        plain = training.plain_loss
         pixels: Tensor | int = labels[0].numel()
         if plain.in_part:  # on the batch's mean, as cross-entropy is of its pixels as one
             pixels = annotated.sum().clamp_min(1) / len(labels)

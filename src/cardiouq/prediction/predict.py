@@ -16,12 +16,13 @@ import torch
 from cardiouq.data.readers.scans import Case
 from cardiouq.device.choose import device_name
 from cardiouq.files.locks import alone
+from cardiouq.files.run_files import MACHINE_FILE
 from cardiouq.files.seals import read_array
 from cardiouq.files.writing import folder_written_whole, written_whole
 from cardiouq.methods.base import BaseMethod, Draw, TrainedRun
 from cardiouq.prediction.predictor import Predictor, probabilities
 from cardiouq.prediction.sums import CaseSums
-from cardiouq.provenance.record import MACHINE_FILE, note_machine
+from cardiouq.provenance.record import note_machine
 from cardiouq.seeds import derive
 
 log = logging.getLogger(__name__)

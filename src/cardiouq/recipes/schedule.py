@@ -1,6 +1,7 @@
 """Learning rate by epoch, and the epochs at which a cyclical run samples its posterior."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -127,7 +128,7 @@ SCHEDULES: dict[str, type[AnySchedule]] = {
 }
 
 
-def build_schedule(settings: dict[str, Any]) -> AnySchedule:
+def build_schedule(settings: Mapping[str, Any]) -> AnySchedule:
     """The schedule that a recipe's `schedule` block describes."""
     arguments = {key: value for key, value in settings.items() if key != "name"}
     return SCHEDULES[settings["name"]](**arguments)

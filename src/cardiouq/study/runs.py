@@ -3,6 +3,7 @@ asks whenever it starts."""
 
 from typing import TypedDict
 
+from cardiouq.files.run_files import checkpoint_file
 from cardiouq.study.settings import Study
 
 
@@ -41,7 +42,7 @@ def needed_checkpoints(study: Study, method: str) -> list[str]:
     schedule = study.schedule(study["methods"][method]["recipe"])
     epochs = study.methods[method].checkpoint_epochs(schedule)
     return [
-        f"{folder}/checkpoints/epoch-{epoch:04d}.safetensors"
+        f"{folder}/{checkpoint_file(epoch)}"
         for folder in study.run_folders(method)
         for epoch in epochs
     ]

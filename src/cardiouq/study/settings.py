@@ -17,6 +17,7 @@ from cardiouq.data.readers.pseudonyms import read_key
 from cardiouq.data.state import state_of
 from cardiouq.errors import CardiouqError, ProblemsError
 from cardiouq.files.documents import check_schema, read_yaml
+from cardiouq.files.run_files import state_file
 from cardiouq.files.writing import expanded, written_whole
 from cardiouq.methods import build_method
 from cardiouq.methods.base import BaseMethod, Member
@@ -145,7 +146,7 @@ class Study:
     def base_state(self, recipe: str, member: Member) -> str | None:
         """File of the state that a run starts from; None if it starts from scratch."""
         for folder in self.base_folder(recipe, member):
-            return f"{folder}/states/epoch-{self.branch_epoch(recipe):04d}.safetensors"
+            return f"{folder}/{state_file(self.branch_epoch(recipe))}"
         return None
 
     def key(self, recipe: str, member: Member) -> str:
