@@ -228,12 +228,10 @@ def test_calibration_is_fitted_on_each_fold_s_own_votes(calibration: Any, make_r
     expected = both.by_count() if calibration == "count" else both.by_pattern()
     fitted = method.fit(runs, SCHEDULE)
     np.testing.assert_allclose(fitted[calibration], expected)
-    assert fitted["w"] == [-1, 0, 1]
+    assert fitted["w"].tolist() == [-1, 0, 1]
     labels = of_folds[0][0]
     heat = method.combine(np.zeros((CLASSES, *labels.shape[1:]), np.float32), labels, fitted)
-    np.testing.assert_array_equal(
-        heat, heat_map(labels, np.array(fitted[calibration]), calibration)
-    )
+    np.testing.assert_array_equal(heat, heat_map(labels, fitted[calibration], calibration))
 
 
 def constant(logits: Tensor) -> Callable[[], Callable[[Tensor], Tensor]]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from cardiouq.methods.base import BaseMethod, BaseVariant
 
-COMMON_KEYS = ("method", "label", "recipe", "repeats")
+COMMON_KEYS = ("method", "label", "recipe", "repeats", "colour")
 """Keys of a method's block in a study that are not the method's own settings."""
 
 

@@ -120,6 +120,13 @@ class CyclicalSchedule:
         return list(range(first, last + 1, step))
 
 
+def cyclical(schedule: Schedule) -> CyclicalSchedule:
+    """A schedule that has cycles to sample; raises ValueError for another."""
+    if not isinstance(schedule, CyclicalSchedule):
+        raise ValueError("it samples the cycles of a run, and this recipe's schedule has none")
+    return schedule
+
+
 AnySchedule = PolynomialSchedule | StepSchedule | CyclicalSchedule
 SCHEDULES: dict[str, type[AnySchedule]] = {
     "polynomial": PolynomialSchedule,

@@ -19,9 +19,8 @@ from cardiouq.errors import CardiouqError, ProblemsError
 from cardiouq.files.documents import check_schema, read_yaml
 from cardiouq.files.run_files import state_file
 from cardiouq.files.writing import expanded, written_whole
-from cardiouq.methods import build_method
-from cardiouq.methods.base import BaseMethod, Member
-from cardiouq.methods.checkpoint_ensemble import Method as CheckpointEnsemble
+from cardiouq.methods import COMMON_KEYS, build_method, build_variant
+from cardiouq.methods.base import BaseMethod, BaseVariant, Member
 from cardiouq.recipes.schedule import AnySchedule, build_schedule
 from cardiouq.structures import HEART
 from cardiouq.study.checks import PHANTOM, study_problems
@@ -204,14 +203,27 @@ class Study:
         }
 
     def trajectory_method(self) -> str | None:
-        """The checkpoint ensemble over the most cycles, whose run the figures of a trajectory show;
+        """The method that samples the most cycles of a run, which the figures of a trajectory show;
         None if the study has no such method."""
-        cycles = {
-            name: method.cycles
-            for name, method in self.methods.items()
-            if isinstance(method, CheckpointEnsemble)
-        }
-        return max(cycles, key=cycles.__getitem__, default=None)
+        cycles = {name: method.cycles_sampled() for name, method in self.methods.items()}
+        most = max(cycles, key=cycles.__getitem__)
+        return most if cycles[most] else None
+
+    def variant(self, method: str) -> BaseVariant:
+        """How the runs of a method or of a repeat are trained."""
+        return build_variant(self["recipes"][self.recipe_of(method)].get("variant"))
+
+    @cached_property
+    def styles(self) -> dict[str, tuple[str | None, str | None]]:
+        """Method -> colour and marker in figures: the study's colour, else what its variant or the
+        method itself says; None: in that of a spare style."""
+        return {name: self._style(name) for name in self.methods}
+
+    def _style(self, name: str) -> tuple[str | None, str | None]:
+        recipe = self["recipes"][self.recipe_of(name)]
+        own = self.variant(name).style or self.methods[name].style(recipe)
+        colour, marker = own or (None, None)
+        return self["methods"][name].get("colour", colour), marker
 
     def run_settings(self, recipe: str, member: Member) -> str:
         """JSON of what a run needs beside the data."""
@@ -234,9 +246,7 @@ class Study:
             {
                 "name": method,
                 # what a prediction does not depend on would predict it again
-                "method": {
-                    k: v for k, v in block.items() if k not in ("label", "recipe", "repeats")
-                },
+                "method": {k: v for k, v in block.items() if k == "method" or k not in COMMON_KEYS},
                 "members": [str(member) for member in self.method_members(method)],
                 "recipe": self["recipes"][block["recipe"]],
                 "seed": self["seed"],
