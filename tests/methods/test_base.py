@@ -1,7 +1,8 @@
-"""Settings are declared once: their schema is that of their fields."""
+"""What a method says of itself, which is all that the rest of the program knows of it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -9,7 +10,9 @@ import pytest
 from cardiouq.files.documents import schema_problems
 from cardiouq.methods import method_class, method_names, variant_class
 from cardiouq.methods.base import BaseMethod, BaseVariant, setting, settings_schema
+from cardiouq.progress.estimates import samples
 from cardiouq.recipes.schedule import CyclicalSchedule, PolynomialSchedule, StepSchedule, cyclical
+from cardiouq.study.settings import Study
 
 
 @dataclass(frozen=True)
@@ -101,3 +104,75 @@ def test_a_schedule_without_cycles_has_none_to_sample(schedule: Any) -> None:
 def test_a_cyclical_schedule_is_the_one_whose_cycles_are_sampled() -> None:
     schedule = CyclicalSchedule(9)
     assert cyclical(schedule) is schedule
+
+
+OWN = """
+from dataclasses import dataclass
+
+from cardiouq.methods.base import BaseMethod, BaseVariant, Style, WeightPosterior, setting
+
+
+@dataclass(frozen=True)
+class Method(BaseMethod):
+    usual_style = Style("#102030", "v")
+
+    cycles: int = setting(1, minimum=0, help="of one run")
+
+    def cycles_sampled(self):
+        return self.cycles
+
+    def samples_per_run(self, schedule):
+        return 5 * self.cycles
+
+
+@dataclass(frozen=True)
+class Variant(BaseVariant):
+    prior_sd: float = setting(0.3, exclusiveMinimum=0, help="of the weights")
+
+    def posterior(self):
+        return WeightPosterior(self.prior_sd, 0.01)
+"""
+
+
+@pytest.mark.parametrize(
+    ("cycles", "prior_sd", "trajectory"),
+    [
+        (0, 0.1, "checkpoint_ensemble_multi"),
+        (3, 0.2, "checkpoint_ensemble_multi"),  # the first of those with the most
+        (4, 0.5, "own"),
+    ],
+)
+def test_a_file_of_the_user_s_says_as_much_as_one_of_the_package(
+    cycles: int,
+    prior_sd: float,
+    trajectory: str,
+    tiny: dict[str, Any],
+    make_study: Callable[[dict[str, Any]], Study],
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "own.py").write_text(OWN, encoding="utf-8")
+    variant = {"name": "own.py", "prior_sd": prior_sd}
+    tiny["recipes"]["own"] = tiny["recipes"]["polynomial"] | {"variant": variant}
+    block = {"method": "own.py", "label": "Own", "recipe": "own", "repeats": 2, "cycles": cycles}
+    tiny["methods"]["own"] = block
+    study = make_study(tiny)
+    assert study.styles["own"] == ("#102030", "v")
+    assert study.trajectory_method() == trajectory
+    assert samples(study, "own-repeat-2") == 5 * cycles
+    assert study.variant("own-repeat-2").posterior() == (prior_sd, 0.01)
+
+
+def test_methods_whose_weights_have_a_posterior_are_told_by_their_variant(
+    tiny: dict[str, Any], make_study: Callable[[dict[str, Any]], Study]
+) -> None:
+    study = make_study(tiny)
+    posteriors = {name: study.variant(name).posterior() for name in study.methods}
+    assert {name: found for name, found in posteriors.items() if found} == {"bbb": (0.1, 0.005)}
+
+
+def test_a_study_without_samples_of_cycles_has_no_trajectory(
+    tiny: dict[str, Any], make_study: Callable[[dict[str, Any]], Study]
+) -> None:
+    for name in ("checkpoint_ensemble_single", "checkpoint_ensemble_multi", "hmc_cp"):
+        del tiny["methods"][name]
+    assert make_study(tiny).trajectory_method() is None
