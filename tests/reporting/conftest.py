@@ -44,8 +44,8 @@ class Study(NamedTuple):
 def styles(repository: Path) -> dict[str, MethodStyle]:
     """Those of the tiny study's methods, which are all that there are."""
     tiny = str(repository / "tests/workflow/tiny.yaml")
-    keys = ("study", "acdc_root", "mnms_root", "ukbb_root")
-    machine = {"device": "cpu", **dict.fromkeys(keys, "")}
+    roots = dict.fromkeys(("acdc_root", "mnms_root", "ukbb_root"), "")
+    machine = {"study": "tiny", "device": "cpu", **roots}
     return method_styles(settings.Study(tiny, machine, repository / "config").styles)
 
 
