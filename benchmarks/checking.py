@@ -32,6 +32,7 @@ from cardiouq.data.readers import scans
 from cardiouq.data.readers.layouts import DataFolder
 from cardiouq.evaluation import scoring
 from cardiouq.files import seals, writing
+from cardiouq.files.run_files import RUN_FILE, checkpoint_file
 from cardiouq.files.writing import folder_written_whole, written_whole
 from cardiouq.methods import build_method
 from cardiouq.methods.base import Member
@@ -41,7 +42,8 @@ from cardiouq.prediction.runs import HeldOut, RunOnDisk
 from cardiouq.recipes.network import build_network
 from cardiouq.recipes.schedule import PolynomialSchedule
 from cardiouq.training import train as training
-from cardiouq.training.run_folder import save_tensors
+from cardiouq.training.checkpoints import save_tensors
+from cardiouq.training.run import Run
 
 ROUNDS = 5
 SUBJECTS = 100
@@ -96,9 +98,9 @@ def prepare(folder: Path) -> None:
     torch.manual_seed(0)
     network = build_network(PLAN, RECIPE["dropout"])
     run = folder / "seed-0"
-    save_tensors(dict(network.named_parameters()), run / "checkpoints/epoch-0000.safetensors")
+    save_tensors(dict(network.named_parameters()), run / checkpoint_file(0))
     identity = {"recipe": RECIPE, "member": "0", "data_fingerprint": FINGERPRINT}
-    with written_whole(run / "run.json") as temporary:
+    with written_whole(run / RUN_FILE) as temporary:
         temporary.write_text(json.dumps(identity), encoding="utf-8")
 
 
@@ -109,7 +111,7 @@ def training_cases() -> list[str]:
 def train(folder: Path) -> None:
     names = training_cases()
     epochs = RECIPE["schedule"]["epochs"]
-    run = training.Run(
+    run = Run(
         recipe_name="polynomial",
         recipe=RECIPE,
         member=Member(),

@@ -16,7 +16,8 @@ from torch import nn
 
 from cardiouq.data.plan import Plan
 from cardiouq.device.choose import trains_in_bf16
-from cardiouq.recipes.network import DeepSupervisionLoss, UNet, build_network, channels_last
+from cardiouq.recipes.loss import DeepSupervisionLoss
+from cardiouq.recipes.network import UNet, build_network, channels_last
 
 ROUNDS = 15
 PLAN = Plan(

@@ -26,7 +26,7 @@ from cardiouq.files.seals import map_array, read, read_array, was_made
 from cardiouq.files.tables import read_rows
 from cardiouq.files.writing import SUMS, folder_written_whole, seal_of, sums_of, written_whole
 from cardiouq.provenance.record import machines, note_machine
-from cardiouq.training.run_folder import load_tensors, save_tensors
+from cardiouq.training.checkpoints import load_tensors, save_tensors
 
 ARRAY = np.random.default_rng(0).normal(size=(3, 20, 18)).astype(np.float32)
 TABLE = pd.DataFrame({"method": ["a", "NA"], "value": [0.125, 0.5]})

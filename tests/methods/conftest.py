@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cardiouq.data.plan import Plan
-from cardiouq.methods.base import Member
+from cardiouq.methods.base import Member, Training
+from cardiouq.recipes.loss import DeepSupervisionLoss
 from cardiouq.recipes.network import UNet, build_network
 
 torch.set_num_threads(1)
@@ -55,6 +56,17 @@ def make_network(plan: Plan) -> Callable[..., UNet]:
         torch.manual_seed(seed)
         network: UNet = build_network(plan, {"p": p, "place": place}).eval()
         return network
+
+    return make
+
+
+@pytest.fixture
+def make_training() -> Callable[..., Training]:
+    """What a variant may ask about its run, with some of it changed."""
+
+    def make(**changes: Any) -> Training:
+        known = {"member": Member(), "network": torch.nn.Identity(), "images": 60, "pixels": 1024}
+        return Training(**known | {"plain_loss": DeepSupervisionLoss(heads=2)} | changes)
 
     return make
 

@@ -20,11 +20,12 @@ from cardiouq.methods.bayes_by_backprop import (
     gaussian_layers,
     kl_to_prior,
 )
-from cardiouq.recipes.network import DeepSupervisionLoss, UNet
+from cardiouq.recipes.network import UNet
 from cardiouq.recipes.schedule import PolynomialSchedule
-from cardiouq.training.run_folder import load_tensors, load_weights, save_tensors
+from cardiouq.training.checkpoints import load_tensors, load_weights, save_tensors
 
 MakeNetwork = Callable[..., UNet]
+MakeTraining = Callable[..., Training]
 CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
 FALSE_ALARM = 1e-6
 """Probability that a right sampler exceeds the bounds of one test."""
@@ -173,27 +174,31 @@ def test_drawn_network_has_the_plain_network_s_parameters(
 
 @pytest.mark.parametrize(("per", "divisor"), [("pixel", 60 * 32 * 32), ("image", 60)])
 def test_loss_is_the_plain_one_plus_the_weighted_kl(
-    per: Any, divisor: int, posterior: nn.Module, images: Tensor, labels: Tensor
+    per: Any,
+    divisor: int,
+    posterior: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    make_training: MakeTraining,
 ) -> None:
-    plain = DeepSupervisionLoss(heads=2)
     output = posterior.train()(images)
-    training = Training(Member(), images=60, pixels=32 * 32)
-    loss = Variant(prior_sd=0.2, kl_weight=3.0, per=per).loss(
-        posterior, output, labels, plain, training
-    )
-    expected = plain(output, labels) + 3.0 * kl_to_prior(posterior, 0.2) / divisor
+    training = make_training(network=posterior)
+    loss = Variant(prior_sd=0.2, kl_weight=3.0, per=per).loss(output, labels, training)
+    expected = training.plain_loss(output, labels) + 3.0 * kl_to_prior(posterior, 0.2) / divisor
     torch.testing.assert_close(loss, expected)
 
 
 @pytest.mark.parametrize("kl_weight", [0.0, 10.0])
 def test_gradients_reach_every_mean_and_every_standard_deviation(
-    kl_weight: float, posterior: nn.Module, images: Tensor, labels: Tensor
+    kl_weight: float,
+    posterior: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    make_training: MakeTraining,
 ) -> None:
-    training = Training(Member(), images=60, pixels=32 * 32)
+    training = make_training(network=posterior)
     output = posterior.train()(images)
-    Variant(kl_weight=kl_weight).loss(
-        posterior, output, labels, DeepSupervisionLoss(heads=2), training
-    ).backward()
+    Variant(kl_weight=kl_weight).loss(output, labels, training).backward()
     for mu, layer in gaussian_layers(posterior).values():
         assert mu.grad is not None
         assert layer.rho.grad is not None

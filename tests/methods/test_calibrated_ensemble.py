@@ -19,8 +19,9 @@ from cardiouq.methods.calibrated_ensemble import (
     biased_loss,
     heat_map,
 )
-from cardiouq.recipes.network import DeepSupervisionLoss
 from cardiouq.recipes.schedule import PolynomialSchedule
+
+MakeTraining = Callable[..., Training]
 
 MEMBERS, CLASSES = 3, 4
 SCHEDULE = PolynomialSchedule(epochs=8)
@@ -58,16 +59,17 @@ def test_unbiased_loss_is_dice_plus_cross_entropy(logits: Tensor, labels: Tensor
     torch.testing.assert_close(biased_loss(logits, labels, 0), expected)
 
 
-def test_unbiased_member_trains_with_the_plain_loss(logits: Tensor, labels: Tensor) -> None:
+def test_unbiased_member_trains_with_the_plain_loss(
+    logits: Tensor, labels: Tensor, make_training: MakeTraining
+) -> None:
     """Also where a class is missing from an image or from all."""
     labels = labels.clone()
     labels[0][labels[0] == 1] = 0
     labels[labels == 3] = 2
-    plain = DeepSupervisionLoss(heads=2)
     heads = torch.stack([logits, logits.flip(2)], dim=1)
-    training = Training(Member(fold=0, folds=4, branch=0), images=60, pixels=1024)
-    loss = Variant().loss(torch.nn.Identity(), heads, labels, plain, training)
-    torch.testing.assert_close(loss, plain(heads, labels))
+    training = make_training(member=Member(fold=0, folds=4, branch=0))
+    loss = Variant().loss(heads, labels, training)
+    torch.testing.assert_close(loss, training.plain_loss(heads, labels))
 
 
 @pytest.mark.parametrize("w", [-3, -1, 2])
@@ -87,11 +89,11 @@ def test_biased_loss_is_the_formula(w: int, logits: Tensor, labels: Tensor) -> N
     assert float(biased_loss(logits, labels, w)) == pytest.approx(float(expected), rel=1e-5)
 
 
-def test_a_run_s_branch_is_its_bias(logits: Tensor, labels: Tensor) -> None:
-    plain = DeepSupervisionLoss(heads=2)
+def test_a_run_s_branch_is_its_bias(
+    logits: Tensor, labels: Tensor, make_training: MakeTraining
+) -> None:
     heads = torch.stack([logits, logits.flip(2)], dim=1)
-    training = Training(Member(fold=0, folds=4, branch=-2), images=60, pixels=1024)
-    loss = Variant().loss(torch.nn.Identity(), heads, labels, plain, training)
+    loss = Variant().loss(heads, labels, make_training(member=Member(0, 0, 4, branch=-2)))
     first, second = (biased_loss(heads[:, head], labels, -2) for head in (0, 1))
     torch.testing.assert_close(loss, 2 / 3 * first + 1 / 3 * second)
 
@@ -226,12 +228,10 @@ def test_calibration_is_fitted_on_each_fold_s_own_votes(calibration: Any, make_r
     expected = both.by_count() if calibration == "count" else both.by_pattern()
     fitted = method.fit(runs, SCHEDULE)
     np.testing.assert_allclose(fitted[calibration], expected)
-    assert fitted["w"] == [-1, 0, 1]
+    assert fitted["w"].tolist() == [-1, 0, 1]
     labels = of_folds[0][0]
     heat = method.combine(np.zeros((CLASSES, *labels.shape[1:]), np.float32), labels, fitted)
-    np.testing.assert_array_equal(
-        heat, heat_map(labels, np.array(fitted[calibration]), calibration)
-    )
+    np.testing.assert_array_equal(heat, heat_map(labels, fitted[calibration], calibration))
 
 
 def constant(logits: Tensor) -> Callable[[], Callable[[Tensor], Tensor]]:

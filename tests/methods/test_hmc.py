@@ -17,10 +17,10 @@ from torch.nn.functional import cross_entropy
 
 from cardiouq.methods.base import Member, Training
 from cardiouq.methods.hmc import SGHMC, Variant
-from cardiouq.training.train import build_optimiser
+from cardiouq.recipes.loss import DeepSupervisionLoss
+from cardiouq.recipes.optimiser import build_optimiser
 
 SETTINGS = {"name": "sgd", "momentum": 0.9, "nesterov": False, "weight_decay": 0.01}
-TRAINING = Training(Member(), images=50, pixels=1024)
 BOUND = float(norm.isf(1e-6))
 """Of a score in standard errors: a right sampler exceeds it once in half a million tries."""
 
@@ -58,7 +58,14 @@ def sgd(network: nn.Module) -> torch.optim.Optimizer:
 
 
 def sghmc(temperature: float) -> Callable[[nn.Module], torch.optim.Optimizer]:
-    return lambda network: Variant(temperature).optimiser(sgd(network), TRAINING)
+    return lambda network: variant_s(temperature, network, images=50)
+
+
+def variant_s(temperature: float, network: nn.Module, images: int) -> SGHMC:
+    """The optimiser of a training on so many images."""
+    loss = DeepSupervisionLoss(heads=1)
+    training = Training(Member(), network, loss, images=images, pixels=1024)
+    return Variant(temperature).optimiser(sgd(network), training)
 
 
 @pytest.mark.parametrize(("temperature", "sampling"), [(0.0, True), (1.0, False)])
@@ -68,8 +75,8 @@ def test_cold_or_not_sampling_it_is_sgd_bit_for_bit(temperature: float, sampling
 
 
 def test_posterior_is_over_the_images_of_the_training_set() -> None:
-    optimiser = Variant(temperature=0.3).optimiser(sgd(nn.Linear(2, 2)), TRAINING)
-    assert (optimiser.n, optimiser.temperature) == (TRAINING.images, 0.3)
+    optimiser = variant_s(0.3, nn.Linear(2, 2), images=70)
+    assert (optimiser.n, optimiser.temperature) == (70, 0.3)
 
 
 def test_noise_comes_with_the_sampling_phase() -> None:

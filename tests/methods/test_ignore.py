@@ -9,20 +9,19 @@ import torch
 from torch import Tensor
 
 from cardiouq.methods import build_variant
-from cardiouq.methods.base import Member, Training
+from cardiouq.methods.base import Member
 from cardiouq.methods.calibrated_ensemble import VoteCounts
 from cardiouq.methods.single import Method as Single
 from cardiouq.methods.single import negative_log_likelihood
 from cardiouq.methods.stochastic_segmentation import Variant as StochasticSegmentation
 from cardiouq.methods.stochastic_segmentation import sample_logits
-from cardiouq.recipes.network import DeepSupervisionLoss
+from cardiouq.recipes.loss import DeepSupervisionLoss
 from cardiouq.recipes.schedule import PolynomialSchedule
 from cardiouq.structures import IGNORED, N_CLASSES
 
 BATCH, SIZE = 3, 16
 HEADS = (2, N_CLASSES)
 SCHEDULE = PolynomialSchedule(epochs=8)
-TRAINING = Training(Member(branch=2), images=60, pixels=1024)
 CASES: dict[str, tuple[dict[str, Any] | None, tuple[int, ...]]] = {
     "plain": (None, HEADS),
     "cross_entropy": (None, HEADS),
@@ -50,7 +49,7 @@ def labels() -> Tensor:
 
 
 @pytest.fixture(params=CASES)
-def case(request: pytest.FixtureRequest, make_network: Any) -> Case:
+def case(request: pytest.FixtureRequest, make_network: Any, make_training: Any) -> Case:
     """The loss of an output on labels in a training with a variant, and an output."""
     settings, channels = CASES[request.param]
     variant = build_variant(settings)
@@ -60,7 +59,8 @@ def case(request: pytest.FixtureRequest, make_network: Any) -> Case:
         dice = request.param != "cross_entropy"
         plain = DeepSupervisionLoss(2, dice=dice, in_part=in_part)
         torch.manual_seed(7)
-        return variant.loss(network, output, labels, plain, TRAINING)
+        training = make_training(member=Member(branch=2), network=network, plain_loss=plain)
+        return variant.loss(output, labels, training)
 
     draw = torch.Generator().manual_seed(1)
     return loss, torch.randn(BATCH, *channels, SIZE, SIZE, generator=draw)
@@ -126,12 +126,14 @@ def test_loss_is_that_of_the_annotated_pixels_alone(labels: Tensor) -> None:
         assert float(loss) == pytest.approx(expected, abs=1e-5)
 
 
-def test_likelihood_of_an_image_is_that_of_its_annotated_pixels(labels: Tensor) -> None:
+def test_likelihood_of_an_image_is_that_of_its_annotated_pixels(
+    labels: Tensor, make_training: Any
+) -> None:
     output = torch.randn(BATCH, 16, SIZE, SIZE, generator=torch.Generator().manual_seed(4))
     plain = DeepSupervisionLoss(1, dice=False, in_part=True)
     torch.manual_seed(5)
     variant = StochasticSegmentation(rank=2, samples=4)
-    loss = variant.loss(torch.nn.Identity(), output, labels, plain, TRAINING)
+    loss = variant.loss(output, labels, make_training(plain_loss=plain))
     torch.manual_seed(5)
     log_p = sample_logits(output, 4).double().log_softmax(2).numpy()
     total, pixels = 0.0, 0

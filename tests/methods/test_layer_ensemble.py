@@ -10,13 +10,13 @@ from monai.losses import DiceLoss
 from torch import Tensor, nn
 
 from cardiouq.errors import CardiouqError
-from cardiouq.methods.base import Member, Training, split_classes
+from cardiouq.methods.base import Training, split_classes
 from cardiouq.methods.layer_ensemble import LayerEnsemble, Method, Variant
-from cardiouq.recipes.network import DeepSupervisionLoss, UNet
+from cardiouq.recipes.network import UNet
 from cardiouq.recipes.schedule import PolynomialSchedule
 
 MakeNetwork = Callable[..., UNet]
-TRAINING = Training(Member(), images=60, pixels=1024)
+MakeTraining = Callable[..., Training]
 SCHEDULE = PolynomialSchedule(epochs=8)
 HEADS = 8
 """Four stages of the encoder, three of the decoder, the network's own output."""
@@ -84,20 +84,20 @@ def test_all_heads_come_from_one_pass(ensemble: LayerEnsemble, images: Tensor) -
 
 
 def test_loss_is_the_sum_of_the_heads_soft_dice(
-    ensemble: LayerEnsemble, images: Tensor, labels: Tensor
+    ensemble: LayerEnsemble, images: Tensor, labels: Tensor, make_training: MakeTraining
 ) -> None:
     output = ensemble(images).detach()
-    loss = Variant().loss(ensemble, output, labels, DeepSupervisionLoss(heads=2), TRAINING)
+    loss = Variant().loss(output, labels, make_training(network=ensemble))
     dice = DiceLoss(include_background=False, to_onehot_y=True, softmax=True, batch=True)
     by_hand = [dice(output[:, 4 * head : 4 * head + 4], labels) for head in range(HEADS)]
     assert float(loss) == pytest.approx(float(sum(by_hand)), rel=1e-5)
 
 
 def test_gradients_reach_every_head(
-    ensemble: LayerEnsemble, images: Tensor, labels: Tensor
+    ensemble: LayerEnsemble, images: Tensor, labels: Tensor, make_training: MakeTraining
 ) -> None:
     output = ensemble.train()(images)
-    Variant().loss(ensemble, output, labels, DeepSupervisionLoss(heads=2), TRAINING).backward()
+    Variant().loss(output, labels, make_training(network=ensemble)).backward()
     for head in [*ensemble.heads, ensemble.unet.output_block.conv.conv]:
         assert head.weight.grad.abs().sum() > 0
 

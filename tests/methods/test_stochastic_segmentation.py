@@ -11,7 +11,7 @@ from scipy.stats import norm
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from cardiouq.methods.base import Member, Training
+from cardiouq.methods.base import Training
 from cardiouq.methods.stochastic_segmentation import (
     LEAST_VARIANCE,
     Method,
@@ -19,11 +19,12 @@ from cardiouq.methods.stochastic_segmentation import (
     Variant,
     sample_logits,
 )
-from cardiouq.recipes.network import DeepSupervisionLoss, UNet
+from cardiouq.recipes.loss import DeepSupervisionLoss
+from cardiouq.recipes.network import UNet
 from cardiouq.recipes.schedule import PolynomialSchedule
 
 MakeNetwork = Callable[..., UNet]
-TRAINING = Training(Member(), images=60, pixels=1024)
+MakeTraining = Callable[..., Training]
 RANK = 2
 CLASSES = 4
 FALSE_ALARM = 1e-6
@@ -71,11 +72,13 @@ def test_images_of_a_batch_are_independent(output: Tensor) -> None:
     assert np.abs(scores).max() < norm.isf(FALSE_ALARM / 2 / scores.size)
 
 
-def test_likelihood_is_the_mean_over_samples_of_the_product_over_pixels(output: Tensor) -> None:
+def test_likelihood_is_the_mean_over_samples_of_the_product_over_pixels(
+    output: Tensor, make_training: MakeTraining
+) -> None:
     labels = torch.tensor([[0, 1, 2, 3, 1, 0], [2, 2, 1, 0, 3, 3]]).view(2, 1, 2, 3)
-    plain = DeepSupervisionLoss(heads=2)
+    training = make_training()
     torch.manual_seed(4)
-    loss = Variant(rank=RANK, samples=7).loss(torch.nn.Identity(), output, labels, plain, TRAINING)
+    loss = Variant(rank=RANK, samples=7).loss(output, labels, training)
     torch.manual_seed(4)
     probabilities = sample_logits(output, 7).double().softmax(2).numpy()
     of_images = []
@@ -89,31 +92,38 @@ def test_likelihood_is_the_mean_over_samples_of_the_product_over_pixels(output: 
                     product *= probabilities[sample, image, label, row, column]
             of_samples.append(product)
         of_images.append(-np.log(np.mean(of_samples)) / 6)
-    expected = np.mean(of_images) + float(plain.dice_loss(output[:, :CLASSES], labels))
+    expected = np.mean(of_images) + float(
+        training.plain_loss.dice_loss(output[:, :CLASSES], labels)
+    )
     assert float(loss) == pytest.approx(expected, rel=1e-5)
 
 
-def test_dice_term_is_left_out_where_the_loss_is_cross_entropy(output: Tensor) -> None:
+def test_dice_term_is_left_out_where_the_loss_is_cross_entropy(
+    output: Tensor, make_training: MakeTraining
+) -> None:
     labels = torch.randint(0, CLASSES, (2, 1, 2, 3), generator=torch.Generator().manual_seed(5))
     losses = []
     for dice in (True, False):
         torch.manual_seed(4)
         plain = DeepSupervisionLoss(heads=2, dice=dice)
-        losses.append(Variant(rank=RANK).loss(torch.nn.Identity(), output, labels, plain, TRAINING))
+        training = make_training(plain_loss=plain)
+        losses.append(Variant(rank=RANK).loss(output, labels, training))
     term = plain.dice_loss(output[:, :CLASSES], labels)
     assert float(losses[0] - losses[1]) == pytest.approx(float(term), rel=1e-4)
 
 
-def test_without_covariance_it_is_cross_entropy(output: Tensor) -> None:
+def test_without_covariance_it_is_cross_entropy(
+    output: Tensor, make_training: MakeTraining
+) -> None:
     labels = torch.randint(0, CLASSES, (2, 1, 2, 3), generator=torch.Generator().manual_seed(5))
     certain = output.clone()
     certain[:, CLASSES : 2 * CLASSES] = -100
     certain[:, 2 * CLASSES :] = 0
-    plain = DeepSupervisionLoss(heads=2)
+    training = make_training()
     torch.manual_seed(6)
-    loss = Variant(rank=RANK).loss(torch.nn.Identity(), certain, labels, plain, TRAINING)
+    loss = Variant(rank=RANK).loss(certain, labels, training)
     mean = output[:, :CLASSES]
-    expected = plain.dice_loss(mean, labels) + cross_entropy(mean, labels[:, 0])
+    expected = training.plain_loss.dice_loss(mean, labels) + cross_entropy(mean, labels[:, 0])
     # what is left is noise of variance LEAST_VARIANCE
     assert float(loss) == pytest.approx(float(expected), abs=1e-3)
 
@@ -129,13 +139,12 @@ def test_output_has_the_plain_network_s_logits_as_mean(
 
 
 def test_gradients_reach_all_heads_and_the_network(
-    make_network: MakeNetwork, images: Tensor, labels: Tensor
+    make_network: MakeNetwork, images: Tensor, labels: Tensor, make_training: MakeTraining
 ) -> None:
     network = Variant(rank=RANK).network(make_network()).train()
     assert isinstance(network, StochasticSegmentation)
-    Variant(rank=RANK).loss(
-        network, network(images), labels, DeepSupervisionLoss(heads=2), TRAINING
-    ).backward()
+    loss = Variant(rank=RANK).loss(network(images), labels, make_training(network=network))
+    loss.backward()
     of_channels = network.spread.weight.grad.flatten(1).abs().sum(1)
     assert of_channels.shape == (CLASSES * (1 + RANK),)  # diagonal and factor
     assert (of_channels > 0).all()

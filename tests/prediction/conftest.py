@@ -18,7 +18,7 @@ from cardiouq.methods.base import Member
 from cardiouq.prediction.predictor import Predictor
 from cardiouq.prediction.runs import HeldOut, RunOnDisk
 from cardiouq.recipes.network import build_network
-from cardiouq.training.run_folder import save_tensors
+from cardiouq.training.checkpoints import save_tensors
 
 torch.set_num_threads(1)
 

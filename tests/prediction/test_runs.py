@@ -18,7 +18,7 @@ from cardiouq.methods.base import BaseMethod, Member
 from cardiouq.prediction.predictor import Predictor
 from cardiouq.prediction.runs import HeldOut, RunOnDisk
 from cardiouq.recipes.schedule import CyclicalSchedule, PolynomialSchedule
-from cardiouq.training.train import HISTORY_COLUMNS, write_history
+from cardiouq.training.history import HISTORY_COLUMNS, write_history
 
 MakeRun = Callable[..., RunOnDisk]
 OpenAgain = Callable[..., RunOnDisk]

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, shift
 
 from cardiouq.data.readers.identity import hash_of
+from cardiouq.reporting.style import MethodStyle, method_styles
 from cardiouq.structures import STRUCTURES, label_of
+from cardiouq.study import settings
 
 METHODS = {
     "vanilla": "Vanilla",
@@ -36,6 +38,15 @@ class Study(NamedTuple):
     cases: pd.DataFrame
     scores: pd.DataFrame
     calibration: pd.DataFrame
+
+
+@pytest.fixture(scope="session")
+def styles(repository: Path) -> dict[str, MethodStyle]:
+    """Those of the tiny study's methods, which are all that there are."""
+    tiny = str(repository / "tests/workflow/tiny.yaml")
+    roots = dict.fromkeys(("acdc_root", "mnms_root", "ukbb_root"), "")
+    machine = {"study": "tiny", "device": "cpu", **roots}
+    return method_styles(settings.Study(tiny, machine, repository / "config").styles)
 
 
 @pytest.fixture(scope="session")

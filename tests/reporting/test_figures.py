@@ -18,11 +18,12 @@ from cardiouq.reporting.figures.tsne import draw_tsne, embed
 from cardiouq.reporting.figures.uncertainty_maps import draw_uncertainty_maps
 from cardiouq.reporting.style import (
     DOUBLE_COLUMN,
-    KNOWN,
+    MethodStyle,
     save_figure,
     sequence_colours,
 )
 
+Styles = dict[str, MethodStyle]
 MULTI = "checkpoint_ensemble_multi"
 METHODS = {"vanilla": "Vanilla", MULTI: "Ckpt. Ens. (Multi)"}
 TALLEST = 9.5
@@ -70,12 +71,14 @@ def test_uncertainty_maps_share_one_scale(study: Any, tmp_path: Path) -> None:
     check_saved(figure, tmp_path)
 
 
-def test_uncertainty_maps_of_many_methods_fit_a_page(study: Any, tmp_path: Path) -> None:
+def test_uncertainty_maps_of_many_methods_fit_a_page(
+    study: Any, styles: Styles, tmp_path: Path
+) -> None:
     predictions = tmp_path / "prediction"
     predictions.mkdir()
-    for method in KNOWN:
+    for method in styles:
         (predictions / method).symlink_to(study.root / "prediction/vanilla")
-    methods = {method: method.replace("_", " ") for method in KNOWN}
+    methods = {method: method.replace("_", " ") for method in styles}
     figure = draw_uncertainty_maps(
         study.scores, study.cases, predictions, methods, TEST_SETS, n_failures=3
     )
@@ -131,8 +134,10 @@ def test_reliability(study: Any, tmp_path: Path) -> None:
     check_saved(figure, tmp_path)
 
 
-def test_reliability_of_many_methods_fits_a_page(study: Any, tmp_path: Path) -> None:
-    methods = {method: method.replace("_", " ") for method in KNOWN}
+def test_reliability_of_many_methods_fits_a_page(
+    study: Any, styles: Styles, tmp_path: Path
+) -> None:
+    methods = {method: method.replace("_", " ") for method in styles}
     vanilla = study.calibration[study.calibration["method"] == "vanilla"]
     bins = pd.concat(vanilla.assign(method=method) for method in methods)
     pairs = [(method, test_set, 1.0) for method in methods for test_set in TEST_SETS]

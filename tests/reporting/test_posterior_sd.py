@@ -41,7 +41,7 @@ def test_layers_come_from_input_to_output_and_heads_are_left_out(tmp_path: Path)
 def test_layers_of_the_network_that_is_trained_are_known(tmp_path: Path, plan: object) -> None:
     from cardiouq.methods.bayes_by_backprop import Variant, gaussian_layers
     from cardiouq.recipes.network import build_network
-    from cardiouq.training.run_folder import save_tensors
+    from cardiouq.training.checkpoints import save_tensors
 
     network = Variant(initial_sd=0.02).network(build_network(plan, {"p": 0.0, "place": "all"}))
     save_tensors(dict(network.named_parameters()), tmp_path / "c.safetensors")

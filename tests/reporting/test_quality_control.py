@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
@@ -18,10 +19,12 @@ from cardiouq.reporting.quality_control import (
     few_enough,
     print_quality_control,
 )
-from cardiouq.reporting.style import KNOWN, save_figure
+from cardiouq.reporting.style import MethodStyle, save_figure
 from cardiouq.structures import STRUCTURES
 
-METHODS = {method: method.replace("_", " ") for method in KNOWN}
+TINY = yaml.safe_load((Path(__file__).parents[1] / "workflow/tiny.yaml").read_text("utf-8"))
+METHODS = {method: method.replace("_", " ") for method in TINY["methods"]}
+Styles = dict[str, MethodStyle]
 TEST_SETS = {"val": "Phantom (ID)", "A": "Vendor A (OOD)"}
 POOR = {"slice": {"metric": "assd_mm", "RV": 1.88, "MYO": 1.19, "LV": 1.17}, "remaining": 0.05}
 REPORT = Path(__file__).parents[2] / "workflow/report"
@@ -47,12 +50,12 @@ def tables() -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 @pytest.fixture(scope="module")
-def figure(tables: tuple[pd.DataFrame, pd.DataFrame]) -> Figure:
-    return draw_quality_control(tables[1], METHODS, TEST_SETS, remaining=0.05)
+def figure(tables: tuple[pd.DataFrame, pd.DataFrame], styles: Styles) -> Figure:
+    return draw_quality_control(tables[1], METHODS, TEST_SETS, styles, remaining=0.05)
 
 
 def test_every_panel_has_a_line_of_each_method_in_its_colour(
-    figure: Figure, tables: tuple[pd.DataFrame, pd.DataFrame]
+    figure: Figure, tables: tuple[pd.DataFrame, pd.DataFrame], styles: Styles
 ) -> None:
     _, curves = tables
     points = {
@@ -64,7 +67,7 @@ def test_every_panel_has_a_line_of_each_method_in_its_colour(
         for structure in STRUCTURES:
             axis = next(panels)
             assert axis.get_title(loc="left") == f"{label}, {structure}"
-            for method, style in KNOWN.items():
+            for method, style in styles.items():
                 curve = points[test_set, structure, "assd_within", method]
                 drawn = [line for line in axis.lines if np.array_equal(line.get_xydata(), curve)]
                 assert style.colour.lower() in {to_hex(line.get_color()) for line in drawn}
@@ -72,14 +75,14 @@ def test_every_panel_has_a_line_of_each_method_in_its_colour(
 
 
 def test_markers_are_where_the_table_says(
-    figure: Figure, tables: tuple[pd.DataFrame, pd.DataFrame]
+    figure: Figure, tables: tuple[pd.DataFrame, pd.DataFrame], styles: Styles
 ) -> None:
     rows, _ = tables
     of_panel = rows.query("test_set == 'A' and structure == 'MYO' and by == 'assd_within'")
     flagged = of_panel.set_index("method")["flagged_percent"]
     axis = next(a for a in figure.axes if a.get_title(loc="left") == "Vendor A (OOD), MYO")
     markers = [line for line in axis.lines if len(line.get_xydata()) == 1]
-    assert [line.get_marker() for line in markers] == [style.marker for style in KNOWN.values()]
+    assert [line.get_marker() for line in markers] == [style.marker for style in styles.values()]
     found = [line.get_xdata()[0] for line in markers]
     assert found == pytest.approx(flagged[list(METHODS)].tolist())
 

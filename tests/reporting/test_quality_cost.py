@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex
 from matplotlib.text import Text
 
 from cardiouq.reporting.figures.quality_cost import draw_quality_cost, spread
-from cardiouq.reporting.style import method_styles
+from cardiouq.reporting.style import MethodStyle
 
 TEST_SETS = {"val": "Phantom (ID)", "A": "Vendor A (OOD)"}
 
@@ -34,7 +35,7 @@ def test_heights_apart_do_not_move_and_near_ones_share_the_way() -> None:
 
 @pytest.mark.parametrize("dice", [np.linspace(0.80, 0.81, 17), np.full(17, 0.9)])
 def test_no_label_overlaps_another_or_leaves_the_figure(
-    tiny: dict[str, Any], dice: np.ndarray
+    tiny: dict[str, Any], styles: dict[str, MethodStyle], dice: np.ndarray
 ) -> None:
     methods = {method: block["label"] for method, block in tiny["methods"].items()}
     table = pd.concat(
@@ -43,7 +44,7 @@ def test_no_label_overlaps_another_or_leaves_the_figure(
         )
         for test_set in TEST_SETS
     )
-    figure = draw_quality_cost(table, methods, TEST_SETS)
+    figure = draw_quality_cost(table, methods, TEST_SETS, styles)
     assert len(figure.axes) == 8
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
@@ -70,10 +71,11 @@ def test_points_have_their_method_s_colour_and_place() -> None:
             "training_iterations": [3000, 1000],
         }
     )
-    figure = draw_quality_cost(table, methods, {"val": "ID"})
+    styles = {"vanilla": MethodStyle("#000000", "o"), "own": MethodStyle("#FFCCB2", "^")}
+    figure = draw_quality_cost(table, methods, {"val": "ID"}, styles)
     first = figure.axes[0]
     assert first.get_xscale() == "log"
     drawn = [tuple(points.get_offsets()[0]) for points in first.collections]
     assert drawn == [(0.1, 0.9), (0.5, 0.8)]
-    colours = [tuple(points.get_facecolor()[0][:3]) for points in first.collections]
-    assert len(set(colours)) == len(method_styles(list(methods)))
+    colours = [to_hex(points.get_facecolor()[0]) for points in first.collections]
+    assert colours == ["#000000", "#ffccb2"]

@@ -8,6 +8,7 @@ import matplotlib.image
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from matplotlib.figure import Figure
 
 from cardiouq.reporting.figures.dataset_shift import BARS, draw_dataset_shift
@@ -15,9 +16,11 @@ from cardiouq.reporting.figures.distorted_examples import draw_distorted_example
 from cardiouq.reporting.figures.distortion_boxes import BOXED, draw_distortion_boxes
 from cardiouq.reporting.figures.distortion_maps import draw_distortion_maps
 from cardiouq.reporting.figures.structural_uncertainty import draw_structural_uncertainty
-from cardiouq.reporting.style import DOUBLE_COLUMN, KNOWN, save_figure
+from cardiouq.reporting.style import DOUBLE_COLUMN, MethodStyle, save_figure
 
-METHODS = {method: method.replace("_", " ") for method in KNOWN}
+TINY = yaml.safe_load((Path(__file__).parents[1] / "workflow/tiny.yaml").read_text("utf-8"))
+METHODS = {method: method.replace("_", " ") for method in TINY["methods"]}
+Styles = dict[str, MethodStyle]
 KINDS = ("noise", "blur", "own_kind")
 MULTI = "checkpoint_ensemble_multi"
 TEST_SETS = {
@@ -49,7 +52,9 @@ def distorted(study: Any, tmp_path: Path) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("metric", BOXED)
-def test_boxes_have_every_method_at_every_degree(metric: str, tmp_path: Path) -> None:
+def test_boxes_have_every_method_at_every_degree(
+    metric: str, styles: Styles, tmp_path: Path
+) -> None:
     rng = np.random.default_rng(0)
     rows = []
     for method, kind, place in itertools.product(METHODS, KINDS, range(5)):
@@ -61,7 +66,7 @@ def test_boxes_have_every_method_at_every_degree(metric: str, tmp_path: Path) ->
                 **{"low": low, "q1": q1, "median": median, "q3": q3, "high": high},
             }
         )
-    figure = draw_distortion_boxes(pd.DataFrame(rows), metric, METHODS, KINDS)
+    figure = draw_distortion_boxes(pd.DataFrame(rows), metric, METHODS, KINDS, styles)
     for axes, kind in zip(figure.axes, KINDS, strict=True):
         assert len(axes.patches) == 5 * len(METHODS)
         medians = [line.get_ydata()[0] for line in axes.lines if line.get_color() == "white"]
@@ -99,7 +104,7 @@ def test_maps_leave_out_the_mutual_information_of_one_sample(
     check_saved(figure, tmp_path)
 
 
-def test_shift_has_a_bar_for_every_number(tmp_path: Path) -> None:
+def test_shift_has_a_bar_for_every_number(styles: Styles, tmp_path: Path) -> None:
     rows = [
         {
             **{"method": method, "test_set": test_set, "level": "slice", "metric": bars.metric},
@@ -110,9 +115,8 @@ def test_shift_has_a_bar_for_every_number(tmp_path: Path) -> None:
         for bars in BARS
         for structure in (("RV", "MYO", "LV") if bars.of_structures else ("all",))
     ]
-    figure = draw_dataset_shift(
-        pd.DataFrame(rows), METHODS, {"val": "Phantom (ID)", "A": "Vendor A (OOD)"}
-    )
+    test_sets = {"val": "Phantom (ID)", "A": "Vendor A (OOD)"}
+    figure = draw_dataset_shift(pd.DataFrame(rows), METHODS, test_sets, styles)
     for axes in figure.axes:
         assert [patch.get_height() for patch in axes.patches] == [0.5] * 2 * len(METHODS)
     check_saved(figure, tmp_path)

@@ -1,6 +1,9 @@
 """Colours that tell methods and structures apart, the same in every figure."""
 
+from collections.abc import Callable
 from itertools import combinations
+from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -8,15 +11,37 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from cardiouq.reporting.style import (
-    KNOWN,
     SPARE,
     STRUCTURE_COLOURS,
+    MethodStyle,
     method_styles,
     sequence_colours,
     use_style,
 )
+from cardiouq.study.study import Study
 
-STUDY = [*KNOWN, "own", "another"]
+# As the printed figures have them; the tiny study has every method.
+KNOWN = {
+    "vanilla": MethodStyle("#000000", "o"),
+    "temperature_scaling": MethodStyle("#7A7A7A", "s"),
+    "temperature_fitted": MethodStyle("#C6CACC", "8"),
+    "test_time_augmentation": MethodStyle("#4C1908", "h"),
+    "swa": MethodStyle("#E69F00", "^"),
+    "mc_dropout": MethodStyle("#009E73", "v"),
+    "mcd_0_1": MethodStyle("#4CBD71", "<"),
+    "mcd_0_5": MethodStyle("#085340", ">"),
+    "deep_ensemble": MethodStyle("#0072B2", "D"),
+    "cv_ensemble": MethodStyle("#73B9FF", "d"),
+    "calibrated_ensemble": MethodStyle("#300F93", "*"),
+    "checkpoint_ensemble_single": MethodStyle("#CC79A7", "P"),
+    "checkpoint_ensemble_multi": MethodStyle("#D55E00", "X"),
+    "hmc_cp": MethodStyle("#B20000", "p"),
+    "bbb": MethodStyle("#66753A", "x"),
+    "layer_ensemble": MethodStyle("#7130F2", "+"),
+    "ssn": MethodStyle("#E6D46D", "H"),
+}
+OPEN = (None, None)
+STUDY = KNOWN | {"own": OPEN, "another": OPEN}
 
 # Colours as seen: linear RGB with severity 1 (Machado et al., IEEE TVCG 2009)
 VISIONS = {
@@ -44,6 +69,45 @@ def as_seen(colour: str, vision: str) -> np.ndarray:
     return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("demo", "laptop", "laptop-ng2022", "zhao2022", "zhao2024", "ng2022", "ng2022-acdc"),
+        *("ng2022-mnms", "kushibar2022", "tests/workflow/tiny.yaml"),
+    ],
+)
+def test_a_method_has_its_own_style_in_every_study(
+    name: str, machine: dict[str, Any], repository: Path
+) -> None:
+    roots = dict.fromkeys(("acdc_root", "mnms_root", "ukbb_root"), "somewhere")
+    file = str(repository / name) if "/" in name else name
+    study = Study(file, machine | roots, repository / "config")
+    assert method_styles(study.styles) == {method: KNOWN[method] for method in study.methods}
+
+
+def test_a_study_s_colour_is_the_method_s_and_leaves_its_marker(
+    tiny: dict[str, Any], make_study: Callable[[dict[str, Any]], Study]
+) -> None:
+    tiny["methods"]["vanilla"]["colour"] = "#123456"
+    tiny["methods"]["hmc_cp"]["colour"] = "#abcdef"
+    tiny["methods"]["bbb"]["colour"] = "#000000"
+    changed = {
+        "vanilla": MethodStyle("#123456", "o"),
+        "hmc_cp": MethodStyle("#abcdef", "p"),
+        "bbb": MethodStyle("#000000", "x"),
+    }
+    assert method_styles(make_study(tiny).styles) == KNOWN | changed
+
+
+def test_the_second_method_of_a_style_has_a_spare_one() -> None:
+    twice = {"vanilla": KNOWN["vanilla"], "vanilla_again": KNOWN["vanilla"], "own": OPEN}
+    assert list(method_styles(twice).values()) == [KNOWN["vanilla"], *SPARE[:2]]
+
+
+def test_a_colour_without_a_style_has_a_spare_marker() -> None:
+    assert method_styles({"own": ("#123456", None)}) == {"own": ("#123456", SPARE[0].marker)}
+
+
 @pytest.mark.parametrize("vision", VISIONS)
 def test_methods_differ_in_colour_also_to_colour_blind_readers(vision: str) -> None:
     seen = [as_seen(style.colour, vision) for style in KNOWN.values()]
@@ -65,16 +129,17 @@ def test_sequence_colours_differ_and_none_is_pale() -> None:
 
 @pytest.mark.parametrize("left_out", KNOWN)
 def test_leaving_a_method_out_changes_no_other(left_out: str) -> None:
-    fewer = [method for method in STUDY if method != left_out]
+    fewer = {method: style for method, style in STUDY.items() if method != left_out}
     everything = method_styles(STUDY)
     assert method_styles(fewer) == {method: everything[method] for method in fewer}
 
 
 def test_many_methods_differ_in_colour_or_marker() -> None:
-    many = method_styles([*KNOWN, *(f"own_{number}" for number in range(len(SPARE)))])
+    own = [f"own_{number}" for number in range(len(SPARE) + 1)]
+    many = method_styles(KNOWN | dict.fromkeys(own[1:], OPEN))
     assert len(set(many.values())) == len(many)
-    with pytest.raises(ValueError, match=f"{len(SPARE) + 1} methods without a style"):
-        method_styles([f"own_{number}" for number in range(len(SPARE) + 1)])
+    with pytest.raises(ValueError, match=f"more than {len(SPARE)} methods without a style"):
+        method_styles(dict.fromkeys(own, OPEN))
 
 
 def test_structures_have_colours_of_their_own() -> None:

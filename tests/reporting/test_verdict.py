@@ -241,6 +241,7 @@ def test_a_changed_setting_touches_exactly_the_rows_that_depend_on_it(
         (("seed",), 1),
         (("reporting", "tsne", "perplexity"), 5),
         (("methods", "swa", "label"), "Averaged"),
+        (("methods", "swa", "colour"), "#123456"),
         (("test_sets", "mnms-A", "label"), "Siemens"),
         (("recipes", "cyclical", "validation_batches"), 2),
         (("evaluation", "surface", "assd"), "directed"),

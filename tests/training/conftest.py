@@ -10,7 +10,7 @@ import torch
 
 from cardiouq.data.plan import Plan
 from cardiouq.methods.base import Member
-from cardiouq.training.train import Run
+from cardiouq.training.run import Run
 
 torch.set_num_threads(1)
 

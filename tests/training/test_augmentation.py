@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from cardiouq.recipes import augmentation as module
 from cardiouq.recipes.augmentation import Augmentation, cut_patch
 from cardiouq.structures import IGNORED
-from cardiouq.training import augmentation as module
 
 PATCH = (32, 24)
 

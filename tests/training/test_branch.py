@@ -13,9 +13,12 @@ from safetensors.numpy import load_file
 from cardiouq.errors import CardiouqError
 from cardiouq.methods.base import Member
 from cardiouq.recipes.network import build_network
+from cardiouq.recipes.optimiser import build_optimiser
 from cardiouq.seeds import derive
-from cardiouq.training.run_folder import load_state
-from cardiouq.training.train import HISTORY_COLUMNS, Run, build_optimiser, train
+from cardiouq.training.checkpoints import load_state
+from cardiouq.training.history import HISTORY_COLUMNS
+from cardiouq.training.run import Run
+from cardiouq.training.train import train
 
 CPU = torch.device("cpu")
 SHARED = 3

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 import torch
 
-from cardiouq.training import train as module
-from cardiouq.training.train import Run, train
+from cardiouq.training import train as loop
+from cardiouq.training import trajectory
+from cardiouq.training.run import Run
+from cardiouq.training.train import train
 
 CPU = torch.device("cpu")
 TERM, CTRL_C = signal.SIGTERM, signal.SIGINT
@@ -22,7 +24,8 @@ PRODUCTS = ("last_layer.npy", "checkpoints/epoch-0002.safetensors")
 def told_to_leave(
     run: Run, output: Path, function: str, calls: int, signals: Sequence[signal.Signals]
 ) -> None:
-    """Train, with signals before a function of the module is called once more than so often."""
+    """Train, with signals before a function of the training is called once more than so often."""
+    module = trajectory if hasattr(trajectory, function) else loop
     original, count = getattr(module, function), 0
 
     def call(*arguments: Any, **keywords: Any) -> Any:
@@ -44,13 +47,13 @@ def told_to_leave(
     [
         ([TERM], 60, "training_precision", 0, 0),  # before anything is worth keeping: at once
         ([TERM], 60, "validate", 2, 3),  # the third epoch is finished, as none is kept yet
-        ([TERM], -1, "training_precision", 9, 3),  # all are kept: the fourth is given up
+        ([TERM], -1, "training_precision", 6, 3),  # all are kept: the fourth is given up
         ([TERM], 60, "validate", EPOCHS - 1, EPOCHS),  # in the last one
         ([TERM], 60, "save_state", 0, EPOCHS),  # when all is done but the output
         ([CTRL_C], 60, "WindowSampler", 0, 0),  # while scans are read
         ([CTRL_C], 60, "validate", 2, 3),
-        ([CTRL_C] * 3, 60, "training_precision", 7, 3),  # in a hurry
-        ([TERM, CTRL_C], -1, "training_precision", 9, 3),
+        ([CTRL_C] * 3, 60, "training_precision", 5, 3),  # in a hurry
+        ([TERM, CTRL_C], -1, "training_precision", 6, 3),
     ],
 )
 def test_training_leaves_with_every_finished_epoch_and_ends_with_the_same_bits(
@@ -64,7 +67,7 @@ def test_training_leaves_with_every_finished_epoch_and_ends_with_the_same_bits(
     calls: int,
     kept: int,
 ) -> None:
-    monkeypatch.setattr(module, "SECONDS_BETWEEN_STATES", seconds)
+    monkeypatch.setattr(trajectory, "SECONDS_BETWEEN_STATES", seconds)
     caplog.set_level("INFO")
     handlers = [signal.getsignal(number) for number in (TERM, CTRL_C)]
     output = tmp_path / "seed-0"

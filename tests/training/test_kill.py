@@ -14,13 +14,14 @@ import pandas as pd
 import pytest
 import torch
 
-from cardiouq.training import train as module
-from cardiouq.training.train import Run, train
+from cardiouq.training import trajectory
+from cardiouq.training.run import Run
+from cardiouq.training.train import train
 
 EPOCHS = 24
 DRIVER = """
 import runpy, sys
-import cardiouq.training.train as module
+import cardiouq.training.trajectory as module
 module.SECONDS_BETWEEN_STATES = -1  # a tiny run is over before the usual minute has passed
 runpy.run_path(sys.argv.pop(1), run_name="__main__")
 """
@@ -113,7 +114,7 @@ def test_script_killed_three_times_ends_with_the_same_bits(
 
     # an undisturbed run whose settings the script read from JSON; the data's fingerprint is its
     identity = json.loads((output / "run.json").read_text(encoding="utf-8"))
-    monkeypatch.setattr(module, "SECONDS_BETWEEN_STATES", 60)
+    monkeypatch.setattr(trajectory, "SECONDS_BETWEEN_STATES", 60)
     undisturbed = tmp_path / "undisturbed"
     train(run, undisturbed, torch.device("cpu"))
     for name in ("checkpoints/epoch-0023.safetensors", "last_layer.npy"):

@@ -12,15 +12,15 @@ from monai.losses import DiceCELoss, DiceLoss
 from torch import nn
 
 from cardiouq.data.plan import Plan
+from cardiouq.recipes.loss import DeepSupervisionLoss
 from cardiouq.recipes.network import (
     DROPOUT_PLACES,
-    DeepSupervisionLoss,
     build_network,
     channels_last,
     last_decoder_layer,
 )
 from cardiouq.structures import N_CLASSES
-from cardiouq.training.run_folder import load_weights
+from cardiouq.training.checkpoints import load_weights
 
 NO_DROPOUT = {"p": 0.0, "place": "all"}
 

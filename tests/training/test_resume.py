@@ -17,8 +17,11 @@ from cardiouq.files import locks
 from cardiouq.files.locks import take
 from cardiouq.methods.base import Member
 from cardiouq.provenance import record
-from cardiouq.training import train as module
-from cardiouq.training.train import Run, train
+from cardiouq.training import train as loop
+from cardiouq.training import trajectory
+from cardiouq.training.history import HISTORY_COLUMNS
+from cardiouq.training.run import Run
+from cardiouq.training.train import train
 
 CPU = torch.device("cpu")
 MakeRun = Callable[..., Run]
@@ -36,7 +39,7 @@ class Killed(BaseException):
 
 @pytest.fixture(autouse=True)
 def state_after_every_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "SECONDS_BETWEEN_STATES", -1)
+    monkeypatch.setattr(trajectory, "SECONDS_BETWEEN_STATES", -1)
 
 
 @pytest.fixture
@@ -50,7 +53,8 @@ def side_of(output: Path) -> Path:
 
 
 def interrupt(run: Run, output: Path, function: str, calls: int) -> None:
-    """Train until a function of the module has been called so often, then stop dead."""
+    """Train until a function of the training has been called so often, then stop dead."""
+    module = trajectory if hasattr(trajectory, function) else loop
     original, count = getattr(module, function), 0
 
     def stop(*arguments: Any) -> Any:
@@ -73,7 +77,7 @@ def interrupted_at(run: Run, output: Path, epoch: int) -> Path:
 def assert_same(output: Path, undisturbed: Path, products: Sequence[str] = PRODUCTS) -> None:
     for name in products:
         assert (output / name).read_bytes() == (undisturbed / name).read_bytes(), name
-    columns = [c for c in module.HISTORY_COLUMNS if c != "seconds"]
+    columns = [c for c in HISTORY_COLUMNS if c != "seconds"]
     histories = [pd.read_csv(f / "history.csv", dtype=str)[columns] for f in (output, undisturbed)]
     pd.testing.assert_frame_equal(*histories)
     assert not side_of(output).exists()
@@ -103,7 +107,7 @@ def test_run_interrupted_anywhere_ends_with_the_same_bits(
 def test_run_interrupted_between_history_and_state_has_every_epoch_once(
     make_run: MakeRun, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original, output = module.save_state, tmp_path / "seed-0"
+    original, output = trajectory.save_state, tmp_path / "seed-0"
 
     def stop(path: Path, epoch: int, *arguments: Any) -> None:
         if epoch == 3:
@@ -111,7 +115,7 @@ def test_run_interrupted_between_history_and_state_has_every_epoch_once(
         original(path, epoch, *arguments)
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(module, "save_state", stop)
+        patch.setattr(trajectory, "save_state", stop)
         train(make_run(), output, CPU)
     train(make_run(), output, CPU)
     assert_same(output, undisturbed)
@@ -132,13 +136,13 @@ def test_resumed_run_does_not_train_kept_epochs_again(
 ) -> None:
     output, trained = tmp_path / "seed-0", []
     interrupted_at(make_run(), output, 4)
-    original = module.validate
+    original = loop.validate
 
     def validate(*arguments: Any) -> Any:
         trained.append("an epoch")
         return original(*arguments)
 
-    monkeypatch.setattr(module, "validate", validate)
+    monkeypatch.setattr(loop, "validate", validate)
     train(make_run(), output, CPU)
     assert len(trained) == 2, "epochs 4 and 5 of 6 were left"
 

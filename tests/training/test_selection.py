@@ -11,10 +11,14 @@ import torch
 from torch import nn
 
 from cardiouq.data.plan import Plan
-from cardiouq.recipes.network import DeepSupervisionLoss
-from cardiouq.training import train as module
-from cardiouq.training.run_folder import load_tensors
-from cardiouq.training.train import Run, train, validate
+from cardiouq.methods.base import Member, Training
+from cardiouq.recipes.loss import DeepSupervisionLoss
+from cardiouq.training import train as loop
+from cardiouq.training import trajectory
+from cardiouq.training.checkpoints import load_tensors
+from cardiouq.training.run import Run
+from cardiouq.training.train import train
+from cardiouq.training.validation import Validation, validate
 
 CPU = torch.device("cpu")
 MakeRun = Callable[..., Run]
@@ -36,7 +40,7 @@ def numbers(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[float]], None]:
 
     def make_up(values: list[float]) -> None:
         left = iter(values)
-        monkeypatch.setattr(module, "validate", lambda *arguments: (1.0, 0.5, next(left)))
+        monkeypatch.setattr(loop, "validate", lambda *_: Validation(1.0, 0.5, next(left)))
 
     return make_up
 
@@ -48,7 +52,9 @@ def test_nll_is_of_the_mean_over_samples(make_run: MakeRun, plan: Plan) -> None:
     variant = SimpleNamespace(logits=lambda output: samples)
     sampler = SimpleNamespace(draw=lambda size, rng: (torch.zeros(2, 1, 4, 4), labels))
     run = make_run(plan=replace(plan, patch_size=(4, 4)))
-    _, _, nll = validate(nn.Conv2d(1, 1, 1), variant, DeepSupervisionLoss(1), sampler, run)
+    loss = DeepSupervisionLoss(1)
+    training = Training(Member(), nn.Conv2d(1, 1, 1), loss, images=2, pixels=16)
+    nll = validate(run, variant, training, sampler).nll
     mean = samples.softmax(2).mean(0)
     assert nll == pytest.approx(float(-mean.gather(1, labels).log().mean()))
 
@@ -89,17 +95,17 @@ def test_interrupted_run_selects_the_same_weights(
     run = make_run(recipe=selecting, keep_epochs=(5,))
     numbers(values)
     train(run, tmp_path / "undisturbed", CPU)
-    monkeypatch.setattr(module, "SECONDS_BETWEEN_STATES", -1)
+    monkeypatch.setattr(trajectory, "SECONDS_BETWEEN_STATES", -1)
     numbers(values)
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        original = module.save_state
+        original = trajectory.save_state
 
         def stop(path: Path, epoch: int, *arguments: Any) -> None:
             if epoch == stop_at:
                 raise Killed
             original(path, epoch, *arguments)
 
-        patch.setattr(module, "save_state", stop)
+        patch.setattr(trajectory, "save_state", stop)
         train(run, tmp_path / "run", CPU)
     numbers(values[stop_at:])  # the epoch whose state was not kept is done again
     train(run, tmp_path / "run", CPU)
@@ -117,7 +123,7 @@ def test_run_without_deep_supervision_trains_and_resumes(
     plain = recipe | {"deep_supervision": False, "loss": "cross_entropy"}
     run = make_run(recipe=plain | {"optimiser": {"name": "adamw", "weight_decay": 0.0}})
     train(run, tmp_path / "undisturbed", CPU)
-    monkeypatch.setattr(module, "SECONDS_BETWEEN_STATES", -1)
+    monkeypatch.setattr(trajectory, "SECONDS_BETWEEN_STATES", -1)
     numbers([1.0, 1.0, 1.0])
     with pytest.raises(StopIteration):
         train(run, tmp_path / "run", CPU)

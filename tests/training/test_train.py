@@ -13,19 +13,15 @@ from torch import nn
 
 from cardiouq.methods.base import Member
 from cardiouq.recipes.network import build_network, last_decoder_layer
+from cardiouq.recipes.optimiser import build_optimiser
 from cardiouq.recipes.schedule import build_schedule
 from cardiouq.structures import IGNORED
 from cardiouq.training import train as module
-from cardiouq.training.run_folder import load_tensors, load_weights
-from cardiouq.training.train import (
-    HISTORY_COLUMNS,
-    Run,
-    build_optimiser,
-    count_overlap,
-    read_history,
-    train,
-    write_history,
-)
+from cardiouq.training.checkpoints import load_tensors, load_weights
+from cardiouq.training.history import HISTORY_COLUMNS, read_history, write_history
+from cardiouq.training.run import Run
+from cardiouq.training.train import train
+from cardiouq.training.validation import count_overlap
 
 CPU = torch.device("cpu")
 MakeRun = Callable[..., Run]

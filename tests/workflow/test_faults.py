@@ -242,7 +242,7 @@ def machine(
 ) -> Iterator[Machine]:
     home = tmp_path_factory.mktemp("faults")
     copy = copy_repository(home / "repository")
-    training = copy / "src" / "cardiouq" / "training" / "train.py"
+    training = copy / "src" / "cardiouq" / "training" / "trajectory.py"
     text = training.read_text(encoding="utf-8")
     assert "SECONDS_BETWEEN_STATES = 60\n" in text
     training.write_text(

@@ -258,9 +258,15 @@ def test_setting_of_another_method_is_refused(make_study: MakeStudy, tiny: Setti
     tiny["methods"]["vanilla"]["passes"] = 10
     [problem] = problems_of(make_study, tiny)
     assert problem == (
-        "methods.vanilla.passes: unknown key; allowed: folds, label, method, recipe, "
-        "repeats, temperature"
+        "methods.vanilla.passes: unknown key; allowed: colour, folds, label, method, "
+        "recipe, repeats, temperature"
     )
+
+
+@pytest.mark.parametrize("colour", ["red", "#FFF", "0072B2", "#0072B2\n", "#0072BG"])
+def test_colour_that_is_none_is_named(make_study: MakeStudy, tiny: Settings, colour: str) -> None:
+    [problem] = problems_of(make_study, set_key(tiny, "methods.vanilla.colour", colour))
+    assert problem.startswith("methods.vanilla.colour: ")
 
 
 def test_method_that_trains_as_any_is_no_variant(make_study: MakeStudy, tiny: Settings) -> None:
@@ -542,7 +548,10 @@ def test_cyclical_method_of_a_polynomial_recipe_is_refused(
 ) -> None:
     tiny["methods"]["swa"]["recipe"] = "polynomial"
     [problem] = problems_of(make_study, tiny)
-    assert problem.startswith("methods.swa: does not go with recipe 'polynomial'")
+    assert problem == (
+        "methods.swa: does not go with recipe 'polynomial': it samples the cycles of a run, and "
+        "this recipe's schedule has none"
+    )
 
 
 def test_cycles_that_do_not_divide_the_epochs_are_refused(

@@ -104,7 +104,7 @@ def test_data_and_seed_change_every_key(
 
 def change_labels(settings: Settings) -> None:
     settings["title"] = "Another title"
-    settings["methods"]["vanilla"]["label"] = "Plain"
+    settings["methods"]["vanilla"] |= {"label": "Plain", "colour": "#123456"}
 
 
 def change_reporting(settings: Settings) -> None:
@@ -375,11 +375,11 @@ def test_repeats_have_the_next_seeds_and_share_runs_with_ensembles(
     assert settings["method"] == {"method": "single"}
 
 
-def test_how_often_a_method_is_repeated_and_what_it_is_called_predicts_nothing_again(
+def test_how_often_a_method_is_repeated_and_how_it_is_shown_predicts_nothing_again(
     make_study: MakeStudy, tiny: Settings
 ) -> None:
     before = make_study(tiny).prediction_settings("vanilla")
-    tiny["methods"]["vanilla"] |= {"repeats": 5, "label": "Plain"}
+    tiny["methods"]["vanilla"] |= {"repeats": 5, "label": "Plain", "colour": "#123456"}
     assert make_study(tiny).prediction_settings("vanilla") == before
 
 

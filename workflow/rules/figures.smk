@@ -2,8 +2,6 @@
 
 from pathlib import PurePath
 
-from cardiouq.methods import build_variant
-
 FIGURES = f"{RESULTS}/reporting/figures"
 # The method whose samples are the trajectory of Figs. 1 and 2; a study may have none.
 TRAJECTORY = STUDY.trajectory_method()
@@ -13,12 +11,11 @@ FIRST_OF_DOMAINS = {
     for place, name in enumerate(TEST_SETS)
     if DOMAINS[name] not in list(DOMAINS.values())[:place]
 }
-# Methods whose weights have a posterior of their own -> how it is trained.
+# Methods whose weights have a posterior of their own -> which it is.
 POSTERIORS = {
-    method: build_variant(variant)
+    method: posterior
     for method in METHODS
-    for variant in [STUDY["recipes"][STUDY["methods"][method]["recipe"]].get("variant")]
-    if variant and variant["name"] == "bayes_by_backprop"
+    if (posterior := STUDY.variant(method).posterior())
 }
 
 
@@ -75,6 +72,7 @@ rule figure_quality_cost:
     params:
         code=code_of("figure_quality_cost"),
         methods=METHOD_LABELS,
+        styles=STUDY.styles,
         test_sets=FIRST_OF_DOMAINS,
         seed=STUDY["seed"],
         counts=lambda wildcards, input: count_volumes(
@@ -220,10 +218,9 @@ if POSTERIORS:
                 {
                     "label": METHOD_LABELS[method],
                     "checkpoint": needed_checkpoints(STUDY, method)[0],
-                    "prior_sd": variant.prior_sd,
-                    "initial_sd": variant.initial_sd,
+                    **posterior._asdict(),
                 }
-                for method, variant in POSTERIORS.items()
+                for method, posterior in POSTERIORS.items()
             ],
             seed=STUDY["seed"],
         script:
@@ -328,6 +325,7 @@ rule figure_quality_control:
     params:
         code=code_of("figure_quality_control"),
         methods=METHOD_LABELS,
+        styles=STUDY.styles,
         test_sets=FIRST_OF_DOMAINS,
         poor=STUDY["evaluation"]["poor"],
         seed=STUDY["seed"],

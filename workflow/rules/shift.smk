@@ -29,6 +29,7 @@ rule figure_dataset_shift:
     params:
         code=code_of("figure_dataset_shift"),
         methods=METHOD_LABELS,
+        styles=STUDY.styles,
         test_sets=TEST_SET_LABELS,
         seed=STUDY["seed"],
         counts=lambda wildcards, input: count_volumes(
@@ -142,6 +143,7 @@ if DISTORTED:
         params:
             code=code_of("figure_distortion_boxes"),
             methods=METHOD_LABELS,
+            styles=STUDY.styles,
             kinds=KINDS,
             of=lambda wildcards: TEST_SET_LABELS[DISTORTED_OF],
             seed=STUDY["seed"],

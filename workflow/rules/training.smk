@@ -2,10 +2,11 @@
 # settings decide whether it is trained, and the age of its inputs does not (`ancient`).
 
 from cardiouq.progress.estimates import of_training
+from cardiouq.files.run_files import MARK
 from cardiouq.methods.base import MEMBER, Member
 
 RUN = f"{RESULTS}/training/{{recipe}}-{{key}}/seed-{{member}}"
-TRAINED = "{run}/trained"
+TRAINED = f"{{run}}/{MARK}"
 # Ctrl-C goes to every process of a terminal, SIGTERM to every process of a batch job. Python would
 # meet Ctrl-C with a traceback, be it still importing: a job runs in the background of its shell,
 # where Ctrl-C is ignored, and the shell passes it on as SIGTERM. Then the shell waits, as a training
@@ -37,7 +38,7 @@ rule train:
     # The run itself is no output, as Snakemake deletes the output of a job whose end it did not see,
     # and a run may end after Snakemake was killed.
     output:
-        touch(f"{RUN}/trained"),
+        touch(f"{RUN}/{MARK}"),
     log:
         f"{RESULTS}/logs/train/{{recipe}}-{{key}}/seed-{{member}}.log",
     benchmark:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from cardiouq.errors import reported_to_user
+from cardiouq.files.run_files import HISTORY_FILE
 from cardiouq.files.tables import read_rows
 from cardiouq.reporting.figures.training_curves import draw_training_curves
 from cardiouq.reporting.style import save_figure
@@ -12,7 +13,7 @@ with reported_to_user(snakemake.log[0]):
     for (run, recipe), trained in zip(
         snakemake.params.recipes.items(), snakemake.input.runs, strict=True
     ):
-        history = read_rows(Path(trained).with_name("history.csv"))
+        history = read_rows(Path(trained).with_name(HISTORY_FILE))
         histories.setdefault(recipe, {})[run] = history
     figure = draw_training_curves(histories)
     save_figure(figure, snakemake.output.png, snakemake.output.pdf)

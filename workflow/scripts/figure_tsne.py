@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from cardiouq.errors import reported_to_user
+from cardiouq.files.run_files import LAST_LAYER_FILE
 from cardiouq.files.seals import read_array
 from cardiouq.files.tables import read_rows
 from cardiouq.reporting.figures.tsne import draw_tsne
@@ -11,7 +12,7 @@ from cardiouq.seeds import derive
 
 with reported_to_user(snakemake.log[0]):
     figure = draw_tsne(
-        read_array(Path(snakemake.input.run).with_name("last_layer.npy")),
+        read_array(Path(snakemake.input.run).with_name(LAST_LAYER_FILE)),
         posterior_epochs=read_rows(snakemake.input.samples)["epoch"].tolist(),
         cycles=snakemake.params.schedule["cycles"],
         perplexity=snakemake.params.perplexity,

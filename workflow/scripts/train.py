@@ -12,7 +12,8 @@ from cardiouq.device.choose import choose_device
 from cardiouq.errors import reported_to_user
 from cardiouq.logs import log_to
 from cardiouq.methods.base import Member
-from cardiouq.training.train import Run, train
+from cardiouq.training.run import Run
+from cardiouq.training.train import train
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--settings", required=True, type=json.loads, help="JSON of the run")

@@ -18,14 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cardiouq.errors import CardiouqError
+from cardiouq.files.run_files import RUN_FILE
 from cardiouq.files.writing import SUMS, read_sums, seal_of
 
 log = logging.getLogger(__name__)
 
 Content = TypeVar("Content")
 
-RUN_FILE = "run.json"
-"""Stands for a whole run, whose files lie beside and below it."""
 OF_FOLDERS = (".npy", ".gz", ".safetensors")
 """Endings of files that jobs make by the folder."""
 FOLDERS_UP = 2

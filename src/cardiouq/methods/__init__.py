@@ -4,15 +4,13 @@ import importlib
 import importlib.util
 import pkgutil
 import sys
-from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
-from cardiouq.methods.base import BaseMethod, BaseVariant
+from cardiouq.methods.base import BaseMethod, BaseVariant, Block
 
-COMMON_KEYS = ("method", "label", "recipe", "repeats")
+COMMON_KEYS = ("method", "label", "recipe", "repeats", "colour")
 """Keys of a method's block in a study that are not the method's own settings."""
 
 
@@ -54,13 +52,13 @@ def variant_class(name: str) -> type[BaseVariant]:
     return found
 
 
-def build_method(block: Mapping[str, Any]) -> BaseMethod:
+def build_method(block: Block) -> BaseMethod:
     """The method that a study's (already validated) block describes."""
     settings = {key: value for key, value in block.items() if key not in COMMON_KEYS}
     return method_class(block["method"])(**settings)
 
 
-def build_variant(block: Mapping[str, Any] | None) -> BaseVariant:
+def build_variant(block: Block | None) -> BaseVariant:
     """The variant that a recipe's (already validated) `variant` describes; None: the plain one."""
     if block is None:
         return BaseVariant()

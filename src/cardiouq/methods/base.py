@@ -1,34 +1,93 @@
 """The interface of a method: how a predictive distribution is drawn from the runs of a recipe.
 
 A method is one file with a class `Method` derived from `BaseMethod`, a frozen dataclass whose
-fields are its settings, and a JSON schema of those settings. A method that trains in its own way
-has a class `Variant` too, derived from `BaseVariant`. Nothing here imports torch, and no method
-imports MONAI at the top of its file: the DAG is built from methods, and should be quickly.
+fields are its settings, each a `setting`. A method that trains in its own way has a class `Variant`
+too, derived from `BaseVariant`. Whatever else of the program depends on the method asks these
+classes. Nothing here imports torch, and no method imports MONAI at the top of its file: the DAG is
+built from methods, and should be quickly.
 """
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
+from dataclasses import dataclass, field, fields
+from types import NoneType, UnionType
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Literal,
+    NamedTuple,
+    Protocol,
+    Self,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cardiouq.recipes.schedule import Schedule
 from cardiouq.structures import N_CLASSES
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-    from cardiouq.recipes.network import DeepSupervisionLoss, UNet
+    from cardiouq.recipes.loss import DeepSupervisionLoss
+    from cardiouq.recipes.network import UNet
 
-Schema = Mapping[str, Any]
-"""JSON schema of each setting of a method or a variant."""
-Fitted = Mapping[str, Any]
-"""What a method fitted on held-out subjects, as it stands in `fitted.json`."""
+Block = Mapping[str, Any]
+"""A block of a study or of a JSON schema: keys and what they hold."""
+Fitted = Mapping[str, NDArray[np.number]]
+"""What a method fitted on held-out subjects, which is written to `fitted.json`: numbers and arrays
+of numbers."""
+Default = TypeVar("Default")
 
 MEMBER = re.compile(r"(\d+)(?:-fold-(\d+)-of-(\d+))?(?:-branch([+-]\d+))?")
 """How a member is spelt in the path of its run."""
+
+
+JSON_TYPES = {bool: "boolean", int: "integer", float: "number", str: "string"}
+
+
+def setting(default: Default, *, help: str, **constraints: Any) -> Default:
+    """Declare a setting of a method or a variant, in the place of its field's default.
+
+    Args:
+        default: its value where a study does not set it.
+        help: what it means, with its unit.
+        constraints: further keywords of a JSON schema, as `minimum=1`; the types come from the
+            field's annotation.
+    """
+    declared: Default = field(default=default, metadata={"description": help, **constraints})
+    return declared
+
+
+def settings_schema(kind: "type[BaseMethod] | type[BaseVariant]") -> dict[str, Block]:
+    """JSON schema of each setting of a method or a variant."""
+    annotations = get_type_hints(kind)
+    return {
+        declared.name: _schema_of(annotations[declared.name])
+        | {"default": declared.default}
+        | declared.metadata
+        for declared in fields(kind)
+    }
+
+
+def _schema_of(annotation: Any) -> dict[str, Any]:
+    """JSON schema of a type. None is for what is not set, and cannot be written."""
+    kinds = [kind for kind in get_args(annotation) if kind is not NoneType]
+    origin = get_origin(annotation)
+    if origin is Literal:
+        return {"enum": kinds}
+    if origin in (Union, UnionType):
+        return _schema_of(kinds[0]) if len(kinds) == 1 else {"anyOf": [*map(_schema_of, kinds)]}
+    if origin is Sequence:
+        return {"type": "array", "items": _schema_of(kinds[0])}
+    return {"type": JSON_TYPES[annotation]}
 
 
 @dataclass(frozen=True, order=True)
@@ -103,10 +162,10 @@ class TrainedRun(Protocol):
 
     member: Member
 
-    def network(self, epoch: int) -> Any:
+    def network(self, epoch: int) -> "nn.Module":
         """The network with the weights after an epoch."""
 
-    def mean_network(self, epochs: Sequence[int]) -> Any:
+    def mean_network(self, epochs: Sequence[int]) -> "nn.Module":
         """The network with the mean of the weights after several epochs."""
 
     def held_out(
@@ -121,31 +180,65 @@ class TrainedRun(Protocol):
         """On held-out patches, after an epoch."""
 
 
+class Style(NamedTuple):
+    """How figures draw a method, the same in every study unless one sets a colour.
+
+    Families share hues: greys for Vanilla's temperatures, greens for dropout, blues for ensembles
+    of runs, warm colours for trajectories. Seven are Okabe and Ito's; the others were searched for
+    the largest distance from one another in CIELAB, also as colour-blind readers see it.
+    """
+
+    colour: str
+    """As `#0072B2`."""
+    marker: str
+    """Of matplotlib."""
+
+
+Runs = Sequence[TrainedRun]
+
+
 @dataclass(frozen=True)
 class BaseMethod:
     """A method's settings and how it draws samples from the posterior over networks."""
 
-    schema: ClassVar[Schema] = {}
-    """JSON schema of the fields."""
+    usual_style: ClassVar[Style | None] = None
+
+    def style(self, recipe: Block) -> Style | None:
+        """How figures draw the method with the runs of a recipe; None: in a spare style."""
+        return self.usual_style
 
     def members(self) -> list[Member]:
         """Which runs of its recipe the method uses."""
         return [Member()]
 
-    def checkpoint_epochs(self, schedule: Any) -> list[int]:
-        """The epochs whose weights a run must keep for this method; the last one by default."""
+    def checkpoint_epochs(self, schedule: Schedule) -> list[int]:
+        """The epochs whose weights a run must keep for this method; the last one by default.
+
+        Raises:
+            ValueError: the method cannot be drawn from runs of this schedule.
+        """
         return [schedule.epochs - 1]
+
+    def samples_per_run(self, schedule: Schedule) -> int:
+        """How many samples come from each run, by which the time of a prediction is estimated; one
+        per checkpoint by default."""
+        return len(self.checkpoint_epochs(schedule))
+
+    def cycles_sampled(self) -> int:
+        """How many cycles of a run's trajectory the samples come from, for the figures that show
+        one; 0 where they are no trajectory."""
+        return 0
 
     def fits(self) -> bool:
         """Whether `fit` looks at subjects held out of training, which must then not be tested on.
         (Those of a fold never are.)"""
         return False
 
-    def fit(self, runs: Sequence[TrainedRun], schedule: Any) -> Fitted:
-        """What the method learns from held-out subjects before it predicts; JSON can hold it."""
+    def fit(self, runs: Runs, schedule: Schedule) -> Fitted:
+        """What the method learns from held-out subjects before it predicts."""
         return {}
 
-    def draws(self, runs: Sequence[TrainedRun], schedule: Any, fitted: Fitted) -> Iterator[Draw]:
+    def draws(self, runs: Runs, schedule: Schedule, fitted: Fitted) -> Iterator[Draw]:
         """Samples of the posterior, each with the network that predicts it.
 
         Torch's random numbers are seeded before each draw and before each case.
@@ -173,13 +266,28 @@ class Training:
 
     Attributes:
         member: which run it is.
+        network: what is trained, as the variant made it.
+        plain_loss: the recipe's, over all heads of deep supervision.
         images: slices in the training set, without those that nobody annotated.
         pixels: of a patch; the share of them that is annotated in these slices.
     """
 
     member: Member
+    network: "nn.Module"
+    plain_loss: "DeepSupervisionLoss"
     images: int
     pixels: float
+
+
+class WeightPosterior(NamedTuple):
+    """A Gaussian posterior over the weights of convolutions, which a figure shows layer by layer.
+
+    Its SD is softplus of the parameter `<convolution>.parametrizations.weight.0.rho`.
+    """
+
+    prior_sd: float
+    initial_sd: float
+    """Of the posterior before training."""
 
 
 @dataclass(frozen=True)
@@ -190,10 +298,14 @@ class BaseVariant:
     returns what takes its place.
     """
 
-    schema: ClassVar[Schema] = {}
-    """JSON schema of the fields."""
+    style: ClassVar[Style | None] = None
+    """How figures draw a method with runs that are trained so; None: as the method says."""
 
-    def problems(self, recipe: Mapping[str, Any]) -> Iterator[str]:
+    def posterior(self) -> WeightPosterior | None:
+        """The posterior that the weights have themselves; None: they are points."""
+        return None
+
+    def problems(self, recipe: Block) -> Iterator[str]:
         """What in a recipe the variant cannot train with, in words."""
         yield from ()
 
@@ -207,17 +319,11 @@ class BaseVariant:
         """The optimiser; its parameter groups are told `lr` and `sampling` at every epoch."""
         return plain
 
-    def loss(
-        self,
-        network: "nn.Module",
-        output: "Tensor",
-        labels: "Tensor",
-        plain: "DeepSupervisionLoss",
-        training: Training,
-    ) -> "Tensor":
+    def loss(self, output: "Tensor", labels: "Tensor", training: Training) -> "Tensor":
         """The loss of the network's output in training mode on labels (batch, 1, rows, columns),
-        `IGNORED` where nobody annotated, which `plain.of_annotated` leaves out of any loss."""
-        loss: Tensor = plain(output, labels)
+        `IGNORED` where nobody annotated, which `training.plain_loss.of_annotated` leaves out of any
+        loss."""
+        loss: Tensor = training.plain_loss(output, labels)
         return loss
 
     def logits(self, output: "Tensor") -> "Tensor":

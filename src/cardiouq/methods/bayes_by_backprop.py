@@ -1,9 +1,9 @@
 """Bayes by Backprop (Blundell et al., ICML 2015), as Ng et al. (IEEE TBME 2022) have it."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor, nn
@@ -16,14 +16,17 @@ from cardiouq.methods.base import (
     BaseVariant,
     Draw,
     Fitted,
+    Runs,
     Sample,
-    Schema,
-    TrainedRun,
+    Style,
     Training,
+    WeightPosterior,
+    setting,
 )
+from cardiouq.recipes.schedule import Schedule
 
 if TYPE_CHECKING:
-    from cardiouq.recipes.network import DeepSupervisionLoss, UNet
+    from cardiouq.recipes.network import UNet
 
 CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
 
@@ -76,20 +79,20 @@ class Variant(BaseVariant):
     leaves the scale open.
     """
 
-    schema: ClassVar[Schema] = {
-        "prior_sd": {"type": "number", "exclusiveMinimum": 0},
-        "kl_weight": {"type": "number", "minimum": 0},
-        "initial_sd": {"type": "number", "exclusiveMinimum": 0},
-        "per": {"enum": ["pixel", "image"]},
-    }
+    prior_sd: float = setting(0.1, exclusiveMinimum=0, help="SD of the prior N(0, prior_sd^2)")
+    kl_weight: float = setting(10.0, minimum=0, help="the paper's lambda")
+    initial_sd: float = setting(
+        0.005, exclusiveMinimum=0, help="SD of the posterior at the start; the paper does not say"
+    )
+    per: Literal["pixel", "image"] = setting(
+        "pixel",
+        help="D: all annotated pixels of the training set (its slices, as large as a patch), or its"
+        " slices",
+    )
 
-    prior_sd: float = 0.1
-    kl_weight: float = 10.0
-    """The paper's lambda."""
-    initial_sd: float = 0.005
-    """SD of the posterior at the start; the paper does not say."""
-    per: Literal["pixel", "image"] = "pixel"
-    """D: all pixels of the training set (its slices, as large as a patch), or its slices."""
+    def posterior(self) -> WeightPosterior:
+        """Of every convolution's weights."""
+        return WeightPosterior(self.prior_sd, self.initial_sd)
 
     def network(self, plain: "UNet") -> nn.Module:
         """The plain network with the weights of its convolutions parametrized."""
@@ -99,29 +102,26 @@ class Variant(BaseVariant):
                 parametrize.register_parametrization(module, "weight", posterior)
         return plain
 
-    def loss(
-        self,
-        network: nn.Module,
-        output: Tensor,
-        labels: Tensor,
-        plain: "DeepSupervisionLoss",
-        training: Training,
-    ) -> Tensor:
+    def loss(self, output: Tensor, labels: Tensor, training: Training) -> Tensor:
         """The plain loss of one draw of the weights, and the KL term in closed form."""
         images = training.images * (training.pixels if self.per == "pixel" else 1)
-        loss: Tensor = plain(output, labels)
-        return loss + self.kl_weight / images * kl_to_prior(network, self.prior_sd)
+        loss: Tensor = training.plain_loss(output, labels)
+        return loss + self.kl_weight / images * kl_to_prior(training.network, self.prior_sd)
 
 
 @dataclass(frozen=True)
 class Method(BaseMethod):
     """Networks whose weights are drawn from the posterior; one draw sees all cases."""
 
-    schema: ClassVar[Schema] = {"samples": {"type": "integer", "minimum": 1}}
+    usual_style = Style("#66753A", "x")
 
-    samples: int = 50
+    samples: int = setting(50, minimum=1, help="draws of the weights")
 
-    def draws(self, runs: Sequence[TrainedRun], schedule: Any, fitted: Fitted) -> Iterator[Draw]:
+    def samples_per_run(self, schedule: Schedule) -> int:
+        """One for each draw."""
+        return self.samples
+
+    def draws(self, runs: Runs, schedule: Schedule, fitted: Fitted) -> Iterator[Draw]:
         """Each with plain convolutions that hold the drawn weights."""
         for run in runs:
             for _ in range(self.samples):

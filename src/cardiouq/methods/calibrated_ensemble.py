@@ -4,10 +4,10 @@ Members are trained with losses biased from over- to under-segmentation, and the
 into class probabilities that were fitted on held-out subjects.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -17,19 +17,19 @@ from torch import Tensor, nn
 from cardiouq.methods.base import (
     BaseMethod,
     BaseVariant,
+    Block,
     Draw,
     Fitted,
     Member,
+    Runs,
     Sample,
-    Schema,
-    TrainedRun,
+    Style,
     Training,
+    setting,
     split_classes,
 )
+from cardiouq.recipes.schedule import Schedule
 from cardiouq.structures import IGNORED, N_CLASSES
-
-if TYPE_CHECKING:
-    from cardiouq.recipes.network import DeepSupervisionLoss
 
 W = (-3, -2, -1, 0, 1, 2, 3)
 """The paper's seven members, from over- to under-segmentation."""
@@ -43,22 +43,15 @@ class Variant(BaseVariant):
     that w = 0 is soft Dice, plus cross-entropy with foreground weight exp(-w).
     """
 
-    def problems(self, recipe: Mapping[str, Any]) -> Iterator[str]:
+    def problems(self, recipe: Block) -> Iterator[str]:
         """The loss is the method's own."""
         if "loss" in recipe:
             yield "loss: calibrated_ensemble trains by Tversky and weighted cross-entropy"
 
-    def loss(
-        self,
-        network: nn.Module,
-        output: Tensor,
-        labels: Tensor,
-        plain: "DeepSupervisionLoss",
-        training: Training,
-    ) -> Tensor:
+    def loss(self, output: Tensor, labels: Tensor, training: Training) -> Tensor:
         """Over all heads of deep supervision, weighted as in the plain loss."""
         w = training.member.branch or 0
-        loss: Tensor = plain(output, labels, lambda logits, truth: biased_loss(logits, truth, w))
+        loss: Tensor = training.plain_loss(output, labels, partial(biased_loss, w=w))
         return loss
 
 
@@ -94,22 +87,22 @@ class Method(BaseMethod):
     calibration is fitted on the votes of each fold's own runs for its held-out subjects.
     """
 
-    schema: ClassVar[Schema] = {
-        "w": {"type": "array", "items": {"type": "integer"}, "minItems": 2, "uniqueItems": True},
-        "folds": {"type": "integer", "minimum": 2},
-        "calibration": {"enum": ["count", "pattern"]},
-    }
+    usual_style = Style("#300F93", "*")
 
-    w: Sequence[int] = W
-    folds: int = 4
-    calibration: Literal["count", "pattern"] = "count"
-    """Frequency of a class by how many members vote for it, or least squares over who does."""
+    w: Sequence[int] = setting(
+        W, minItems=2, uniqueItems=True, help="members, from over- to under-segmentation"
+    )
+    folds: int = setting(4, minimum=2, help="of the cross-validation")
+    calibration: Literal["count", "pattern"] = setting(
+        "count",
+        help="frequency of a class by how many members vote for it, or least squares over who does",
+    )
 
     def members(self) -> list[Member]:
         """Per fold one run for each w, branched from the fold's shared run."""
         return [Member(0, fold, self.folds, w) for fold in range(self.folds) for w in self.w]
 
-    def fit(self, runs: Sequence[TrainedRun], schedule: Any) -> Fitted:
+    def fit(self, runs: Runs, schedule: Schedule) -> Fitted:
         """The coefficients of the calibration, by class."""
         votes = VoteCounts(len(self.w))
         for fold in range(self.folds):
@@ -121,11 +114,11 @@ class Method(BaseMethod):
                 votes.add(np.stack(labels), outputs[0][1])
         by_count = self.calibration == "count"
         return {
-            "w": list(self.w),
-            self.calibration: (votes.by_count() if by_count else votes.by_pattern()).tolist(),
+            "w": np.array(self.w),
+            self.calibration: votes.by_count() if by_count else votes.by_pattern(),
         }
 
-    def draws(self, runs: Sequence[TrainedRun], schedule: Any, fitted: Fitted) -> Iterator[Draw]:
+    def draws(self, runs: Runs, schedule: Schedule, fitted: Fitted) -> Iterator[Draw]:
         """One sample per w: the mean over its runs."""
         epoch = schedule.epochs - 1
         for w in self.w:
@@ -138,7 +131,7 @@ class Method(BaseMethod):
     ) -> NDArray[np.float32]:
         """The heat map: each structure's probability given the members' votes; what is left to 1 is
         the background's."""
-        return heat_map(labels, np.array(fitted[self.calibration]), self.calibration)
+        return heat_map(labels, fitted[self.calibration], self.calibration)
 
 
 def _outputs(networks: Sequence[nn.Module], images: Tensor) -> Tensor:
@@ -212,7 +205,7 @@ def pattern_bits(patterns: NDArray[np.int64], members: int) -> NDArray[np.int64]
 
 
 def heat_map(
-    labels: NDArray[np.uint8], coefficients: NDArray[np.float64], calibration: str
+    labels: NDArray[np.uint8], coefficients: NDArray[np.number], calibration: str
 ) -> NDArray[np.float32]:
     """Probabilities (classes, ...) of what members (members, ...) vote for.
 

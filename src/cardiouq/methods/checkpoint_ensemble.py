@@ -1,10 +1,13 @@
 """Checkpoint ensembles from cyclical training (Zhao et al., MICCAI 2022)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Literal
 
-from cardiouq.methods.base import BaseMethod, Draw, Fitted, Sample, Schema, TrainedRun
+import numpy as np
+
+from cardiouq.methods.base import BaseMethod, Block, Draw, Fitted, Runs, Sample, Style, setting
+from cardiouq.recipes.schedule import Schedule, cyclical
 
 
 @dataclass(frozen=True)
@@ -15,23 +18,28 @@ class Method(BaseMethod):
     checkpoint of every cycle, snapshot ensembles (Huang et al., ICLR 2017).
     """
 
-    schema: ClassVar[Schema] = {
-        "cycles": {"type": "integer", "minimum": 1},
-        "checkpoints": {"type": "integer", "minimum": 1},
-        "step": {"type": "integer", "minimum": 1},
-        "select": {"enum": ["latest", "best"]},
-    }
+    cycles: int = setting(1, minimum=1, help="from the last backwards")
+    checkpoints: int = setting(30, minimum=1, help="of each cycle")
+    step: int = setting(
+        2,
+        minimum=1,
+        help="epochs between checkpoints; for (Multi) the paper leaves open whether 1 or 2",
+    )
+    select: Literal["latest", "best"] = setting(
+        "latest",
+        help="the latest checkpoints of a cycle's constant phase, or of every `step`-th one there"
+        " those with the lowest validation loss",
+    )
 
-    cycles: int = 1
-    checkpoints: int = 30
-    """Checkpoints of each cycle."""
-    step: int = 2
-    """Epochs between checkpoints; for (Multi) the paper leaves open whether 1 or 2."""
-    select: Literal["latest", "best"] = "latest"
-    """The latest checkpoints of a cycle's constant phase, or of every `step`-th one there those
-    with the lowest validation loss."""
+    def style(self, recipe: Block) -> Style:
+        """Warm colours, as trajectories have."""
+        return Style("#CC79A7", "P") if self.cycles == 1 else Style("#D55E00", "X")
 
-    def checkpoint_epochs(self, schedule: Any) -> list[int]:
+    def cycles_sampled(self) -> int:
+        """The samples are a trajectory."""
+        return self.cycles
+
+    def checkpoint_epochs(self, schedule: Schedule) -> list[int]:
         """The latest checkpoints of each of the last cycles, or all that `best` may choose from."""
         return [epoch for cycle in self._candidates(schedule) for epoch in cycle]
 
@@ -39,35 +47,36 @@ class Method(BaseMethod):
         """Whether checkpoints are chosen by their validation loss."""
         return self.select == "best"
 
-    def fit(self, runs: Sequence[TrainedRun], schedule: Any) -> Fitted:
+    def fit(self, runs: Runs, schedule: Schedule) -> Fitted:
         """The epochs that are used of each run."""
+        if not self.fits():
+            return {str(run.member): np.array(self.checkpoint_epochs(schedule)) for run in runs}
         return {
-            str(run.member): [
-                epoch
-                for cycle in self._candidates(schedule)
-                for epoch in sorted(sorted(cycle, key=run.validation_loss)[: self.checkpoints])
-            ]
-            if self.fits()
-            else self.checkpoint_epochs(schedule)
+            str(run.member): np.array(
+                [
+                    epoch
+                    for cycle in self._candidates(schedule)
+                    for epoch in sorted(sorted(cycle, key=run.validation_loss)[: self.checkpoints])
+                ]
+            )
             for run in runs
         }
 
-    def draws(self, runs: Sequence[TrainedRun], schedule: Any, fitted: Fitted) -> Iterator[Draw]:
+    def draws(self, runs: Runs, schedule: Schedule, fitted: Fitted) -> Iterator[Draw]:
         """One network per checkpoint."""
         for run in runs:
-            for epoch in fitted[str(run.member)]:
+            for epoch in fitted[str(run.member)].tolist():
                 yield Draw([Sample(run.member, epoch)], run.network(epoch))
 
-    def _candidates(self, schedule: Any) -> list[list[int]]:
+    def _candidates(self, schedule: Schedule) -> list[list[int]]:
         """Epochs of each cycle."""
-        if self.cycles > schedule.cycles:
-            raise ValueError(
-                f"{self.cycles} cycles are asked for, the recipe has {schedule.cycles}"
-            )
-        cycles = range(schedule.cycles - self.cycles, schedule.cycles)
-        latest = [schedule.sampling_epochs(c, self.checkpoints, self.step) for c in cycles]
+        whole = cyclical(schedule)
+        if self.cycles > whole.cycles:
+            raise ValueError(f"{self.cycles} cycles are asked for, the recipe has {whole.cycles}")
+        cycles = range(whole.cycles - self.cycles, whole.cycles)
+        latest = [whole.sampling_epochs(c, self.checkpoints, self.step) for c in cycles]
         if not self.fits():
             return latest
-        start, end = schedule.constant_phase(0)
+        start, end = whole.constant_phase(0)
         count = len(range(start, end, self.step))
-        return [schedule.sampling_epochs(c, count, self.step) for c in cycles]
+        return [whole.sampling_epochs(c, count, self.step) for c in cycles]

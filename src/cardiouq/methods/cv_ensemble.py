@@ -1,9 +1,8 @@
 """Cross-validation ensembles: nnU-Net's, whose members saw different subjects."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
-from cardiouq.methods.base import BaseMethod, Member, Schema, folds_of
+from cardiouq.methods.base import BaseMethod, Member, Style, folds_of, setting
 
 
 @dataclass(frozen=True)
@@ -13,9 +12,9 @@ class Method(BaseMethod):
     Not a deep ensemble: its members differ in their data too, and each has seen less of it.
     """
 
-    schema: ClassVar[Schema] = {"folds": {"type": "integer", "minimum": 2}}
+    usual_style = Style("#73B9FF", "d")
 
-    folds: int = 5
+    folds: int = setting(5, minimum=2, help="runs that each leave a part of the subjects out")
 
     def members(self) -> list[Member]:
         """One run per fold."""

@@ -1,9 +1,8 @@
 """Deep ensembles (Lakshminarayanan et al., NeurIPS 2017)."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
-from cardiouq.methods.base import BaseMethod, Member, Schema
+from cardiouq.methods.base import BaseMethod, Member, Style, setting
 
 
 @dataclass(frozen=True)
@@ -11,9 +10,9 @@ class Method(BaseMethod):
     """The last weights of several runs on all training subjects, which differ in initial weights
     and order of data."""
 
-    schema: ClassVar[Schema] = {"size": {"type": "integer", "minimum": 1}}
+    usual_style = Style("#0072B2", "D")
 
-    size: int = 5
+    size: int = setting(5, minimum=1, help="runs that differ in initial weights and order of data")
 
     def members(self) -> list[Member]:
         """One run per member of the ensemble."""

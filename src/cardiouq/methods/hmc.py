@@ -5,13 +5,13 @@ temperature and schedule are unknown here; the schedule is that of Zhao et al., 
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 
-from cardiouq.methods.base import BaseVariant, Schema, Training
+from cardiouq.methods.base import BaseVariant, Block, Style, Training, setting
 from cardiouq.methods.checkpoint_ensemble import Method as CheckpointEnsemble
 
 Method = CheckpointEnsemble
@@ -53,12 +53,13 @@ class SGHMC(torch.optim.SGD):
 class Variant(BaseVariant):
     """SGD with momentum, and in the constant phase of each cycle the noise of the sampler."""
 
-    schema: ClassVar[Schema] = {"temperature": {"type": "number", "minimum": 0}}
+    style = Style("#B20000", "p")
 
-    temperature: float = 0.01
-    """T of the cold posterior; unknown in the paper."""
+    temperature: float = setting(
+        0.01, minimum=0, help="T of the cold posterior, unknown in the paper; at 0 it is SGD"
+    )
 
-    def problems(self, recipe: Mapping[str, Any]) -> Iterator[str]:
+    def problems(self, recipe: Block) -> Iterator[str]:
         """The sampler needs SGD's plain momentum and a phase to sample in."""
         optimiser = recipe["optimiser"]
         if optimiser["name"] != "sgd" or optimiser.get("nesterov", True):

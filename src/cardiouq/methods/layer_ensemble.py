@@ -1,8 +1,8 @@
 """Layer Ensembles (Kushibar et al., MICCAI 2022, arXiv 2203.08878)."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
@@ -12,18 +12,21 @@ from cardiouq.errors import CardiouqError
 from cardiouq.methods.base import (
     BaseMethod,
     BaseVariant,
+    Block,
     Draw,
     Fitted,
+    Runs,
     Sample,
-    Schema,
-    TrainedRun,
+    Style,
     Training,
+    setting,
     split_classes,
 )
+from cardiouq.recipes.schedule import Schedule
 from cardiouq.structures import N_CLASSES
 
 if TYPE_CHECKING:
-    from cardiouq.recipes.network import DeepSupervisionLoss, UNet
+    from cardiouq.recipes.network import UNet
 
 
 class LayerEnsemble(nn.Module):
@@ -56,7 +59,7 @@ class LayerEnsemble(nn.Module):
 class Variant(BaseVariant):
     """Heads on every stage, trained by the sum of their multi-class soft Dice losses."""
 
-    def problems(self, recipe: Mapping[str, Any]) -> Iterator[str]:
+    def problems(self, recipe: Block) -> Iterator[str]:
         """The loss is the method's own."""
         for key in ("loss", "deep_supervision"):
             if key in recipe:
@@ -66,16 +69,9 @@ class Variant(BaseVariant):
         """The plain network with heads."""
         return LayerEnsemble(plain)
 
-    def loss(
-        self,
-        network: nn.Module,
-        output: Tensor,
-        labels: Tensor,
-        plain: "DeepSupervisionLoss",
-        training: Training,
-    ) -> Tensor:
+    def loss(self, output: Tensor, labels: Tensor, training: Training) -> Tensor:
         """Sum over the heads; the plain loss gives the Dice term its settings."""
-        losses = [plain.dice_loss(logits, labels) for logits in split_classes(output)]
+        losses = [training.plain_loss.dice_loss(logits, labels) for logits in split_classes(output)]
         return torch.stack(losses).sum()
 
     def logits(self, output: Tensor) -> Tensor:
@@ -87,12 +83,11 @@ class Variant(BaseVariant):
 class Method(BaseMethod):
     """The heads of one network from shallow to deep, all in one pass, but the first few."""
 
-    schema: ClassVar[Schema] = {"skip": {"type": "integer", "minimum": 0}}
+    usual_style = Style("#7130F2", "+")
 
-    skip: int = 5
-    """Heads left out, from the input on."""
+    skip: int = setting(5, minimum=0, help="heads left out, from the input on")
 
-    def draws(self, runs: Sequence[TrainedRun], schedule: Any, fitted: Fitted) -> Iterator[Draw]:
+    def draws(self, runs: Runs, schedule: Schedule, fitted: Fitted) -> Iterator[Draw]:
         """One draw with a sample per head.
 
         Raises:
@@ -100,7 +95,7 @@ class Method(BaseMethod):
         """
         for run in runs:
             epoch = schedule.epochs - 1
-            network = run.network(epoch)
+            network = cast(LayerEnsemble, run.network(epoch))
             heads = len(network.heads) + 1
             if self.skip >= heads:
                 raise CardiouqError(

@@ -1,10 +1,11 @@
 """MC-Dropout (Gal and Ghahramani, ICML 2016)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, cast
 
-from cardiouq.methods.base import BaseMethod, Draw, Fitted, Sample, Schema, TrainedRun
+from cardiouq.methods.base import BaseMethod, Block, Draw, Fitted, Runs, Sample, Style, setting
+from cardiouq.recipes.schedule import Schedule
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,16 +21,26 @@ class Method(BaseMethod):
     unknown; Ng et al. (IEEE TBME 2022) p = 0.1 and 0.5 in the middle layers, 50 passes.
     """
 
-    schema: ClassVar[Schema] = {"passes": {"type": "integer", "minimum": 1}}
+    passes: int = setting(30, minimum=1, help="with dropout on; rate and place are the recipe's")
 
-    passes: int = 30
+    def style(self, recipe: Block) -> Style:
+        """Greens: in the middle layers alone, light for little dropout and dark for much."""
+        dropout = recipe["dropout"]
+        if dropout["place"] != "middle":
+            return Style("#009E73", "v")
+        return Style("#4CBD71", "<") if dropout["p"] < 0.3 else Style("#085340", ">")
 
-    def draws(self, runs: Sequence[TrainedRun], schedule: Any, fitted: Fitted) -> Iterator[Draw]:
+    def samples_per_run(self, schedule: Schedule) -> int:
+        """One for each pass."""
+        return self.passes
+
+    def draws(self, runs: Runs, schedule: Schedule, fitted: Fitted) -> Iterator[Draw]:
         """All passes of a run at once."""
         for run in runs:
             for epoch in self.checkpoint_epochs(schedule):
                 sample = Sample(run.member, epoch)
-                yield Draw([sample] * self.passes, Passes(run.network(epoch), self.passes))
+                network = cast("UNet", run.network(epoch))
+                yield Draw([sample] * self.passes, Passes(network, self.passes))
 
 
 class Passes:

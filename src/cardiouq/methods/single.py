@@ -3,21 +3,25 @@
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
 from cardiouq.methods.base import (
     BaseMethod,
+    Block,
     Draw,
     Fitted,
     Member,
+    Runs,
     Sample,
-    Schema,
-    TrainedRun,
+    Style,
     folds_of,
+    setting,
 )
+from cardiouq.recipes.schedule import Schedule
 from cardiouq.structures import IGNORED
 
 if TYPE_CHECKING:
@@ -38,20 +42,25 @@ class Method(BaseMethod):
     validation side, or of a cross-validation where those are to be tested on.
     """
 
-    schema: ClassVar[Schema] = {
-        "temperature": {
-            "anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"const": "fitted"}],
-        },
-        "folds": {"type": "integer", "minimum": 2},
-    }
-
-    temperature: float | Literal["fitted"] = 1.0
-    folds: int | None = None
-    """Fit on the held-out subjects of a cross-validation with this many folds."""
+    temperature: float | Literal["fitted"] = setting(
+        1.0,
+        exclusiveMinimum=0,
+        help="by which logits are divided, or `fitted` to the lowest negative log-likelihood of"
+        " held-out subjects",
+    )
+    folds: int | None = setting(
+        None, minimum=2, help="fit on the held-out subjects of a cross-validation of so many folds"
+    )
 
     def __post_init__(self) -> None:
         if self.folds and not self.fits():
             raise ValueError("`folds` are for a temperature that is `fitted`")
+
+    def style(self, recipe: Block) -> Style:
+        """Black, and greys for temperatures."""
+        if self.fits():
+            return Style("#C6CACC", "8")
+        return Style("#000000", "o") if self.temperature == 1 else Style("#7A7A7A", "s")
 
     def members(self) -> list[Member]:
         """The run that predicts, and those that the temperature is fitted with."""
@@ -61,11 +70,11 @@ class Method(BaseMethod):
         """Whether the temperature is fitted."""
         return self.temperature == "fitted"
 
-    def fit(self, runs: Sequence[TrainedRun], schedule: Any) -> Fitted:
+    def fit(self, runs: Runs, schedule: Schedule) -> Fitted:
         """The temperature of the lowest mean negative log-likelihood over the annotated voxels that
         are held out."""
         if not self.fits():
-            return {"temperature": self.temperature}
+            return {"temperature": np.array(self.temperature)}
         held_out = [
             pair
             for run in (runs[1:] or runs)
@@ -79,19 +88,22 @@ class Method(BaseMethod):
             ).x
         )
         log.info("temperature %.3f, fitted on %d held-out volumes", temperature, len(held_out))
-        return {"temperature": temperature, "volumes": len(held_out)}
+        return {"temperature": np.array(temperature), "volumes": np.array(len(held_out))}
 
-    def draws(self, runs: Sequence[TrainedRun], schedule: Any, fitted: Fitted) -> Iterator[Draw]:
+    def draws(self, runs: Runs, schedule: Schedule, fitted: Fitted) -> Iterator[Draw]:
         """The network, its logits divided by the temperature."""
         run, epoch = runs[0], schedule.epochs - 1
+        temperature = float(fitted["temperature"])
         yield Draw(
             [Sample(run.member, epoch)],
             run.network(epoch),
-            lambda output: [output / fitted["temperature"]],
+            lambda output: [output / temperature],
         )
 
 
-def negative_log_likelihood(held_out: "Sequence[tuple[Tensor, Any]]", temperature: float) -> float:
+def negative_log_likelihood(
+    held_out: "Sequence[tuple[Tensor, NDArray[np.uint8]]]", temperature: float
+) -> float:
     """Mean over annotated voxels, in nats, of logits (slices, classes, rows, columns) on labels."""
     from torch import as_tensor
     from torch.nn.functional import cross_entropy

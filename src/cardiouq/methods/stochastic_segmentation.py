@@ -1,10 +1,10 @@
 """Stochastic segmentation networks (Monteiro et al., NeurIPS 2020, arXiv 2006.06015)."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -16,15 +16,17 @@ from cardiouq.methods.base import (
     BaseVariant,
     Draw,
     Fitted,
+    Runs,
     Sample,
-    Schema,
-    TrainedRun,
+    Style,
     Training,
+    setting,
 )
+from cardiouq.recipes.schedule import Schedule
 from cardiouq.structures import IGNORED, N_CLASSES
 
 if TYPE_CHECKING:
-    from cardiouq.recipes.network import DeepSupervisionLoss, UNet
+    from cardiouq.recipes.network import UNet
 
 LEAST_VARIANCE = 1e-5
 
@@ -78,26 +80,14 @@ def sample_logits(output: Tensor, samples: int) -> Tensor:
 class Variant(BaseVariant):
     """Trained by the likelihood of the labels of a whole image, by Monte Carlo over its logits."""
 
-    schema: ClassVar[Schema] = {
-        "rank": {"type": "integer", "minimum": 1},
-        "samples": {"type": "integer", "minimum": 1},
-    }
-
-    rank: int = 10
-    samples: int = 20
+    rank: int = setting(10, minimum=1, help="of the covariance")
+    samples: int = setting(20, minimum=1, help="of the logits, for the loss")
 
     def network(self, plain: "UNet") -> nn.Module:
         """The plain network with heads for the covariance."""
         return StochasticSegmentation(plain, self.rank)
 
-    def loss(
-        self,
-        network: nn.Module,
-        output: Tensor,
-        labels: Tensor,
-        plain: "DeepSupervisionLoss",
-        training: Training,
-    ) -> Tensor:
+    def loss(self, output: Tensor, labels: Tensor, training: Training) -> Tensor:
         """-log of the mean likelihood of the samples, per annotated pixel (Eq. 6), plus the Dice
         term of the mean's logits, without which few iterations learn no small structure; that term
         is left out where the recipe's loss is cross-entropy alone."""
@@ -106,6 +96,7 @@ class Variant(BaseVariant):
         truth = labels.where(annotated, 0).long().expand(self.samples, *labels.shape)
         of_pixels = log_softmax(logits, 2).gather(2, truth).where(annotated, 0)
         of_images = of_pixels.flatten(2).sum(2)
+        plain = training.plain_loss
         pixels: Tensor | int = labels[0].numel()
         if plain.in_part:  # on the batch's mean, as cross-entropy is of its pixels as one
             pixels = annotated.sum().clamp_min(1) / len(labels)
@@ -122,11 +113,15 @@ class Variant(BaseVariant):
 class Method(BaseMethod):
     """Draws from the Gaussian over the logits, from one pass of the network."""
 
-    schema: ClassVar[Schema] = {"samples": {"type": "integer", "minimum": 1}}
+    usual_style = Style("#E6D46D", "H")
 
-    samples: int = 50
+    samples: int = setting(50, minimum=1, help="of the logits")
 
-    def draws(self, runs: Sequence[TrainedRun], schedule: Any, fitted: Fitted) -> Iterator[Draw]:
+    def samples_per_run(self, schedule: Schedule) -> int:
+        """One for each sample of the logits."""
+        return self.samples
+
+    def draws(self, runs: Runs, schedule: Schedule, fitted: Fitted) -> Iterator[Draw]:
         """One draw of all samples of a run."""
         for run in runs:
             epoch = schedule.epochs - 1

@@ -1,10 +1,10 @@
 """Stochastic weight averaging (Izmailov et al., UAI 2018)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
 
-from cardiouq.methods.base import BaseMethod, Draw, Fitted, Sample, Schema, TrainedRun
+from cardiouq.methods.base import BaseMethod, Draw, Fitted, Runs, Sample, Style, setting
+from cardiouq.recipes.schedule import Schedule, cyclical
 
 
 @dataclass(frozen=True)
@@ -14,22 +14,21 @@ class Method(BaseMethod):
     No pass to refresh batch norm follows: the network's instance norm keeps no statistics.
     """
 
-    schema: ClassVar[Schema] = {
-        "checkpoints": {"type": "integer", "minimum": 1},
-        "step": {"type": "integer", "minimum": 1},
-    }
+    usual_style = Style("#E69F00", "^")
 
-    checkpoints: int = 30
-    step: int = 2
+    checkpoints: int = setting(30, minimum=1, help="of the last cycle")
+    step: int = setting(2, minimum=1, help="epochs between checkpoints")
 
-    def checkpoint_epochs(self, schedule: Any) -> list[int]:
+    def checkpoint_epochs(self, schedule: Schedule) -> list[int]:
         """The latest checkpoints of the last cycle."""
-        epochs: list[int] = schedule.sampling_epochs(
-            schedule.cycles - 1, self.checkpoints, self.step
-        )
-        return epochs
+        whole = cyclical(schedule)
+        return whole.sampling_epochs(whole.cycles - 1, self.checkpoints, self.step)
 
-    def draws(self, runs: Sequence[TrainedRun], schedule: Any, fitted: Fitted) -> Iterator[Draw]:
+    def samples_per_run(self, schedule: Schedule) -> int:
+        """The averaged network."""
+        return 1
+
+    def draws(self, runs: Runs, schedule: Schedule, fitted: Fitted) -> Iterator[Draw]:
         """The averaged network, named by the last epoch that went into it."""
         epochs = self.checkpoint_epochs(schedule)
         for run in runs:

@@ -4,13 +4,13 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
-from cardiouq.methods.base import BaseMethod, Draw, Fitted, Sample, Schema, TrainedRun
+from cardiouq.methods.base import BaseMethod, Draw, Fitted, Runs, Sample, Style, setting
+from cardiouq.recipes.schedule import Schedule
 
 
 @dataclass(frozen=True)
@@ -18,42 +18,43 @@ class Method(BaseMethod):
     """Passes of one network over images that are turned, scaled, mirrored and noised at random; the
     logits are brought back. Ranges should be those of the recipe's augmentation at most."""
 
-    schema: ClassVar[Schema] = {
-        "passes": {"type": "integer", "minimum": 1},
-        "rotation_degrees": {"type": "number", "minimum": 0, "maximum": 180},
-        "scale": {
-            "type": "array",
-            "items": {"type": "number", "exclusiveMinimum": 0},
-            "minItems": 2,
-            "maxItems": 2,
-        },
-        "mirror": {"type": "boolean"},
-        "noise_sd": {"type": "number", "minimum": 0},
-    }
+    usual_style = Style("#4C1908", "h")
 
-    passes: int = 20
-    rotation_degrees: float = 15.0
-    scale: Sequence[float] = (0.9, 1.1)
-    mirror: bool = False
-    noise_sd: float = 0.05
-    """Of Gaussian noise, where the image's own SD is 1."""
+    passes: int = setting(20, minimum=1, help="each with a transformation of its own")
+    rotation_degrees: float = setting(15.0, minimum=0, maximum=180, help="to either side at most")
+    scale: Sequence[float] = setting(
+        (0.9, 1.1),
+        items={"type": "number", "exclusiveMinimum": 0},
+        minItems=2,
+        maxItems=2,
+        help="smallest and largest factor",
+    )
+    mirror: bool = setting(False, help="whether rows and columns are flipped")
+    noise_sd: float = setting(
+        0.05, minimum=0, help="of Gaussian noise, where the image's own SD is 1"
+    )
 
-    def draws(self, runs: Sequence[TrainedRun], schedule: Any, fitted: Fitted) -> Iterator[Draw]:
+    def samples_per_run(self, schedule: Schedule) -> int:
+        """One for each pass."""
+        return self.passes
+
+    def draws(self, runs: Runs, schedule: Schedule, fitted: Fitted) -> Iterator[Draw]:
         """All passes of a run at once."""
         for run in runs:
             epoch = schedule.epochs - 1
             samples = [Sample(run.member, epoch)] * self.passes
             yield Draw(samples, partial(self.passes_of, run.network(epoch)))
 
-    def passes_of(self, network: Any, images: Tensor) -> Tensor:
+    def passes_of(self, network: nn.Module, images: Tensor) -> Tensor:
         """Logits of every pass, (batch, passes * classes, rows, columns)."""
         return torch.cat([self.augmented(network, images) for _ in range(self.passes)], dim=1)
 
-    def augmented(self, network: Any, images: Tensor) -> Tensor:
+    def augmented(self, network: nn.Module, images: Tensor) -> Tensor:
         """Logits of one random transformation of images (batch, 1, rows, columns)."""
         there, back = self._transformation(images)
         noise = self.noise_sd * torch.randn_like(images)
-        return _resample(network(_resample(images, there) + noise), back)
+        logits: Tensor = network(_resample(images, there) + noise)
+        return _resample(logits, back)
 
     def _transformation(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """An affine map of pixel coordinates, (2, 2), and its inverse; the same for the batch."""

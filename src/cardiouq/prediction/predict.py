@@ -10,18 +10,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 
 from cardiouq.data.readers.scans import Case
 from cardiouq.device.choose import device_name
 from cardiouq.files.locks import alone
+from cardiouq.files.run_files import MACHINE_FILE
 from cardiouq.files.seals import read_array
 from cardiouq.files.writing import folder_written_whole, written_whole
-from cardiouq.methods.base import BaseMethod, Draw, TrainedRun
+from cardiouq.methods.base import BaseMethod, Draw, Runs
 from cardiouq.prediction.predictor import Predictor, probabilities
 from cardiouq.prediction.sums import CaseSums
-from cardiouq.provenance.record import MACHINE_FILE, note_machine
+from cardiouq.provenance.record import note_machine
+from cardiouq.recipes.schedule import Schedule
 from cardiouq.seeds import derive
 
 log = logging.getLogger(__name__)
@@ -31,8 +34,8 @@ SCRATCH_PREFIX = ".sums-"
 
 def predict(
     method: BaseMethod,
-    runs: Sequence[TrainedRun],
-    schedule: Any,
+    runs: Runs,
+    schedule: Schedule,
     test_sets: Mapping[str, Sequence[Case]],
     arrays: Sequence[Path],
     predictor: Predictor,
@@ -62,8 +65,8 @@ def predict(
 
 def _predict(
     method: BaseMethod,
-    runs: Sequence[TrainedRun],
-    schedule: Any,
+    runs: Runs,
+    schedule: Schedule,
     test_sets: Mapping[str, Sequence[Case]],
     arrays: Sequence[Path],
     predictor: Predictor,
@@ -111,7 +114,8 @@ def _predict(
                         folder, lambda mean, labels: method.combine(mean, labels, fitted)
                     )
     with written_whole(output / "fitted.json") as temporary:
-        temporary.write_text(json.dumps(fitted, indent=2) + "\n", encoding="utf-8")
+        learnt = {name: np.asarray(value).tolist() for name, value in fitted.items()}
+        temporary.write_text(json.dumps(learnt, indent=2) + "\n", encoding="utf-8")
     with written_whole(output / "samples.csv") as temporary:
         pd.DataFrame(rows).to_csv(temporary, index=False)
 

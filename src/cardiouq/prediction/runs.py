@@ -14,13 +14,14 @@ from torch import Tensor, nn
 from cardiouq.data.plan import Plan
 from cardiouq.errors import CardiouqError
 from cardiouq.files.documents import read_json
-from cardiouq.files.seals import RUN_FILE, read_array
+from cardiouq.files.run_files import HISTORY_FILE, RUN_FILE, checkpoint_file
+from cardiouq.files.seals import read_array
 from cardiouq.methods import build_variant
 from cardiouq.methods.base import MEMBER, Member
 from cardiouq.prediction.predictor import Predictor
 from cardiouq.recipes.network import build_network, channels_last
-from cardiouq.training.run_folder import load_tensors, load_weights
-from cardiouq.training.train import read_history
+from cardiouq.training.checkpoints import load_tensors, load_weights
+from cardiouq.training.history import read_history
 
 log = logging.getLogger(__name__)
 
@@ -114,11 +115,11 @@ class RunOnDisk:
 
     def validation_loss(self, epoch: int) -> float:
         """On held-out patches, after an epoch."""
-        history = {row["epoch"]: row for row in read_history(self.folder / "history.csv")}
+        history = {row["epoch"]: row for row in read_history(self.folder / HISTORY_FILE)}
         return history[epoch]["validation_loss"]
 
     def _weights(self, epoch: int) -> dict[str, Tensor]:
-        return load_tensors(self.folder / "checkpoints" / f"epoch-{epoch:04d}.safetensors")
+        return load_tensors(self.folder / checkpoint_file(epoch))
 
     def _with(self, weights: dict[str, Tensor]) -> nn.Module:
         plain = build_network(self.plan, self.recipe["dropout"])

@@ -15,7 +15,6 @@ from typing import NamedTuple, Self
 
 from cardiouq.data.plan import CONVOLUTIONS_PER_STAGE, Plan, make_plan
 from cardiouq.errors import CardiouqError
-from cardiouq.methods.swa import Method as WeightAveraging
 from cardiouq.structures import N_CLASSES
 from cardiouq.study.study import Study
 
@@ -103,13 +102,9 @@ def images_per_volume(study: Study) -> float:
 
 
 def samples(study: Study, name: str) -> int:
-    """Passes over the test sets that a method or a repeat takes, as far as its settings tell."""
-    method = study.methods[study.repeated(name)]
-    epochs = method.checkpoint_epochs(study.schedule(study.recipe_of(name)))
-    passes = getattr(method, "passes", getattr(method, "samples", 1))
-    averaged = isinstance(method, WeightAveraging)
-    networks = len(study.method_members(name)) * (1 if averaged else len(epochs))
-    return networks * (passes if isinstance(passes, int) else 1)
+    """Samples that a method or a repeat draws on the test sets."""
+    method, schedule = study.methods[study.repeated(name)], study.schedule(study.recipe_of(name))
+    return len(study.method_members(name)) * method.samples_per_run(schedule)
 
 
 def plan_of(study: Study, file: str | Path) -> Plan:

@@ -15,6 +15,7 @@ from pandas.errors import EmptyDataError
 
 from cardiouq.data.plan import Plan
 from cardiouq.device.environment import gpus_per_job
+from cardiouq.files.run_files import HISTORY_FILE, RUN_FILE, products_folder
 from cardiouq.files.tables import read_benchmark, rows_of
 from cardiouq.methods.base import Member
 from cardiouq.progress.estimates import (
@@ -64,9 +65,9 @@ class Job:
 
 def training(study: Study, recipe: str, member: Member, root: Path, plan: Plan) -> Job:
     folder = root / study.run_folder(recipe, member)
-    finished = (folder / "run.json").is_file()
-    products = folder if finished else folder.with_name(f".{folder.name}.unfinished") / "products"
-    seconds = _column(products / "history.csv", "seconds")
+    finished = (folder / RUN_FILE).is_file()
+    products = folder if finished else products_folder(folder)
+    seconds = _column(products / HISTORY_FILE, "seconds")
     base = study.base_run(recipe, member)
     return Job(
         *("training", f"{recipe}, seed {member}", recipe),

@@ -12,6 +12,7 @@ import pandas as pd
 
 from cardiouq.device.environment import device_asked_for, processor
 from cardiouq.files.documents import read_json
+from cardiouq.files.run_files import HISTORY_FILE
 from cardiouq.files.seals import read
 from cardiouq.files.tables import read_benchmark, read_rows
 from cardiouq.files.writing import SUMS
@@ -33,7 +34,7 @@ MEASURED = {
         "prediction_seconds_per_slice",
         "prediction_memory_mib",
     ),
-    "history.csv": ("seconds",),
+    HISTORY_FILE: ("seconds",),
     "samples.csv": ("seconds",),
 }
 """Columns that no two runs have in common; a table is compared without them."""
@@ -82,7 +83,7 @@ def describe(
     }
     made = sorted(Path(product) for product in products)
     # where results begin to differ: trainings, then scores, then what is printed
-    compared = [Path(folder, "history.csv") for folder in runs.values()]
+    compared = [Path(folder, HISTORY_FILE) for folder in runs.values()]
     compared += sorted((results / "evaluation").glob("*.csv"))
     compared += [file for file in made if file.suffix in PRINTED and file.name not in SHOWS_TIMES]
     return {
@@ -225,7 +226,7 @@ def _of_each(noted: Mapping[str, Sequence[Mapping[str, str]]], *keys: str) -> di
 
 
 def _seconds(folder: Path) -> float:
-    file = folder / "history.csv"
+    file = folder / HISTORY_FILE
     return float(read_rows(file)["seconds"].sum()) if file.is_file() else 0.0
 
 

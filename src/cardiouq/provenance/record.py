@@ -11,9 +11,9 @@ from pathlib import Path
 
 from cardiouq.errors import CardiouqError
 from cardiouq.files.documents import read_json
+from cardiouq.files.run_files import MACHINE_FILE
 from cardiouq.files.writing import written_whole
 
-MACHINE_FILE = "machine.json"
 NOT_RECORDED = "not recorded"
 MACHINES = {
     "type": "array",

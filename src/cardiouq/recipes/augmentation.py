@@ -5,7 +5,9 @@ Methods 2021, supplementary note 4). Every sample of a batch draws for itself.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -89,6 +91,11 @@ class Augmentation:
             labels.to(images.dtype), grid, mode="nearest", align_corners=False
         )
         return placed, placed_labels.to(labels.dtype)
+
+
+def build_augmentation(settings: Mapping[str, Any]) -> Augmentation:
+    """The augmentation that a recipe's `augmentation` block describes."""
+    return Augmentation(**{**settings, "scale": tuple(settings["scale"])})
 
 
 def change_intensities(images: Tensor, draw: torch.Generator) -> Tensor:

@@ -1,15 +1,14 @@
 """The 2D network that nnU-Net would configure, from MONAI's parts."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from monai.losses import DiceCELoss, DiceLoss
 from monai.networks.nets import DynUNet
 from torch import Tensor, nn
 
 from cardiouq.data.plan import Plan
-from cardiouq.structures import IGNORED, N_CLASSES
+from cardiouq.structures import N_CLASSES
 
 DROPOUT_PLACES = {
     "all": ("input_block", "downsamples", "bottleneck", "upsamples"),
@@ -62,7 +61,7 @@ class UNet(DynUNet):  # type: ignore[misc]
         )
 
 
-def build_network(plan: Plan, dropout: dict[str, Any]) -> UNet:
+def build_network(plan: Plan, dropout: Mapping[str, Any]) -> UNet:
     """Plain convolutional U-Net with instance norm, leaky ReLU and deep supervision.
 
     Instance norm is written as group norm with one channel a group, the same function, because only
@@ -110,65 +109,11 @@ def channels_last(network: nn.Module) -> nn.Module:
 
 
 def last_decoder_layer(network: nn.Module) -> Tensor:
-    """Weights of the last convolution before the segmentation head, flattened; their means where
-    they are a distribution."""
+    """Weights of the last convolution before the segmentation head, flattened; of one that is
+    parametrized (`torch.nn.utils.parametrize`), the original ones."""
     [*_, weights] = [
         parameter
         for name, parameter in network.named_parameters()
-        if "upsamples" in name and "conv2.conv" in name and not name.endswith("rho")
+        if "upsamples" in name and "conv2.conv" in name and name.endswith(("weight", "original"))
     ]
     return weights.detach().flatten()
-
-
-Loss = Callable[[Tensor, Tensor], Tensor]
-"""Of logits (batch, classes, ...) on labels (batch, 1, ...)."""
-
-
-class DeepSupervisionLoss(nn.Module):
-    """Dice + cross-entropy, or cross-entropy alone, over all heads, each head with half the weight
-    of the one above; heads beyond `heads` do not count.
-
-    With `in_part`, labels may be `IGNORED`: as in nnU-Net, these pixels have no loss.
-    """
-
-    def __init__(self, heads: int, *, dice: bool = True, in_part: bool = False) -> None:
-        super().__init__()
-        self.dice = dice
-        self.in_part = in_part
-        weights = torch.tensor([0.5**head for head in range(heads)])
-        self.weights: Sequence[float] = (weights / weights.sum()).tolist()
-        # nnU-Net's 2D setting: Dice over the batch as one, background left out
-        settings = {
-            "include_background": False,
-            "to_onehot_y": True,
-            "softmax": True,
-            "batch": True,
-            "smooth_nr": 1e-5,
-            "smooth_dr": 1e-5,
-        }
-        self.head_loss = self.of_annotated(DiceCELoss(**settings, lambda_dice=float(dice)))
-        self.dice_loss = self.of_annotated(DiceLoss(**settings))
-
-    def of_annotated(self, loss: Loss) -> Loss:
-        """The loss of the annotated pixels of a batch, taken for an image of one row; 0 if there is
-        none. What sees the pixels of a batch as one sees no difference."""
-        if not self.in_part:
-            return loss
-
-        def within(logits: Tensor, labels: Tensor) -> Tensor:
-            annotated = labels[:, 0] != IGNORED
-            if not annotated.any():
-                return 0 * logits.sum()
-            of_pixels = logits.movedim(1, -1)[annotated]
-            return loss(of_pixels.T[None], labels[:, 0][annotated][None, None])
-
-        return within
-
-    def forward(self, logits: Tensor, labels: Tensor, head_loss: Loss | None = None) -> Tensor:
-        """Loss of logits (batch, heads, classes, rows, columns) on labels (batch, 1, rows,
-        columns), by Dice + cross-entropy or by another loss of one head."""
-        loss_of = self.of_annotated(head_loss) if head_loss else self.head_loss
-        losses = [
-            weight * loss_of(logits[:, head], labels) for head, weight in enumerate(self.weights)
-        ]
-        return torch.stack(losses).sum()

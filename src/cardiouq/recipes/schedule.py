@@ -1,6 +1,7 @@
 """Learning rate by epoch, and the epochs at which a cyclical run samples its posterior."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -119,6 +120,13 @@ class CyclicalSchedule:
         return list(range(first, last + 1, step))
 
 
+def cyclical(schedule: Schedule) -> CyclicalSchedule:
+    """A schedule that has cycles to sample; raises ValueError for another."""
+    if not isinstance(schedule, CyclicalSchedule):
+        raise ValueError("it samples the cycles of a run, and this recipe's schedule has none")
+    return schedule
+
+
 AnySchedule = PolynomialSchedule | StepSchedule | CyclicalSchedule
 SCHEDULES: dict[str, type[AnySchedule]] = {
     "polynomial": PolynomialSchedule,
@@ -127,7 +135,7 @@ SCHEDULES: dict[str, type[AnySchedule]] = {
 }
 
 
-def build_schedule(settings: dict[str, Any]) -> AnySchedule:
+def build_schedule(settings: Mapping[str, Any]) -> AnySchedule:
     """The schedule that a recipe's `schedule` block describes."""
     arguments = {key: value for key, value in settings.items() if key != "name"}
     return SCHEDULES[settings["name"]](**arguments)

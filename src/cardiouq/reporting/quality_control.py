@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from cardiouq.evaluation.quality_control import ASSD_WITHIN, ORACLE, RANDOM, SLICE_POSITION
 from cardiouq.reporting.printing import PrintedTable
-from cardiouq.reporting.style import DOUBLE_COLUMN, MethodStyle, method_styles, use_style
+from cardiouq.reporting.style import DOUBLE_COLUMN, MethodStyle, use_style
 from cardiouq.reporting.tables.layout import Block, Labels, print_blocks
 from cardiouq.structures import ALL, STRUCTURES
 
@@ -83,6 +83,7 @@ def draw_quality_control(
     curves: pd.DataFrame,
     methods: Mapping[str, str],
     test_sets: Mapping[str, str],
+    styles: Mapping[str, MethodStyle],
     remaining: float,
 ) -> Figure:
     """Draw a row per test set and a column per structure: the poor slices that are left against the
@@ -94,10 +95,10 @@ def draw_quality_control(
         curves: rows of `quality_control_curves.csv`.
         methods: key -> printed label, in order.
         test_sets: key -> printed label, of those to draw.
+        styles: of the methods.
         remaining: share of all slices that may be left poor.
     """
     use_style()
-    styles = method_styles(list(methods))
     size = (DOUBLE_COLUMN, len(test_sets) * PANEL + LEGEND)
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots(

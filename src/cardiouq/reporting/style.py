@@ -37,29 +37,7 @@ class MethodStyle(NamedTuple):
     marker: str
 
 
-# Families share hues: greys for Vanilla's temperatures, greens for dropout, blues for ensembles of
-# runs, warm colours for trajectories. Seven are Okabe and Ito's; the others were searched for the
-# largest distance from one another in CIELAB, also as colour-blind readers see it.
-KNOWN = {
-    "vanilla": MethodStyle("#000000", "o"),
-    "temperature_scaling": MethodStyle("#7A7A7A", "s"),
-    "temperature_fitted": MethodStyle("#C6CACC", "8"),
-    "test_time_augmentation": MethodStyle("#4C1908", "h"),
-    "swa": MethodStyle("#E69F00", "^"),
-    "mc_dropout": MethodStyle("#009E73", "v"),
-    "mcd_0_1": MethodStyle("#4CBD71", "<"),
-    "mcd_0_5": MethodStyle("#085340", ">"),
-    "deep_ensemble": MethodStyle("#0072B2", "D"),
-    "cv_ensemble": MethodStyle("#73B9FF", "d"),
-    "calibrated_ensemble": MethodStyle("#300F93", "*"),
-    "checkpoint_ensemble_single": MethodStyle("#CC79A7", "P"),
-    "checkpoint_ensemble_multi": MethodStyle("#D55E00", "X"),
-    "hmc_cp": MethodStyle("#B20000", "p"),
-    "bbb": MethodStyle("#66753A", "x"),
-    "layer_ensemble": MethodStyle("#7130F2", "+"),
-    "ssn": MethodStyle("#E6D46D", "H"),
-}
-# For other methods; when the colours are used up, they come again with other markers.
+# For methods without a style; when the colours are used up, they come again with other markers.
 SPARE = [
     MethodStyle(colour, marker)
     for marker in ("^", "s", "D", "v")
@@ -67,22 +45,28 @@ SPARE = [
 ]
 
 
-def method_styles(methods: Sequence[str]) -> dict[str, MethodStyle]:
-    """Style of every method; a known method keeps its own in every study and figure.
+def method_styles(wanted: Mapping[str, Sequence[str | None]]) -> dict[str, MethodStyle]:
+    """Style of every method; what is open, or what an earlier method has, is a spare one's.
 
     Args:
-        methods: all methods of the study in its order (not only those that a figure shows).
+        wanted: colour and marker of all methods of the study in its order (not only of those that a
+            figure shows), None where they are open.
 
     Raises:
-        ValueError: there are more unknown methods than spare styles.
+        ValueError: more spare styles are asked for than there are.
     """
-    others = [method for method in methods if method not in KNOWN]
-    if len(others) > len(SPARE):
-        raise ValueError(
-            f"{len(others)} methods without a style of their own; at most {len(SPARE)}"
-        )
-    spare = dict(zip(others, SPARE, strict=False))
-    return {method: KNOWN.get(method) or spare[method] for method in methods}
+    styles: dict[str, MethodStyle] = {}
+    spares = iter(SPARE)
+    try:
+        for method, (colour, marker) in wanted.items():
+            if not (colour and marker):
+                spare = next(spares)
+                colour, marker = colour or spare.colour, marker or spare.marker
+            style = MethodStyle(colour, marker)
+            styles[method] = next(spares) if style in styles.values() else style
+    except StopIteration:
+        raise ValueError(f"more than {len(SPARE)} methods without a style of their own") from None
+    return styles
 
 
 def sequence_colours(count: int) -> list[str]:
@@ -113,9 +97,10 @@ def use_style() -> None:
     )
 
 
-def add_method_legend(figure: Figure, methods: Mapping[str, str]) -> None:
+def add_method_legend(
+    figure: Figure, methods: Mapping[str, str], styles: Mapping[str, MethodStyle]
+) -> None:
     """Name the methods' colours below a figure; `methods` is key -> printed label, in order."""
-    styles = method_styles(list(methods))
     figure.legend(
         handles=[Patch(color=styles[m].colour, label=label) for m, label in methods.items()],
         loc="outside lower center",

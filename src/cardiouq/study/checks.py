@@ -21,7 +21,7 @@ from cardiouq.methods import (
     method_names,
     variant_class,
 )
-from cardiouq.methods.base import BaseMethod, BaseVariant
+from cardiouq.methods.base import BaseMethod, BaseVariant, settings_schema
 from cardiouq.structures import FOREGROUND, IGNORE, PHANTOM
 from cardiouq.study.settings import Settings
 
@@ -197,7 +197,7 @@ def _method_problems(study: Settings) -> Iterator[str]:
         try:
             method = build_method(block)
             method.checkpoint_epochs(study.schedule(block["recipe"]))
-        except (ValueError, AttributeError) as error:
+        except ValueError as error:
             yield f"{place}: does not go with recipe {block['recipe']!r}: {error}"
             continue
         branches = "branch" in study["recipes"][block["recipe"]]
@@ -237,7 +237,7 @@ def _settings_problems(
 ) -> Iterator[str]:
     """What is wrong with the settings of a method or a variant, named by `block[key]`."""
     try:
-        settings = find(block[key]).schema
+        settings = settings_schema(find(block[key]))
     except KeyError:
         yield (
             f"{place}.{key}: {block[key]!r} is not one of {method_names()}, nor the path of a file "
@@ -246,7 +246,7 @@ def _settings_problems(
         return
     schema = {
         "type": "object",
-        "properties": dict.fromkeys(common, True) | dict(settings),
+        "properties": dict.fromkeys(common, True) | settings,
         "additionalProperties": False,
     }
     yield from (f"{place}.{problem}" for problem in schema_problems(block, schema))

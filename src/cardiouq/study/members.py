@@ -3,8 +3,8 @@
 from dataclasses import replace
 from functools import cached_property
 
-from cardiouq.methods.base import Member
-from cardiouq.methods.checkpoint_ensemble import Method as CheckpointEnsemble
+from cardiouq.methods import build_variant
+from cardiouq.methods.base import BaseVariant, Member
 from cardiouq.study.settings import Settings
 
 
@@ -82,14 +82,27 @@ class Members(Settings):
         return (branch["from"], replace(member, branch=None)) if branch else None
 
     def trajectory_method(self) -> str | None:
-        """The checkpoint ensemble over the most cycles, whose run the figures of a trajectory show;
+        """The method that samples the most cycles of a run, which the figures of a trajectory show;
         None if the study has no such method."""
-        cycles = {
-            name: method.cycles
-            for name, method in self.methods.items()
-            if isinstance(method, CheckpointEnsemble)
-        }
-        return max(cycles, key=cycles.__getitem__, default=None)
+        cycles = {name: method.cycles_sampled() for name, method in self.methods.items()}
+        most = max(cycles, key=cycles.__getitem__)
+        return most if cycles[most] else None
+
+    def variant(self, method: str) -> BaseVariant:
+        """How the runs of a method or of a repeat are trained."""
+        return build_variant(self["recipes"][self.recipe_of(method)].get("variant"))
+
+    @cached_property
+    def styles(self) -> dict[str, tuple[str | None, str | None]]:
+        """Method -> colour and marker in figures: the study's colour, else what its variant or the
+        method itself says; None: in that of a spare style."""
+        return {name: self._style(name) for name in self.methods}
+
+    def _style(self, name: str) -> tuple[str | None, str | None]:
+        recipe = self["recipes"][self.recipe_of(name)]
+        own = self.variant(name).style or self.methods[name].style(recipe)
+        colour, marker = own or (None, None)
+        return self["methods"][name].get("colour", colour), marker
 
     def _users_of(self, recipe: str) -> list[str]:
         """Methods and repeats that draw from a recipe's runs."""

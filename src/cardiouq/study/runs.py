@@ -8,11 +8,10 @@ import json
 from pathlib import Path
 from typing import TypedDict
 
+from cardiouq.files.run_files import checkpoint_file, state_file
+from cardiouq.methods import COMMON_KEYS
 from cardiouq.methods.base import Member
 from cardiouq.study.members import Members
-
-NOT_PREDICTED_BY = ("label", "recipe", "repeats")
-"""Keys of a method's block that its prediction does not depend on, or is told otherwise."""
 
 
 class Runs(Members):
@@ -67,7 +66,7 @@ class Runs(Members):
     def base_state(self, recipe: str, member: Member) -> str | None:
         """File of the state that a run starts from; None if it starts from scratch."""
         for folder in self.base_folder(recipe, member):
-            return f"{folder}/states/epoch-{self.branch_epoch(recipe):04d}.safetensors"
+            return f"{folder}/{state_file(self.branch_epoch(recipe))}"
         return None
 
     def run_settings(self, recipe: str, member: Member) -> str:
@@ -91,7 +90,7 @@ class Runs(Members):
             {
                 "name": method,
                 # what a prediction does not depend on would predict it again
-                "method": {k: v for k, v in block.items() if k not in NOT_PREDICTED_BY},
+                "method": {k: v for k, v in block.items() if k == "method" or k not in COMMON_KEYS},
                 "members": [str(member) for member in self.method_members(method)],
                 "recipe": self.written["recipes"][block["recipe"]],
                 "seed": self["seed"],
@@ -143,7 +142,7 @@ def needed_checkpoints(study: Runs, method: str) -> list[str]:
     """Files of the weights that a method's prediction reads, to fit and to predict."""
     epochs = study.methods[method].checkpoint_epochs(study.schedule(study.recipe_of(method)))
     return [
-        f"{folder}/checkpoints/epoch-{epoch:04d}.safetensors"
+        f"{folder}/{checkpoint_file(epoch)}"
         for folder in study.run_folders(method)
         for epoch in epochs
     ]

@@ -8,12 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from cardiouq.reporting.style import (
-    DOUBLE_COLUMN,
-    add_method_legend,
-    method_styles,
-    use_style,
-)
+from cardiouq.reporting.style import DOUBLE_COLUMN, MethodStyle, add_method_legend, use_style
 from cardiouq.structures import ALL, STRUCTURES
 
 ROW, LEGEND, GROUP = 1.25, 0.75, 0.85
@@ -39,7 +34,10 @@ BARS = (
 
 
 def draw_dataset_shift(
-    summary: pd.DataFrame, methods: Mapping[str, str], test_sets: Mapping[str, str]
+    summary: pd.DataFrame,
+    methods: Mapping[str, str],
+    test_sets: Mapping[str, str],
+    styles: Mapping[str, MethodStyle],
 ) -> Figure:
     """Draw a row per metric, a group of bars per test set, a bar per method.
 
@@ -49,9 +47,9 @@ def draw_dataset_shift(
     Args:
         summary: rows of `summary.csv`.
         methods, test_sets: key -> printed label, in order.
+        styles: of the methods.
     """
     use_style()
-    styles = method_styles(list(methods))
     figure = Figure(figsize=(DOUBLE_COLUMN, ROW * len(BARS) + LEGEND), layout="constrained")
     axes = figure.subplots(len(BARS), 1, sharex=True)
     slices = summary[summary["level"] == "slice"]
@@ -73,5 +71,5 @@ def draw_dataset_shift(
         axis.set_ylabel(bars.label.replace(": ", ":\n"), fontsize=7)
         axis.axhline(0, color="black", linewidth=0.6)
     axes[-1].set_xticks(np.arange(len(test_sets)), list(test_sets.values()))
-    add_method_legend(figure, methods)
+    add_method_legend(figure, methods, styles)
     return figure

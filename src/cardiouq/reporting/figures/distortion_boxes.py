@@ -7,12 +7,7 @@ from typing import NamedTuple
 import pandas as pd
 from matplotlib.figure import Figure
 
-from cardiouq.reporting.style import (
-    DOUBLE_COLUMN,
-    add_method_legend,
-    method_styles,
-    use_style,
-)
+from cardiouq.reporting.style import DOUBLE_COLUMN, MethodStyle, add_method_legend, use_style
 from cardiouq.structures import ALL, FOREGROUND
 
 ROW, LEGEND = 1.7, 0.75
@@ -57,7 +52,11 @@ def kind_label(kind: str) -> str:
 
 
 def draw_distortion_boxes(
-    table: pd.DataFrame, metric: str, methods: Mapping[str, str], kinds: Sequence[str]
+    table: pd.DataFrame,
+    metric: str,
+    methods: Mapping[str, str],
+    kinds: Sequence[str],
+    styles: Mapping[str, MethodStyle],
 ) -> Figure:
     """Draw a row per kind, a group of boxes per degree, and in it a box per method.
 
@@ -69,9 +68,10 @@ def draw_distortion_boxes(
         metric: a key of `BOXED`.
         methods: key -> printed label, in order.
         kinds: in order.
+        styles: of the methods.
     """
     use_style()
-    boxed, styles = BOXED[metric], method_styles(list(methods))
+    boxed = BOXED[metric]
     height = ROW * len(kinds) + LEGEND
     figure = Figure(figsize=(DOUBLE_COLUMN, height), layout="constrained")
     axes = figure.subplots(len(kinds), 1, squeeze=False, sharey=True)[:, 0]
@@ -104,5 +104,5 @@ def draw_distortion_boxes(
         if boxed.logarithmic:
             axis.set_yscale("symlog", linthresh=SMALLEST if boxed.structure == ALL else 0.1)
             axis.set_ylim(bottom=0)
-    add_method_legend(figure, methods)
+    add_method_legend(figure, methods, styles)
     return figure

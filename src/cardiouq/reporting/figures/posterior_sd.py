@@ -1,4 +1,4 @@
-"""How wide the posterior of Bayes by Backprop is, layer by layer (Ng et al., IEEE TBME 2022)."""
+"""How wide a posterior over the weights is, layer by layer (Ng et al., IEEE TBME 2022)."""
 
 import re
 from collections.abc import Sequence

@@ -10,7 +10,7 @@ from matplotlib.ticker import LogLocator, NullLocator
 from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression
 
-from cardiouq.reporting.style import DOUBLE_COLUMN, MethodStyle, method_styles, use_style
+from cardiouq.reporting.style import DOUBLE_COLUMN, MethodStyle, use_style
 
 COSTS = {
     "prediction_seconds_per_slice": "Prediction (s per slice)",
@@ -26,7 +26,10 @@ LABEL_WIDTH, MARGIN, GAP, TOP = 1.0, 0.6, 0.65, 0.25
 
 
 def draw_quality_cost(
-    table: pd.DataFrame, methods: Mapping[str, str], test_sets: Mapping[str, str]
+    table: pd.DataFrame,
+    methods: Mapping[str, str],
+    test_sets: Mapping[str, str],
+    styles: Mapping[str, MethodStyle],
 ) -> Figure:
     """Draw a row per test set and quality, a column per cost, and in each a marker per method.
 
@@ -34,9 +37,9 @@ def draw_quality_cost(
         table: rows of `cost.csv`.
         methods: key -> printed label, in order.
         test_sets: key -> printed label, of those to draw.
+        styles: of the methods.
     """
     use_style()
-    styles = method_styles(list(methods))
     rows = [(test_set, quality) for test_set in test_sets for quality in QUALITIES]
     panel = max(1.3, LINE * (len(methods) + 1))
     width = (DOUBLE_COLUMN - MARGIN - GAP) / len(COSTS) - LABEL_WIDTH

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cardiouq.files.run_files import HISTORY_FILE
 from cardiouq.files.tables import read_benchmark, read_rows
 from cardiouq.reporting.printing import NOTHING, Cell, PrintedTable
 from cardiouq.structures import ALL, STRUCTURES
@@ -29,7 +30,7 @@ def training_cost(
     """
     iterations, seconds = 0, 0.0
     for run in runs:
-        history = read_rows(Path(run["folder"], "history.csv"))
+        history = read_rows(Path(run["folder"], HISTORY_FILE))
         counted = history[history["epoch"] <= run["last_epoch"]]
         iterations += len(counted) * run["iterations_per_epoch"]
         seconds += counted["seconds"].sum()

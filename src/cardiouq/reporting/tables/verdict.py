@@ -290,9 +290,8 @@ def _differing_settings(
             for settings, block in zip((study, paper), blocks, strict=True)
         ]
         yield from _differences(f"recipe {blocks[0]['recipe']}", *recipes)
-        yield from _differences(
-            f"method {method}", *(_without(block, "label", "recipe", "repeats") for block in blocks)
-        )
+        bare = (_without(block, "label", "recipe", "repeats", "colour") for block in blocks)
+        yield from _differences(f"method {method}", *bare)
 
 
 def find_paper_test_sets(study: Settings) -> dict[str, str]:

@@ -1,0 +1,33 @@
+"""The training curves of a run, as they stand in its folder."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from cardiouq.files.tables import read_rows
+from cardiouq.files.writing import written_whole
+
+HISTORY_COLUMNS = (
+    "epoch",
+    "learning_rate",
+    "train_loss",
+    "validation_loss",
+    "validation_dice",
+    "validation_nll",
+    "seconds",
+)
+
+
+def write_history(history: Sequence[dict[str, float]], path: Path) -> None:
+    """Write the rows of a run's history, whole or not at all."""
+    with written_whole(path) as temporary:
+        pd.DataFrame(history, columns=list(HISTORY_COLUMNS)).to_csv(temporary, index=False)
+
+
+def read_history(path: Path) -> list[dict[str, float]]:
+    """Read a run's history back, every bit of every number; NaN is written as nothing."""
+    # pandas' own numbers differ in the last bit now and then
+    texts = read_rows(path, numbers={}).to_dict("records")
+    rows = [{str(name): float(text or "nan") for name, text in row.items()} for row in texts]
+    return [{**row, "epoch": int(row["epoch"])} for row in rows]

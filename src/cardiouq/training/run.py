@@ -1,0 +1,53 @@
+"""What is trained: a recipe, one of its members, and the data they meet."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cardiouq.data.plan import Plan
+from cardiouq.methods.base import Member
+from cardiouq.recipes.schedule import AnySchedule, build_schedule
+from cardiouq.seeds import derive
+
+
+@dataclass(frozen=True)
+class Run:
+    """One recipe and one of its members, and the data they meet."""
+
+    recipe_name: str
+    recipe: Mapping[str, Any]
+    member: Member
+    seed: int
+    keep_epochs: Sequence[int]
+    branch_epochs: Sequence[int]
+    """After which the whole state is kept, for other runs to start from."""
+    plan: Plan
+    arrays: Path
+    train_cases: tuple[str, ...]
+    validation_cases: tuple[str, ...]
+    fingerprint: str
+    """Of the training data and the plan; a prediction asks for the same."""
+    base: str | None = None
+    """State of the run that this one branches from."""
+
+    @property
+    def schedule(self) -> AnySchedule:
+        """The recipe's."""
+        return build_schedule(self.recipe["schedule"])
+
+    def seed_for(self, *purpose: str | int) -> int:
+        """Seed of one purpose in this run; an epoch's depends on nothing before it."""
+        return derive(self.seed, self.recipe_name, str(self.member), *purpose)
+
+    def identity(self) -> dict[str, Any]:
+        """What `run.json` says."""
+        return {
+            "recipe_name": self.recipe_name,
+            "recipe": self.recipe,
+            "member": str(self.member),
+            "seed": self.seed,
+            "keep_epochs": list(self.keep_epochs),
+            "branch_epochs": list(self.branch_epochs),
+            "data_fingerprint": self.fingerprint,
+        }
