@@ -9,7 +9,7 @@ import pandas as pd
 
 from cardiouq.evaluation.quality_control import ASSD_WITHIN, N_SUBJECTS, RANDOM
 from cardiouq.evaluation.statistics import ALL
-from cardiouq.reporting.tables.verdict import ANY, RANDOM_FLAGGED
+from cardiouq.reporting.tables.judging import ANY, RANDOM_FLAGGED
 from cardiouq.structures import STRUCTURES
 
 COLUMNS = [

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from cardiouq.evaluation.statistics import ALL
-from cardiouq.reporting.tables.verdict import COLUMNS, NOT_COMPARABLE
+from cardiouq.reporting.tables.judging import COLUMNS, NOT_COMPARABLE
 from cardiouq.structures import FOREGROUND, STRUCTURES
 
 PAPER = "ng2022"
