@@ -30,7 +30,7 @@ def code_of(script: str, *files: Path) -> Callable[[Any], str]:
 
 
 def digest_of(files: Iterable[Path]) -> str:
-    """Sixteen hex digits that change with the content of any of the files, and with nothing else."""
+    """Sixteen hex digits that change with the content of the files, and with nothing else."""
     return sha256("\n".join(map(_hash_of, files)).encode())[:16]
 
 
