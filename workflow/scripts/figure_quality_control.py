@@ -1,9 +1,8 @@
 """Rule figure_quality_control: the poor slices that are left against those that are flagged."""
 
-from cardiouq.reporting.quality_control import draw_quality_control
-
 from cardiouq.errors import reported_to_user
 from cardiouq.files.tables import read_rows
+from cardiouq.reporting.figures.quality_control import draw_quality_control
 from cardiouq.reporting.shown import as_written
 from cardiouq.reporting.style import save_figure
 
