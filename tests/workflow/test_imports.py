@@ -35,7 +35,9 @@ workflow.include({snakefile!r}, overwrite_default_target=True)
 import json
 from cardiouq.provenance import code
 
-FOLLOWED = {{each.name: each.params.code for each in workflow.rules if "code" in each.params.keys()}}
+FOLLOWED = {{
+    each.name: each.params.code for each in workflow.rules if "code" in each.params.keys()
+}}
 
 
 def codes():
