@@ -32,14 +32,15 @@ def test_linter_finds_nothing(fresh: Any, snakefile: str) -> None:
 def test_jobs_that_print_and_draw_are_one_on_a_cluster(fresh: Any, tmp_path: Path) -> None:
     """And every job has the conda environment."""
     snakefile = str(fresh.repository / "Snakefile")
-    (tmp_path / "shown.smk").write_text(
+    telling = tmp_path / "telling.smk"
+    telling.write_text(
         f"workflow.include({snakefile!r}, overwrite_default_target=True)\n"
         "for each in workflow.rules:\n"
-        "    print('RULE', each.name, each.group, each.conda_env)\n",
+        "    print('RULE', each.name, each._group, each.conda_env)  # `group` is of clusters\n",
         encoding="utf-8",
     )
     study = str(fresh.repository / "tests/workflow/tiny.yaml")
-    told = fresh.run("--list-rules", "--snakefile", "shown.smk", study=study).stdout
+    told = fresh.run("--list-rules", "--snakefile", str(telling), study=study).stdout
     rules = re.findall(r"^RULE (\w+) (\w+) (.+)$", told, re.MULTILINE)
     assert {path for name, _, path in rules if name != "all"} == {
         str(fresh.repository / "envs/environment.yaml")
