@@ -10,8 +10,8 @@ import pytest
 
 from cardiouq.files.documents import read_yaml
 from cardiouq.reporting.tables.derived import COLUMNS, derive_numbers
-from cardiouq.reporting.tables.published import read_claims, read_published
-from cardiouq.reporting.tables.study_tables import make_table
+from cardiouq.reporting.tables.published import Paper, read_claims, read_published
+from cardiouq.reporting.tables.verdict import judge
 
 CONFIG = Path(__file__).parents[2] / "config"
 NUMBERS = read_published(CONFIG / "published/ng2022.csv")
@@ -194,9 +194,8 @@ def verdict(settings: dict[str, Any]) -> pd.DataFrame:
     comparisons = pd.DataFrame(columns=[*keys, "difference", "low", "high", "n_empty"])
     found = {"summary": summary(), "comparisons": comparisons, "distortions": distortions()}
     found["quality_control"] = quality_control()
-    paper = read_yaml(CONFIG / "studies/ng2022.yaml")
-    rows, _ = make_table("verdict", found, NUMBERS, CLAIMS, settings, paper, "A caption.")
-    return rows
+    own = read_yaml(CONFIG / "studies/ng2022.yaml")
+    return judge(found, settings, Paper(NUMBERS, CLAIMS, own))
 
 
 def test_the_paper_s_numbers_have_ours_beside_them() -> None:

@@ -6,9 +6,8 @@ import pandas as pd
 import pytest
 
 from cardiouq.reporting.tables.findings import check_findings
-from cardiouq.reporting.tables.published import read_claims, read_published
-from cardiouq.reporting.tables.study_tables import make_table
-from cardiouq.reporting.tables.verdict import COLUMNS
+from cardiouq.reporting.tables.judging import COLUMNS
+from cardiouq.reporting.tables.verdict import make
 
 
 def distortions(**curves: list[float]) -> pd.DataFrame:
@@ -116,6 +115,7 @@ def test_study_beside_no_paper_has_a_table_of_findings_alone() -> None:
         "methods": {"bbb": {"label": "BBB"}},
         "test_sets": {"val": {"label": "Validation", "published": None}},
         "distortions": {"test_set": "val", "subjects": None, "kinds": {"noise": [0.1]}},
+        "reporting": {"published": None},
     }
     distorted = distortions(bbb__noise__dice=[0.9, 0.8], bbb__noise__entropy=[1, 2])
     summary_ = NO_SUMMARY.assign(n_subjects=2, low=0.0, high=1.0)
@@ -124,8 +124,6 @@ def test_study_beside_no_paper_has_a_table_of_findings_alone() -> None:
     reviewed = pd.DataFrame(columns=["method", "test_set", "structure", "by", "n_empty"])
     found = {"summary": summary_, "comparisons": comparisons, "quality_control": reviewed}
     found["distortions"] = distorted.assign(n_subjects=2)
-    rows, printed = make_table(
-        "verdict", found, read_published(None), read_claims(None), study, None, "A caption."
-    )
+    rows, printed = make(found, study, "A caption.")
     assert set(rows["kind"]) == {"finding"}
     assert len(printed.rows) == len(rows) == 2

@@ -15,8 +15,9 @@ from cardiouq.reporting.printing import (
     to_latex,
     to_markdown,
 )
-from cardiouq.reporting.tables.layout import print_dice, print_ece
 from cardiouq.reporting.tables.published import read_published, with_published
+from cardiouq.reporting.tables.table1_dice import print_dice
+from cardiouq.reporting.tables.table2_ece import print_ece
 
 ZHAO = Path(__file__).parents[2] / "config/published/zhao2022.csv"
 METHODS = {"vanilla": "Vanilla", "swa": "SWA", "own": "Own & new_1"}

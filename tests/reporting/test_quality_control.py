@@ -13,13 +13,10 @@ from matplotlib.figure import Figure
 
 from cardiouq.evaluation.quality_control import N_SLICES, N_SUBJECTS, SECONDS, quality_control
 from cardiouq.reporting.captions import render_caption
+from cardiouq.reporting.figures.quality_control import draw_quality_control, few_enough
 from cardiouq.reporting.printing import PrintedTable, to_html, to_latex, to_markdown
-from cardiouq.reporting.quality_control import (
-    draw_quality_control,
-    few_enough,
-    print_quality_control,
-)
 from cardiouq.reporting.style import MethodStyle, save_figure
+from cardiouq.reporting.tables.quality_control import print_quality_control
 from cardiouq.structures import STRUCTURES
 
 TINY = yaml.safe_load((Path(__file__).parents[1] / "workflow/tiny.yaml").read_text("utf-8"))
@@ -188,14 +185,14 @@ def test_table_is_written_in_every_form(tables: tuple[pd.DataFrame, pd.DataFrame
 
 
 def caption(name: str, **params: Any) -> str:
-    common = {"seed": 3, "counts": "4 volumes of 2 subjects", "poor": POOR, "methods": METHODS}
+    common = {"seed": 3, "counts": "4 volumes of 2 subjects", "methods": METHODS}
     snakemake = SimpleNamespace(params=SimpleNamespace(**common, **params))
     return render_caption(REPORT / name, snakemake)
 
 
 def test_captions_say_limits_constants_and_what_one_sample_is() -> None:
-    table = caption("quality_control.rst", title="A study")
-    figure = caption("figure_quality_control.rst")
+    table = caption("quality_control.rst", title="A study", evaluation={"poor": POOR})
+    figure = caption("figure_quality_control.rst", poor=POOR)
     for text in (table, figure):
         assert "RV 1.88, MYO 1.19, LV 1.17" in text
         assert "One sample: no ranking" in text

@@ -9,14 +9,11 @@ import pytest
 
 from cardiouq.evaluation.clinical import UNITS
 from cardiouq.reporting.printing import NOTHING, PrintedTable
-from cardiouq.reporting.tables.layout import (
-    Block,
-    print_blocks,
-    print_clinical,
-    print_comparisons,
-    print_ece,
-    print_ranks,
-)
+from cardiouq.reporting.tables.clinical import print_clinical
+from cardiouq.reporting.tables.comparisons import print_comparisons
+from cardiouq.reporting.tables.layout import Block, print_blocks
+from cardiouq.reporting.tables.ranks import print_ranks
+from cardiouq.reporting.tables.table2_ece import print_ece
 from cardiouq.structures import ALL
 
 METHODS = {"vanilla": "Vanilla", "swa": "SWA"}

@@ -12,8 +12,9 @@ import pytest
 import yaml
 
 from cardiouq.reporting.printing import NOTHING, to_html, to_latex, to_markdown
+from cardiouq.reporting.tables.judging import COLUMNS, make_verdict
 from cardiouq.reporting.tables.published import read_claims, read_published
-from cardiouq.reporting.tables.verdict import COLUMNS, make_verdict, print_verdict
+from cardiouq.reporting.tables.verdict import print_verdict
 
 CONFIG = Path(__file__).parents[2] / "config"
 NUMBERS = read_published(CONFIG / "published/zhao2022.csv")

@@ -59,7 +59,7 @@ def study(tmp_path: Path, tiny: dict[str, Any]) -> Path:
 def second(tmp_path: Path, copy_repository: Callable[[Path], Path]) -> Path:
     """A checkout in a folder with a difficult name, whose phantom, errors and Dice are its own."""
     root = copy_repository(tmp_path / 'l\'Hôpital M&Ms, 50% #2 [x] $HOME \\ "José"')
-    edit(root, "data/phantom.py", "Height: {subject.height_cm}", "Height: 99.5")
+    edit(root, "data/phantom/generate.py", "Height: {subject.height_cm}", "Height: 99.5")
     edit(root, "errors.py", "nERROR: {message}", "nERROR of the second: {message}")
     edit(root, "evaluation/overlap.py", r"(def dice\(.*?\n    return)", r"\1 0.125 + 0 *")
     return root
@@ -198,32 +198,36 @@ use rule * from {name} as {name}_*
 MACHINE = {"acdc_root": "", "mnms_root": "", "ukbb_root": "", "device": "cpu"}
 
 
+EITHER = pytest.mark.parametrize("snakefile", ["Snakefile", "workflow/Snakefile"])
+
+
 def dry_run(environment: Path, folder: Path, text: str, *options: str) -> str:
     """Of a Snakefile that imports checkouts."""
     (folder / "importing.smk").write_text(text, encoding="utf-8")
     return snakemake(environment, folder, "-s", "importing.smk", "--dry-run", *options).stdout
 
 
+@EITHER
 def test_module_without_another_name(
-    environment: Path, repository: Path, study: Path, tmp_path: Path
+    environment: Path, repository: Path, study: Path, tmp_path: Path, snakefile: str
 ) -> None:
     """Its settings are those of its own config.yaml, and of the command line."""
-    text = (
-        f"module heart:\n    snakefile: {str(repository / 'Snakefile')!r}\nuse rule * from heart\n"
-    )
+    file = str(repository / snakefile)
+    text = f"module heart:\n    snakefile: {file!r}\nuse rule * from heart\n"
     told = dry_run(environment, tmp_path, text, "--config", f"study={study}")
     assert re.search(r"^predict +1$", told, re.MULTILINE), told
     assert "results/small/provenance.json" in told
 
 
+@EITHER
 def test_module_under_another_name_runs_beside_other_rules(
-    environment: Path, repository: Path, study: Path, tmp_path: Path
+    environment: Path, repository: Path, study: Path, tmp_path: Path, snakefile: str
 ) -> None:
     """From a folder of its own, whose rules use what the study makes."""
     (tmp_path / "paper" / "rules").mkdir(parents=True)
     text = MODULE.format(
         name="heart",
-        snakefile=str(repository / "Snakefile"),
+        snakefile=str(repository / snakefile),
         more=f"config: {MACHINE | {'study': str(study)}}",
     )
     (tmp_path / "paper" / "rules" / "heart.smk").write_text(text, encoding="utf-8")
@@ -281,19 +285,26 @@ def test_two_modules_are_of_one_code_and_device(
     assert f"to be in {second / 'src'}, and what would run" in told(second / "Snakefile", "cpu")
 
 
+@EITHER
 @pytest.mark.parametrize("made", ["copied alone", "linked alone"])
 def test_snakefile_without_its_code_is_refused(
-    environment: Path, repository: Path, tmp_path: Path, made: str
+    environment: Path, repository: Path, tmp_path: Path, snakefile: str, made: str
 ) -> None:
-    """Though a package is installed."""
+    """Though a package is installed; of the one that includes the other, that is what is missed."""
+    copy = tmp_path / snakefile
+    copy.parent.mkdir(exist_ok=True)
     if made == "copied alone":
-        shutil.copy(repository / "Snakefile", tmp_path)
+        shutil.copy(repository / snakefile, copy)
     else:
-        (tmp_path / "Snakefile").symlink_to(repository / "Snakefile")
+        copy.symlink_to(repository / snakefile)
     installed = str(repository / "src")
     done = snakemake(environment, tmp_path, "--dry-run", PYTHONPATH=installed)
-    assert f"ERROR: {tmp_path}/Snakefile: its code is to be in {tmp_path}/src" in done.stdout
-    assert f"would run is {installed}" in done.stdout
+    assert done.returncode != 0
+    if snakefile == "Snakefile":
+        assert f"No such file or directory: '{tmp_path}/workflow/Snakefile'" in done.stdout
+    else:
+        assert f"ERROR: {copy}: its code is to be in {tmp_path}/src" in done.stdout
+        assert f"would run is {installed}" in done.stdout
 
 
 @pytest.mark.parametrize("name", ["study{id}", "a{b", "a:b"])

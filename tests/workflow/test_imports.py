@@ -1,67 +1,176 @@
-"""A rule follows the code that its script imports, all of it and no more."""
+"""A rule follows the code that its script runs, all of it and no more."""
 
 import ast
-import re
+import json
+import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from cardiouq.provenance import code
-from cardiouq.provenance.code import SCRIPTS, SOURCE, code_of, modules_of
+from cardiouq.provenance.code import SCRIPTS, SOURCE, code_of, digest_of, modules_of
+from cardiouq.reporting.tables.registry import TABLES
 
-RULES = re.compile(r"^ *rule\b.*?(?=^ *rule\b|\Z)", re.DOTALL | re.MULTILINE)
-EXPENSIVE = {"make_phantom", "list_cases", "split_subjects", "make_plan", "preprocess", "distort"}
-"""Scripts before predictions, which are not made again for changed code; `distort` for a part."""
-LOADED = """
-import sys
-print(*(module.__file__ for name, module in sys.modules.items() if name.startswith("cardiouq")))
+FOLLOW_NO_CODE = {
+    *("all", "fetch_acdc", "make_phantom", "list_cases", "split_subjects", "make_plan"),
+    *("preprocess", "train", "predict"),
+}
+"""Rules before predictions, which are not made again for changed code, and those of no study."""
+VOXELS = {
+    *("distorted", "distortions", "stretch", "preprocessing"),
+    *("phantom/signal", "readers/scans"),
+}
+"""Modules of the data room that distorted scans depend on, for whose change they are predicted
+again."""
+WALK = """
+workflow.include({snakefile!r}, overwrite_default_target=True)
+
+import json
+from cardiouq.provenance import code
+
+FOLLOWED = {{
+    each.name: each.params.code for each in workflow.rules if "code" in each.params.keys()
+}}
+
+
+def codes():
+    code._hash_of.cache_clear()
+    return {{name: digest(None) for name, digest in FOLLOWED.items()}}
+
+
+rules_of, before = {{}}, codes()
+for module in sorted((ROOT / "src").rglob("*.py")):
+    with module.open("a", encoding="utf-8") as stream:
+        stream.write("# new\\n")
+    after = codes()
+    changed = [name for name in after if after[name] != before[name]]
+    rules_of[str(module.relative_to(ROOT / "src"))] = changed
+    before = after
+scripts = {{
+    each.name: [each.script and Path(each.script).stem, each.params.get("table")]
+    for each in workflow.rules
+}}
+Path("walked.json").write_text(json.dumps([scripts, rules_of]), encoding="utf-8")
 """
+"""A Snakefile that changes each module of a checkout and notes which rules' parameters change."""
 
 
-def rules_with_scripts(repository: Path) -> dict[str, tuple[str, str]]:
-    """Beginning of each rule -> its script, and the one that its parameter follows."""
-    found = {}
-    for file in (repository / "workflow" / "rules").glob("*.smk"):
-        for rule in RULES.findall(file.read_text(encoding="utf-8")):
-            if script := re.search(r"scripts/(\w+)\.py\"\n", rule):
-                followed = re.search(r'code=code_of\(\s*"(\w+)"', rule)
-                name = f"{file.name} {rule.strip().split(':')[0]} {script[1]}"
-                found[name] = (script[1], followed[1] if followed else "")
-    return found
+class Walked(NamedTuple):
+    """What a walk over the rules of the tiny study found."""
+
+    scripts: dict[str, tuple[str | None, str | None]]
+    """Rule -> its script and, of a table's, the table."""
+    rules_of: dict[str, list[str]]
+    """Module -> the rules that are done again if it changes."""
+
+    def modules_of(self, rule: str) -> set[str]:
+        return {module for module, rules in self.rules_of.items() if rule in rules}
 
 
-def test_every_rule_of_the_cheap_rooms_follows_its_own_script(repository: Path) -> None:
-    found = rules_with_scripts(repository)
-    assert len(found) > 25
-    cheap = {name: pair for name, pair in found.items() if pair[0] not in EXPENSIVE}
-    assert not {name: pair for name, pair in cheap.items() if pair[0] != pair[1]}
-    assert {pair[1] for pair in found.values() if pair[0] in EXPENSIVE} == {""}
+@pytest.fixture(scope="module")
+def walked(
+    tmp_path_factory: pytest.TempPathFactory,
+    repository: Path,
+    copy_repository: Callable[[Path], Path],
+) -> Walked:
+    home = tmp_path_factory.mktemp("walked")
+    snakefile = copy_repository(home / "repository") / "Snakefile"
+    (home / "walk.smk").write_text(WALK.format(snakefile=str(snakefile)), encoding="utf-8")
+    study = repository / "tests" / "workflow" / "tiny.yaml"
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "snakemake", "--snakefile", "walk.smk", "--list-rules"),
+            *("--config", f"study={study}"),
+        ],
+        cwd=home,
+        env=os.environ | {"PYTHONPATH": str(snakefile.parent / "src")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+    )
+    assert done.returncode == 0, done.stdout
+    return Walked(*json.loads((home / "walked.json").read_text(encoding="utf-8")))
 
 
-@pytest.mark.parametrize("script", ["figure_tsne", "data_page", "check_data", "distort", "compare"])
-def test_modules_are_those_that_python_loads(script: str) -> None:
+@contextmanager
+def no_module_loaded() -> Iterator[None]:
+    """The package as a new process has it, and afterwards as it was."""
+    kept = {name: module for name, module in sys.modules.items() if of_package(name)}
+    try:
+        for name in kept:
+            del sys.modules[name]
+        yield
+    finally:
+        for name in list(filter(of_package, sys.modules)):
+            del sys.modules[name]
+        sys.modules.update(kept)
+
+
+def of_package(module: str) -> bool:
+    return module.partition(".")[0] == "cardiouq"
+
+
+def loaded_by(script: str, modules: Sequence[str]) -> set[str]:
+    """Files of the package that Python loads for a script's imports and for further modules."""
     body = ast.parse((SCRIPTS / f"{script}.py").read_bytes()).body
     lines = [ast.unparse(node) for node in body if isinstance(node, ast.Import | ast.ImportFrom)]
-    loaded = subprocess.run(
-        [sys.executable, "-c", "\n".join([*lines, LOADED])],
-        capture_output=True,
-        encoding="utf-8",
-        check=True,
-    ).stdout.split()
-    assert len(loaded) > 5
-    assert {Path(file) for file in loaded} <= set(modules_of(script))
+    with no_module_loaded():
+        exec("\n".join(lines), {})
+        for name in modules:
+            import_module(name)
+        files = [sys.modules[name].__file__ for name in filter(of_package, sys.modules)]
+    return {str(Path(str(file)).relative_to(SOURCE)) for file in files}
 
 
-def test_figure_follows_its_reporting_modules_and_no_other_figure() -> None:
-    names = {path.stem for path in modules_of("figure_tsne")}
-    assert {"tsne", "style", "checkpoints", "seeds"} <= names  # through others too
-    assert {"reliability", "verdict", "printing"}.isdisjoint(names)
-    assert "printing" in {path.stem for path in modules_of("data_page")}
-    assert {"cases", "split"} <= {path.stem for path in modules_of("check_data")}
+def test_every_rule_after_predictions_follows_code(walked: Walked) -> None:
+    following = {rule for rules in walked.rules_of.values() for rule in rules}
+    assert walked.scripts.keys() - following == FOLLOW_NO_CODE
+
+
+def test_modules_that_a_rule_loads_and_no_others_do_it_again(walked: Walked) -> None:
+    """Those that Python loads, were the script run; a table's own is named by a parameter."""
+    assert len(walked.rules_of) > 100
+    wrong = {}
+    for rule in walked.scripts.keys() - FOLLOW_NO_CODE - {"distort"}:
+        script, table = walked.scripts[rule]
+        loaded = loaded_by(str(script), [f"cardiouq.reporting.tables.{table}"] if table else [])
+        if different := walked.modules_of(rule) ^ loaded:
+            wrong[rule] = sorted(different)
+    assert wrong == {}
+
+
+def test_scans_are_distorted_anew_for_what_their_voxels_depend_on(walked: Walked) -> None:
+    followed = walked.modules_of("distort")
+    assert followed == {f"cardiouq/data/{module}.py" for module in VOXELS}
+    assert followed < loaded_by("distort", [])
+
+
+@pytest.mark.parametrize(
+    ("module", "redone"),
+    [
+        ("reporting/tables/ranks.py", {"print_ranks"}),
+        ("reporting/tables/repeats.py", {"print_repeats"}),
+        ("reporting/tables/judging.py", {"print_verdict"}),
+        ("reporting/tables/cost.py", {"print_cost"}),
+        ("reporting/tables/registry.py", set()),
+        ("reporting/figures/tsne.py", {"figure_tsne"}),
+        ("reporting/figures/quality_control.py", {"figure_quality_control"}),
+        ("reporting/data_page.py", {"data_page"}),
+        ("reporting/writing.py", {f"print_{table}" for table in (*TABLES, "cost")}),
+        ("training/train.py", set()),
+    ],
+)
+def test_module_does_again_what_is_made_by_it(
+    walked: Walked, module: str, redone: set[str]
+) -> None:
+    assert set(walked.rules_of[f"cardiouq/{module}"]) == redone
 
 
 @pytest.fixture
@@ -79,21 +188,6 @@ def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         function.cache_clear()
 
 
-def test_changed_module_changes_the_rules_that_import_it_alone(copy: Path) -> None:
-    scripts = {path.stem: modules_of(path.stem) for path in (copy / "scripts").glob("*.py")}
-    codes = {script: code_of(script)(None) for script in scripts}
-    modules = sorted((copy / "src").rglob("*.py"))
-    assert len(modules) > 80
-    for module in modules:
-        with module.open("a", encoding="utf-8") as stream:
-            stream.write("\n# new\n")
-        code._hash_of.cache_clear()
-        now = {script: code_of(script)(None) for script in scripts}
-        changed = {script for script in scripts if now[script] != codes[script]}
-        assert changed == {script for script, files in scripts.items() if module in files}, module
-        codes = now
-
-
 def test_script_and_further_files_are_followed_by_content(copy: Path) -> None:
     caption = copy / "caption.rst"
     caption.write_text("one", encoding="utf-8")
@@ -103,3 +197,16 @@ def test_script_and_further_files_are_followed_by_content(copy: Path) -> None:
         seen.add(code_of("data_page", caption)(None))
         (copy / file).write_text(text, encoding="utf-8")
     assert len(seen) == 3
+
+
+def test_what_a_further_module_imports_is_followed_too(copy: Path) -> None:
+    module = copy / "src/cardiouq/reporting/tables/clinical.py"
+    assert copy / "src/cardiouq/evaluation/clinical.py" in modules_of("print_table", module)
+    assert copy / "src/cardiouq/evaluation/clinical.py" not in modules_of("print_table")
+
+
+@pytest.mark.parametrize("named", ["gone.py", "phantom_signal.py", "scans.py"])
+def test_file_to_follow_that_is_not_there_is_an_error(tmp_path: Path, named: str) -> None:
+    """Rather than a list that has lost one."""
+    with pytest.raises(FileNotFoundError, match=named):
+        digest_of([tmp_path / named])

@@ -53,7 +53,7 @@ FILES = {
 def code(tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A small repository that stands for this one."""
     root = tmp_path / "repository"
-    copied = ("src/cardiouq/seeds.py", "workflow/scripts/train.py", "Snakefile", "pyproject.toml")
+    copied = ("Snakefile", "workflow/Snakefile", "src/cardiouq/seeds.py", "pyproject.toml")
     for name in copied:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(repository / name, root / name)
@@ -103,7 +103,13 @@ def test_same_state_and_results_have_no_difference(write: Callable[[], Provenanc
 @pytest.mark.parametrize(
     ("file", "old", "new", "part", "named"),
     [
-        ("../../repository/Snakefile", "rule all", "rule  all", "code", "files.Snakefile"),
+        (
+            "../../repository/workflow/Snakefile",
+            "rule all",
+            "rule  all",
+            "code",
+            "files.workflow/Snakefile",
+        ),
         ("../../repository/src/cardiouq/seeds.py", "def", "def ", "code", "cardiouq/seeds.py"),
         ("data/cases.csv", "22", "23", "data", "cases.hash"),
         ("data/cases.csv", "b,33,44\n", "", "data", "cases.volumes: 2 -> 1"),
@@ -179,10 +185,10 @@ def test_run_of_older_code_is_named(
     write: Callable[[], Provenance], code: Path, results: Path
 ) -> None:
     before = write()
-    change(code / "Snakefile", "rule all", "rule  all")
+    change(code / "workflow/Snakefile", "rule all", "rule  all")
     (results / RUN / "machine.json").unlink()
     note_machine(results / RUN, "cpu, A processor", "float32")
-    change(code / "Snakefile", "rule  all", "rule all")
+    change(code / "workflow/Snakefile", "rule  all", "rule all")
     found = differences(before, write())
     assert [line.split(":")[0] for line in found["code"]] == ["runs.polynomial, seed 0"]
 
@@ -271,6 +277,7 @@ def test_code_is_that_of_the_repository() -> None:
     files = code_files(repository())
     assert {
         "Snakefile",
+        "workflow/Snakefile",
         "src/cardiouq/provenance/compare.py",
         "workflow/rules/training.smk",
     } <= files.keys()

@@ -1,7 +1,7 @@
 """From scans on disk to the case table, the split, the plan and arrays."""
 
 from cardiouq.data.cases import FORM
-from cardiouq.provenance.code import code_of
+from cardiouq.provenance.code import digest_of
 from cardiouq.structures import PHANTOM
 
 GENERATED = any(block["source"] == PHANTOM for block in STUDY["datasets"].values())
@@ -9,14 +9,13 @@ GENERATED = any(block["source"] == PHANTOM for block in STUDY["datasets"].values
 if GENERATED:
 
     rule make_phantom:
+        """Generate scans of digital hearts, laid out as ACDC and M&Ms are."""
         output:
             directory(f"{RESULTS}/data/phantom"),
         log:
             f"{RESULTS}/logs/make_phantom.log",
         benchmark:
             f"{RESULTS}/benchmarks/make_phantom.tsv"
-        conda:
-            "../../envs/environment.yaml"
         params:
             settings=STUDY["phantom"],
             seed=STUDY["seed"],
@@ -27,6 +26,7 @@ if GENERATED:
 # What predictions come after is given settings as they are written: a default that is new in a schema
 # makes nothing anew. Snakemake sees a file that is newer, not one that is other: scans are watched by a parameter.
 rule list_cases:
+    """List every labelled volume of the data sets in one table."""
     input:
         rules.make_phantom.output if GENERATED else [],
     output:
@@ -35,8 +35,6 @@ rule list_cases:
         f"{RESULTS}/logs/list_cases.log",
     benchmark:
         f"{RESULTS}/benchmarks/list_cases.tsv"
-    conda:
-        "../../envs/environment.yaml"
     params:
         datasets=STUDY.data_folders(),
         scans=lambda wildcards: STUDY.scan_states(),
@@ -46,6 +44,7 @@ rule list_cases:
 
 
 rule split_subjects:
+    """Split the subjects, and say which cases each test set holds."""
     input:
         cases=rules.list_cases.output.cases,
     output:
@@ -55,8 +54,6 @@ rule split_subjects:
         f"{RESULTS}/logs/split_subjects.log",
     benchmark:
         f"{RESULTS}/benchmarks/split_subjects.tsv"
-    conda:
-        "../../envs/environment.yaml"
     params:
         split=STUDY.written["split"],
         test_sets=STUDY.written["test_sets"],
@@ -66,6 +63,7 @@ rule split_subjects:
 
 
 rule check_data:
+    """Flag copies, outliers and gaps among the scans."""
     input:
         cases=rules.list_cases.output.cases,
         split=rules.split_subjects.output.split,
@@ -75,8 +73,6 @@ rule check_data:
         f"{RESULTS}/logs/check_data.log",
     benchmark:
         f"{RESULTS}/benchmarks/check_data.tsv"
-    conda:
-        "../../envs/environment.yaml"
     params:
         code=code_of("check_data"),
     script:
@@ -84,6 +80,7 @@ rule check_data:
 
 
 rule make_plan:
+    """Plan spacing, patch and topology as nnU-Net would, from the training scans."""
     input:
         cases=rules.list_cases.output.cases,
         split=rules.split_subjects.output.split,
@@ -93,8 +90,6 @@ rule make_plan:
         f"{RESULTS}/logs/make_plan.log",
     benchmark:
         f"{RESULTS}/benchmarks/make_plan.tsv"
-    conda:
-        "../../envs/environment.yaml"
     params:
         plan=STUDY.written["plan"],
     script:
@@ -102,6 +97,7 @@ rule make_plan:
 
 
 rule preprocess:
+    """Resample and normalise every scan into arrays."""
     input:
         cases=rules.list_cases.output.cases,
         plan=rules.make_plan.output.plan,
@@ -111,41 +107,63 @@ rule preprocess:
         f"{RESULTS}/logs/preprocess.log",
     benchmark:
         f"{RESULTS}/benchmarks/preprocess.tsv"
-    conda:
-        "../../envs/environment.yaml"
     params:
         training_dataset=lambda wildcards: STUDY["split"]["dataset"],
     script:
         "../scripts/preprocess.py"
 
 
-PLAN = f"{RESULTS}/data/plan.json"
+rule data_page:
+    """Show every subject, with what is odd about its scans, on one page."""
+    input:
+        cases=rules.list_cases.output.cases,
+        split=rules.split_subjects.output.split,
+        checks=rules.check_data.output.checks,
+    output:
+        html=shown(
+            f"{RESULTS}/reporting/data.html",
+            "data_page",
+            "Data",
+            page="Data sets, flags and every subject",
+        ),
+    log:
+        f"{RESULTS}/logs/reporting/data_page.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/data_page/all.tsv"
+    params:
+        code=code_of("data_page", CAPTIONS / "data_page.rst"),
+        title=lambda wildcards: in_report(STUDY["title"]),
+        seed=STUDY["seed"],
+        counts=lambda wildcards, input: count_cases(input.cases),
+    script:
+        "../scripts/data_page.py"
+
+
+PRODUCTS += rules.data_page.output
+
+
+PLAN = rules.make_plan.output.plan
 # What predictions and evaluations are of: the data sets' own scans, and distorted ones.
-ARRAYS = [f"{RESULTS}/data/preprocessed"]
-CASE_TABLES = [f"{RESULTS}/data/cases.csv"]
-TEST_SET_TABLES = [f"{RESULTS}/data/test_sets.csv"]
+ARRAYS = [rules.preprocess.output.arrays]
+CASE_TABLES = [rules.list_cases.output.cases]
+TEST_SET_TABLES = [rules.split_subjects.output.test_sets]
 DISTORTED = STUDY.distorted_test_sets()
 
 
 if DISTORTED:
+    # Code that the voxels depend on and no more of what is imported, as a change predicts again.
+    VOXELS = [
+        SOURCE / "cardiouq/data" / f"{module}.py"
+        for module in ["distorted", "distortions", "stretch", "noise", "preprocessing"]
+        + ["readers/scans"]
+    ]
 
     rule distort:
+        """Distort the scans of a test set, at every degree of every kind."""
         input:
             cases=rules.list_cases.output.cases,
             test_sets=rules.split_subjects.output.test_sets,
             plan=rules.make_plan.output.plan,
-            # what the voxels depend on and no more, as a change predicts again
-            code=lambda wildcards: [
-                f"{ROOT}/src/cardiouq/data/{module}.py"
-                for module in (
-                    "distortions",
-                    "distorted",
-                    "stretch",
-                    "noise",
-                    "preprocessing",
-                    "readers/scans",
-                )
-            ],
         output:
             scans=directory(f"{RESULTS}/data/distorted"),
             cases=f"{RESULTS}/data/distorted_cases.csv",
@@ -154,9 +172,8 @@ if DISTORTED:
             f"{RESULTS}/logs/distort.log",
         benchmark:
             f"{RESULTS}/benchmarks/distort.tsv"
-        conda:
-            "../../envs/environment.yaml"
         params:
+            code=lambda wildcards: digest_of(VOXELS),
             distorted=DISTORTED,
             of=STUDY["distortions"]["test_set"],
             subjects=STUDY["distortions"]["subjects"],

@@ -6,6 +6,7 @@ EVALUATION = f"{RESULTS}/evaluation"
 
 
 rule evaluate:
+    """Score the predictions of one method, per case, slice and subject."""
     input:
         predictions=expand(
             f"{RESULTS}/prediction/{{{{method}}}}/{{test_set}}",
@@ -20,8 +21,6 @@ rule evaluate:
         f"{RESULTS}/logs/evaluation/evaluate/{{method}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/evaluate/{{method}}.tsv"
-    conda:
-        "../../envs/environment.yaml"
     params:
         code=code_of("evaluate"),
         settings=STUDY["evaluation"],
@@ -30,11 +29,9 @@ rule evaluate:
 
 
 rule compare:
+    """Summarise all scores with intervals, and compare and rank the methods."""
     input:
-        **{
-            table: expand(f"{EVALUATION}/{{method}}/{table}.csv", method=METHODS)
-            for table in SCORE_TABLES
-        },
+        **{table: scores_of(table) for table in SCORE_TABLES},
     output:
         summary=f"{EVALUATION}/summary.csv",
         comparisons=f"{EVALUATION}/comparisons.csv",
@@ -43,8 +40,6 @@ rule compare:
         f"{RESULTS}/logs/evaluation/compare.log",
     benchmark:
         f"{RESULTS}/benchmarks/compare/all.tsv"
-    conda:
-        "../../envs/environment.yaml"
     params:
         code=code_of("compare"),
         methods=METHODS,
@@ -58,21 +53,16 @@ rule compare:
 if DISTORTED:
 
     rule summarise_distortions:
+        """Summarise scores at every degree of distortion."""
         input:
-            slice_scores=expand(
-                f"{EVALUATION}/{{method}}/slice_scores.csv", method=METHODS
-            ),
-            slice_voxels=expand(
-                f"{EVALUATION}/{{method}}/slice_voxels.csv", method=METHODS
-            ),
+            slice_scores=scores_of("slice_scores"),
+            slice_voxels=scores_of("slice_voxels"),
         output:
             f"{EVALUATION}/distortions.csv",
         log:
             f"{RESULTS}/logs/evaluation/summarise_distortions.log",
         benchmark:
             f"{RESULTS}/benchmarks/summarise_distortions/all.tsv"
-        conda:
-            "../../envs/environment.yaml"
         params:
             code=code_of("summarise_distortions"),
             distorted=DISTORTED,
@@ -81,8 +71,9 @@ if DISTORTED:
 
 
 rule quality_control:
+    """Find how many slices a review would need, ranked by uncertainty."""
     input:
-        slice_scores=expand(f"{EVALUATION}/{{method}}/slice_scores.csv", method=METHODS),
+        slice_scores=scores_of("slice_scores"),
     output:
         table=f"{EVALUATION}/quality_control.csv",
         curves=f"{EVALUATION}/quality_control_curves.csv",
@@ -90,8 +81,6 @@ rule quality_control:
         f"{RESULTS}/logs/evaluation/quality_control.log",
     benchmark:
         f"{RESULTS}/benchmarks/quality_control/all.tsv"
-    conda:
-        "../../envs/environment.yaml"
     params:
         code=code_of("quality_control"),
         methods=METHODS,
@@ -104,19 +93,16 @@ rule quality_control:
 if STUDY.repeats:
 
     rule summarise_repeats:
+        """Summarise each method's scores over trainings with other seeds."""
         input:
-            **{
-                table: expand(f"{EVALUATION}/{{method}}/{table}.csv", method=PREDICTED)
-                for table in ("slice_scores", "slice_voxels")
-            },
+            slice_scores=scores_of("slice_scores", PREDICTED),
+            slice_voxels=scores_of("slice_voxels", PREDICTED),
         output:
             f"{EVALUATION}/repeats.csv",
         log:
             f"{RESULTS}/logs/evaluation/summarise_repeats.log",
         benchmark:
             f"{RESULTS}/benchmarks/summarise_repeats/all.tsv"
-        conda:
-            "../../envs/environment.yaml"
         params:
             code=code_of("summarise_repeats"),
             repeats=STUDY.repeats,

@@ -1,16 +1,15 @@
-# Public data sets that anyone may have: `snakemake --cores 1 fetch_acdc --config acdc_root=FOLDER`.
-# Not part of a study, as its files have to be there before the jobs are known.
+"""Public data sets that anyone may have: `snakemake --cores 1 fetch_acdc --config acdc_root=FOLDER`.
 
-SOURCES = f"{ROOT}/config/data_sources.csv"
+Not part of a study, as its files have to be there before the jobs are known.
+"""
 
 
 rule fetch_acdc:
+    """Download, verify and unpack ACDC."""
     input:
-        sources=SOURCES,
+        sources=f"{ROOT}/config/data_sources.csv",
     log:
         "results/logs/fetch_acdc.log",
-    conda:
-        "../../envs/environment.yaml"
     params:
         script=ROOT / "workflow/scripts/fetch.py",
         root=lambda wildcards: STUDY.machine["acdc_root"],

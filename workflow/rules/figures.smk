@@ -2,15 +2,151 @@
 
 from pathlib import PurePath
 
-FIGURES = f"{RESULTS}/reporting/figures"
-# The method whose samples are the trajectory of Figs. 1 and 2; a study may have none.
-TRAJECTORY = STUDY.trajectory_method()
-# Quality against cost is drawn of the first test set of each domain.
+FIRST_OF = {DOMAINS[name]: name for name in reversed(TEST_SETS)}
+# For what would be crowded: the first test set of each domain.
 FIRST_OF_DOMAINS = {
-    name: TEST_SET_LABELS[name]
-    for place, name in enumerate(TEST_SETS)
-    if DOMAINS[name] not in list(DOMAINS.values())[:place]
+    name: label
+    for name, label in TEST_SET_LABELS.items()
+    if name == FIRST_OF[DOMAINS[name]]
 }
+
+
+rule figure_uncertainty_maps:
+    """Draw predictions and entropy maps of every method on a success and on failures."""
+    input:
+        **TESTED,
+        scores=scores_of("scores"),
+        predictions=predictions_of(TEST_SETS),
+    output:
+        **figure("uncertainty_maps", "3 Uncertainty maps", "fig3_uncertainty_maps"),
+    log:
+        f"{RESULTS}/logs/reporting/figure_uncertainty_maps.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/figure_uncertainty_maps/all.tsv"
+    params:
+        **compared(code_of("figure_uncertainty_maps")),
+        n_failures=3,
+    script:
+        "../scripts/figure_uncertainty_maps.py"
+
+
+rule figure_reliability:
+    """Draw accuracy against confidence, per method and test set."""
+    input:
+        **TESTED,
+        calibration=scores_of("calibration"),
+        ece=f"{TABLES}/table2_ece.csv",
+    output:
+        **figure("reliability", "Reliability"),
+    log:
+        f"{RESULTS}/logs/reporting/figure_reliability.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/figure_reliability/all.tsv"
+    params:
+        **compared(code_of("figure_reliability")),
+        ece=STUDY["evaluation"]["ece"],
+        n_shown=20,
+        minimum_voxels=50,
+    script:
+        "../scripts/figure_reliability.py"
+
+
+rule figure_quality_cost:
+    """Draw the quality of each method against what it costs."""
+    input:
+        **TESTED,
+        cost=f"{TABLES}/cost.csv",
+    output:
+        **figure("quality_cost", "Quality against cost"),
+    log:
+        f"{RESULTS}/logs/reporting/figure_quality_cost.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/figure_quality_cost/all.tsv"
+    params:
+        **compared(code_of("figure_quality_cost"), FIRST_OF_DOMAINS),
+        styles=STUDY.styles,
+    script:
+        "../scripts/figure_quality_cost.py"
+
+
+rule figure_quality_control:
+    """Draw the poor slices that are left against the slices that are flagged."""
+    input:
+        **TESTED,
+        curves=f"{EVALUATION}/quality_control_curves.csv",
+    output:
+        **figure("quality_control", "Quality control"),
+    log:
+        f"{RESULTS}/logs/reporting/figure_quality_control.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/figure_quality_control/all.tsv"
+    params:
+        **compared(code_of("figure_quality_control"), FIRST_OF_DOMAINS),
+        styles=STUDY.styles,
+        poor=STUDY["evaluation"]["poor"],
+    script:
+        "../scripts/figure_quality_control.py"
+
+
+rule figure_dataset_shift:
+    """Draw accuracy, uncertainty and how one foretells the other on every test set."""
+    input:
+        **TESTED,
+        summary=f"{EVALUATION}/summary.csv",
+    output:
+        **figure("dataset_shift", "Dataset shift"),
+    log:
+        f"{RESULTS}/logs/reporting/figure_dataset_shift.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/figure_dataset_shift/all.tsv"
+    params:
+        **compared(code_of("figure_dataset_shift")),
+        styles=STUDY.styles,
+    script:
+        "../scripts/figure_dataset_shift.py"
+
+
+rule figure_structural_uncertainty:
+    """Draw segmentations of single samples, that of their mean, and how far they differ."""
+    input:
+        **TESTED,
+        scores=scores_of("scores"),
+        slice_scores=scores_of("slice_scores"),
+        predictions=predictions_of(TEST_SETS),
+    output:
+        **figure("structural_uncertainty", "Structural uncertainty"),
+    log:
+        f"{RESULTS}/logs/reporting/figure_structural_uncertainty.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/figure_structural_uncertainty/all.tsv"
+    params:
+        **compared(code_of("figure_structural_uncertainty")),
+    script:
+        "../scripts/figure_structural_uncertainty.py"
+
+
+rule figure_training_curves:
+    """Draw rate, losses and Dice of every run, per epoch."""
+    input:
+        runs=expand(TRAINED, run=STUDY.all_run_folders().values()),
+    output:
+        **figure("training_curves", "Training curves"),
+    log:
+        f"{RESULTS}/logs/reporting/figure_training_curves.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/figure_training_curves/all.tsv"
+    params:
+        code=code_of("figure_training_curves"),
+        seed=STUDY["seed"],
+        # training/<recipe>-<key>/seed-<k>
+        recipes={
+            run: PurePath(folder).parent.name.rpartition("-")[0]
+            for run, folder in STUDY.all_run_folders().items()
+        },
+    script:
+        "../scripts/figure_training_curves.py"
+
+
 # Methods whose weights have a posterior of their own -> which it is.
 POSTERIORS = {
     method: posterior
@@ -18,202 +154,21 @@ POSTERIORS = {
     if (posterior := STUDY.variant(method).posterior())
 }
 
-
-rule data_page:
-    input:
-        cases=f"{RESULTS}/data/cases.csv",
-        split=f"{RESULTS}/data/split.csv",
-        checks=f"{RESULTS}/data/checks.csv",
-    output:
-        html=report(
-            f"{RESULTS}/reporting/data.html",
-            caption="../report/data_page.rst",
-            category="Data",
-            labels={"page": "Data sets, flags and every subject"},
-        ),
-    log:
-        f"{RESULTS}/logs/reporting/data_page.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/data_page/all.tsv"
-    group:
-        "reporting"
-    conda:
-        "../../envs/environment.yaml"
-    params:
-        code=code_of("data_page", CAPTIONS / "data_page.rst"),
-        title=lambda wildcards: in_report(STUDY["title"]),
-        seed=STUDY["seed"],
-        counts=lambda wildcards, input: count_cases(input.cases),
-    script:
-        "../scripts/data_page.py"
-
-
-rule figure_quality_cost:
-    input:
-        cost=f"{TABLES}/cost.csv",
-        cases=f"{RESULTS}/data/cases.csv",
-        test_sets=f"{RESULTS}/data/test_sets.csv",
-    output:
-        png=report(
-            f"{FIGURES}/quality_cost.png",
-            caption="../report/figure_quality_cost.rst",
-            category="Figures",
-            labels={"figure": "Quality against cost"},
-        ),
-        pdf=f"{FIGURES}/quality_cost.pdf",
-    log:
-        f"{RESULTS}/logs/reporting/figure_quality_cost.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/figure_quality_cost/all.tsv"
-    group:
-        "reporting"
-    conda:
-        "../../envs/environment.yaml"
-    params:
-        code=code_of("figure_quality_cost"),
-        methods=METHOD_LABELS,
-        styles=STUDY.styles,
-        test_sets=FIRST_OF_DOMAINS,
-        seed=STUDY["seed"],
-        counts=lambda wildcards, input: count_volumes(
-            input.cases, input.test_sets, FIRST_OF_DOMAINS
-        ),
-    script:
-        "../scripts/figure_quality_cost.py"
-
-
-rule figure_uncertainty_maps:
-    input:
-        scores=expand(f"{RESULTS}/evaluation/{{method}}/scores.csv", method=METHODS),
-        predictions=expand(
-            f"{RESULTS}/prediction/{{method}}/{{test_set}}",
-            method=METHODS,
-            test_set=TEST_SETS,
-        ),
-        cases=f"{RESULTS}/data/cases.csv",
-        test_sets=f"{RESULTS}/data/test_sets.csv",
-    output:
-        png=report(
-            f"{FIGURES}/fig3_uncertainty_maps.png",
-            caption="../report/figure_uncertainty_maps.rst",
-            category="Figures",
-            labels={"figure": "3 Uncertainty maps"},
-        ),
-        pdf=f"{FIGURES}/fig3_uncertainty_maps.pdf",
-    log:
-        f"{RESULTS}/logs/reporting/figure_uncertainty_maps.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/figure_uncertainty_maps/all.tsv"
-    group:
-        "reporting"
-    conda:
-        "../../envs/environment.yaml"
-    params:
-        code=code_of("figure_uncertainty_maps"),
-        methods=METHOD_LABELS,
-        test_sets=TEST_SET_LABELS,
-        n_failures=3,
-        seed=STUDY["seed"],
-        counts=lambda wildcards, input: count_volumes(
-            input.cases, input.test_sets, TEST_SET_LABELS
-        ),
-    script:
-        "../scripts/figure_uncertainty_maps.py"
-
-
-rule figure_reliability:
-    input:
-        calibration=expand(
-            f"{RESULTS}/evaluation/{{method}}/calibration.csv", method=METHODS
-        ),
-        ece=f"{TABLES}/table2_ece.csv",
-        cases=f"{RESULTS}/data/cases.csv",
-        test_sets=f"{RESULTS}/data/test_sets.csv",
-    output:
-        png=report(
-            f"{FIGURES}/reliability.png",
-            caption="../report/figure_reliability.rst",
-            category="Figures",
-            labels={"figure": "Reliability"},
-        ),
-        pdf=f"{FIGURES}/reliability.pdf",
-    log:
-        f"{RESULTS}/logs/reporting/figure_reliability.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/figure_reliability/all.tsv"
-    group:
-        "reporting"
-    conda:
-        "../../envs/environment.yaml"
-    params:
-        code=code_of("figure_reliability"),
-        methods=METHOD_LABELS,
-        test_sets=TEST_SET_LABELS,
-        ece=STUDY["evaluation"]["ece"],
-        n_shown=20,
-        minimum_voxels=50,
-        seed=STUDY["seed"],
-        counts=lambda wildcards, input: count_volumes(
-            input.cases, input.test_sets, TEST_SET_LABELS
-        ),
-    script:
-        "../scripts/figure_reliability.py"
-
-
-rule figure_training_curves:
-    input:
-        runs=expand(TRAINED, run=STUDY.all_run_folders().values()),
-    output:
-        png=report(
-            f"{FIGURES}/training_curves.png",
-            caption="../report/figure_training_curves.rst",
-            category="Figures",
-            labels={"figure": "Training curves"},
-        ),
-        pdf=f"{FIGURES}/training_curves.pdf",
-    log:
-        f"{RESULTS}/logs/reporting/figure_training_curves.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/figure_training_curves/all.tsv"
-    group:
-        "reporting"
-    conda:
-        "../../envs/environment.yaml"
-    params:
-        code=code_of("figure_training_curves"),
-        # training/<recipe>-<key>/seed-<k>
-        recipes={
-            run: PurePath(folder).parent.name.rpartition("-")[0]
-            for run, folder in STUDY.all_run_folders().items()
-        },
-        seed=STUDY["seed"],
-    script:
-        "../scripts/figure_training_curves.py"
-
-
 if POSTERIORS:
 
     rule figure_posterior_sd:
+        """Draw the SD of the posterior of each convolution's weights."""
         input:
-            runs=[f"{STUDY.run_folders(method)[0]}/trained" for method in POSTERIORS],
+            runs=[f"{STUDY.run_folders(method)[0]}/{MARK}" for method in POSTERIORS],
         output:
-            png=report(
-                f"{FIGURES}/posterior_sd.png",
-                caption="../report/figure_posterior_sd.rst",
-                category="Figures",
-                labels={"figure": "Posterior SD of the weights"},
-            ),
-            pdf=f"{FIGURES}/posterior_sd.pdf",
+            **figure("posterior_sd", "Posterior SD of the weights"),
         log:
             f"{RESULTS}/logs/reporting/figure_posterior_sd.log",
         benchmark:
             f"{RESULTS}/benchmarks/figure_posterior_sd/all.tsv"
-        group:
-            "reporting"
-        conda:
-            "../../envs/environment.yaml"
         params:
             code=code_of("figure_posterior_sd"),
+            seed=STUDY["seed"],
             posteriors=[
                 {
                     "label": METHOD_LABELS[method],
@@ -222,115 +177,144 @@ if POSTERIORS:
                 }
                 for method, posterior in POSTERIORS.items()
             ],
-            seed=STUDY["seed"],
         script:
             "../scripts/figure_posterior_sd.py"
 
 
+# The method whose samples lie along one run; a study may have none.
+TRAJECTORY = STUDY.trajectory_method()
+
 if TRAJECTORY:
+    SCHEDULE = STUDY["recipes"][STUDY["methods"][TRAJECTORY]["recipe"]]["schedule"]
 
     rule figure_checkpoints:
+        """Draw what the checkpoints of one run predict, on an easy and on a hard volume."""
         input:
+            **TESTED,
             samples=f"{RESULTS}/prediction/{TRAJECTORY}/samples.csv",
-            predictions=expand(
-                f"{RESULTS}/prediction/{TRAJECTORY}/{{test_set}}", test_set=TEST_SETS
-            ),
-            scores=f"{RESULTS}/evaluation/{TRAJECTORY}/scores.csv",
-            cases=f"{RESULTS}/data/cases.csv",
-            test_sets=f"{RESULTS}/data/test_sets.csv",
+            predictions=predictions_of(TEST_SETS, TRAJECTORY),
+            scores=f"{EVALUATION}/{TRAJECTORY}/scores.csv",
         output:
-            png=report(
-                f"{FIGURES}/fig1_checkpoints.png",
-                caption="../report/figure_checkpoints.rst",
-                category="Figures",
-                labels={"figure": "1 Checkpoints of the cyclical run"},
+            **figure(
+                "checkpoints", "1 Checkpoints of the cyclical run", "fig1_checkpoints"
             ),
-            pdf=f"{FIGURES}/fig1_checkpoints.pdf",
         log:
             f"{RESULTS}/logs/reporting/figure_checkpoints.log",
         benchmark:
             f"{RESULTS}/benchmarks/figure_checkpoints/all.tsv"
-        group:
-            "reporting"
-        conda:
-            "../../envs/environment.yaml"
         params:
             code=code_of("figure_checkpoints"),
-            schedule=lambda wildcards: STUDY["recipes"][
-                STUDY["methods"][TRAJECTORY]["recipe"]
-            ]["schedule"],
+            seed=STUDY["seed"],
+            counts=counted(),
+            label=lambda wildcards: METHOD_LABELS[TRAJECTORY],
+            schedule=SCHEDULE,
             per_cycle=2,
             test_sets=TEST_SETS,
-            label=lambda wildcards: METHOD_LABELS[TRAJECTORY],
-            seed=STUDY["seed"],
-            counts=lambda wildcards, input: count_volumes(
-                input.cases, input.test_sets, TEST_SET_LABELS
-            ),
         script:
             "../scripts/figure_checkpoints.py"
 
     rule figure_tsne:
+        """Draw the way of the last decoder layer's weights along one run, by t-SNE."""
         input:
-            run=f"{STUDY.run_folders(TRAJECTORY)[0]}/trained",
+            run=f"{STUDY.run_folders(TRAJECTORY)[0]}/{MARK}",
             samples=f"{RESULTS}/prediction/{TRAJECTORY}/samples.csv",
         output:
-            png=report(
-                f"{FIGURES}/fig2_tsne.png",
-                caption="../report/figure_tsne.rst",
-                category="Figures",
-                labels={"figure": "2 t-SNE of the weights"},
-            ),
-            pdf=f"{FIGURES}/fig2_tsne.pdf",
+            **figure("tsne", "2 t-SNE of the weights", "fig2_tsne"),
         log:
             f"{RESULTS}/logs/reporting/figure_tsne.log",
         benchmark:
             f"{RESULTS}/benchmarks/figure_tsne/all.tsv"
-        group:
-            "reporting"
-        conda:
-            "../../envs/environment.yaml"
         params:
             code=code_of("figure_tsne"),
-            schedule=lambda wildcards: STUDY["recipes"][
-                STUDY["methods"][TRAJECTORY]["recipe"]
-            ]["schedule"],
-            perplexity=STUDY["reporting"]["tsne"]["perplexity"],
-            label=lambda wildcards: METHOD_LABELS[TRAJECTORY],
             seed=STUDY["seed"],
+            label=lambda wildcards: METHOD_LABELS[TRAJECTORY],
+            schedule=SCHEDULE,
+            perplexity=STUDY["reporting"]["tsne"]["perplexity"],
         script:
             "../scripts/figure_tsne.py"
 
 
-rule figure_quality_control:
-    input:
-        curves=f"{RESULTS}/evaluation/quality_control_curves.csv",
-        cases=f"{RESULTS}/data/cases.csv",
-        test_sets=f"{RESULTS}/data/test_sets.csv",
-    output:
-        png=report(
-            f"{FIGURES}/quality_control.png",
-            caption="../report/figure_quality_control.rst",
-            category="Figures",
-            labels={"figure": "Quality control"},
-        ),
-        pdf=f"{FIGURES}/quality_control.pdf",
-    log:
-        f"{RESULTS}/logs/reporting/figure_quality_control.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/figure_quality_control/all.tsv"
-    group:
-        "reporting"
-    conda:
-        "../../envs/environment.yaml"
-    params:
-        code=code_of("figure_quality_control"),
-        methods=METHOD_LABELS,
-        styles=STUDY.styles,
-        test_sets=FIRST_OF_DOMAINS,
-        poor=STUDY["evaluation"]["poor"],
-        seed=STUDY["seed"],
-        counts=lambda wildcards, input: count_volumes(
-            input.cases, input.test_sets, FIRST_OF_DOMAINS
-        ),
-    script:
-        "../scripts/figure_quality_control.py"
+if DISTORTED:
+    DISTORTED_OF = STUDY["distortions"]["test_set"]
+    KINDS = list(STUDY["distortions"]["kinds"])
+    # The kind whose maps are shown: noise, as in the paper, or else the study's first.
+    MAPPED_KIND = "noise" if "noise" in KINDS else KINDS[0]
+    MAPPED = {
+        name: settings["degree"]
+        for name, settings in DISTORTED.items()
+        if settings["kind"] == MAPPED_KIND
+    }
+    # A figure of boxes each.
+    BOXED = ["dice", "assd_mm", "dice_within", "assd_within_mm"]
+    BOXED += ["predictive_entropy_bits", "mutual_information_bits"]
+
+    rule figure_distorted_examples:
+        """Draw a scan at every degree of every kind of distortion."""
+        input:
+            cases=f"{RESULTS}/data/cases.csv",
+            distorted=rules.distort.output.cases,
+            scans=rules.distort.output.scans,
+        output:
+            **figure("distorted_examples", "Distorted scans"),
+        log:
+            f"{RESULTS}/logs/reporting/figure_distorted_examples.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/figure_distorted_examples/all.tsv"
+        params:
+            code=code_of("figure_distorted_examples"),
+            test_sets=DISTORTED,
+            seed=STUDY["seed"],
+            counts=lambda wildcards, input: count_cases(input.distorted),
+        script:
+            "../scripts/figure_distorted_examples.py"
+
+    rule figure_distortion_boxes:
+        """Draw boxes of a metric of slices at every degree of distortion, per method."""
+        input:
+            distortions=f"{EVALUATION}/distortions.csv",
+            distorted=rules.distort.output.cases,
+        output:
+            **figure(
+                "distortion_boxes",
+                "Distortions: {metric}",
+                "distortion_{metric}",
+                metric=BOXED,
+            ),
+        log:
+            f"{RESULTS}/logs/reporting/figure_distortion_boxes/{{metric}}.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/figure_distortion_boxes/{{metric}}.tsv"
+        params:
+            code=code_of("figure_distortion_boxes"),
+            methods=METHOD_LABELS,
+            styles=STUDY.styles,
+            kinds=KINDS,
+            of=lambda wildcards: TEST_SET_LABELS[DISTORTED_OF],
+            seed=STUDY["seed"],
+            counts=lambda wildcards, input: count_cases(input.distorted),
+        script:
+            "../scripts/figure_distortion_boxes.py"
+
+    rule figure_distortion_maps:
+        """Draw entropy and mutual information of each method as a distortion grows."""
+        input:
+            predictions=predictions_of([DISTORTED_OF, *MAPPED]),
+            cases=f"{RESULTS}/data/cases.csv",
+            distorted=rules.distort.output.cases,
+            scans=rules.distort.output.scans,
+        output:
+            **figure("distortion_maps", "Uncertainty under distortion"),
+        log:
+            f"{RESULTS}/logs/reporting/figure_distortion_maps.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/figure_distortion_maps/all.tsv"
+        params:
+            code=code_of("figure_distortion_maps"),
+            methods=METHOD_LABELS,
+            places=MAPPED,
+            of=DISTORTED_OF,
+            kind=MAPPED_KIND,
+            seed=STUDY["seed"],
+            counts=lambda wildcards, input: count_cases(input.distorted),
+        script:
+            "../scripts/figure_distortion_maps.py"

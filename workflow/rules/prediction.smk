@@ -1,9 +1,12 @@
-# From the runs of a method to its probabilities, uncertainty and segmentations on every test set.
+"""Prediction: from a method's runs to its probabilities, uncertainty and segmentations."""
 
 from cardiouq.progress.estimates import of_prediction
 
+PREDICTED = [*METHODS, *STUDY.repeats]
+
 
 rule predict:
+    """Predict every test set with the runs of one method, or of a repeat of it."""
     input:
         runs=lambda wildcards: expand(TRAINED, run=STUDY.run_folders(wildcards.method)),
         arrays=ARRAYS,
@@ -24,8 +27,6 @@ rule predict:
         f"{RESULTS}/benchmarks/predict/{{method}}.tsv"
     wildcard_constraints:
         method="|".join(PREDICTED),
-    conda:
-        "../../envs/environment.yaml"
     threads: 1
     # memory and time are for batch systems
     resources:

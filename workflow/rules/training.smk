@@ -1,12 +1,17 @@
-# From a recipe and a seed to a run. A run's path holds a key of all settings it depends on, so
-# settings decide whether it is trained, and the age of its inputs does not (`ancient`).
+"""Training: from a recipe and a seed to a run.
 
-from cardiouq.progress.estimates import of_training
+A run's path holds a key of all settings it depends on, so settings decide whether it is trained,
+and the age of its inputs does not (`ancient`).
+"""
+
+from cardiouq.device.environment import gpus_per_job
 from cardiouq.files.run_files import MARK
 from cardiouq.methods.base import MEMBER, Member
+from cardiouq.progress.estimates import of_training
 
 RUN = f"{RESULTS}/training/{{recipe}}-{{key}}/seed-{{member}}"
 TRAINED = f"{{run}}/{MARK}"
+GPUS_PER_JOB = gpus_per_job(config["device"])
 # Ctrl-C goes to every process of a terminal, SIGTERM to every process of a batch job. Python would
 # meet Ctrl-C with a traceback, be it still importing: a job runs in the background of its shell,
 # where Ctrl-C is ignored, and the shell passes it on as SIGTERM. Then the shell waits, as a training
@@ -22,6 +27,7 @@ shell.suffix(
 
 
 rule train:
+    """Train one member of a recipe, or go on where it was interrupted."""
     input:
         arrays=ancient(f"{RESULTS}/data/preprocessed"),
         cases=ancient(f"{RESULTS}/data/cases.csv"),
@@ -49,8 +55,6 @@ rule train:
         member=MEMBER.pattern.replace("(", "(?:").replace("(?:?:", "(?:"),
     # the longest chain first: an ensemble's prediction waits for its last run
     priority: 1
-    conda:
-        "../../envs/environment.yaml"
     threads: 1
     # memory and time are for batch systems
     resources:

@@ -2,7 +2,7 @@
 
 from cardiouq.errors import reported_to_user
 from cardiouq.files.tables import read_rows
-from cardiouq.reporting.quality_control import draw_quality_control
+from cardiouq.reporting.figures.quality_control import draw_quality_control
 from cardiouq.reporting.shown import as_written
 from cardiouq.reporting.style import method_styles, save_figure
 

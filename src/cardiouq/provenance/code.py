@@ -5,7 +5,7 @@ parameter, so that a change computes anew what depends on it, whatever the files
 """
 
 import ast
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,21 +21,24 @@ def code_of(script: str, *files: Path) -> Callable[[Any], str]:
 
     Args:
         script: name of a file in `workflow/scripts`, without `.py`.
-        files: what else is to be followed by its content, such as a caption.
+        files: what else is to be followed by its content, such as a caption, or a module that the
+            script imports by a name that it is told.
     """
-
-    def digest(wildcards: Any) -> str:
-        """Sixteen hex digits."""
-        followed = [SCRIPTS / f"{script}.py", *modules_of(script), *files]
-        return sha256("\n".join(map(_hash_of, followed)).encode())[:16]
-
-    return digest
+    return lambda wildcards: digest_of(
+        [SCRIPTS / f"{script}.py", *files, *modules_of(script, *files)]
+    )
 
 
-def modules_of(script: str) -> list[Path]:
-    """Files of the package that a script imports, or that these import, in order."""
+def digest_of(files: Iterable[Path]) -> str:
+    """Sixteen hex digits that change with the content of the files, and with nothing else."""
+    return sha256("\n".join(map(_hash_of, files)).encode())[:16]
+
+
+def modules_of(script: str, *files: Path) -> list[Path]:
+    """Files of the package that a script and further modules import, or that these import, in
+    order."""
     found: set[Path] = set()
-    left = [SCRIPTS / f"{script}.py"]
+    left = [SCRIPTS / f"{script}.py", *(file for file in files if file.suffix == ".py")]
     while left:
         new = _imported_by(left.pop()) - found
         found |= new

@@ -20,6 +20,12 @@ def in_report(value: Any) -> Any:
     return _mapped(value, lambda text: re.sub(r"([^\w\s]|_)", r"\\\1", text))
 
 
+def labels_in_report(blocks: Mapping[str, Mapping[str, Any]], key: str = "label") -> dict[str, str]:
+    """Name -> label of a study's methods or test sets, or another text that those have which have
+    it, as a rule's parameter."""
+    return {name: in_report(block[key]) for name, block in blocks.items() if block.get(key)}
+
+
 def as_written(value: Any) -> Any:
     """The value that `in_report` was given; any that holds no backslash is left alone."""
     return _mapped(value, lambda text: re.sub(r"\\(.)", r"\1", text))

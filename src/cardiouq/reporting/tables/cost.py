@@ -12,7 +12,6 @@ from cardiouq.files.run_files import HISTORY_FILE
 from cardiouq.files.tables import read_benchmark, read_rows
 from cardiouq.reporting.printing import NOTHING, Cell, PrintedTable
 from cardiouq.structures import ALL, STRUCTURES
-from cardiouq.study.runs import NeededRun
 
 QUALITY = {"dice": ("Dice", 3), "ece_percent": ("ECE %", 2), "aurc": ("AURC", 3)}
 """Column -> heading and printed decimals."""
@@ -20,12 +19,12 @@ MEBIBYTE = 2**20
 
 
 def training_cost(
-    runs: Sequence[NeededRun], benchmarks: Mapping[str, str | Path]
+    runs: Sequence[Mapping[str, Any]], benchmarks: Mapping[str, str | Path]
 ) -> dict[str, float]:
     """Iterations, seconds (epochs only: without starting up) and peak memory of all runs together.
 
     Args:
-        runs: from `needed_runs`; each folder holds the run's `history.csv`.
+        runs: from `study.runs.needed_runs`; each folder holds the run's `history.csv`.
         benchmarks: folder -> Snakemake's benchmark of its training.
     """
     iterations, seconds = 0, 0.0

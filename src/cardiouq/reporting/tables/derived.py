@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from cardiouq.evaluation.quality_control import ASSD_WITHIN, N_SUBJECTS, RANDOM
-from cardiouq.reporting.tables.verdict import ANY, RANDOM_FLAGGED
+from cardiouq.reporting.tables.judging import ANY, RANDOM_FLAGGED
 from cardiouq.structures import ALL, STRUCTURES
 
 COLUMNS = [

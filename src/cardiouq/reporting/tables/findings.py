@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cardiouq.reporting.tables.verdict import COLUMNS, NOT_COMPARABLE
+from cardiouq.reporting.tables.judging import COLUMNS, NOT_COMPARABLE
 from cardiouq.structures import ALL, FOREGROUND, STRUCTURES
 
 PAPER = "ng2022"

@@ -1,12 +1,14 @@
 """The papers' numbers and claims, to stand beside ours; the columns are explained in
 `config/published/README.md`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from cardiouq.errors import CardiouqError
+from cardiouq.files.documents import read_yaml
 from cardiouq.files.tables import rows_of
 from cardiouq.provenance.record import repository
 from cardiouq.structures import FOREGROUND, STRUCTURES
@@ -26,10 +28,26 @@ ALLOWED = {
 }
 
 
+class Paper(NamedTuple):
+    """What stands beside a study."""
+
+    numbers: pd.DataFrame
+    claims: pd.DataFrame
+    study: Mapping[str, Any] | None
+    """Settings of the paper's own study."""
+
+
 def files_of(paper: str | None) -> list[Path]:
     """A paper's numbers, its claims and its own study; none of no paper."""
     names = ("published/{}.csv", "published/{}_claims.csv", "studies/{}.yaml") if paper else ()
     return [repository() / "config" / name.format(paper) for name in names]
+
+
+def read_paper(study: Mapping[str, Any]) -> Paper:
+    """What the paper says that a study stands beside; nothing if it stands beside none."""
+    files = files_of(study["reporting"]["published"])
+    numbers, claims, own = files or (None, None, None)
+    return Paper(read_published(numbers), read_claims(claims), read_yaml(own) if own else None)
 
 
 def read_published(path: str | Path | None) -> pd.DataFrame:
@@ -63,6 +81,29 @@ def read_claims(path: str | Path | None) -> pd.DataFrame:
     keys = ["claim", "level", "metric", "test_set", "structure", "smaller", "larger"]
     table = _read(path, CLAIM_COLUMNS, keys)
     return table.assign(strict=table["strict"] == "true")
+
+
+def find_paper_test_sets(study: Mapping[str, Any]) -> dict[str, str]:
+    """Our test set -> the paper's name of it. Among them are distorted ones, and kinds of
+    distortion, over all degrees, which a paper calls as we do."""
+    named = {name: block["published"] for name, block in study["test_sets"].items()}
+    distortions = study.get("distortions", {"kinds": {}})
+    for degree, paper in distortions.get("published", {}).items():
+        named[f"{distortions['test_set']}+{degree}"] = paper
+    named |= {kind: kind for kind in distortions["kinds"]}
+    return {ours: paper for ours, paper in named.items() if paper}
+
+
+def beside_ours(summary: pd.DataFrame, metric: str, study: Mapping[str, Any]) -> pd.DataFrame:
+    """Our numbers of a metric over whole volumes with the columns of `with_published`.
+
+    Args:
+        summary: rows of `summary.csv`.
+        metric: its name.
+        study: settings of the study that ran, which say beside which paper it stands.
+    """
+    ours = summary[(summary["level"] == "volume") & (summary["metric"] == metric)]
+    return with_published(ours, read_paper(study).numbers, metric, find_paper_test_sets(study))
 
 
 def with_published(

@@ -3,7 +3,15 @@
 import pandas as pd
 
 from cardiouq.reporting.printing import PrintedTable
-from cardiouq.reporting.tables.layout import Block, Labels, print_blocks
+from cardiouq.reporting.tables.layout import (
+    Block,
+    Found,
+    Labels,
+    Made,
+    Settings,
+    labels_of,
+    print_blocks,
+)
 
 BLOCKS = [
     Block(metric, label, "slice", decimals=decimals, larger_is_better=better, spread="sd")
@@ -15,6 +23,11 @@ BLOCKS = [
         ("assd_within_mm", "ASSD_within (mm)", 2, None),
     )
 ]
+
+
+def make(found: Found, study: Settings, caption: str) -> Made:
+    """Every number over repeats, and a few of them in print."""
+    return found["repeats"], print_repeats(found["repeats"], *labels_of(study), caption)
 
 
 def print_repeats(

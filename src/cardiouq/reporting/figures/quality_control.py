@@ -1,4 +1,4 @@
-"""Quality control per slice: curves of what is left poor, and what review takes and saves."""
+"""Curves of quality control per slice: what is left poor against what is flagged."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,16 +10,10 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from cardiouq.evaluation.quality_control import ASSD_WITHIN, ORACLE, RANDOM, SLICE_POSITION
-from cardiouq.reporting.printing import PrintedTable
 from cardiouq.reporting.style import DOUBLE_COLUMN, MethodStyle, use_style
-from cardiouq.reporting.tables.layout import Block, Labels, print_blocks
-from cardiouq.structures import ALL, STRUCTURES
+from cardiouq.structures import STRUCTURES
 
 Floats = NDArray[np.float64]
-
-SAVED = ["hours_saved_random", "hours_saved_slice_position"]
-TOGETHER = "all three"
-"""What the columns of all structures are called in print."""
 
 PANEL, LEGEND = 2.2, 1.2
 """Heights of a row of panels and of the legend, inches."""
@@ -34,49 +28,6 @@ BASELINES: dict[str, tuple[str, dict[str, Any]]] = {
 """Label and line."""
 LIMIT: dict[str, Any] = {"color": "#000000", "linewidth": 0.5}
 """Line of the share that may be left poor."""
-
-
-def _block(by: str, column: str, label: str, decimals: int, better: bool | None) -> Block:
-    return Block(f"{by} {column}", label, "slice", (*STRUCTURES, TOGETHER), decimals, better)
-
-
-BLOCKS = [
-    _block(ASSD_WITHIN, "poor_percent", "Poor (%)", 1, False),
-    _block(ASSD_WITHIN, "auc", "Area: ASSD_within", 3, False),
-    _block(SLICE_POSITION, "auc", "Area: slice position", 3, None),
-    _block(ASSD_WITHIN, "flagged_percent", "Flagged (%): ASSD_within", 1, False),
-    _block(SLICE_POSITION, "flagged_percent", "Flagged (%): slice position", 1, None),
-    _block(RANDOM, "flagged_percent", "Flagged (%): random", 1, None),
-    _block(ORACLE, "flagged_percent", "Flagged (%): oracle", 1, None),
-    _block(ASSD_WITHIN, "hours_saved_random", "Hours saved against random", 0, True),
-    _block(
-        ASSD_WITHIN, "hours_saved_slice_position", "Hours saved against slice position", 0, True
-    ),
-]
-
-
-def print_quality_control(
-    table: pd.DataFrame, methods: Labels, test_sets: Labels, caption: str
-) -> PrintedTable:
-    """What is poor, the share that each ranking flags, and the hours that ASSD_within saves.
-
-    Args:
-        table: rows of `quality_control.csv`.
-        methods, test_sets: key -> printed label, in order.
-        caption: plain text.
-    """
-    table = table.assign(
-        level="slice",
-        structure=table["structure"].replace(ALL, TOGETHER),
-        poor_percent=100 * table["n_poor"] / table["n_slices"],
-    )
-    table[SAVED] = table[SAVED].round() + 0.0  # -0 becomes 0
-    # the column of empty masks is a sum over the structures' own
-    table["n_empty"] = table["n_empty"].where(table["structure"] != TOGETHER, 0)
-    keys = ["method", "test_set", "level", "structure", "by", "n_empty"]
-    numbers = table.melt(keys, ["poor_percent", "auc", "flagged_percent", *SAVED], "column")
-    numbers["metric"] = numbers["by"] + " " + numbers["column"]
-    return print_blocks(numbers, BLOCKS, methods, test_sets, caption, "tab:quality_control")
 
 
 def draw_quality_control(

@@ -1,0 +1,28 @@
+"""Proper scores, calibration errors and uncertainty."""
+
+from functools import partial
+
+from cardiouq.reporting.tables.layout import Block, Found, Made, Settings, make_blocks
+from cardiouq.structures import ALL
+
+_of_all = partial(Block, structures=[ALL], spread="interval")
+_neutral = partial(_of_all, decimals=4, larger_is_better=None)
+
+BLOCKS = [
+    _of_all("nll_nats", "NLL (nats)", decimals=4),
+    _of_all("brier", "Brier", decimals=4),
+    _of_all("ece_percent", "ECE (%)", decimals=2),
+    _of_all("average_ce_percent", "average CE (%)", decimals=1),
+    _of_all("maximum_ce_percent", "maximum CE (%)", decimals=1),
+    _of_all("classwise_ece_percent", "class-wise ECE (%)", decimals=2),
+    _of_all("adaptive_ce_percent", "adaptive CE (%)", decimals=2),
+    _neutral("predictive_entropy_bits", "entropy (bits)"),
+    _neutral("expected_entropy_bits", "expected entropy (bits)"),
+    _neutral("mutual_information_bits", "mutual information (bits)"),
+    _neutral("variance", "variance"),
+]
+
+
+def make(found: Found, study: Settings, caption: str) -> Made:
+    """Scores, errors and uncertainty over whole volumes."""
+    return make_blocks(found["summary"], BLOCKS, study, caption, "tab:calibration")

@@ -1,0 +1,64 @@
+"""The tables of a study: each is an entry here, a module of the same name beside this one, whose
+`make` lays it out, and a caption of that name in `workflow/report`.
+
+No module is imported here: a change of one prints no other table anew.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cardiouq.structures import HEART
+from cardiouq.study.study import Study
+
+
+@dataclass(frozen=True)
+class Table:
+    """An entry of the registry.
+
+    Attributes:
+        title: what the report calls the table.
+        reads: names of the evaluation's tables that `make` is given, of those that a study has.
+        is_of: whether a study has the table.
+    """
+
+    title: str
+    reads: Sequence[str] = ("summary",)
+    is_of: Callable[[Study], bool] = lambda study: True
+
+
+def _has_findings(study: Study) -> bool:
+    return bool(study["reporting"]["published"] or study.distorted_test_sets())
+
+
+def _has_ventricles(study: Study) -> bool:
+    return set(study.structures) >= set(HEART)
+
+
+TABLES = {
+    "table1_dice": Table("1 Dice"),
+    "table2_ece": Table("2 ECE"),
+    "verdict": Table(
+        "Paper versus ours",
+        reads=["summary", "comparisons", "distortions", "quality_control"],
+        is_of=_has_findings,
+    ),
+    "segmentation": Table("Segmentation"),
+    "calibration": Table("Calibration"),
+    "failure_detection": Table("Failure detection"),
+    "clinical": Table("Clinical quantities", is_of=_has_ventricles),
+    "comparisons": Table("Comparisons", reads=["comparisons"]),
+    "ranks": Table("Ranks", reads=["ranks"]),
+    "quality_control": Table("Quality control", reads=["quality_control"]),
+    "repeats": Table("Repeats", reads=["repeats"], is_of=lambda study: bool(study.repeats)),
+}
+
+
+def tables_of(study: Study) -> dict[str, Table]:
+    """The tables that a study has, by name."""
+    return {name: table for name, table in TABLES.items() if table.is_of(study)}
+
+
+def module_of(table: str) -> Path:
+    """File of the module that makes a table."""
+    return Path(__file__).with_name(f"{table}.py")

@@ -1,0 +1,26 @@
+"""How well structures are segmented, beside their Dice."""
+
+from functools import partial
+
+from cardiouq.reporting.tables.layout import Block, Found, Made, Settings, make_blocks
+
+_slice = partial(Block, level="slice")
+
+BLOCKS = [
+    Block("assd_mm", "ASSD (mm)", decimals=2),
+    Block("hd95_mm", "HD95 (mm)", decimals=1),
+    Block("hausdorff_mm", "Hausdorff (mm)", decimals=1),
+    Block("surface_dice", "Surface Dice", larger_is_better=True),
+    Block("estimated_dice", "Dice, estimated from the heat map", larger_is_better=None),
+    Block("estimated_dice_error", "Error of the estimated Dice"),
+    Block("sensitivity_possible", "Sensitivity of h > 0", larger_is_better=True),
+    Block("precision_certain", "Precision of h >= 0.99", larger_is_better=True),
+    Block("aula", "AULA", larger_is_better=None),
+    _slice("dice", "Dice, per slice", larger_is_better=True),
+    _slice("assd_mm", "ASSD (mm), per slice", decimals=2),
+]
+
+
+def make(found: Found, study: Settings, caption: str) -> Made:
+    """Distances between surfaces and what single slices and heat maps say."""
+    return make_blocks(found["summary"], BLOCKS, study, caption, "tab:segmentation")

@@ -1,0 +1,59 @@
+"""Table 1 of Zhao et al. (2022): Dice of each structure, the paper's beside ours."""
+
+import pandas as pd
+
+from cardiouq.reporting.printing import Cell, PrintedTable
+from cardiouq.reporting.tables.layout import (
+    Block,
+    Found,
+    Labels,
+    Made,
+    Settings,
+    by_key,
+    cell,
+    empty_cell,
+    labels_of,
+    plus_minus,
+)
+from cardiouq.reporting.tables.published import beside_ours
+from cardiouq.structures import STRUCTURES
+
+
+def make(found: Found, study: Settings, caption: str) -> Made:
+    """Dice over whole volumes."""
+    rows = beside_ours(found["summary"], "dice", study)
+    return rows, print_dice(rows, *labels_of(study), caption)
+
+
+def print_dice(
+    summary: pd.DataFrame, methods: Labels, test_sets: Labels, caption: str
+) -> PrintedTable:
+    """Table 1 of Zhao et al. (2022): per method a row of ours and below it the paper's, where it
+    has one.
+
+    Args:
+        summary: rows of `summary.csv` with the columns of `published.with_published`.
+        methods, test_sets: key -> printed label, in order.
+        caption: plain text.
+    """
+    block = Block("dice", "Dice", larger_is_better=True, spread="sd")
+    found = by_key(summary, block)
+    keys = [(test_set, structure) for test_set in test_sets for structure in STRUCTURES]
+    rows = []
+    for method, label in methods.items():
+        numbers = [found[method, *key] for key in keys]
+        ours = [cell(number, block) for number in numbers]
+        rows.append([Cell(label), Cell("ours"), *ours, empty_cell(numbers)])
+        if any(pd.notna(number["published"]) for number in numbers):
+            theirs = [
+                Cell(plus_minus(number["published"], number["published_sd"], 3), quoted=True)
+                for number in numbers
+            ]
+            rows.append([Cell(""), Cell("paper", quoted=True), *theirs, Cell("")])
+    return PrintedTable(
+        caption,
+        "tab:dice",
+        [("", 2), *((label, len(STRUCTURES)) for label in test_sets.values()), ("", 1)],
+        ["Method", "", *(structure for _, structure in keys), "Empty"],
+        rows,
+    )

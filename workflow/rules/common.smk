@@ -1,0 +1,71 @@
+"""What rules of several rooms share: inputs, outputs of one kind, and parameters."""
+
+from cardiouq.provenance.code import code_of
+from cardiouq.reporting.captions import CAPTIONS, count_cases, count_volumes
+from cardiouq.reporting.shown import in_report, labels_in_report
+
+TABLES = f"{RESULTS}/reporting/tables"
+FIGURES = f"{RESULTS}/reporting/figures"
+# What `all` asks for and write_provenance describes: every form of each table, figure and page.
+PRODUCTS = []
+METHOD_LABELS = labels_in_report(STUDY["methods"])
+TEST_SET_LABELS = labels_in_report(STUDY["test_sets"])
+TESTED = {
+    "cases": f"{RESULTS}/data/cases.csv",
+    "test_sets": f"{RESULTS}/data/test_sets.csv",
+}
+
+
+def scores_of(table, methods=METHODS):
+    """A table of scores of each method."""
+    return expand(f"{RESULTS}/evaluation/{{method}}/{table}.csv", method=methods)
+
+
+def predictions_of(test_sets, methods=METHODS):
+    """Folders of each method's predictions on test sets."""
+    folder = f"{RESULTS}/prediction/{{method}}/{{test_set}}"
+    return expand(folder, method=methods, test_set=test_sets)
+
+
+def counted(test_sets=TEST_SET_LABELS):
+    """Parameter: how many volumes and subjects of `TESTED` each test set holds."""
+    return lambda wildcards, input: count_volumes(
+        input.cases, input.test_sets, test_sets
+    )
+
+
+def compared(code, test_sets=TEST_SET_LABELS):
+    """Parameters of a script that shows all methods on test sets."""
+    return {
+        "code": code,
+        "methods": METHOD_LABELS,
+        "test_sets": test_sets,
+        "seed": STUDY["seed"],
+        "counts": counted(test_sets),
+    }
+
+
+def shown(path, caption, category, **labels):
+    """Output that the report shows above the caption of that name."""
+    caption = f"../report/{caption}.rst"
+    return report(path, caption=caption, category=category, labels=labels)
+
+
+def table(name, title):
+    """Outputs of a rule that prints a table; the report shows all forms but Markdown."""
+    path = f"{TABLES}/{name}"
+    forms = {"html": "printed", "csv": "CSV", "tex": "LaTeX"}
+    PRODUCTS.extend(expand(f"{path}.{{form}}", form=[*forms, "md"]))
+    return {"md": f"{path}.md"} | {
+        form: shown(f"{path}.{form}", name, "Tables", table=title, form=called)
+        for form, called in forms.items()
+    }
+
+
+def figure(name, title, file=None, **wildcards):
+    """Outputs of a rule that draws a figure, or one for each value of a wildcard; `file` is
+    what it is called, unless as the figure."""
+    path = f"{FIGURES}/{file or name}"
+    PRODUCTS.extend(expand(f"{path}.{{form}}", form=["png", "pdf"], **wildcards))
+    png = shown(f"{path}.png", f"figure_{name}", "Figures", figure=title)
+    return {"png": png, "pdf": f"{path}.pdf"}

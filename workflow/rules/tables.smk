@@ -1,0 +1,86 @@
+"""Reporting: the evaluation's numbers to tables, the paper's beside ours."""
+
+import json
+from pathlib import PurePath
+
+from cardiouq.reporting.shown import settings_to_show
+from cardiouq.reporting.tables.published import files_of
+from cardiouq.reporting.tables.registry import module_of, tables_of
+from cardiouq.study.runs import needed_checkpoints, needed_runs
+
+SETTINGS = settings_to_show(STUDY.written)
+PAPER = STUDY["reporting"]["published"]
+PAPER_TEST_SETS = labels_in_report(STUDY["test_sets"], "published")
+DOMAINS = {name: block["domain"] for name, block in STUDY["test_sets"].items()}
+# What the verdict reads where scans are distorted.
+MISSING = [] if DISTORTED else ["distortions"]
+
+
+for TABLE, ENTRY in tables_of(STUDY).items():
+
+    rule:
+        """Print a table of the evaluation's numbers, for machines and for people."""
+        name:
+            f"print_{TABLE}"
+        input:
+            **{
+                name: [] if name in MISSING else f"{EVALUATION}/{name}.csv"
+                for name in ENTRY.reads
+            },
+            **TESTED,
+        output:
+            **table(TABLE, ENTRY.title),
+        log:
+            f"{RESULTS}/logs/reporting/{TABLE}.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/print/{TABLE}.tsv"
+        params:
+            **compared(
+                code_of(
+                    "print_table",
+                    module_of(TABLE),
+                    CAPTIONS / f"{TABLE}.rst",
+                    *files_of(PAPER),
+                )
+            ),
+            table=TABLE,
+            reads=ENTRY.reads,
+            title=lambda wildcards: in_report(STUDY["title"]),
+            paper=PAPER,
+            paper_test_sets=PAPER_TEST_SETS,
+            study=lambda wildcards: in_report(json.dumps(SETTINGS)),
+            evaluation=STUDY["evaluation"],
+        script:
+            "../scripts/print_table.py"
+
+
+# Benchmarks are files of Snakemake's that no rule puts out: they are read where they are.
+rule print_cost:
+    """Print what each method costs to train and to predict with, beside its quality."""
+    input:
+        **TESTED,
+        summary=f"{EVALUATION}/summary.csv",
+        samples=expand(f"{RESULTS}/prediction/{{method}}/samples.csv", method=METHODS),
+        runs=expand(TRAINED, run=STUDY.all_run_folders().values()),
+        distorted=CASE_TABLES[1:],
+    output:
+        **table("cost", "Cost"),
+    log:
+        f"{RESULTS}/logs/reporting/cost.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/print/cost.tsv"
+    params:
+        **compared(code_of("print_cost", CAPTIONS / "cost.rst")),
+        title=lambda wildcards: in_report(STUDY["title"]),
+        domains=DOMAINS,
+        runs={method: needed_runs(STUDY, method) for method in METHODS},
+        checkpoints={method: needed_checkpoints(STUDY, method) for method in METHODS},
+        training_benchmarks={
+            run: f"{RESULTS}/benchmarks/train/{PurePath(run).relative_to(f'{RESULTS}/training')}.tsv"
+            for run in STUDY.all_run_folders().values()
+        },
+        prediction_benchmarks={
+            method: f"{RESULTS}/benchmarks/predict/{method}.tsv" for method in METHODS
+        },
+    script:
+        "../scripts/print_cost.py"
