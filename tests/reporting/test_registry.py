@@ -9,7 +9,7 @@ import pytest
 
 from cardiouq.reporting.captions import CAPTIONS
 from cardiouq.reporting.tables.registry import TABLES, module_of, tables_of
-from cardiouq.study.settings import Study
+from cardiouq.study.study import Study
 
 
 @pytest.mark.parametrize("table", TABLES)

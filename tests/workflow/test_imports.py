@@ -25,7 +25,7 @@ FOLLOW_NO_CODE = {
 """Rules before predictions, which are not made again for changed code, and those of no study."""
 VOXELS = {
     *("distorted", "distortions", "stretch", "preprocessing"),
-    *("phantom/signal", "readers/scans"),
+    *("noise", "readers/scans"),
 }
 """Modules of the data room that distorted scans depend on, for whose change they are predicted
 again."""
