@@ -46,8 +46,8 @@ def predict(
 
     Each network is made once and sees all cases before the next one is made. The products of a
     case go to `output/<test set>/`; `samples.csv` says which weights each sample had and how long
-    it took, `fitted.json` what the method learnt from held-out subjects, `machine.json` where. What
-    another prediction left there is removed, once that has ended.
+    it took, `fitted.json` what the method learnt from held-out subjects, `machine.json` where. They
+    take the place of what another prediction left there, once that has ended.
 
     Args:
         method: draws the samples.
@@ -75,7 +75,7 @@ def _predict(
 ) -> None:
     rows: list[dict[str, Any]] = []
     output.mkdir(parents=True, exist_ok=True)
-    for left_behind in (*output.glob(f"{SCRATCH_PREFIX}*"), *(output / name for name in test_sets)):
+    for left_behind in output.glob(f"{SCRATCH_PREFIX}*"):  # by a killed prediction
         shutil.rmtree(left_behind, ignore_errors=True)
     (output / MACHINE_FILE).unlink(missing_ok=True)
     note_machine(output, device_name(predictor.device), "float32")
