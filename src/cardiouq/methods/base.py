@@ -195,6 +195,7 @@ class Style(NamedTuple):
 
 
 Runs = Sequence[TrainedRun]
+"""The runs of a method's members, in their order."""
 
 
 @dataclass(frozen=True)
@@ -202,6 +203,7 @@ class BaseMethod:
     """A method's settings and how it draws samples from the posterior over networks."""
 
     usual_style: ClassVar[Style | None] = None
+    """How figures draw it, if neither its settings nor the recipe matter."""
 
     def style(self, recipe: Block) -> Style | None:
         """How figures draw the method with the runs of a recipe; None: in a spare style."""
