@@ -263,7 +263,7 @@ def write_table(tmp_path: Path, save: Save, names: list[str], **columns: str) ->
 @pytest.mark.parametrize(
     "columns",
     [
-        {"subject": "two\nlines"},
+        {"subject": "two\fpages"},
         {"pathology": "\N{RIGHT-TO-LEFT OVERRIDE}ABC"},
         {"vendor": "x" * 300},
         {"centre": "bell\x07"},
@@ -282,6 +282,12 @@ def test_text_that_no_table_could_show_is_one_error(
     assert "no names" in problem
     assert "expected 1 to 200 visible characters" in problem
     assert problem.isprintable()
+
+
+@pytest.mark.parametrize("text", ["two\nlines", "two \r\n lines", "two\tlines"])
+def test_line_break_in_a_cell_is_read_as_a_space(tmp_path: Path, save: Save, text: str) -> None:
+    [row] = make_case_table({"d": write_table(tmp_path, save, ["a"], note=text)}).to_dict("records")
+    assert row["note"] == "two lines"
 
 
 def test_texts_that_mean_something_elsewhere_are_listed_as_they_are(

@@ -99,8 +99,8 @@ def snakemake(
 def add_conda(home: Path, environment: Path) -> dict[str, str]:
     """Put what Snakemake takes for conda into a folder; variables of a shell with it activated."""
     shutil.copytree(environment, home / "made", symlinks=True)
-    noisy = f"import sys\nprint({CONDA_S!r}, file=sys.stderr)\n"
-    (site_packages(home / "made") / "sitecustomize.py").write_text(noisy, encoding="utf-8")
+    noisy = f"import sys; print({CONDA_S!r}, file=sys.stderr)\n"
+    (site_packages(home / "made") / "noisy.pth").write_text(noisy, encoding="utf-8")
     (home / "bin").mkdir()
     (home / "bin" / "activate").write_text(ACTIVATE, encoding="utf-8")
     (home / "bin" / "conda").write_text(CONDA.format(home=home), encoding="utf-8")

@@ -27,7 +27,7 @@ from safetensors.torch import save
 
 from cardiouq.errors import OF_THE_DISK, reported_to_user
 from cardiouq.files.writing import SUMS, folder_written_whole, read_sums, written_whole
-from cardiouq.provenance.describe import content_hash
+from cardiouq.provenance.describe import MEASURED, content_hash
 from cardiouq.provenance.record import sha256
 from cardiouq.study.study import NOTE
 from cardiouq.training.run_folder import SideFolder
@@ -281,7 +281,7 @@ def content(path: Path) -> Any:
     if path.name == SUMS or path.suffix == ".sha256":
         hashes = {name: sha256((path.parent / name).read_bytes()) for name in read_sums(path)}
         return list(hashes), hashes == read_sums(path)
-    return content_hash(path) if path.stat().st_size else ""  # of a mark
+    return content_hash(path) if path.name in MEASURED else sha256(path.read_bytes())
 
 
 def files(results: Path) -> set[str]:

@@ -165,6 +165,8 @@ Row = Mapping[str, str]
 def read_table(path: Path, needed: Sequence[str]) -> dict[int, Row]:
     """Line -> row of a csv with any separator (comma, semicolon or tab); empty lines are skipped.
 
+    A line break or tab in a cell, as spreadsheets allow it, is read as a space.
+
     Raises:
         CardiouqError: if it is no table, or lacks a column that is needed.
     """
@@ -172,7 +174,7 @@ def read_table(path: Path, needed: Sequence[str]) -> dict[int, Row]:
     first = text.lstrip().partition("\n")[0]
     lines = csv.reader(io.StringIO(text), delimiter=max(",;\t", key=first.count), strict=True)
     try:
-        read = ((lines.line_num, [cell.strip() for cell in line]) for line in lines)
+        read = ((lines.line_num, [_on_one_line(cell) for cell in line]) for line in lines)
         cells = {line: row for line, row in read if any(row)}
     except csv.Error as error:
         raise CardiouqError(
@@ -191,6 +193,10 @@ def read_table(path: Path, needed: Sequence[str]) -> dict[int, Row]:
             )
     empty = dict.fromkeys(needed, "")  # where a row is shorter than the heading
     return {line: empty | dict(zip(heading, row, strict=False)) for line, row in cells.items()}
+
+
+def _on_one_line(cell: str) -> str:
+    return re.sub(r"\s*[\r\n\t]+\s*", " ", cell.strip())
 
 
 def _repeated(names: Iterable[str]) -> list[str]:
