@@ -15,7 +15,7 @@ from cardiouq.study.schema import Schema, block_of, schema_of
 
 TABLE = re.compile(
     r"(<!-- settings of (?P<document>\w+)( at (?P<place>\S+))?(: (?P<keys>.+?))? -->\n)"
-    r".*?(<!-- end of settings -->)",
+    r".*?(?=<!-- end of settings -->)",
     re.DOTALL,
 )
 HEADINGS = ["key", "meaning", "value", "default"]
@@ -31,7 +31,7 @@ LIMITS = {
 
 def with_tables(page: str) -> str:
     """A page with each of its tables as the schemas have it."""
-    return TABLE.sub(lambda found: found[1] + _table(**found.groupdict()) + found[7], page)
+    return TABLE.sub(lambda found: found[1] + _table(**found.groupdict()), page)
 
 
 def _table(document: Any, place: str | None, keys: str | None) -> str:
