@@ -26,7 +26,7 @@ from matplotlib.figure import Figure
 from safetensors.torch import save
 
 from cardiouq.errors import OF_THE_DISK, reported_to_user
-from cardiouq.files.writing import SUMS, folder_written_whole, read_sums, written_whole
+from cardiouq.files.writing import SUMS, folder_written_whole, read_sums, write_sums, written_whole
 from cardiouq.provenance.describe import MEASURED, content_hash
 from cardiouq.provenance.record import sha256
 from cardiouq.study.study import NOTE
@@ -366,6 +366,14 @@ def test_whatever_library_finds_the_disk_full_the_file_is_named(
     assert "Traceback" not in text
     assert log.read_text(encoding="utf-8") == text
     assert {path.name for path in tmp_path.iterdir()} == {"log"}
+
+
+def test_the_list_of_hashes_is_named_when_the_disk_is_full(tmp_path: Path) -> None:
+    sums = tmp_path / SUMS
+    sums.symlink_to("/dev/full")
+    told = pytest.raises(SystemExit, match=rf"\nERROR: {sums}: the disk is full \(")
+    with told, reported_to_user(tmp_path / "log"):
+        write_sums(sums, {"run.json": "0" * 64})
 
 
 @pytest.mark.parametrize("code", sorted(OF_THE_DISK))

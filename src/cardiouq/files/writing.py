@@ -91,7 +91,8 @@ def sums_of(folder: Path) -> dict[str, str]:
 def write_sums(path: Path, sums: Mapping[str, str]) -> None:
     """Write hashes as `sha256sum` does."""
     lines = [f"{digest}  {name}\n" for name, digest in sums.items()]
-    path.write_text("".join(lines), encoding="utf-8")
+    with blamed_on(path):
+        path.write_text("".join(lines), encoding="utf-8")
 
 
 def read_sums(path: Path) -> dict[str, str]:
