@@ -24,7 +24,7 @@ from cardiouq.errors import CardiouqError
 from cardiouq.files import seals, writing
 from cardiouq.files.seals import map_array, read, read_array, was_made
 from cardiouq.files.tables import read_rows
-from cardiouq.files.writing import SUMS, folder_written_whole, seal_of, sums_of, written_whole
+from cardiouq.files.writing import SUMS, atomic_folder, atomic_write, seal_of, sums_of
 from cardiouq.provenance.record import machines, note_machine
 from cardiouq.training.checkpoints import load_tensors, save_tensors
 
@@ -43,17 +43,17 @@ def afresh() -> Iterator[None]:
 
 
 def save_array(path: Path) -> None:
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         np.save(temporary, ARRAY)
 
 
 def save_table(path: Path) -> None:
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         TABLE.to_csv(temporary, index=False)
 
 
 def save_json(path: Path) -> None:
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(json.dumps({"temperature": 1.25}), encoding="utf-8")
 
 
@@ -155,7 +155,7 @@ def test_a_hash_that_flips_is_an_error_that_names_file_and_hash(tmp_path: Path) 
 
 def test_sha256sum_verifies_files_and_folders(tmp_path: Path) -> None:
     save_table(tmp_path / "scores.csv")
-    with folder_written_whole(tmp_path / "folder") as folder:
+    with atomic_folder(tmp_path / "folder") as folder:
         save_array(folder / "a.npy")
         np.save(folder / "b+noise-1.npy", ARRAY)
         (folder / "below").mkdir()
@@ -172,7 +172,7 @@ def test_sha256sum_verifies_files_and_folders(tmp_path: Path) -> None:
 
 
 def test_what_is_lost_from_a_folder_was_made_and_what_is_foreign_was_not(tmp_path: Path) -> None:
-    with folder_written_whole(tmp_path / "folder") as folder:
+    with atomic_folder(tmp_path / "folder") as folder:
         save_array(folder / "a_samples.npy")
     lost, never = (tmp_path / "folder" / f"{name}_samples.npy" for name in "ab")
     lost.unlink()
@@ -187,7 +187,7 @@ def test_what_is_lost_from_a_folder_was_made_and_what_is_foreign_was_not(tmp_pat
 
 def test_a_folder_made_again_takes_the_place_of_the_older_one(tmp_path: Path) -> None:
     for name in "ab":
-        with folder_written_whole(tmp_path / "folder") as folder:
+        with atomic_folder(tmp_path / "folder") as folder:
             save_array(folder / f"{name}.npy")
     assert {path.name for path in (tmp_path / "folder").iterdir()} == {SUMS, "b.npy"}
     read_array(tmp_path / "folder" / "b.npy")
@@ -210,7 +210,7 @@ def test_a_kill_at_any_step_of_a_write_leaves_a_file_that_is_read(
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(writing, step, killed)
-        with written_whole(file) as temporary:
+        with atomic_write(file) as temporary:
             TABLE.assign(value=[1, 2]).to_csv(temporary, index=False)
     assert read_rows(file)["value"].tolist() in ([0.125, 0.5], [1, 2])
     save_table(file)
@@ -230,7 +230,7 @@ def test_a_file_replaced_while_it_is_read_is_the_new_one(
     def replaced_meanwhile(path: Path) -> Any:
         found = noted(path)
         if not calls:
-            with written_whole(file) as temporary:
+            with atomic_write(file) as temporary:
                 TABLE.assign(value=[1, 2]).to_csv(temporary, index=False)
         calls.append(path)
         return found
@@ -277,7 +277,7 @@ def test_a_file_is_taken_up_where_nothing_can_be_written(
 
 
 def test_what_is_to_be_deleted_is_what_is_made_together(tmp_path: Path) -> None:
-    with folder_written_whole(tmp_path / "arrays") as folder:
+    with atomic_folder(tmp_path / "arrays") as folder:
         save_array(folder / "a.npy")
     run = tmp_path / "seed-0"
     (run / "checkpoints").mkdir(parents=True)
@@ -322,7 +322,7 @@ def test_a_note_of_machines_that_is_none_is_an_error_that_names_it(
 
 def test_a_plan_is_read_as_it_was_made(plan: Plan, tmp_path: Path) -> None:
     file = tmp_path / "plan.json"
-    with written_whole(file) as temporary:
+    with atomic_write(file) as temporary:
         temporary.write_text(plan.to_json(), encoding="utf-8")
     assert Plan.read(file) == plan
     text = file.read_text(encoding="utf-8").replace("1.5", "1.4", 1)

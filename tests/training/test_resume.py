@@ -203,7 +203,7 @@ def test_leftover_of_a_killed_write_does_not_reach_the_output(
 ) -> None:
     output = tmp_path / "seed-0"
     side = interrupted_at(make_run(), output, 3)
-    # what `written_whole` leaves behind when its process is killed
+    # what `atomic_write` leaves behind when its process is killed
     (side / "products" / "checkpoints" / ".partial-1-epoch-0005.safetensors").write_bytes(b"half")
     train(make_run(), output, CPU)
     assert_same(output, undisturbed)

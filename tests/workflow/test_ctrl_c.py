@@ -20,12 +20,12 @@ JOB = """
 import sys, time
 from pathlib import Path
 from cardiouq.errors import reported_to_user
-from cardiouq.files.writing import folder_written_whole, written_whole
+from cardiouq.files.writing import atomic_folder, atomic_write
 
 with (
     reported_to_user("log"),
-    written_whole("table.csv") as table,
-    folder_written_whole("arrays") as folder,
+    atomic_write("table.csv") as table,
+    atomic_folder("arrays") as folder,
 ):
     table.write_text("half")
     (folder / "a.npy").write_text("half")

@@ -26,7 +26,7 @@ from matplotlib.figure import Figure
 from safetensors.torch import save
 
 from cardiouq.errors import OF_THE_DISK, reported_to_user
-from cardiouq.files.writing import SUMS, folder_written_whole, read_sums, write_sums, written_whole
+from cardiouq.files.writing import SUMS, atomic_folder, atomic_write, read_sums, write_sums
 from cardiouq.provenance.describe import MEASURED, content_hash
 from cardiouq.provenance.record import sha256
 from cardiouq.study.study import NOTE
@@ -310,9 +310,9 @@ def test_leftovers_of_a_killed_write_go_with_the_next_one(tmp_path: Path) -> Non
     (tmp_path / ".partial-1-folder").mkdir()
     for name in (".partial-1-folder/half", ".partial-1-table.csv", ".partial-1-other-table.csv"):
         (tmp_path / name).write_text("half", encoding="utf-8")
-    with written_whole(tmp_path / "table.csv") as temporary:
+    with atomic_write(tmp_path / "table.csv") as temporary:
         temporary.write_text("whole", encoding="utf-8")
-    with folder_written_whole(tmp_path / "folder") as temporary:
+    with atomic_folder(tmp_path / "folder") as temporary:
         (temporary / "file").write_text("whole", encoding="utf-8")
     names = {path.name for path in tmp_path.iterdir()}
     others = {".partial-1-other-table.csv", ".table.csv.sha256"}
@@ -321,7 +321,7 @@ def test_leftovers_of_a_killed_write_go_with_the_next_one(tmp_path: Path) -> Non
 
 
 def test_failed_folder_is_none(tmp_path: Path) -> None:
-    with pytest.raises(ValueError), folder_written_whole(tmp_path / "folder") as temporary:
+    with pytest.raises(ValueError), atomic_folder(tmp_path / "folder") as temporary:
         (temporary / "file").write_text("half", encoding="utf-8")
         raise ValueError
     assert list(tmp_path.iterdir()) == []
@@ -357,7 +357,7 @@ def test_whatever_library_finds_the_disk_full_the_file_is_named(
     with (
         pytest.raises(SystemExit) as raised,
         reported_to_user(log),
-        written_whole(tmp_path / "file.npy") as temporary,
+        atomic_write(tmp_path / "file.npy") as temporary,
     ):
         temporary.symlink_to("/dev/full")
         write(temporary)

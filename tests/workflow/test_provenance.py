@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cardiouq.errors import CardiouqError
-from cardiouq.files.writing import SUMS, seal_folder, visible, written_whole
+from cardiouq.files.writing import SUMS, atomic_write, seal_folder, visible
 from cardiouq.provenance import describe as description
 from cardiouq.provenance import record
 from cardiouq.provenance.compare import comparison, differences, read_provenance
@@ -91,7 +91,7 @@ def write(tiny: dict[str, Any], results: Path) -> Callable[[], Provenance]:
 
 def change(path: Path, old: str, new: str) -> None:
     assert old in path.read_text(encoding="utf-8")
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         text = path.read_text(encoding="utf-8").replace(old, new)
         temporary.write_text(text, encoding="utf-8")
 

@@ -26,7 +26,7 @@ from cardiouq.errors import CardiouqError
 from cardiouq.evaluation import scoring
 from cardiouq.files import locks
 from cardiouq.files.locks import alone, claim, read_in_peace, take
-from cardiouq.files.writing import folder_written_whole, written_whole
+from cardiouq.files.writing import atomic_folder, atomic_write
 from cardiouq.progress.status import status
 from cardiouq.study.study import Study
 
@@ -39,16 +39,16 @@ logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
 locks.SECONDS_BETWEEN_TRIES = 0.02
 way, target, text = sys.argv[1:]
 with getattr(writing, way)(target) as temporary:
-    file = temporary / "file" if way == "folder_written_whole" else temporary
+    file = temporary / "file" if way == "atomic_folder" else temporary
     file.write_text(text, encoding="utf-8")
     print("writing", flush=True)
     sys.stdin.readline()
 """
 WAYS = [
-    ("written_whole", "table.csv"),
-    ("written_whole", "a_segmentation.nii.gz"),
-    ("written_whole", "name with 'quotes', [brackets] and ä.json"),
-    ("folder_written_whole", "preprocessed"),
+    ("atomic_write", "table.csv"),
+    ("atomic_write", "a_segmentation.nii.gz"),
+    ("atomic_write", "name with 'quotes', [brackets] and ä.json"),
+    ("atomic_folder", "preprocessed"),
 ]
 as_ways = pytest.mark.parametrize(("way", "name"), WAYS)
 
@@ -126,9 +126,9 @@ def test_what_a_killed_process_wrote_is_removed(way: str, name: str, tmp_path: P
 
 def test_process_that_was_killed_while_it_waited_disturbs_nobody(tmp_path: Path) -> None:
     target = tmp_path / "table.csv"
-    first = Writer("written_whole", target, "first")
+    first = Writer("atomic_write", target, "first")
     assert first.says() == "writing"
-    second = Writer("written_whole", target, "second")
+    second = Writer("atomic_write", target, "second")
     assert second.says().startswith("another process")
     second.process.kill()
     second.process.wait()
@@ -143,9 +143,9 @@ def test_leftovers_of_earlier_versions_and_other_hosts_are_removed(tmp_path: Pat
         (tmp_path / name).touch()
     (tmp_path / ".partial-77-folder").mkdir()
     (tmp_path / ".partial-1-another-table.csv").touch()  # another's, which may be at work
-    with written_whole(tmp_path / "table.csv") as temporary:
+    with atomic_write(tmp_path / "table.csv") as temporary:
         temporary.touch()
-    with folder_written_whole(tmp_path / "folder") as temporary:
+    with atomic_folder(tmp_path / "folder") as temporary:
         pass
     assert left_in(tmp_path) == {"table.csv", "folder", ".partial-1-another-table.csv"}
 
@@ -153,7 +153,7 @@ def test_leftovers_of_earlier_versions_and_other_hosts_are_removed(tmp_path: Pat
 def test_file_in_the_place_of_a_folder_is_no_folder_to_replace(tmp_path: Path) -> None:
     (tmp_path / "results").mkdir()
     (tmp_path / "results" / "kept").touch()
-    with pytest.raises(IsADirectoryError), written_whole(tmp_path / "results") as temporary:
+    with pytest.raises(IsADirectoryError), atomic_write(tmp_path / "results") as temporary:
         temporary.touch()
     assert [path.name for path in tmp_path.rglob("*")] == ["results", "kept"]
 

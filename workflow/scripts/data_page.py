@@ -4,7 +4,7 @@ from cardiouq.data.cases import read_case_table
 from cardiouq.data.integrity import read_checks
 from cardiouq.data.split import read_split
 from cardiouq.errors import reported_to_user
-from cardiouq.files.writing import written_whole
+from cardiouq.files.writing import atomic_write
 from cardiouq.reporting.captions import render_caption
 from cardiouq.reporting.data_page import make_data_page
 from cardiouq.reporting.shown import as_written
@@ -17,5 +17,5 @@ with reported_to_user(snakemake.log[0]):
         as_written(snakemake.params.title),
         render_caption("data_page.rst", snakemake),
     )
-    with written_whole(snakemake.output.html) as temporary:
+    with atomic_write(snakemake.output.html) as temporary:
         temporary.write_text(page, encoding="utf-8")

@@ -9,7 +9,7 @@ from cardiouq.data.plan import Plan
 from cardiouq.data.split import read_test_set_table
 from cardiouq.errors import reported_to_user
 from cardiouq.files.locks import alone
-from cardiouq.files.writing import blamed_on, seal_folder, written_whole
+from cardiouq.files.writing import atomic_write, blamed_on, seal_folder
 from cardiouq.logs import log_to
 
 with reported_to_user(snakemake.log[0]):
@@ -33,5 +33,5 @@ with reported_to_user(snakemake.log[0]):
     for table, path in zip(
         tables, (snakemake.output.cases, snakemake.output.test_sets), strict=True
     ):
-        with written_whole(path) as temporary:
+        with atomic_write(path) as temporary:
             table.to_csv(temporary, index=False)

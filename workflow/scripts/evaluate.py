@@ -7,7 +7,7 @@ from cardiouq.data.split import read_test_set_table
 from cardiouq.errors import reported_to_user
 from cardiouq.evaluation.scoring import score_method
 from cardiouq.files.locks import read_in_peace
-from cardiouq.files.writing import written_whole
+from cardiouq.files.writing import atomic_write
 from cardiouq.logs import log_to
 
 with reported_to_user(snakemake.log[0]):
@@ -22,5 +22,5 @@ with reported_to_user(snakemake.log[0]):
             snakemake.params.settings,
         )
     for name, table in tables.items():
-        with written_whole(snakemake.output[name]) as temporary:
+        with atomic_write(snakemake.output[name]) as temporary:
             table.to_csv(temporary, index=False)

@@ -50,7 +50,7 @@ def seal_of(path: Path) -> Path:
 
 
 @contextmanager
-def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
+def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it is renamed to `path`, else removed.
 
     The temporary name keeps the suffixes (`.nii.gz`), as many writers choose the format by them.
@@ -62,7 +62,7 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 @contextmanager
-def folder_written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
+def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     """The same for a folder, which is empty at first and takes the place of an older one."""
     with _renamed_to(Path(path)) as temporary:
         temporary.mkdir()

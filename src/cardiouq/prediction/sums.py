@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.special import entr
 
 from cardiouq.data.readers.scans import Case, write_volume
-from cardiouq.files.writing import blamed_on, written_whole
+from cardiouq.files.writing import atomic_write, blamed_on
 from cardiouq.structures import N_CLASSES
 
 Combine = Callable[[NDArray[np.float32], NDArray[np.uint8]], NDArray[np.float32]]
@@ -67,7 +67,7 @@ class CaseSums:
             volumes["samples"] = labels
         for name, volume in volumes.items():
             write_volume(volume, self.case, folder / f"{self.case.case}_{name}.nii.gz")
-        with written_whole(folder / f"{self.case.case}_probabilities.npy") as temporary:
+        with atomic_write(folder / f"{self.case.case}_probabilities.npy") as temporary:
             np.save(temporary, combined.astype(np.float16))
 
 

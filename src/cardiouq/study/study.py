@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cardiouq.errors import CardiouqError, ProblemsError
-from cardiouq.files.writing import written_whole
+from cardiouq.files.writing import atomic_write
 from cardiouq.study.checks import study_problems
 from cardiouq.study.runs import Runs
 from cardiouq.study.settings import path_of
@@ -52,5 +52,5 @@ class Study(Runs, Sources):
         named = path_of(self.name, self.config_folder)
         if named.is_file() and named.samefile(self.file):
             spelt = self.name
-        with written_whole(Path(self.results, NOTE)) as temporary:
+        with atomic_write(Path(self.results, NOTE)) as temporary:
             temporary.write_bytes(os.fsencode(spelt))

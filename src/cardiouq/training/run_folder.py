@@ -11,7 +11,7 @@ from typing import Any
 
 from cardiouq.files.run_files import CHECKPOINTS, RUN_FILE, products_folder, side_folder
 from cardiouq.files.seals import read
-from cardiouq.files.writing import SUMS, sums_of, write_sums, written_whole
+from cardiouq.files.writing import SUMS, atomic_write, sums_of, write_sums
 from cardiouq.provenance.record import code_hash, machines, repository
 
 
@@ -30,7 +30,7 @@ class SideFolder:
             # other data or settings than the interrupted run's: its state is of no use
             shutil.rmtree(self.path)
             (self.products / CHECKPOINTS).mkdir(parents=True)
-        with written_whole(identity_file) as temporary:
+        with atomic_write(identity_file) as temporary:
             temporary.write_text(self.identity, encoding="utf-8")
 
     def is_finished(self) -> bool:
