@@ -25,7 +25,7 @@ from cardiouq.data.plan import Plan
 from cardiouq.errors import CardiouqError
 from cardiouq.evaluation import scoring
 from cardiouq.files import locks
-from cardiouq.files.locks import alone, claim, read_in_peace, take
+from cardiouq.files.locks import claim, exclusive_lock, shared_lock, take
 from cardiouq.files.writing import atomic_folder, atomic_write
 from cardiouq.progress.status import status
 from cardiouq.study.study import Study
@@ -160,12 +160,12 @@ def test_file_in_the_place_of_a_folder_is_no_folder_to_replace(tmp_path: Path) -
 
 def test_several_may_read_and_none_writes_meanwhile(tmp_path: Path) -> None:
     lock = tmp_path / ".vanilla.lock"
-    with read_in_peace(tmp_path / "vanilla"):
-        with read_in_peace(tmp_path / "vanilla"):
+    with shared_lock(tmp_path / "vanilla"):
+        with shared_lock(tmp_path / "vanilla"):
             assert take(lock) is None
         assert take(lock) is None  # the one that has ended left it to the other
     assert list(tmp_path.iterdir()) == []
-    with alone(tmp_path / "vanilla"):
+    with exclusive_lock(tmp_path / "vanilla"):
         assert take(lock, fcntl.LOCK_SH) is None
     assert list(tmp_path.iterdir()) == []
 

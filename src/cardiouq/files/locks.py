@@ -51,7 +51,7 @@ def _warn_of_no_locks(folder: Path, error: str) -> None:
 
 
 @contextmanager
-def alone(path: Path, kind: int = fcntl.LOCK_EX) -> Iterator[None]:
+def exclusive_lock(path: Path, kind: int = fcntl.LOCK_EX) -> Iterator[None]:
     """Wait until no other process works on what is at a path, or is to be: one may go on after its
     Snakemake was killed."""
     lock_file = path.with_name(f".{path.name}{ENDING}")
@@ -72,9 +72,9 @@ def alone(path: Path, kind: int = fcntl.LOCK_EX) -> Iterator[None]:
                 lock_file.unlink()
 
 
-def read_in_peace(path: Path) -> AbstractContextManager[None]:
+def shared_lock(path: Path) -> AbstractContextManager[None]:
     """The same for a process that reads: others may read too, and none writes meanwhile."""
-    return alone(path, fcntl.LOCK_SH)
+    return exclusive_lock(path, fcntl.LOCK_SH)
 
 
 @cache  # for the life of the process

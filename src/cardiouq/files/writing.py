@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 
 from cardiouq.errors import OF_THE_DISK, CardiouqError, in_words
-from cardiouq.files.locks import ENDING, alone
+from cardiouq.files.locks import ENDING, exclusive_lock
 
 ROOM = 2**20
 """Bytes that Snakemake's own notes of a study may take."""
@@ -122,7 +122,7 @@ def _renamed_to(target: Path) -> Iterator[Path]:
     """Two processes that write the same do it one after the other, so whatever else is on the way
     to `target` belongs to one that was killed."""
     temporary = _beside(target)
-    with blamed_on(target), alone(target):
+    with blamed_on(target), exclusive_lock(target):
         try:
             for leftover in _left_behind(target.parent):
                 if re.fullmatch(rf"\.partial-[0-9a-f]+-{re.escape(target.name)}", leftover.name):

@@ -16,7 +16,7 @@ import torch
 
 from cardiouq.data.readers.scans import Case
 from cardiouq.device.choose import device_name
-from cardiouq.files.locks import alone
+from cardiouq.files.locks import exclusive_lock
 from cardiouq.files.run_files import MACHINE_FILE
 from cardiouq.files.seals import read_array
 from cardiouq.files.writing import atomic_folder, atomic_write
@@ -59,7 +59,7 @@ def predict(
         seed: of whatever a method draws while it predicts.
         output: folder to write to.
     """
-    with alone(output):
+    with exclusive_lock(output):
         _predict(method, runs, schedule, test_sets, arrays, predictor, seed, output)
 
 
