@@ -25,7 +25,7 @@ from cardiouq.data.plan import Plan
 from cardiouq.errors import CardiouqError
 from cardiouq.evaluation import scoring
 from cardiouq.files import locks
-from cardiouq.files.locks import claim, exclusive_lock, shared_lock, take
+from cardiouq.files.locks import exclusive_lock, lock_results, shared_lock, try_lock
 from cardiouq.files.writing import atomic_folder, atomic_write
 from cardiouq.progress.status import status
 from cardiouq.study.study import Study
@@ -162,11 +162,11 @@ def test_several_may_read_and_none_writes_meanwhile(tmp_path: Path) -> None:
     lock = tmp_path / ".vanilla.lock"
     with shared_lock(tmp_path / "vanilla"):
         with shared_lock(tmp_path / "vanilla"):
-            assert take(lock) is None
-        assert take(lock) is None  # the one that has ended left it to the other
+            assert try_lock(lock) is None
+        assert try_lock(lock) is None  # the one that has ended left it to the other
     assert list(tmp_path.iterdir()) == []
     with exclusive_lock(tmp_path / "vanilla"):
-        assert take(lock, fcntl.LOCK_SH) is None
+        assert try_lock(lock, fcntl.LOCK_SH) is None
     assert list(tmp_path.iterdir()) == []
 
 
@@ -187,7 +187,7 @@ def tables(tmp_path: Path) -> Path:
 def released_in_sleep(monkeypatch: pytest.MonkeyPatch, path: Path, steps: list[str]) -> None:
     """Hold a lock until someone waits for it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = take(path)
+    lock = try_lock(path)
     assert lock is not None
 
     def sleep(seconds: float) -> None:
@@ -210,7 +210,7 @@ def test_evaluation_waits_for_the_prediction_and_others_for_it(
 
     def score_method(*arguments: Any) -> dict[str, Any]:
         steps.append("scored")
-        assert take(lock) is None  # a prediction would wait
+        assert try_lock(lock) is None  # a prediction would wait
         return {}
 
     monkeypatch.setattr(scoring, "score_method", score_method)
@@ -276,7 +276,7 @@ def workflow(fresh: Any, repository: Path, tmp_path: Path) -> Any:
 def at_work(workflow: Any) -> Iterator[Path]:
     """As if another Snakemake were; the folder of results."""
     results = workflow.directory / "results" / "tiny"
-    lock = take(results / ".lock")
+    lock = try_lock(results / ".lock")
     assert lock is not None
     with lock:
         yield results
@@ -320,16 +320,18 @@ def test_lock_of_a_killed_snakemake_holds_nobody(workflow: Any) -> None:
 
 
 def test_claim_lasts_as_long_as_its_process(tmp_path: Path) -> None:
-    code = "import sys, pathlib, cardiouq.files.locks as l; l.claim(pathlib.Path(sys.argv[1]));"
+    code = (
+        "import sys, pathlib, cardiouq.files.locks as l; l.lock_results(pathlib.Path(sys.argv[1]));"
+    )
     command = [sys.executable, "-c", code + "print(flush=True); input()", str(tmp_path)]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe) as process:
         assert process.stdout is not None
         process.stdout.readline()
         with pytest.raises(CardiouqError, match="another Snakemake"):
-            claim(tmp_path)
+            lock_results(tmp_path)
         process.kill()
-    claim(tmp_path).close()
+    lock_results(tmp_path).close()
 
 
 def test_status_is_printed_while_jobs_write_and_remove(

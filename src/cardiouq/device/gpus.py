@@ -19,7 +19,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from cardiouq.errors import CardiouqError
-from cardiouq.files.locks import take
+from cardiouq.files.locks import try_lock
 
 log = logging.getLogger(__name__)
 
@@ -149,10 +149,10 @@ def lock_folder() -> Path:
 
 def _try(gpu: str, place: int, shared: bool, folder: Path) -> Claim | None:
     name = quote(gpu, safe="")  # a MIG instance's may have slashes
-    device = take(folder / name, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+    device = try_lock(folder / name, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
     if device is None:
         return None
-    job = take(folder / f"{name}.{place}", fcntl.LOCK_EX)
+    job = try_lock(folder / f"{name}.{place}", fcntl.LOCK_EX)
     if job is None:
         device.close()
         return None

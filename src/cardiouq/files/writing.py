@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 
 from cardiouq.errors import OF_THE_DISK, CardiouqError, in_words
-from cardiouq.files.locks import ENDING, exclusive_lock
+from cardiouq.files.locks import LOCK_SUFFIX, exclusive_lock
 
 ROOM = 2**20
 """Bytes that Snakemake's own notes of a study may take."""
@@ -183,7 +183,7 @@ def blamed_on(path: Path) -> Iterator[None]:
             # numpy; it forgets the reason, and a disk that takes a part only is full
             raise OSError(errno.ENOSPC, str(error), str(path)) from error
         name = Path(error.filename or "").name
-        is_temporary = name.startswith(".partial-") or name.endswith(ENDING)
+        is_temporary = name.startswith(".partial-") or name.endswith(LOCK_SUFFIX)
         if error.errno in OF_THE_DISK and (is_temporary or not error.filename):
             error.filename = str(path)
         raise

@@ -24,7 +24,7 @@ import requests
 from cardiouq.data.fetch.archive import CHUNK, BadArchiveError, unpack
 from cardiouq.data.fetch.sources import Source
 from cardiouq.errors import CardiouqError
-from cardiouq.files.locks import take
+from cardiouq.files.locks import try_lock
 from cardiouq.files.writing import check_space
 
 log = logging.getLogger(__name__)
@@ -148,7 +148,7 @@ class _Part:
         Raises:
             CardiouqError: if another process has it.
         """
-        lock = take(self.lock)
+        lock = try_lock(self.lock)
         if lock is None:
             raise CardiouqError(
                 f"{self.lock}: another process is fetching to the same folder; wait for it to "
