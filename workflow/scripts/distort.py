@@ -9,7 +9,7 @@ from cardiouq.data.plan import Plan
 from cardiouq.data.split import read_test_set_table
 from cardiouq.errors import reported_to_user
 from cardiouq.files.locks import exclusive_lock
-from cardiouq.files.writing import atomic_write, blamed_on, seal_folder
+from cardiouq.files.writing import atomic_write, disk_errors_naming, seal_folder
 from cardiouq.logs import log_to
 
 with reported_to_user(snakemake.log[0]):
@@ -19,7 +19,7 @@ with reported_to_user(snakemake.log[0]):
     tested = test_sets.loc[test_sets["test_set"] == params.of, "case"]
     cases = read_case_table(snakemake.input.cases)
     folder = Path(snakemake.output.scans)
-    with blamed_on(folder), exclusive_lock(folder):
+    with disk_errors_naming(folder), exclusive_lock(folder):
         shutil.rmtree(folder, ignore_errors=True)  # of another process, which has just ended
         folder.mkdir()
         tables = distort_cases(

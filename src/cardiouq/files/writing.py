@@ -91,7 +91,7 @@ def sums_of(folder: Path) -> dict[str, str]:
 def write_sums(path: Path, sums: Mapping[str, str]) -> None:
     """Write hashes as `sha256sum` does."""
     lines = [f"{digest}  {name}\n" for name, digest in sums.items()]
-    with blamed_on(path):
+    with disk_errors_naming(path):
         path.write_text("".join(lines), encoding="utf-8")
 
 
@@ -122,7 +122,7 @@ def _renamed_to(target: Path) -> Iterator[Path]:
     """Two processes that write the same do it one after the other, so whatever else is on the way
     to `target` belongs to one that was killed."""
     temporary = _beside(target)
-    with blamed_on(target), exclusive_lock(target):
+    with disk_errors_naming(target), exclusive_lock(target):
         try:
             for leftover in _left_behind(target.parent):
                 if re.fullmatch(rf"\.partial-[0-9a-f]+-{re.escape(target.name)}", leftover.name):
@@ -173,7 +173,7 @@ def _left_behind(folder: Path) -> list[Path]:
 
 
 @contextmanager
-def blamed_on(path: Path) -> Iterator[None]:
+def disk_errors_naming(path: Path) -> Iterator[None]:
     """Have a failure of the disk raised as an `OSError` that tells its reason and names `path`,
     unless it names another file; libraries leave out one or both."""
     try:
@@ -222,7 +222,10 @@ def check_room(*folders: Path) -> None:
                 "should be, or move it away"
             )
         try:
-            with blamed_on(there), tempfile.TemporaryFile(dir=there, prefix=".partial-") as stream:
+            with (
+                disk_errors_naming(there),
+                tempfile.TemporaryFile(dir=there, prefix=".partial-") as stream,
+            ):
                 stream.write(bytes(ROOM))
         except PermissionError as error:
             raise CardiouqError(
