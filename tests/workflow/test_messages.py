@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from cardiouq.errors import CardiouqError
-from cardiouq.files.writing import check_room
+from cardiouq.files.writing import check_writable
 
 
 def error_of(done: Any) -> str:
@@ -128,7 +128,7 @@ def test_what_is_no_folder_in_a_folder_s_place_is_named(
     fill(tmp_path / place, kind)
     found = {"file": "is a file", "link": "is a link to /media/disk", "loop": "is a link to"}[kind]
     with pytest.raises(CardiouqError, match=f"{place}: {found}.*; expected a folder"):
-        check_room(tmp_path / "results" / "demo" / "training", tmp_path / place / "notes")
+        check_writable(tmp_path / "results" / "demo" / "training", tmp_path / place / "notes")
     assert not any(path.is_dir() for path in (tmp_path / place, tmp_path / place / "notes"))
 
 
@@ -141,7 +141,7 @@ def test_folder_of_another_user_is_named(place: str) -> None:
         os.seteuid(65534)
         try:
             with pytest.raises(CardiouqError) as caught:
-                check_room(Path(folder, place, "new", "folder"))
+                check_writable(Path(folder, place, "new", "folder"))
         finally:
             os.seteuid(0)
         assert f"{folder}/{place}: may not be written to (Permission denied)" in str(caught.value)

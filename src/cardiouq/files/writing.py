@@ -19,7 +19,7 @@ from pathlib import Path
 from cardiouq.errors import OF_THE_DISK, CardiouqError, in_words
 from cardiouq.files.locks import LOCK_SUFFIX, exclusive_lock
 
-ROOM = 2**20
+NOTES_BYTES = 2**20
 """Bytes that Snakemake's own notes of a study may take."""
 SUMS = "SHA256SUMS"
 """Of a folder that one job makes: the hash of every file in it."""
@@ -201,7 +201,7 @@ def expanded(path: str) -> Path:
         raise CardiouqError(f"{path}: no such home folder ({error}); write it out") from error
 
 
-def check_space(folder: Path, needed: int, what_for: str) -> None:
+def check_disk_space(folder: Path, needed: int, what_for: str) -> None:
     """Raise a CardiouqError unless a folder's disk has so many bytes free."""
     free = shutil.disk_usage(folder).free
     if free < needed:
@@ -211,7 +211,7 @@ def check_space(folder: Path, needed: int, what_for: str) -> None:
         )
 
 
-def check_room(*folders: Path) -> None:
+def check_writable(*folders: Path) -> None:
     """Raise a CardiouqError unless a little can be written to each of some folders, which may yet
     have to be made: Snakemake's own notes on a full disk end in its traceback."""
     for there in dict.fromkeys(_nearest(folder) for folder in folders):
@@ -226,7 +226,7 @@ def check_room(*folders: Path) -> None:
                 disk_errors_naming(there),
                 tempfile.TemporaryFile(dir=there, prefix=".partial-") as stream,
             ):
-                stream.write(bytes(ROOM))
+                stream.write(bytes(NOTES_BYTES))
         except PermissionError as error:
             raise CardiouqError(
                 f"{there}: may not be written to ({error.strerror}); have its permissions changed, "

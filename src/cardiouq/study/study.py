@@ -15,7 +15,7 @@ from cardiouq.study.runs import Runs
 from cardiouq.study.settings import path_of
 from cardiouq.study.sources import Sources
 
-ROOMS = ("data", "training", "prediction", "evaluation", "reporting", "logs", "benchmarks")
+RESULT_FOLDERS = ("data", "training", "prediction", "evaluation", "reporting", "logs", "benchmarks")
 """Folders of a study's results."""
 NOTE = "study.txt"
 """File in the folder of results that says of which study they are."""

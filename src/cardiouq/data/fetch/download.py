@@ -25,7 +25,7 @@ from cardiouq.data.fetch.archive import CHUNK, BadArchiveError, unpack
 from cardiouq.data.fetch.sources import Source
 from cardiouq.errors import CardiouqError
 from cardiouq.files.locks import try_lock
-from cardiouq.files.writing import check_space
+from cardiouq.files.writing import check_disk_space
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ def fetch(source: Source, root: str | os.PathLike[str], tries: int = 6, wait: fl
         with part.locked():
             part.forget_another(source)
             shutil.rmtree(partial, ignore_errors=True)  # of a call that was killed
-            check_space(
+            check_disk_space(
                 root.parent,
                 (1 + ASSUMED_EXPANSION) * source.bytes - min(part.size(), source.bytes),
                 f"for the archive of {source.dataset} and what is in it",
