@@ -179,7 +179,7 @@ def time_the_checking() -> None:
     )
     places = {
         seals: ("_noted",),
-        writing: ("_hash", "write_sums"),
+        writing: ("_hash", "write_hashes"),
         scans: ("hash_of",),
         scoring: ("_check_segmentation",),
     }

@@ -24,7 +24,7 @@ from cardiouq.errors import CardiouqError
 from cardiouq.files import seals, writing
 from cardiouq.files.seals import map_array, read, read_array, was_made
 from cardiouq.files.tables import read_rows
-from cardiouq.files.writing import SUMS, atomic_folder, atomic_write, seal_of, sums_of
+from cardiouq.files.writing import HASHES_FILE, atomic_folder, atomic_write, hash_file_of, hashes_of
 from cardiouq.provenance.record import machines, note_machine
 from cardiouq.training.checkpoints import load_tensors, save_tensors
 
@@ -120,7 +120,7 @@ def test_a_lost_empty_or_torn_file_is_an_error_that_names_it(
     file = tmp_path / name
     make(file)
     if not noted:
-        seal_of(file).unlink()
+        hash_file_of(file).unlink()
     if damage == "lost":
         file.unlink()
     else:
@@ -143,7 +143,7 @@ def test_a_hash_that_flips_is_an_error_that_names_file_and_hash(tmp_path: Path) 
         file = tmp_path / str(number) / "scores.csv"
         file.parent.mkdir()
         save_table(file)
-        seal = seal_of(file)
+        seal = hash_file_of(file)
         made = seal.read_bytes()
         flip(seal, rng)
         with pytest.raises(CardiouqError) as caught:
@@ -161,14 +161,14 @@ def test_sha256sum_verifies_files_and_folders(tmp_path: Path) -> None:
         (folder / "below").mkdir()
         save_table(folder / "below" / "c.csv")
     assert sorted(path.name for path in (tmp_path / "folder").iterdir()) == [
-        *(SUMS, "a.npy", "b+noise-1.npy", "below")
+        *(HASHES_FILE, "a.npy", "b+noise-1.npy", "below")
     ]
-    for place, sums in ((tmp_path, ".scores.csv.sha256"), (tmp_path / "folder", SUMS)):
+    for place, sums in ((tmp_path, ".scores.csv.sha256"), (tmp_path / "folder", HASHES_FILE)):
         done = subprocess.run(
             ["sha256sum", "--check", "--strict", sums], cwd=place, capture_output=True, check=False
         )
         assert done.returncode == 0, done.stderr
-    assert len(writing.read_sums(tmp_path / "folder" / SUMS)) == 3
+    assert len(writing.read_hashes(tmp_path / "folder" / HASHES_FILE)) == 3
 
 
 def test_what_is_lost_from_a_folder_was_made_and_what_is_foreign_was_not(tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ def test_a_folder_made_again_takes_the_place_of_the_older_one(tmp_path: Path) ->
     for name in "ab":
         with atomic_folder(tmp_path / "folder") as folder:
             save_array(folder / f"{name}.npy")
-    assert {path.name for path in (tmp_path / "folder").iterdir()} == {SUMS, "b.npy"}
+    assert {path.name for path in (tmp_path / "folder").iterdir()} == {HASHES_FILE, "b.npy"}
     read_array(tmp_path / "folder" / "b.npy")
 
 
@@ -197,7 +197,7 @@ class Killed(BaseException):
     """At this point."""
 
 
-@pytest.mark.parametrize("step", ["_hash", "seal_of", "write_sums"])
+@pytest.mark.parametrize("step", ["_hash", "hash_file_of", "write_hashes"])
 def test_a_kill_at_any_step_of_a_write_leaves_a_file_that_is_read(
     step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -253,7 +253,7 @@ def test_files_without_hashes_are_taken_up_once_with_a_sentence(
         seals._say_taken_up.cache_clear()  # another process
         read_rows(tmp_path / "a.csv")
         assert not caplog.records
-    assert seal_of(tmp_path / "b.csv").is_file()
+    assert hash_file_of(tmp_path / "b.csv").is_file()
     flip(tmp_path / "a.csv", Random(2))
     with pytest.raises(CardiouqError, match="is not as it was made"):
         read_rows(tmp_path / "a.csv")
@@ -273,7 +273,7 @@ def test_a_file_is_taken_up_where_nothing_can_be_written(
 
     monkeypatch.setattr(Path, "open", refused)
     assert len(read_rows(tmp_path / "a.csv")) == 2
-    assert not seal_of(tmp_path / "a.csv").exists()
+    assert not hash_file_of(tmp_path / "a.csv").exists()
 
 
 def test_what_is_to_be_deleted_is_what_is_made_together(tmp_path: Path) -> None:
@@ -295,9 +295,9 @@ def test_what_is_to_be_deleted_is_what_is_made_together(tmp_path: Path) -> None:
 def test_hashes_of_a_folder_are_those_noted_when_its_files_were_made(tmp_path: Path) -> None:
     """What has changed before the folder is whole is not taken for what was made."""
     save_array(tmp_path / "a.npy")
-    made = sums_of(tmp_path)["a.npy"]
+    made = hashes_of(tmp_path)["a.npy"]
     flip(tmp_path / "a.npy", Random(3))
-    assert sums_of(tmp_path) == {"a.npy": made}
+    assert hashes_of(tmp_path) == {"a.npy": made}
 
 
 @pytest.mark.parametrize(

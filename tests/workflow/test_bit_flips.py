@@ -74,7 +74,7 @@ KINDS = {
     "summaries": "evaluation/*.csv",
     "printed tables": "reporting/tables/*.csv",
     "figures": "reporting/figures/*.png",
-    "hashes of folders": f"*/*/*/{SUMS}",
+    "hashes of folders": f"*/*/*/{HASHES_FILE}",
     "hashes of files": "*/.*.sha256",
 }
 MAY_CHANGE_NOTHING = {
@@ -255,7 +255,7 @@ def test_a_bit_that_flips_is_one_clear_error_or_changes_nothing(study: Study, ki
     assert files
     for _ in range(FLIPS):
         file = rng.choice(files)
-        is_hash = file.name == SUMS or file.suffix == ".sha256"
+        is_hash = file.name == HASHES_FILE or file.suffix == ".sha256"
         named = str(file.parent if is_hash else file)
         errors = []
         with flipped(file, rng):
@@ -276,7 +276,7 @@ def test_results_of_an_older_version_are_taken_up_once_with_a_sentence(
     study: Study, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Nothing is made anew, and from then on a bit that flips is an error."""
-    for pattern in (SUMS, ".*.sha256"):
+    for pattern in (HASHES_FILE, ".*.sha256"):
         for path in study.results.rglob(pattern):
             path.unlink()
     calls = study.readers(study.results / "data" / "cases.csv")

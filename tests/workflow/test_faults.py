@@ -26,7 +26,13 @@ from matplotlib.figure import Figure
 from safetensors.torch import save
 
 from cardiouq.errors import OF_THE_DISK, reported_to_user
-from cardiouq.files.writing import SUMS, atomic_folder, atomic_write, read_sums, write_sums
+from cardiouq.files.writing import (
+    HASHES_FILE,
+    atomic_folder,
+    atomic_write,
+    read_hashes,
+    write_hashes,
+)
 from cardiouq.provenance.describe import MEASURED, content_hash
 from cardiouq.provenance.record import sha256
 from cardiouq.study.study import NOTE
@@ -278,9 +284,9 @@ def content(path: Path) -> Any:
     """Of a file, without what differs between two undisturbed runs."""
     if "logs" in path.parts or path.name in (*OF_TIMES, NOTE):
         return None
-    if path.name == SUMS or path.suffix == ".sha256":
-        hashes = {name: sha256((path.parent / name).read_bytes()) for name in read_sums(path)}
-        return list(hashes), hashes == read_sums(path)
+    if path.name == HASHES_FILE or path.suffix == ".sha256":
+        hashes = {name: sha256((path.parent / name).read_bytes()) for name in read_hashes(path)}
+        return list(hashes), hashes == read_hashes(path)
     return content_hash(path) if path.name in MEASURED else sha256(path.read_bytes())
 
 
@@ -317,7 +323,7 @@ def test_leftovers_of_a_killed_write_go_with_the_next_one(tmp_path: Path) -> Non
     names = {path.name for path in tmp_path.iterdir()}
     others = {".partial-1-other-table.csv", ".table.csv.sha256"}
     assert names == {"table.csv", "folder"} | others
-    assert {path.name for path in (tmp_path / "folder").iterdir()} == {"file", SUMS}
+    assert {path.name for path in (tmp_path / "folder").iterdir()} == {"file", HASHES_FILE}
 
 
 def test_failed_folder_is_none(tmp_path: Path) -> None:
@@ -335,7 +341,7 @@ def test_run_takes_over_nothing_that_kills_left_behind(tmp_path: Path) -> None:
     (done / "products").mkdir(parents=True)
     side.finish()
     assert {path.name for path in tmp_path.iterdir()} == {"seed-0"}
-    assert {path.name for path in output.rglob("*")} == {"run.json", SUMS}
+    assert {path.name for path in output.rglob("*")} == {"run.json", HASHES_FILE}
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
@@ -373,7 +379,7 @@ def test_the_list_of_hashes_is_named_when_the_disk_is_full(tmp_path: Path) -> No
     sums.symlink_to("/dev/full")
     told = pytest.raises(SystemExit, match=rf"\nERROR: {sums}: the disk is full \(")
     with told, reported_to_user(tmp_path / "log"):
-        write_sums(sums, {"run.json": "0" * 64})
+        write_hashes(sums, {"run.json": "0" * 64})
 
 
 @pytest.mark.parametrize("code", sorted(OF_THE_DISK))

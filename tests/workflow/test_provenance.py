@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cardiouq.errors import CardiouqError
-from cardiouq.files.writing import SUMS, atomic_write, seal_folder, visible
+from cardiouq.files.writing import HASHES_FILE, atomic_write, visible, write_folder_hashes
 from cardiouq.provenance import describe as description
 from cardiouq.provenance import record
 from cardiouq.provenance.compare import comparison, differences, read_provenance
@@ -302,23 +302,23 @@ def test_all_that_jobs_hand_on_has_its_hash(write: Callable[[], Provenance], res
     (results / PREDICTION / "val" / "a_probabilities.npy").write_bytes(b"probabilities")
     (results / "training/polynomial-76543210/seed-0").mkdir(parents=True)
     for folder in (RUN, f"{PREDICTION}/val", "training/polynomial-76543210/seed-0"):
-        seal_folder(results / folder)
+        write_folder_hashes(results / folder)
     before = write()
     handed_on = before["handed on"]
     assert sorted(handed_on) == sorted(
         [
             *(f"data/{name}" for name in ("cases.csv", "split.csv", "test_sets.csv", "plan.json")),
-            *("evaluation/summary.csv", f"{RUN}/{SUMS}", f"{PREDICTION}/val/{SUMS}"),
+            *("evaluation/summary.csv", f"{RUN}/{HASHES_FILE}", f"{PREDICTION}/val/{HASHES_FILE}"),
             *(f"{PREDICTION}/fitted.json", f"{PREDICTION}/machine.json"),
         ]
     )
     assert handed_on["data/plan.json"] == sha256(b"{}")
     (results / RUN / "checkpoints" / "epoch-0007.safetensors").write_bytes(b"other weights")
-    seal_folder(results / RUN)
+    write_folder_hashes(results / RUN)
     after = write()
     assert not any(differences(before, after).values())
     [changed] = [name for name in handed_on if handed_on[name] != after["handed on"][name]]
-    assert changed == f"{RUN}/{SUMS}"
+    assert changed == f"{RUN}/{HASHES_FILE}"
 
 
 @pytest.mark.parametrize("text", ["", "[1.5]", '{"temperature": NaN}', '{"temperature": 1.'])

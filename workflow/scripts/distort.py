@@ -9,7 +9,7 @@ from cardiouq.data.plan import Plan
 from cardiouq.data.split import read_test_set_table
 from cardiouq.errors import reported_to_user
 from cardiouq.files.locks import exclusive_lock
-from cardiouq.files.writing import atomic_write, disk_errors_naming, seal_folder
+from cardiouq.files.writing import atomic_write, disk_errors_naming, write_folder_hashes
 from cardiouq.logs import log_to
 
 with reported_to_user(snakemake.log[0]):
@@ -29,7 +29,7 @@ with reported_to_user(snakemake.log[0]):
             params.seed,
             folder,
         )
-        seal_folder(folder)
+        write_folder_hashes(folder)
     for table, path in zip(
         tables, (snakemake.output.cases, snakemake.output.test_sets), strict=True
     ):

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from cardiouq.errors import CardiouqError
 from cardiouq.files.run_files import RUN_FILE
-from cardiouq.files.writing import SUMS, read_sums, seal_of
+from cardiouq.files.writing import HASHES_FILE, hash_file_of, read_hashes
 
 log = logging.getLogger(__name__)
 
@@ -64,13 +64,13 @@ def map_array(path: Path) -> "np.memmap[Any, Any]":
 
 def was_made(path: Path) -> bool:
     """Whether a job made a file, as it makes not all for every method; it may be lost since."""
-    return path.is_file() or any(name in _sums_in(place) for place, name in _in_folders(path))
+    return path.is_file() or any(name in _hashes_in(place) for place, name in _in_folders(path))
 
 
 def to_delete(path: Path) -> Path:
     """What is made again together with a file: the folder that one job makes, or the file alone."""
     for folder in path.parents[:FOLDERS_UP]:
-        if (folder / SUMS).is_file() or (folder / RUN_FILE).is_file():
+        if (folder / HASHES_FILE).is_file() or (folder / RUN_FILE).is_file():
             return folder
     return path.parent if path.suffix in OF_FOLDERS else path
 
@@ -107,8 +107,8 @@ def _as_made(path: Path, look: Callable[[io.BufferedReader], tuple[str, Content]
 
 def _noted(path: Path) -> tuple[str, Path | None]:
     """The hash noted of a file and where it stands; "" if it has none."""
-    for place, name in [(seal_of(path), path.name), *_in_folders(path)]:
-        if sums := _sums_in(place):
+    for place, name in [(hash_file_of(path), path.name), *_in_folders(path)]:
+        if sums := _hashes_in(place):
             if name not in sums:
                 raise CardiouqError(
                     f"{path}: {place} has no hash of it; delete {to_delete(path)} and run again"
@@ -120,10 +120,10 @@ def _noted(path: Path) -> tuple[str, Path | None]:
 def _in_folders(path: Path) -> list[tuple[Path, str]]:
     """Where the hashes of a folder may stand, and what a file is called there."""
     folders = path.parents[:FOLDERS_UP]
-    return [(folder / SUMS, str(path.relative_to(folder))) for folder in folders]
+    return [(folder / HASHES_FILE, str(path.relative_to(folder))) for folder in folders]
 
 
-def _sums_in(place: Path) -> dict[str, str]:
+def _hashes_in(place: Path) -> dict[str, str]:
     try:
         state = place.stat()
     except FileNotFoundError:
@@ -133,14 +133,14 @@ def _sums_in(place: Path) -> dict[str, str]:
 
 @lru_cache(maxsize=FOLDERS_KEPT)
 def _sums(place: Path, changed: int, size: int) -> dict[str, str]:
-    """`read_sums` of a file in a state."""
-    return read_sums(place)
+    """`read_hashes` of a file in a state."""
+    return read_hashes(place)
 
 
 def _take_up(path: Path, digest: str) -> None:
     _say_taken_up(path.parent)
     # where nothing can be written it is taken as it is each time; another process may be quicker
-    with suppress(OSError), seal_of(path).open("x", encoding="utf-8") as stream:
+    with suppress(OSError), hash_file_of(path).open("x", encoding="utf-8") as stream:
         stream.write(f"{digest}  {path.name}\n")
 
 

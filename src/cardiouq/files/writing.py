@@ -21,7 +21,7 @@ from cardiouq.files.locks import LOCK_SUFFIX, exclusive_lock
 
 NOTES_BYTES = 2**20
 """Bytes that Snakemake's own notes of a study may take."""
-SUMS = "SHA256SUMS"
+HASHES_FILE = "SHA256SUMS"
 """Of a folder that one job makes: the hash of every file in it."""
 
 CLUTTER = {
@@ -44,7 +44,7 @@ def visible(paths: Iterable[Path]) -> list[Path]:
     return sorted(p for p in paths if not p.name.startswith(".") and p.name not in CLUTTER)
 
 
-def seal_of(path: Path) -> Path:
+def hash_file_of(path: Path) -> Path:
     """Where the hash of a file stands that other jobs' files lie beside."""
     return path.with_name(f".{path.name}.sha256")
 
@@ -69,33 +69,33 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
         yield temporary
 
 
-def seal_folder(folder: Path) -> None:
+def write_folder_hashes(folder: Path) -> None:
     """Note the hashes of all files of a folder in one file, in place of one for each."""
-    sums = sums_of(folder)
-    write_sums(folder / SUMS, sums)
+    sums = hashes_of(folder)
+    write_hashes(folder / HASHES_FILE, sums)
     for name in sums:
-        seal_of(folder / name).unlink(missing_ok=True)
+        hash_file_of(folder / name).unlink(missing_ok=True)
 
 
-def sums_of(folder: Path) -> dict[str, str]:
+def hashes_of(folder: Path) -> dict[str, str]:
     """Path in a folder -> hash of every file there that is not hidden: as it was noted when the
     file was made, or of what the file holds."""
     names = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     return {
-        str(name): read_sums(seal_of(folder / name)).get(name.name) or _hash(folder / name)
+        str(name): read_hashes(hash_file_of(folder / name)).get(name.name) or _hash(folder / name)
         for name in names
         if not any(part.startswith(".") for part in name.parts)
     }
 
 
-def write_sums(path: Path, sums: Mapping[str, str]) -> None:
+def write_hashes(path: Path, sums: Mapping[str, str]) -> None:
     """Write hashes as `sha256sum` does."""
     lines = [f"{digest}  {name}\n" for name, digest in sums.items()]
     with disk_errors_naming(path):
         path.write_text("".join(lines), encoding="utf-8")
 
 
-def read_sums(path: Path) -> dict[str, str]:
+def read_hashes(path: Path) -> dict[str, str]:
     """Path -> hash in a file of `sha256sum`'s; of one that is not there, or that was being written
     when its writer was killed, none.
 
@@ -146,7 +146,7 @@ def _put(temporary: Path, target: Path) -> None:
     this leaves no file with another's.
     """
     if temporary.is_dir():
-        seal_folder(temporary)
+        write_folder_hashes(temporary)
         replaced = _beside(target)
         with suppress(FileNotFoundError):
             target.replace(replaced)
@@ -154,9 +154,9 @@ def _put(temporary: Path, target: Path) -> None:
         _remove(replaced)
         return
     digest = _hash(temporary)
-    seal_of(target).unlink(missing_ok=True)
+    hash_file_of(target).unlink(missing_ok=True)
     temporary.replace(target)
-    write_sums(seal_of(target), {target.name: digest})
+    write_hashes(hash_file_of(target), {target.name: digest})
 
 
 def _remove(path: Path) -> None:

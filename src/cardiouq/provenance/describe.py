@@ -136,7 +136,7 @@ def handed_on(
     files = [seal.with_name(seal.stem.removeprefix(".")) for seal in seals]
     hashes = {file: sha256(read(file)) for file in files if file.is_file()}
     for folder in (results / "data", *map(Path, runs), *predictions):
-        for sums in (*folder.glob(SUMS), *folder.glob(f"*/{SUMS}")):
+        for sums in (*folder.glob(HASHES_FILE), *folder.glob(f"*/{HASHES_FILE}")):
             hashes[sums] = sha256(sums.read_bytes())
     return {str(file.relative_to(results)): hashes[file] for file in sorted(hashes)}
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from cardiouq.files.run_files import CHECKPOINTS, RUN_FILE, products_folder, side_folder
 from cardiouq.files.seals import read
-from cardiouq.files.writing import SUMS, atomic_write, sums_of, write_sums
+from cardiouq.files.writing import HASHES_FILE, atomic_write, hashes_of, write_hashes
 from cardiouq.provenance.record import code_hash, machines, repository
 
 
@@ -53,8 +53,8 @@ class SideFolder:
         if self.output.is_dir():
             shutil.rmtree(self.output)
         self.output.mkdir()
-        sums = sums_of(self.products)
-        write_sums(self.output / SUMS, sums)
+        sums = hashes_of(self.products)
+        write_hashes(self.output / HASHES_FILE, sums)
         for name in sorted(sums, key=lambda name: (name == RUN_FILE, name)):
             target = self.output / name
             target.parent.mkdir(exist_ok=True)
