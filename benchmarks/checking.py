@@ -31,7 +31,7 @@ from cardiouq.data.preprocessing import preprocess_case
 from cardiouq.data.readers import scans
 from cardiouq.data.readers.layouts import DataFolder
 from cardiouq.evaluation import scoring
-from cardiouq.files import seals, writing
+from cardiouq.files import reading, writing
 from cardiouq.files.run_files import RUN_FILE, checkpoint_file
 from cardiouq.files.writing import atomic_folder, atomic_write
 from cardiouq.methods import build_method
@@ -173,8 +173,8 @@ def timed(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def time_the_checking() -> None:
     """Every function that notes a hash or compares one; none calls another."""
-    hashlib: Any = seals.hashlib
-    seals.hashlib = SimpleNamespace(  # type: ignore[attr-defined]
+    hashlib: Any = reading.hashlib
+    reading.hashlib = SimpleNamespace(  # type: ignore[attr-defined]
         sha256=timed(hashlib.sha256), file_digest=timed(hashlib.file_digest)
     )
     places = {

@@ -21,8 +21,8 @@ import torch
 from cardiouq.data.plan import Plan
 from cardiouq.data.readers.scans import load_prediction, write_volume
 from cardiouq.errors import CardiouqError
-from cardiouq.files import seals, writing
-from cardiouq.files.seals import map_array, read, read_array, was_made
+from cardiouq.files import reading, writing
+from cardiouq.files.reading import map_array, read, read_array, was_made
 from cardiouq.files.tables import read_rows
 from cardiouq.files.writing import HASHES_FILE, atomic_folder, atomic_write, hash_file_of, hashes_of
 from cardiouq.provenance.record import machines, note_machine
@@ -38,7 +38,7 @@ Read = Callable[[Path], object]
 @pytest.fixture(autouse=True)
 def afresh() -> Iterator[None]:
     """Each test is told anew of what is taken up."""
-    seals._say_taken_up.cache_clear()
+    reading._say_taken_up.cache_clear()
     yield
 
 
@@ -225,7 +225,7 @@ def test_a_file_replaced_while_it_is_read_is_the_new_one(
 ) -> None:
     file = tmp_path / "scores.csv"
     save_table(file)
-    noted, calls = seals._noted, []
+    noted, calls = reading._noted, []
 
     def replaced_meanwhile(path: Path) -> Any:
         found = noted(path)
@@ -235,7 +235,7 @@ def test_a_file_replaced_while_it_is_read_is_the_new_one(
         calls.append(path)
         return found
 
-    monkeypatch.setattr(seals, "_noted", replaced_meanwhile)
+    monkeypatch.setattr(reading, "_noted", replaced_meanwhile)
     assert read_rows(file)["value"].tolist() == [1, 2]
 
 
@@ -250,7 +250,7 @@ def test_files_without_hashes_are_taken_up_once_with_a_sentence(
         [record] = caplog.records
         assert str(tmp_path) in record.getMessage()
         caplog.clear()
-        seals._say_taken_up.cache_clear()  # another process
+        reading._say_taken_up.cache_clear()  # another process
         read_rows(tmp_path / "a.csv")
         assert not caplog.records
     assert hash_file_of(tmp_path / "b.csv").is_file()
@@ -289,7 +289,7 @@ def test_what_is_to_be_deleted_is_what_is_made_together(tmp_path: Path) -> None:
         tmp_path / "predicted" / "a_entropy.nii.gz": tmp_path / "predicted",
         tmp_path / "data" / "plan.json": tmp_path / "data" / "plan.json",
     }.items():
-        assert seals.to_delete(file) == expected
+        assert reading.to_delete(file) == expected
 
 
 def test_hashes_of_a_folder_are_those_noted_when_its_files_were_made(tmp_path: Path) -> None:

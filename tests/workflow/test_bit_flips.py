@@ -24,7 +24,7 @@ import pytest
 import yaml
 
 from cardiouq.errors import CardiouqError
-from cardiouq.files import seals
+from cardiouq.files import reading
 from cardiouq.files.writing import SUMS
 from cardiouq.provenance import record
 from cardiouq.provenance.describe import content_hash
@@ -282,7 +282,7 @@ def test_results_of_an_older_version_are_taken_up_once_with_a_sentence(
     calls = study.readers(study.results / "data" / "cases.csv")
     calls += study.readers(next(study.results.glob("training/cyclical-*/*/run.json")))
     for taken_up in (True, False):
-        seals._say_taken_up.cache_clear()  # as of another process
+        reading._say_taken_up.cache_clear()  # as of another process
         caplog.clear()
         for call in calls:
             before = call.products()

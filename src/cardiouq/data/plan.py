@@ -16,7 +16,7 @@ import numpy as np
 
 from cardiouq.errors import CardiouqError
 from cardiouq.files.documents import json_of
-from cardiouq.files.seals import read, to_delete
+from cardiouq.files.reading import read, to_delete
 from cardiouq.structures import N_CLASSES
 
 # nnU-Net's constants. The reference pair says: a network whose feature maps hold 85e6 values per

@@ -28,7 +28,7 @@ from cardiouq.evaluation.probabilities import (
 )
 from cardiouq.evaluation.surface import occupied_box, surface_distances
 from cardiouq.evaluation.volumes import volume_ml
-from cardiouq.files.seals import read_array, was_made
+from cardiouq.files.reading import read_array, was_made
 from cardiouq.structures import FOREGROUND, IGNORED, N_CLASSES, STRUCTURES, mask_of
 
 PER_CASE = ["case", "subject", "visit", "phase", "pathology", "vendor"]

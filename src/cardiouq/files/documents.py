@@ -13,7 +13,7 @@ from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 
 from cardiouq.errors import CardiouqError, ProblemsError
-from cardiouq.files.seals import read, to_delete
+from cardiouq.files.reading import read, to_delete
 from cardiouq.names import EXPECTED, is_name
 
 FORMATS = FormatChecker(formats=())

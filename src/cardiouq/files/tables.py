@@ -12,7 +12,7 @@ import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
 from cardiouq.errors import CardiouqError
-from cardiouq.files.seals import read
+from cardiouq.files.reading import read
 
 TEXT = (
     *("dataset", "part", "subject", "visit", "case", "phase", "pathology", "vendor", "centre"),

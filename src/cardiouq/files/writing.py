@@ -1,7 +1,7 @@
 """Files and folders that are written whole or not at all, with the SHA-256 of what was written.
 
 That of a file stands in a file beside it, those of a folder in one file in it, both as coreutils'
-`sha256sum` writes and checks them. `seals.py` compares them with what is read.
+`sha256sum` writes and checks them. `reading.py` compares them with what is read.
 """
 
 import errno

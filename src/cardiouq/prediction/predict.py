@@ -17,8 +17,8 @@ import torch
 from cardiouq.data.readers.scans import Case
 from cardiouq.device.choose import device_name
 from cardiouq.files.locks import exclusive_lock
+from cardiouq.files.reading import read_array
 from cardiouq.files.run_files import MACHINE_FILE
-from cardiouq.files.seals import read_array
 from cardiouq.files.writing import atomic_folder, atomic_write
 from cardiouq.methods.base import BaseMethod, Draw, Runs
 from cardiouq.prediction.predictor import Predictor, probabilities

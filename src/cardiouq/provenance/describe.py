@@ -12,8 +12,8 @@ import pandas as pd
 
 from cardiouq.device.environment import device_asked_for, processor
 from cardiouq.files.documents import read_json
+from cardiouq.files.reading import read
 from cardiouq.files.run_files import HISTORY_FILE
-from cardiouq.files.seals import read
 from cardiouq.files.tables import read_benchmark, read_rows
 from cardiouq.files.writing import SUMS
 from cardiouq.provenance.record import (

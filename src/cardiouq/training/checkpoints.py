@@ -8,7 +8,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from cardiouq.errors import CardiouqError
-from cardiouq.files.seals import read, to_delete
+from cardiouq.files.reading import read, to_delete
 from cardiouq.files.writing import atomic_write
 
 

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cardiouq.files.seals import map_array
+from cardiouq.files.reading import map_array
 from cardiouq.structures import IGNORED, N_CLASSES
 
 

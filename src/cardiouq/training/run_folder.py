@@ -9,8 +9,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from cardiouq.files.reading import read
 from cardiouq.files.run_files import CHECKPOINTS, RUN_FILE, products_folder, side_folder
-from cardiouq.files.seals import read
 from cardiouq.files.writing import HASHES_FILE, atomic_write, hashes_of, write_hashes
 from cardiouq.provenance.record import code_hash, machines, repository
 

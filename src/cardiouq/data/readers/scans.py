@@ -27,7 +27,7 @@ from cardiouq.data.readers.identity import hash_of
 from cardiouq.data.readers.labels import parse_labels, to_disk, to_project
 from cardiouq.data.readers.pseudonyms import on_disk
 from cardiouq.errors import CardiouqError
-from cardiouq.files.seals import read
+from cardiouq.files.reading import read
 from cardiouq.files.writing import atomic_write
 
 Volume = TypeVar("Volume", bound=NDArray[Any])

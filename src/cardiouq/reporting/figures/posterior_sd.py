@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load
 
 from cardiouq.errors import CardiouqError
-from cardiouq.files.seals import read
+from cardiouq.files.reading import read
 from cardiouq.reporting.style import DOUBLE_COLUMN, use_style
 
 RHO = ".parametrizations.weight.0.rho"

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from cardiouq.data.readers.scans import load_prediction
-from cardiouq.files.seals import was_made
+from cardiouq.files.reading import was_made
 from cardiouq.reporting.selection import Volume, choose_slice
 from cardiouq.reporting.slices import (
     Window,
