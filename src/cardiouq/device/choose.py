@@ -5,7 +5,7 @@ import contextlib
 import torch
 
 from cardiouq.device.environment import device_asked_for, processor
-from cardiouq.device.gpus import own_gpu
+from cardiouq.device.gpus import acquire_gpu
 from cardiouq.errors import CardiouqError
 
 
@@ -17,7 +17,7 @@ def choose_device() -> torch.device:
     wanted = device_asked_for()
     if wanted == "cpu" or not torch.backends.cuda.is_built():  # type: ignore[no-untyped-call]
         return torch.device("cpu" if wanted == "auto" else wanted)
-    claim = own_gpu()
+    claim = acquire_gpu()
     if wanted == "auto" and not torch.cuda.is_available():
         if claim is not None:
             claim.release()

@@ -33,7 +33,7 @@ SECONDS_BETWEEN_MESSAGES = 60.0
 
 
 @dataclass(frozen=True)
-class Claim:
+class LockedGpu:
     """A GPU, as CUDA_VISIBLE_DEVICES names it, and the locked files that make it this process's."""
 
     gpu: str
@@ -45,12 +45,12 @@ class Claim:
 
 
 @functools.cache  # one GPU for the life of the process
-def own_gpu() -> Claim | None:
-    """Claim a GPU and hide the others from CUDA; None if there is none."""
+def acquire_gpu() -> LockedGpu | None:
+    """LockedGpu a GPU and hide the others from CUDA; None if there is none."""
     gpus = visible_gpus()
     if not gpus:
         return None
-    claim = claim_gpu(gpus, jobs_per_gpu())
+    claim = lock_gpu(gpus, jobs_per_gpu())
     os.environ[VISIBLE_VARIABLE] = claim.gpu
     log.info("on GPU %s", claim.gpu)
     return claim
@@ -109,12 +109,12 @@ def jobs_per_gpu() -> int:
     return int(text)
 
 
-def claim_gpu(gpus: Sequence[str], jobs: int = 1) -> Claim:
+def lock_gpu(gpus: Sequence[str], jobs: int = 1) -> LockedGpu:
     """Wait for a GPU on which fewer than `jobs` jobs run, and take a place on it.
 
     A job that does not share also waits for those that do, and they for it.
     """
-    folder = lock_folder()
+    folder = locks_folder()
     began = next_message = time.monotonic()
     while True:
         for place in range(jobs):  # a second job comes to a GPU when each has one
@@ -132,7 +132,7 @@ def claim_gpu(gpus: Sequence[str], jobs: int = 1) -> Claim:
         time.sleep(SECONDS_BETWEEN_TRIES)
 
 
-def lock_folder() -> Path:
+def locks_folder() -> Path:
     """Of this user on this host; made if it is not there."""
     try:
         LOCKS.mkdir(mode=0o700)
@@ -147,7 +147,7 @@ def lock_folder() -> Path:
     return LOCKS
 
 
-def _try(gpu: str, place: int, shared: bool, folder: Path) -> Claim | None:
+def _try(gpu: str, place: int, shared: bool, folder: Path) -> LockedGpu | None:
     name = quote(gpu, safe="")  # a MIG instance's may have slashes
     device = try_lock(folder / name, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
     if device is None:
@@ -156,4 +156,4 @@ def _try(gpu: str, place: int, shared: bool, folder: Path) -> Claim | None:
     if job is None:
         device.close()
         return None
-    return Claim(gpu, (device, job))
+    return LockedGpu(gpu, (device, job))
