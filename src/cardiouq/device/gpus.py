@@ -50,9 +50,9 @@ def acquire_gpu() -> LockedGpu | None:
     gpus = visible_gpus()
     if not gpus:
         return None
-    claim = lock_gpu(gpus, jobs_per_gpu())
-    os.environ[VISIBLE_VARIABLE] = claim.gpu
-    log.info("on GPU %s", claim.gpu)
+    locked = lock_gpu(gpus, jobs_per_gpu())
+    os.environ[VISIBLE_VARIABLE] = locked.gpu
+    log.info("on GPU %s", locked.gpu)
     return claim
 
 
@@ -110,19 +110,19 @@ def jobs_per_gpu() -> int:
 
 
 def lock_gpu(gpus: Sequence[str], jobs: int = 1) -> LockedGpu:
-    """Wait for a GPU on which fewer than `jobs` jobs run, and take a place on it.
+    """Wait for a GPU on which fewer than `jobs` jobs run, and take a slot on it.
 
     A job that does not share also waits for those that do, and they for it.
     """
     folder = locks_folder()
     began = next_message = time.monotonic()
     while True:
-        for place in range(jobs):  # a second job comes to a GPU when each has one
+        for slot in range(jobs):  # a second job comes to a GPU when each has one
             for gpu in gpus:
-                claim = _try(gpu, place, jobs > 1, folder)
-                if claim is not None:
+                locked = _try(gpu, slot, jobs > 1, folder)
+                if locked is not None:
                     # a forked process would keep the locks alive; an executed program does not
-                    os.register_at_fork(after_in_child=claim.release)
+                    os.register_at_fork(after_in_child=locked.release)
                     return claim
         now = time.monotonic()
         if now >= next_message:
@@ -147,12 +147,12 @@ def locks_folder() -> Path:
     return LOCKS
 
 
-def _try(gpu: str, place: int, shared: bool, folder: Path) -> LockedGpu | None:
+def _try(gpu: str, slot: int, shared: bool, folder: Path) -> LockedGpu | None:
     name = quote(gpu, safe="")  # a MIG instance's may have slashes
     device = try_lock(folder / name, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
     if device is None:
         return None
-    job = try_lock(folder / f"{name}.{place}", fcntl.LOCK_EX)
+    job = try_lock(folder / f"{name}.{slot}", fcntl.LOCK_EX)
     if job is None:
         device.close()
         return None
