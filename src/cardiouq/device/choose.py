@@ -19,10 +19,10 @@ def choose_device() -> torch.device:
         return torch.device("cpu" if wanted == "auto" else wanted)
     claim = acquire_gpu()
     if wanted == "auto" and not torch.cuda.is_available():
-        if claim is not None:
-            claim.release()
+        if locked is not None:
+            locked.release()
         return torch.device("cpu")
-    if claim is None:
+    if locked is None:
         raise CardiouqError(
             "no GPU to claim: `nvidia-smi -L` and CUDA_VISIBLE_DEVICES name none; set "
             "CUDA_VISIBLE_DEVICES to the devices to use, as in 0,1, or run with --config device=cpu"
