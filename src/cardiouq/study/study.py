@@ -46,7 +46,7 @@ class Study(Runs, Sources):
                 "would go there too; rename one of the two files, or move the folder away"
             )
 
-    def claim_results(self) -> None:
+    def note_study(self) -> None:
         """Note in the folder of results whose they are, as one would say it by `study=`."""
         spelt = os.path.relpath(self.file.parent.resolve() / self.file.name)
         named = path_of(self.name, self.config_folder)
