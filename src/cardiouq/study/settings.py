@@ -27,7 +27,7 @@ class Settings:
 
     Args:
         name: of a file in `config_folder/studies`, or a path to a study's YAML file.
-        machine: the keys of `config.yaml`: where data lies, which device.
+        local_config: the keys of `config.yaml`: where data lies, which device.
         config_folder: holds `studies/` and `published/`.
 
     Raises:
@@ -35,9 +35,9 @@ class Settings:
         ProblemsError: listing every misspelt, missing or out-of-range key.
     """
 
-    def __init__(self, name: str, machine: Mapping[str, Any], config_folder: Path) -> None:
-        check_schema(machine, schema_of("config"), "config.yaml")
-        self.machine = machine
+    def __init__(self, name: str, local_config: Mapping[str, Any], config_folder: Path) -> None:
+        check_schema(local_config, schema_of("config"), "config.yaml")
+        self.local_config = local_config
         self.config_folder = config_folder
         self.file = study_file(name, config_folder)
         self.name = self.file.stem
