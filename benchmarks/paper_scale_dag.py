@@ -263,7 +263,7 @@ def main() -> None:
     }
     if not all(roots.values()):
         sys.exit("set CARDIOUQ_ACDC_ROOT and CARDIOUQ_MNMS_ROOT")
-    machine: dict[str, Any] = read_yaml(ROOT / "config" / "config.yaml") | roots
+    local_config: dict[str, Any] = read_yaml(ROOT / "config" / "config.yaml") | roots
     host = host_seconds()
     planned, costs, poles = {}, {}, []
     for name in PAPERS:
@@ -272,7 +272,7 @@ def main() -> None:
             work = Path(folder, "work")
             work.mkdir()
             planned[name] = dry_run(file, work, [f"{key}={root}" for key, root in roots.items()])
-            study = Study(str(file), machine, ROOT / "config")
+            study = Study(str(file), local_config, ROOT / "config")
             jobs = jobs_of(study, Path("nowhere"))
             seconds = seconds_of(study, jobs, host)
             costs[name] = cost_of(study, jobs, seconds, host)

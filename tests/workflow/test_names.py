@@ -23,13 +23,13 @@ ODD = "St{id} 'x', 50% #2 [a] $HOME \\ *?"
 
 
 @pytest.fixture
-def read_study(tiny: dict[str, Any], machine: dict[str, Any]) -> Callable[[Path], Study]:
+def read_study(tiny: dict[str, Any], local_config: dict[str, Any]) -> Callable[[Path], Study]:
     """Writes the tiny study into a file and reads it."""
 
     def read(file: Path) -> Study:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(yaml.safe_dump(tiny), encoding="utf-8")
-        return Study(str(file), machine, CONFIG)
+        return Study(str(file), local_config, CONFIG)
 
     return read
 
@@ -75,9 +75,9 @@ def test_name_that_a_pattern_a_shell_or_a_link_reads_otherwise_is_refused(
     assert repr(name) in str(caught.value)
 
 
-def test_longest_name_is_one_clear_error(machine: dict[str, Any]) -> None:
+def test_longest_name_is_one_clear_error(local_config: dict[str, Any]) -> None:
     with pytest.raises(CardiouqError, match="name too long"):
-        Study("x" * 300, machine, CONFIG)
+        Study("x" * 300, local_config, CONFIG)
 
 
 @pytest.mark.parametrize(
@@ -144,18 +144,18 @@ def test_study_itself_may_be_moved(
 
 
 def test_study_of_the_program_is_the_same_by_name_and_by_path(
-    tmp_path: Path, machine: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, local_config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    demo = Study("demo", machine, CONFIG)
-    by_path = Study(str(CONFIG / "studies" / "demo.yaml"), machine, CONFIG)
+    demo = Study("demo", local_config, CONFIG)
+    by_path = Study(str(CONFIG / "studies" / "demo.yaml"), local_config, CONFIG)
     for first, second in ((demo, by_path), (by_path, demo)):
         first.note_study()
         second.check_results()
         assert Path("results/demo", NOTE).read_text(encoding="utf-8") == "demo"
     shutil.copy(CONFIG / "studies" / "demo.yaml", "demo.yaml")
     with pytest.raises(CardiouqError, match="rename one"):
-        Study("demo.yaml", machine, CONFIG).check_results()
+        Study("demo.yaml", local_config, CONFIG).check_results()
 
 
 # Names within a study
@@ -279,28 +279,28 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_home_in_a_data_root_is_written_out(
-    home: Path, machine: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    home: Path, local_config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CARDIOUQ_MNMS_ROOT", "~/M&Ms")
     monkeypatch.delenv("CARDIOUQ_UKBB_ROOT", raising=False)
-    roots = data_roots(machine | {"acdc_root": "~/data/acdc"})
+    roots = data_roots(local_config | {"acdc_root": "~/data/acdc"})
     assert roots["acdc_root"] == str(home / "data" / "acdc")
     assert roots["mnms_root"] == str(home / "M&Ms")
     assert roots["ukbb_root"] == ""
-    assert data_roots(machine | {"acdc_root": "./~"})["acdc_root"] == "~"
+    assert data_roots(local_config | {"acdc_root": "./~"})["acdc_root"] == "~"
     with pytest.raises(CardiouqError, match="~no-such-user/acdc: no such home folder"):
-        data_roots(machine | {"acdc_root": "~no-such-user/acdc"})
+        data_roots(local_config | {"acdc_root": "~no-such-user/acdc"})
 
 
 def test_home_in_a_study_is_written_out(
-    home: Path, tmp_path: Path, tiny: dict[str, Any], machine: dict[str, Any], repository: Path
+    home: Path, tmp_path: Path, tiny: dict[str, Any], local_config: dict[str, Any], repository: Path
 ) -> None:
     shutil.copy(repository / "src/cardiouq/methods/single.py", home / "mine.py")
     tiny["methods"]["vanilla"]["method"] = "~/mine.py"
     tiny["datasets"]["ours"] = {"layout": "csv", "source": "~/data/ours"}
     (home / "studies").mkdir()
     (home / "studies" / "own.yaml").write_text(yaml.safe_dump(tiny), encoding="utf-8")
-    study = Study("~/studies/own.yaml", machine, CONFIG)
+    study = Study("~/studies/own.yaml", local_config, CONFIG)
     assert study.source("ours") == home / "data" / "ours"
     assert study["methods"]["vanilla"]["method"] == str(home / "mine.py")
 
