@@ -178,7 +178,7 @@ def time_the_checking() -> None:
         sha256=timed(hashlib.sha256), file_digest=timed(hashlib.file_digest)
     )
     places = {
-        seals: ("_noted",),
+        reading: ("_noted",),
         writing: ("_hash", "write_hashes"),
         scans: ("hash_of",),
         scoring: ("_check_segmentation",),

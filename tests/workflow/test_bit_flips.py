@@ -25,7 +25,7 @@ import yaml
 
 from cardiouq.errors import CardiouqError
 from cardiouq.files import reading
-from cardiouq.files.writing import SUMS
+from cardiouq.files.writing import HASHES_FILE
 from cardiouq.provenance import record
 from cardiouq.provenance.describe import content_hash
 from cardiouq.training import run_folder

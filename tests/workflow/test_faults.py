@@ -375,7 +375,7 @@ def test_whatever_library_finds_the_disk_full_the_file_is_named(
 
 
 def test_the_list_of_hashes_is_named_when_the_disk_is_full(tmp_path: Path) -> None:
-    sums = tmp_path / SUMS
+    sums = tmp_path / HASHES_FILE
     sums.symlink_to("/dev/full")
     told = pytest.raises(SystemExit, match=rf"\nERROR: {sums}: the disk is full \(")
     with told, reported_to_user(tmp_path / "log"):

@@ -12,12 +12,12 @@ from cardiouq.errors import CardiouqError
 def choose_device() -> torch.device:
     """The device that the environment names; `auto` is a GPU if there is one, else the CPU.
 
-    A GPU is claimed first, before anything asks CUDA, which then sees no other.
+    A GPU is locked first, before anything asks CUDA, which then sees no other.
     """
     wanted = device_asked_for()
     if wanted == "cpu" or not torch.backends.cuda.is_built():  # type: ignore[no-untyped-call]
         return torch.device("cpu" if wanted == "auto" else wanted)
-    claim = acquire_gpu()
+    locked = acquire_gpu()
     if wanted == "auto" and not torch.cuda.is_available():
         if locked is not None:
             locked.release()

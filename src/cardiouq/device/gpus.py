@@ -1,6 +1,6 @@
 """One GPU for each job: a lock on a file for each device, freed however its holder dies.
 
-Imports no torch: a GPU has to be claimed before CUDA reads CUDA_VISIBLE_DEVICES.
+Imports no torch: a GPU has to be locked before CUDA reads CUDA_VISIBLE_DEVICES.
 """
 
 import fcntl
@@ -46,14 +46,14 @@ class LockedGpu:
 
 @functools.cache  # one GPU for the life of the process
 def acquire_gpu() -> LockedGpu | None:
-    """LockedGpu a GPU and hide the others from CUDA; None if there is none."""
+    """Lock a GPU and hide the others from CUDA; None if there is none."""
     gpus = visible_gpus()
     if not gpus:
         return None
     locked = lock_gpu(gpus, jobs_per_gpu())
     os.environ[VISIBLE_VARIABLE] = locked.gpu
     log.info("on GPU %s", locked.gpu)
-    return claim
+    return locked
 
 
 def visible_gpus() -> list[str]:
@@ -123,7 +123,7 @@ def lock_gpu(gpus: Sequence[str], jobs: int = 1) -> LockedGpu:
                 if locked is not None:
                     # a forked process would keep the locks alive; an executed program does not
                     os.register_at_fork(after_in_child=locked.release)
-                    return claim
+                    return locked
         now = time.monotonic()
         if now >= next_message:
             text = "waiting for a GPU, %.0f min so far; taken: %s; locks: %s"

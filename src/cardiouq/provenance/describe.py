@@ -15,7 +15,7 @@ from cardiouq.files.documents import read_json
 from cardiouq.files.reading import read
 from cardiouq.files.run_files import HISTORY_FILE
 from cardiouq.files.tables import read_benchmark, read_rows
-from cardiouq.files.writing import SUMS
+from cardiouq.files.writing import HASHES_FILE
 from cardiouq.provenance.record import (
     NOT_RECORDED,
     code_files,
@@ -132,8 +132,8 @@ def handed_on(
     for folder in predictions:
         read_json(folder / "fitted.json", {"type": "object"})
     tables = [results / "data", results / "evaluation", *(results / "evaluation").glob("*/")]
-    seals = [seal for folder in (*tables, *predictions) for seal in folder.glob(".*.sha256")]
-    files = [seal.with_name(seal.stem.removeprefix(".")) for seal in seals]
+    hash_files = [file for folder in (*tables, *predictions) for file in folder.glob(".*.sha256")]
+    files = [file.with_name(file.stem.removeprefix(".")) for file in hash_files]
     hashes = {file: sha256(read(file)) for file in files if file.is_file()}
     for folder in (results / "data", *map(Path, runs), *predictions):
         for sums in (*folder.glob(HASHES_FILE), *folder.glob(f"*/{HASHES_FILE}")):
