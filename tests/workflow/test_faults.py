@@ -25,7 +25,7 @@ import yaml
 from matplotlib.figure import Figure
 from safetensors.torch import save
 
-from cardiouq.errors import OF_THE_DISK, reported_to_user
+from cardiouq.errors import DISK_ERRORS, reported_to_user
 from cardiouq.files.writing import (
     HASHES_FILE,
     atomic_folder,
@@ -382,10 +382,10 @@ def test_the_list_of_hashes_is_named_when_the_disk_is_full(tmp_path: Path) -> No
         write_hashes(sums, {"run.json": "0" * 64})
 
 
-@pytest.mark.parametrize("code", sorted(OF_THE_DISK))
+@pytest.mark.parametrize("code", sorted(DISK_ERRORS))
 def test_disk_that_takes_not_even_the_log_is_reported(code: int, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    told = pytest.raises(SystemExit, match=f"file: {OF_THE_DISK[code]}")
+    told = pytest.raises(SystemExit, match=f"file: {DISK_ERRORS[code]}")
     with told, reported_to_user(tmp_path / "log"):
         (tmp_path / "log").unlink()
         (tmp_path / "log").mkdir()  # cannot be opened

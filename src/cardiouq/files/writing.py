@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
-from cardiouq.errors import OF_THE_DISK, CardiouqError, in_words
+from cardiouq.errors import DISK_ERRORS, CardiouqError, user_message
 from cardiouq.files.locks import LOCK_SUFFIX, exclusive_lock
 
 NOTES_BYTES = 2**20
@@ -184,7 +184,7 @@ def disk_errors_naming(path: Path) -> Iterator[None]:
             raise OSError(errno.ENOSPC, str(error), str(path)) from error
         name = Path(error.filename or "").name
         is_temporary = name.startswith(".partial-") or name.endswith(LOCK_SUFFIX)
-        if error.errno in OF_THE_DISK and (is_temporary or not error.filename):
+        if error.errno in DISK_ERRORS and (is_temporary or not error.filename):
             error.filename = str(path)
         raise
 
@@ -233,7 +233,7 @@ def check_writable(*folders: Path) -> None:
                 "or work in another folder (`--directory FOLDER`)"
             ) from error
         except OSError as error:
-            raise CardiouqError(in_words(error) or f"{there}: {error}") from error
+            raise CardiouqError(user_message(error) or f"{there}: {error}") from error
 
 
 def _nearest(folder: Path) -> Path:
