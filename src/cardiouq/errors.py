@@ -49,7 +49,7 @@ def reported_to_user(log: str | os.PathLike[str]) -> Iterator[None]:
     A script that is asked to leave, by Ctrl-C or SIGTERM, removes what it has half written and says
     so in one sentence.
     """
-    handlers = {number: signal.signal(number, _leave) for number in STOP_SIGNALS}
+    handlers = {number: signal.signal(number, _stop) for number in STOP_SIGNALS}
     try:
         Path(log).parent.mkdir(parents=True, exist_ok=True)
         Path(log).touch()
@@ -76,13 +76,13 @@ def exit_on_ctrl_c() -> None:
     is the first by a Snakemake that a script started in its background.
     """
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-        signal.signal(signal.SIGINT, _leave)
+        signal.signal(signal.SIGINT, _stop)
 
 
-def _leave(number: int, frame: FrameType | None) -> NoReturn:
+def _stop(number: int, frame: FrameType | None) -> NoReturn:
     for asks in STOP_SIGNALS:
         # a second one would disturb the tidying up; SIG_IGN would complain of one on its way
-        signal.signal(stop, lambda number, frame: None)
+        signal.signal(signal_number, lambda number, frame: None)
     raise Stopped(128 + number)
 
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from docutils.core import publish_doctree
 
-from cardiouq.device.environment import as_typed, data_roots
+from cardiouq.device.environment import config_as_text, data_roots
 from cardiouq.errors import CardiouqError, ProblemsError
 from cardiouq.names import is_name
 from cardiouq.reporting.shown import as_written, in_report
@@ -91,7 +91,7 @@ def test_longest_name_is_one_clear_error(local_config: dict[str, Any]) -> None:
     ],
 )
 def test_value_is_read_as_it_was_typed(typed: str, read: str) -> None:
-    assert as_typed([typed]) == {"acdc_root": read}
+    assert config_as_text([typed]) == {"acdc_root": read}
 
 
 # Two studies of one name

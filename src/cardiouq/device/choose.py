@@ -4,7 +4,7 @@ import contextlib
 
 import torch
 
-from cardiouq.device.environment import device_asked_for, processor
+from cardiouq.device.environment import processor, requested_device
 from cardiouq.device.gpus import acquire_gpu
 from cardiouq.errors import CardiouqError
 
@@ -14,7 +14,7 @@ def choose_device() -> torch.device:
 
     A GPU is locked first, before anything asks CUDA, which then sees no other.
     """
-    wanted = device_asked_for()
+    wanted = requested_device()
     if wanted == "cpu" or not torch.backends.cuda.is_built():  # type: ignore[no-untyped-call]
         return torch.device("cpu" if wanted == "auto" else wanted)
     locked = acquire_gpu()

@@ -189,7 +189,7 @@ def disk_errors_naming(path: Path) -> Iterator[None]:
         raise
 
 
-def expanded(path: str) -> Path:
+def expand_home(path: str) -> Path:
     """A path with `~` as the home folder that a shell takes it for.
 
     Raises:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from cardiouq.device.environment import device_asked_for, processor
+from cardiouq.device.environment import processor, requested_device
 from cardiouq.files.documents import read_json
 from cardiouq.files.reading import read
 from cardiouq.files.run_files import HISTORY_FILE
@@ -98,7 +98,7 @@ def describe(
         "handed on": handed_on(results, runs.values(), predicted),
         "times": {
             "written": datetime.now(UTC).isoformat(timespec="seconds"),
-            "device asked for": device_asked_for(),
+            "device asked for": requested_device(),
             "training_seconds": round(sum(_seconds(Path(folder)) for folder in runs.values()), 1),
             "rules": rule_times(results, list(runs.values()), predicted),
         },
