@@ -709,7 +709,7 @@ NO_INDICES = ("-1", "1.0", "x", "²", "٣", "1e1", "nan", "1 1", "9" * 5000)
 NO_VALUES = ("3", 3.0, None, True, -3, 256, 0, 1, [], {}, [[3]], ["MYO"], [0] * 10**6, 10**4000)
 
 
-def json_of(**fields: Any) -> bytes:
+def parse_json(**fields: Any) -> bytes:
     return json.dumps({"labels": LABELS} | fields, ensure_ascii=False).encode()
 
 
@@ -721,18 +721,20 @@ def json_of(**fields: Any) -> bytes:
 @kind("no Info.cfg", [f"ED: {frame}\nES: {frame}\n".encode() for frame in NO_INDICES], ["acdc"])
 @kind("no dataset.json", [b'{"labels": {"RV": 1', b"[" * 100_000, b'{"a":' * 100_000], ["nnunet"])
 @kind("no dataset.json", [b"[]", b"7", b"null", b'"labels"', b"{}"], ["nnunet"])
-@kind("no dataset.json", [json_of(labels=labels) for labels in ([], "RV", {}, None)], ["nnunet"])
+@kind("no dataset.json", [parse_json(labels=labels) for labels in ([], "RV", {}, None)], ["nnunet"])
 @kind(
-    "no dataset.json", [json_of(file_ending=end) for end in (".png", None, 7, "", [])], ["nnunet"]
-)
-@kind(
-    "labels of dataset.json",
-    [json_of(labels=LABELS | {"LV": value}) for value in NO_VALUES],
+    "no dataset.json",
+    [parse_json(file_ending=end) for end in (".png", None, 7, "", [])],
     ["nnunet"],
 )
 @kind(
     "labels of dataset.json",
-    [json_of(labels={name: "RV", "2": "MYO", "3": "LV"}) for name in ("²", "-1", "9" * 5000)],
+    [parse_json(labels=LABELS | {"LV": value}) for value in NO_VALUES],
+    ["nnunet"],
+)
+@kind(
+    "labels of dataset.json",
+    [parse_json(labels={name: "RV", "2": "MYO", "3": "LV"}) for name in ("²", "-1", "9" * 5000)],
     ["nnunet"],
 )
 @kind(
@@ -752,18 +754,18 @@ def wrong_text(site: Site, content: bytes) -> Path:
     [INFO.replace("\n", end).encode() for end in ("\r\n", "\r", "\n\n", " \nGröße:\n")],
     ["acdc"],
 )
-@kind("dataset.json as it comes", [b"\xef\xbb\xbf" + json_of(), json_of(a="ß")], ["nnunet"])
+@kind("dataset.json as it comes", [b"\xef\xbb\xbf" + parse_json(), parse_json(a="ß")], ["nnunet"])
 @kind(
     "dataset.json as it comes",
-    [json_of(a="ß").decode().encode(code) for code in ("utf-16", "latin-1")],
+    [parse_json(a="ß").decode().encode(code) for code in ("utf-16", "latin-1")],
     ["nnunet"],
 )
 @kind(
     "dataset.json as it comes",
     [
-        json_of(labels={str(value): name for name, value in LABELS.items()}),
-        json_of(labels={name: [value] for name, value in LABELS.items()}),
-        json_of(labels=LABELS | {"ignore": 9}),
+        parse_json(labels={str(value): name for name, value in LABELS.items()}),
+        parse_json(labels={name: [value] for name, value in LABELS.items()}),
+        parse_json(labels=LABELS | {"ignore": 9}),
     ],
     ["nnunet"],
 )
@@ -954,13 +956,13 @@ def listed(site: Site, **entries: Any) -> dict[str, Any]:
 
 @kind("cases listed by nnU-Net", layouts=["nnunet"])
 def listed_cases(site: Site) -> None:
-    site.table.write_bytes(json_of(dataset=listed(site)))
+    site.table.write_bytes(parse_json(dataset=listed(site)))
 
 
 @kind("cases listed by nnU-Net", [[], {"a": {}}, {"a": {"images": [], "label": "x"}}], ["nnunet"])
 @kind("cases listed by nnU-Net", ["x", {"a": None}, {"a": {"images": [3]}}], ["nnunet"])
 def listed_badly(site: Site, dataset: Any) -> Path:
-    return wrong_text(site, json_of(dataset=dataset))
+    return wrong_text(site, parse_json(dataset=dataset))
 
 
 @kind("path", ["{outside}/scan.nii.gz", "../{outside.name}/scan.nii.gz"], ["csv"])
@@ -1176,7 +1178,7 @@ def sites(acdc: Any, mnms: Any, ukbb: Any, tmp_path: Path) -> dict[str, Site]:
     for file, target in zip(copies, targets, strict=True):
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(file, target)
-    (nnunet / "dataset.json").write_bytes(json_of())
+    (nnunet / "dataset.json").write_bytes(parse_json())
     (csv / "cases.csv").write_text(
         "image,label,subject,phase,frame,case\n"
         f"{CSV_FILES[0]},{CSV_FILES[1]},s1,ED,,a\n{CSV_FILES[2]},{CSV_FILES[3]},s2,ES,2,b\n",

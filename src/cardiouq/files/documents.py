@@ -87,10 +87,10 @@ def read_json(path: Path, schema: Mapping[str, Any]) -> Any:
     Raises:
         CardiouqError: it is missing or not as it was made, or does not keep the schema.
     """
-    return json_of(read(path), path, schema)
+    return parse_json(read(path), path, schema)
 
 
-def json_of(content: bytes, path: Path, schema: Mapping[str, Any]) -> Any:
+def parse_json(content: bytes, path: Path, schema: Mapping[str, Any]) -> Any:
     """What a JSON file holds; a CardiouqError if it does not keep the schema."""
     try:
         found = json.loads(content, parse_constant=_refuse)

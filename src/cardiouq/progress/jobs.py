@@ -16,7 +16,7 @@ from pandas.errors import EmptyDataError
 from cardiouq.data.plan import Plan
 from cardiouq.device.environment import gpus_per_job
 from cardiouq.files.run_files import HISTORY_FILE, RUN_FILE, products_folder
-from cardiouq.files.tables import read_benchmark, rows_of
+from cardiouq.files.tables import parse_rows, read_benchmark
 from cardiouq.methods.base import Member
 from cardiouq.progress.estimates import (
     images_per_epoch,
@@ -160,7 +160,7 @@ def _column(path: Path, name: str) -> list[float]:
             return list(read_benchmark(path)[name])
         # without its hash: a training may be at work on it
         if content := path.read_bytes():
-            return list(rows_of(content, path)[name])
+            return list(parse_rows(content, path)[name])
     return []
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from cardiouq.errors import CardiouqError, ProblemsError
-from cardiouq.files.tables import rows_of
+from cardiouq.files.tables import parse_rows
 
 ACCESS = ("open", "form", "application", "private")
 """Who gets a data set: anyone by its url, anyone who fills in a form, approved projects, no one."""
@@ -53,7 +53,7 @@ def read_sources(path: str | Path) -> dict[str, Source]:
     """
     if not Path(path).is_file():
         raise CardiouqError(f"{path}: no such file; expected the table of data sources")
-    table = rows_of(Path(path).read_bytes(), path, numbers={})
+    table = parse_rows(Path(path).read_bytes(), path, numbers={})
     if tuple(table.columns) != COLUMNS:
         raise CardiouqError(f"{path}: columns {list(table.columns)}; expected {list(COLUMNS)}")
     problems: list[str] = []
