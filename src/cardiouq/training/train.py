@@ -142,7 +142,9 @@ def train_epoch(setup: Setup, epoch: int, leave_if_told: Callable[[], None]) -> 
     losses = []
     for _ in range(recipe["iterations_per_epoch"]):
         leave_if_told()
-        images, labels = (part.to(device) for part in setup.windows.draw(recipe["batch_size"], rng))
+        images, labels = (
+            part.to(device) for part in setup.windows.sample_batch(recipe["batch_size"], rng)
+        )
         images, labels = setup.augmentation(images, labels, run.plan.patch_size, generator)
         with training_precision(device):
             output = network(images)

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from cardiouq.data.noise import Floats
 from cardiouq.data.phantom.anatomy import Phase, add_heart
-from cardiouq.data.phantom.groups import GROUPS, Heart, draw_heart
+from cardiouq.data.phantom.groups import GROUPS, Heart, random_heart
 from cardiouq.data.phantom.signal import Scanner, acquire, bias_field, tissue_signals
-from cardiouq.data.phantom.torso import draw_torso, torso_fractions
+from cardiouq.data.phantom.torso import random_torso, torso_fractions
 from cardiouq.files.writing import atomic_write
 from cardiouq.seeds import derive
 
@@ -127,8 +127,8 @@ def scan_subject(group: str, scanner: Scanner, seed: int) -> Subject:
     rng = np.random.default_rng(seed)
     height = round(float(np.clip(rng.normal(171, 9), 150, 195)), 1)
     weight = round(float(np.clip((height / 100) ** 2 * rng.normal(25.5, 3.5), 48, 120)), 1)
-    heart = draw_heart(group, rng, height)
-    torso = draw_torso(rng, weight, heart.radius + heart.wall)
+    heart = random_heart(group, rng, height)
+    torso = random_torso(rng, weight, heart.radius + heart.wall)
     z, distance = _stack(heart, scanner, rng)
     pixel = round(rng.uniform(*scanner.spacing_mm), 4)
     x, y = _heart_frame(scanner, len(z), pixel, rng)
