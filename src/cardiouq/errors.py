@@ -80,9 +80,9 @@ def exit_on_ctrl_c() -> None:
 
 
 def _stop(number: int, frame: FrameType | None) -> NoReturn:
-    for asks in STOP_SIGNALS:
+    for stop_signal in STOP_SIGNALS:
         # a second one would disturb the tidying up; SIG_IGN would complain of one on its way
-        signal.signal(signal_number, lambda number, frame: None)
+        signal.signal(stop_signal, lambda number, frame: None)
     raise Stopped(128 + number)
 
 

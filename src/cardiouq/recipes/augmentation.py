@@ -50,7 +50,7 @@ class Augmentation:
             images: (batch, 1, window, window) float32.
             labels: (batch, 1, window, window) uint8.
             patch_size: (rows, columns) of what is returned.
-            draw: generator on the tensors' device; the only source of randomness.
+            generator: on the tensors' device; the only source of randomness.
 
         Returns:
             Images (batch, 1, rows, columns) float32 and labels of the same shape, uint8.

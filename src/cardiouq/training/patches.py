@@ -46,7 +46,7 @@ class WindowSampler:
         self.window = window
         self.foreground_share = foreground_share
 
-    def draw(self, batch_size: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    def sample_batch(self, batch_size: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """Images float32 and labels uint8, (batch, 1, window, window).
 
         As in nnU-Net, the last `foreground_share` of a batch is centred on a voxel of a structure
