@@ -39,7 +39,7 @@ from cardiouq.progress.estimates import (
     plan_of,
     samples,
 )
-from cardiouq.progress.jobs import Job, jobs_of, longest_chain
+from cardiouq.progress.jobs import Job, critical_path, jobs_of
 from cardiouq.recipes.network import build_network, last_decoder_layer
 from cardiouq.structures import N_CLASSES
 from cardiouq.study.study import Study
@@ -249,7 +249,7 @@ def printed(name: str, cost: dict[str, float]) -> dict[str, str]:
 
 def long_pole(study: Study, jobs: dict[str, Job], seconds: dict[str, float]) -> dict[str, str]:
     """The prediction that ends last if everything runs at once, and what it waits for."""
-    ends = {name: longest_chain(name, jobs, seconds) for name in jobs}
+    ends = {name: critical_path(name, jobs, seconds) for name in jobs}
     last = max((n for n in jobs if jobs[n].kind == "prediction"), key=ends.__getitem__)
     run = max(jobs[last].needs, key=ends.__getitem__)
     chain = [*jobs[run].needs, run, last]

@@ -42,7 +42,7 @@ USUAL_SCAN = (10, 256, 216), (10.0, 1.5, 1.5)
 """Shape and spacing that a plan is guessed from for as long as it is not made."""
 
 
-class Needs(NamedTuple):
+class Resources(NamedTuple):
     """Of one job."""
 
     mem_mb: int
@@ -53,22 +53,22 @@ class Needs(NamedTuple):
         return type(self)(*(need * min(attempt, LARGEST_FACTOR) for need in self))
 
 
-def of_training(study: Study, recipe: str, plan_file: str | Path, gpus: int) -> Needs:
+def training_resources(study: Study, recipe: str, plan_file: str | Path, gpus: int) -> Resources:
     """Of a run."""
     plan, batch_size = plan_of(study, plan_file), study["recipes"][recipe]["batch_size"]
-    return Needs(
+    return Resources(
         memory_mb(plan, batch_size, gpus),
         _rounded(START_MINUTES + training_seconds(study, recipe, plan, gpus) / 60),
     )
 
 
-def of_prediction(
+def prediction_resources(
     study: Study, name: str, plan_file: str | Path, test_sets: Iterable[str | Path], gpus: int
-) -> Needs:
+) -> Resources:
     """Of a method or a repeat, on all of its test sets."""
     plan = plan_of(study, plan_file)
     seconds = prediction_seconds(study, name, plan, test_sets, gpus)
-    return Needs(memory_mb(plan, SLICES, gpus), _rounded(START_MINUTES + seconds / 60))
+    return Resources(memory_mb(plan, SLICES, gpus), _rounded(START_MINUTES + seconds / 60))
 
 
 def training_seconds(study: Study, recipe: str, plan: Plan, gpus: int) -> float:

@@ -27,7 +27,7 @@ from cardiouq.progress.estimates import (
 )
 from cardiouq.study.study import Study
 
-PATIENCE = 600
+STALL_SECONDS = 600
 """Seconds without a sign of a job, or three of its steps, after which it counts as stopped."""
 
 
@@ -59,7 +59,7 @@ class Job:
             age = now - self.log.stat().st_mtime
         except FileNotFoundError:
             return "stopped" if self.done else "waiting"
-        patience = max(PATIENCE, 3 * self.spent / max(self.done, 1))
+        patience = max(STALL_SECONDS, 3 * self.spent / max(self.done, 1))
         return "running" if age < patience else "stopped"
 
 
@@ -120,7 +120,7 @@ def jobs_of(study: Study, root: Path) -> dict[str, Job]:
     return {job.name: job for job in (*jobs, *chain(*zip(*of_methods, strict=True)))}
 
 
-def to_come(jobs: dict[str, Job]) -> dict[str, float]:
+def remaining_seconds(jobs: dict[str, Job]) -> dict[str, float]:
     """Seconds that each job still takes: at its own rate, at that of jobs alike, at that of its
     kind for each image, or guessed, with others' share of their guess."""
     rates, shares = defaultdict(list), []
@@ -140,9 +140,9 @@ def to_come(jobs: dict[str, Job]) -> dict[str, float]:
     return seconds
 
 
-def longest_chain(name: str, jobs: dict[str, Job], seconds: dict[str, float]) -> float:
+def critical_path(name: str, jobs: dict[str, Job], seconds: dict[str, float]) -> float:
     """Seconds until a job is done, however many are done at once."""
-    before = (longest_chain(need, jobs, seconds) for need in jobs[name].needs)
+    before = (critical_path(need, jobs, seconds) for need in jobs[name].needs)
     return seconds[name] + max(before, default=0.0)
 
 
