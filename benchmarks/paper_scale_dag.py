@@ -180,7 +180,7 @@ def bytes_of_predictions(study: Study) -> float:
     voxels = sum(count for _, count in volumes_of(study))
     total = 0.0
     for name in (*study.methods, *study.repeats):
-        drawn = samples(study, name)
+        drawn = sample_count(study, name)
         kind = "one sample" if drawn == 1 else "several samples"
         per_voxel = BYTES_PER_VOXEL[kind] + (drawn > 1) * drawn * BYTES_PER_VOXEL["each sample"]
         total += voxels * per_voxel

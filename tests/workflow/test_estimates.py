@@ -69,7 +69,7 @@ def test_measured_jobs_fit_and_not_much_more_is_asked_for(
 def test_network_is_as_large_as_nnu_net_counts_it() -> None:
     """For the reference network of nnU-Net's plans, and the weights of a U-Net of the laptop's."""
     plan = Plan.from_json(LAPTOP_PLAN.read_bytes(), LAPTOP_PLAN)
-    assert weights(plan) == pytest.approx(1_286_860, rel=0.01)  # counted by the benchmark
+    assert weight_count(plan) == pytest.approx(1_286_860, rel=0.01)  # counted by the benchmark
     paper = Plan(
         spacing=(1.5, 1.5),
         patch_size=(256, 224),

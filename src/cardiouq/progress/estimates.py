@@ -85,7 +85,7 @@ def prediction_seconds(
     images = images_per_volume(study) * (2 if fits else 1)
     forward = FORWARD_SHARE * images * seconds_per_image(plan, gpus)
     volumes = sum(_rows(Path(table)) for table in test_sets) or VOLUMES
-    return volumes * samples(study, name) * (forward + SECONDS_PER_VOLUME)
+    return volumes * sample_count(study, name) * (forward + SECONDS_PER_VOLUME)
 
 
 def images_per_epoch(study: Study, recipe: str) -> float:
@@ -101,7 +101,7 @@ def images_per_volume(study: Study) -> float:
     return SLICES * tiles
 
 
-def samples(study: Study, name: str) -> int:
+def sample_count(study: Study, name: str) -> int:
     """Samples that a method or a repeat draws on the test sets."""
     method, schedule = study.methods[study.repeated(name)], study.schedule(study.recipe_of(name))
     return len(study.method_members(name)) * method.samples_per_run(schedule)
@@ -123,7 +123,7 @@ def seconds_per_image(plan: Plan, gpus: int) -> float:
 
 def memory_mb(plan: Plan, batch_size: int, gpus: int) -> int:
     """Of the host; on a GPU the feature maps are not there."""
-    values = WEIGHTS_KEPT * weights(plan)
+    values = WEIGHTS_KEPT * weight_count(plan)
     if not gpus:
         values += MAPS_KEPT * batch_size * feature_values(plan)
     needed = BASE_MB + (CUDA_MB if gpus else 0) + values * BYTES / 1e6
@@ -139,7 +139,7 @@ def feature_values(plan: Plan) -> int:
     return CONVOLUTIONS_PER_STAGE * sum(stages) + decoder + _sizes(plan)[0] * N_CLASSES
 
 
-def weights(plan: Plan) -> int:
+def weight_count(plan: Plan) -> int:
     """Of the convolutions, which are nearly all."""
     widths = plan.features_per_stage
     encoder = sum(9 * (above + width) * width for above, width in pairwise((1, *widths)))

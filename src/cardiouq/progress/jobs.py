@@ -83,7 +83,7 @@ def training(study: Study, recipe: str, member: Member, root: Path, plan: Plan) 
 
 
 def of_method(study: Study, name: str, root: Path, plan: Plan) -> list[Job]:
-    results, recipe, steps = root / study.results, study.recipe_of(name), samples(study, name)
+    results, recipe, steps = root / study.results, study.recipe_of(name), sample_count(study, name)
     predicted = (results / f"prediction/{name}/samples.csv").is_file()
     evaluated = (results / f"evaluation/{name}/scores.csv").is_file()
     log = results / f"logs/predict/{name}.log"
