@@ -37,7 +37,7 @@ from cardiouq.progress.estimates import (
     feature_values,
     images_per_volume,
     plan_of,
-    samples,
+    sample_count,
 )
 from cardiouq.progress.jobs import Job, critical_path, jobs_of
 from cardiouq.recipes.network import build_network, last_decoder_layer

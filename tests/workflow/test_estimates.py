@@ -14,7 +14,7 @@ from cardiouq.progress.estimates import (
     feature_values,
     prediction_resources,
     training_resources,
-    weights,
+    weight_count,
 )
 from cardiouq.study.study import Study
 

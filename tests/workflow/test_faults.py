@@ -76,7 +76,7 @@ OF_TIMES = (
     *("provenance.json", "provenance.html"),
 )
 """Files that show times."""
-STALL_SECONDS = 600
+PATIENCE = 600
 """Seconds that no wait should take on any machine."""
 
 
@@ -183,7 +183,7 @@ class Session:
 
     def ended(self) -> str:
         """Wait for the end; returns what was printed."""
-        self.process.wait(timeout=STALL_SECONDS)
+        self.process.wait(timeout=PATIENCE)
         return self.output.read_text(encoding="utf-8")
 
     def kill(self) -> None:
@@ -191,7 +191,7 @@ class Session:
         processes = self.processes()
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
-        psutil.wait_procs(processes, timeout=STALL_SECONDS)
+        psutil.wait_procs(processes, timeout=PATIENCE)
 
     def orphan(self) -> list[psutil.Process]:
         """Kill Snakemake alone; returns its jobs, which run on."""
@@ -462,7 +462,7 @@ def test_killed_at_random_moments_the_study_ends_as_if_undisturbed(
         if locks.exists():
             shutil.rmtree(locks)  # what `snakemake --unlock` does, in no time
     assert session.process.returncode == 0, text
-    psutil.wait_procs(orphans, timeout=STALL_SECONDS)
+    psutil.wait_procs(orphans, timeout=PATIENCE)
     table = pd.Series(kills).unstack(fill_value=0)
     print(f"SIGKILLs in {time.time() - began:.0f} s, by who was killed:\n{table}")
     print(f"trainings resumed: {resumed}")

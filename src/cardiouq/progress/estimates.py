@@ -31,7 +31,7 @@ BASE_MB = 2500
 """Interpreter, torch, MONAI and memory-mapped scans; a laptop's training has 1.0 GB in all."""
 CUDA_MB = 4000
 """More, for CUDA's libraries and its memory on the host."""
-BYTES = 4
+BYTES_PER_VALUE = 4
 MAPS_KEPT = 3
 """A convolution's output, its norm's, and a gradient."""
 WEIGHTS_KEPT = 6
@@ -126,7 +126,7 @@ def memory_mb(plan: Plan, batch_size: int, gpus: int) -> int:
     values = WEIGHTS_KEPT * weight_count(plan)
     if not gpus:
         values += MAPS_KEPT * batch_size * feature_values(plan)
-    needed = BASE_MB + (CUDA_MB if gpus else 0) + values * BYTES / 1e6
+    needed = BASE_MB + (CUDA_MB if gpus else 0) + values * BYTES_PER_VALUE / 1e6
     return math.ceil(needed / 500) * 500
 
 

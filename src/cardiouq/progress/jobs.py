@@ -22,7 +22,7 @@ from cardiouq.progress.estimates import (
     images_per_epoch,
     plan_of,
     prediction_seconds,
-    samples,
+    sample_count,
     training_seconds,
 )
 from cardiouq.study.study import Study
@@ -63,7 +63,7 @@ class Job:
         return "running" if age < patience else "stopped"
 
 
-def training(study: Study, recipe: str, member: Member, root: Path, plan: Plan) -> Job:
+def training_job(study: Study, recipe: str, member: Member, root: Path, plan: Plan) -> Job:
     folder = root / study.run_folder(recipe, member)
     finished = (folder / RUN_FILE).is_file()
     products = folder if finished else products_folder(folder)
@@ -82,7 +82,7 @@ def training(study: Study, recipe: str, member: Member, root: Path, plan: Plan) 
     )
 
 
-def of_method(study: Study, name: str, root: Path, plan: Plan) -> list[Job]:
+def method_jobs(study: Study, name: str, root: Path, plan: Plan) -> list[Job]:
     results, recipe, steps = root / study.results, study.recipe_of(name), sample_count(study, name)
     predicted = (results / f"prediction/{name}/samples.csv").is_file()
     evaluated = (results / f"evaluation/{name}/scores.csv").is_file()
@@ -115,8 +115,8 @@ def jobs_of(study: Study, root: Path) -> dict[str, Job]:
     """Name -> job of a study whose working directory is `root`."""
     plan = plan_of(study, root / study.results / "data/plan.json")
     runs = [(recipe, member) for recipe in study["recipes"] for member in study.members(recipe)]
-    jobs = [training(study, *run, root, plan) for run in runs]
-    of_methods = [of_method(study, name, root, plan) for name in (*study.methods, *study.repeats)]
+    jobs = [training_job(study, *run, root, plan) for run in runs]
+    of_methods = [method_jobs(study, name, root, plan) for name in (*study.methods, *study.repeats)]
     return {job.name: job for job in (*jobs, *chain(*zip(*of_methods, strict=True)))}
 
 

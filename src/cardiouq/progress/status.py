@@ -1,4 +1,4 @@
-"""How far a study is, in words (`cardiouq status`). Resources no lock, so Snakemake may be at work."""
+"""The status of a study in words (`cardiouq status`), read without a lock while Snakemake works."""
 
 import time
 from collections import Counter
