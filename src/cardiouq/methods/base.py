@@ -322,9 +322,17 @@ class BaseVariant:
         return plain
 
     def loss(self, output: "Tensor", labels: "Tensor", training: Training) -> "Tensor":
-        """The loss of the network's output in training mode on labels (batch, 1, rows, columns),
-        `IGNORED` where nobody annotated, which `training.plain_loss.of_annotated` leaves out of any
-        loss."""
+        """The loss of the network's output in training mode on labels (batch, 1, rows, columns).
+
+        Nobody annotated what is `IGNORED`: `recipes.loss.count_labels` counts it for no class, and
+        the losses of that module leave it out.
+
+        Args:
+            output: float32; the plain network's is a list of logits, one for each head, each at its
+                own resolution.
+            labels: uint8.
+            training: what else there is to know of the run.
+        """
         loss: Tensor = training.plain_loss(output, labels)
         return loss
 

@@ -4,6 +4,7 @@ Members are trained with losses biased from over- to under-segmentation, and the
 into class probabilities that were fitted on held-out subjects.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -28,6 +29,7 @@ from cardiouq.methods.base import (
     setting,
     split_classes,
 )
+from cardiouq.recipes.loss import cross_entropy, tversky_loss
 from cardiouq.recipes.schedule import Schedule
 from cardiouq.structures import IGNORED, N_CLASSES
 
@@ -55,28 +57,13 @@ class Variant(BaseVariant):
         return loss
 
 
-def biased_loss(logits: Tensor, labels: Tensor, w: float) -> Tensor:
-    """The loss of the member w of logits (batch, classes, ...) on labels (batch, 1, ...)."""
-    from monai.losses import TverskyLoss  # where it is used, as MONAI takes seconds to import
-
-    s = float(torch.sigmoid(torch.tensor(float(w))))
-    overlap = TverskyLoss(
-        include_background=False,
-        to_onehot_y=True,
-        softmax=True,
-        alpha=s,
-        beta=1 - s,
-        # over the batch as one, and half of the plain Dice's constants: w = 0 is the plain loss
-        batch=True,
-        smooth_nr=0.5e-5,
-        smooth_dr=0.5e-5,
-    )
-    weights = torch.full((logits.shape[1],), float(np.exp(-w)), device=logits.device)
+def biased_loss(logits: Tensor, counts: Tensor, w: float) -> Tensor:
+    """The loss of the member w of logits (batch, classes, rows, columns) on counts of labels; that
+    of w = 0 is the plain one."""
+    s = 1 / (1 + math.exp(-w))
+    weights = logits.new_full((logits.shape[1],), math.exp(-w))
     weights[0] = 1.0
-    # a mean over voxels, where torch's own weighting would divide by the sum of the weights
-    by_voxel = nn.functional.cross_entropy(logits, labels[:, 0].long(), weights, reduction="none")
-    loss: Tensor = overlap(logits, labels) + by_voxel.mean()
-    return loss
+    return tversky_loss(logits, counts, s, 1 - s) + cross_entropy(logits, counts, weights)
 
 
 @dataclass(frozen=True)

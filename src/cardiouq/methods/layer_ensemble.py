@@ -1,6 +1,6 @@
 """Layer Ensembles (Kushibar et al., MICCAI 2022, arXiv 2203.08878)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -22,6 +22,7 @@ from cardiouq.methods.base import (
     setting,
     split_classes,
 )
+from cardiouq.recipes.loss import count_labels, tversky_loss
 from cardiouq.recipes.schedule import Schedule
 from cardiouq.structures import N_CLASSES
 
@@ -49,10 +50,29 @@ class LayerEnsemble(nn.Module):
         encoded = self.unet.encode(images)
         decoded = self.unet.decode(encoded)
         logits = [
-            interpolate(head(features), images.shape[2:], mode="bilinear")
+            upsampled(head(features), images.shape[2:])
             for head, features in zip(self.heads, [*encoded, *decoded], strict=True)
         ]
         return torch.cat([*logits, self.unet.output_block(decoded[-1])], dim=1)
+
+
+def upsampled(logits: Tensor, size: Sequence[int]) -> Tensor:
+    """Logits (batch, classes, rows, columns) in float32 at another size, bilinearly.
+
+    `torch.nn.functional.interpolate` is the same function, but on a GPU the gradient of a coarse
+    head is there a sum of thousands of numbers in bf16, in any order, wrong by tens of percent.
+    """
+    with torch.autocast(logits.device.type, enabled=False):
+        rows, columns = (
+            interpolation_matrix(there, here, logits.device)
+            for there, here in zip(logits.shape[2:], size, strict=True)
+        )
+        return rows @ logits.float() @ columns.T
+
+
+def interpolation_matrix(there: int, here: int, device: torch.device) -> Tensor:
+    """(here, there) weights by which linear interpolation brings `there` pixels to `here`."""
+    return interpolate(torch.eye(there, device=device)[None], here, mode="linear")[0].T
 
 
 @dataclass(frozen=True)
@@ -70,8 +90,9 @@ class Variant(BaseVariant):
         return LayerEnsemble(plain)
 
     def loss(self, output: Tensor, labels: Tensor, training: Training) -> Tensor:
-        """Sum over the heads; the plain loss gives the Dice term its settings."""
-        losses = [training.plain_loss.dice_loss(logits, labels) for logits in split_classes(output)]
+        """Sum of the heads' soft Dice losses."""
+        counts = count_labels(labels)
+        losses = [tversky_loss(logits, counts) for logits in split_classes(output)]
         return torch.stack(losses).sum()
 
     def logits(self, output: Tensor) -> Tensor:

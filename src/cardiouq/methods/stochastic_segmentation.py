@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import LowRankMultivariateNormal
-from torch.nn.functional import log_softmax, softplus
+from torch.nn.functional import softplus
 
 from cardiouq.methods.base import (
     BaseMethod,
@@ -22,8 +21,9 @@ from cardiouq.methods.base import (
     Training,
     setting,
 )
+from cardiouq.recipes.loss import count_labels, cross_entropy, tversky_loss
 from cardiouq.recipes.schedule import Schedule
-from cardiouq.structures import IGNORED, N_CLASSES
+from cardiouq.structures import N_CLASSES
 
 if TYPE_CHECKING:
     from cardiouq.recipes.network import UNet
@@ -53,27 +53,23 @@ class StochasticSegmentation(nn.Module):
         return torch.cat([self.unet.output_block(features), self.spread(features)], dim=1)
 
 
-def logit_distribution(output: Tensor) -> LowRankMultivariateNormal:
-    """The Gaussian over the logits of each image, flattened: N(mean, factor factor^T + diagonal).
+def sample_logits(output: Tensor, samples: int) -> Tensor:
+    """Draws (samples, batch, classes, rows, columns) from the Gaussian over the logits of each
+    image, N(mean, factor factor^T + diagonal).
+
+    `torch.distributions.LowRankMultivariateNormal` draws the same; it factorises a matrix that only
+    its density needs, and that a GPU waits for.
 
     Args:
         output: (batch, classes * (2 + rank), rows, columns).
+        samples: how many.
     """
     mean, diagonal = output[:, :N_CLASSES], output[:, N_CLASSES : 2 * N_CLASSES]
-    factor = output[:, 2 * N_CLASSES :]
-    by_rank = factor.reshape(len(output), -1, mean[0].numel())
-    return LowRankMultivariateNormal(
-        mean.flatten(1),
-        by_rank.transpose(1, 2),
-        softplus(diagonal).flatten(1) + LEAST_VARIANCE,
-        validate_args=False,
-    )
-
-
-def sample_logits(output: Tensor, samples: int) -> Tensor:
-    """Draws (samples, batch, classes, rows, columns) from the Gaussian over the logits."""
-    drawn: Tensor = logit_distribution(output).rsample(torch.Size([samples]))
-    return drawn.view(samples, len(output), N_CLASSES, *output.shape[2:])
+    factor = output[:, 2 * N_CLASSES :].reshape(len(output), -1, mean[0].numel())
+    common = output.new_empty(samples, *factor.shape[:2]).normal_()
+    own = output.new_empty(samples, *mean.shape).normal_()
+    shared = torch.einsum("sbr,brp->sbp", common, factor).view_as(own)
+    return mean + shared + (softplus(diagonal) + LEAST_VARIANCE).sqrt() * own
 
 
 @dataclass(frozen=True)
@@ -91,18 +87,14 @@ class Variant(BaseVariant):
         """-log of the mean likelihood of the samples, per annotated pixel (Eq. 6), plus the Dice
         term of the mean's logits, without which few iterations learn no small structure; that term
         is left out where the recipe's loss is cross-entropy alone."""
-        logits = sample_logits(output, self.samples)
-        annotated = labels != IGNORED
-        truth = labels.where(annotated, 0).long().expand(self.samples, *labels.shape)
-        of_pixels = log_softmax(logits, 2).gather(2, truth).where(annotated, 0)
-        of_images = of_pixels.flatten(2).sum(2)
-        plain = training.plain_loss
-        pixels: Tensor | int = labels[0].numel()
-        if plain.in_part:  # on the batch's mean, as cross-entropy is of its pixels as one
-            pixels = annotated.sum().clamp_min(1) / len(labels)
-        likelihood = (of_images.logsumexp(0) - math.log(self.samples)) / pixels
-        loss: Tensor = -likelihood.mean()
-        return loss + plain.dice_loss(output[:, :N_CLASSES], labels) if plain.dice else loss
+        counts = count_labels(labels)
+        of_classes = sample_logits(output, self.samples).log_softmax(2) * counts
+        pixels = counts.sum().clamp_min(1) / len(labels)  # as cross-entropy, of the batch as one
+        likelihood = of_classes.sum((2, 3, 4)).logsumexp(0) - math.log(self.samples)
+        loss = -(likelihood / pixels).mean()
+        if training.plain_loss.head_loss is cross_entropy:
+            return loss
+        return loss + tversky_loss(output[:, :N_CLASSES], counts)
 
     def logits(self, output: Tensor) -> Tensor:
         """The mean's."""

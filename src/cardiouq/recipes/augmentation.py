@@ -135,20 +135,14 @@ def add_noise(images: Tensor, generator: torch.Generator) -> Tensor:
 def blur(images: Tensor, generator: torch.Generator) -> Tensor:
     """Gaussian blur with sigma 0.5 to 1 pixel, probability 0.2 x 0.5 (per image and channel)."""
     sigma = _uniform(images, generator, 0.5, 1.0)
-    chosen = _chosen(images, generator, 0.1).view(-1)
-    if not chosen.any():
-        return images
+    is_blurred = _chosen(images, generator, 0.1)
     offsets = torch.arange(-BLUR_RADIUS, BLUR_RADIUS + 1, device=images.device)
-    kernel = torch.exp(-0.5 * (offsets / sigma[chosen].view(-1, 1)) ** 2)
-    kernel = kernel / kernel.sum(1, keepdim=True)
-    picked = images[chosen].transpose(0, 1)
-    padded = functional.pad(picked, [BLUR_RADIUS] * 4, mode="replicate")
-    groups = len(kernel)
-    padded = functional.conv2d(padded, kernel[:, None, :, None], groups=groups)
-    padded = functional.conv2d(padded, kernel[:, None, None, :], groups=groups)
-    images = images.clone()
-    images[chosen] = padded.transpose(0, 1)
-    return images
+    kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
+    kernel = torch.where(is_blurred, kernel / kernel.sum(-1, keepdim=True), (offsets == 0).float())
+    padded = functional.pad(images.transpose(0, 1), [BLUR_RADIUS] * 4, mode="replicate")
+    groups = len(images)
+    padded = functional.conv2d(padded, kernel.transpose(2, 3), groups=groups)
+    return functional.conv2d(padded, kernel, groups=groups).transpose(0, 1)
 
 
 def scale_brightness(images: Tensor, generator: torch.Generator) -> Tensor:
@@ -168,16 +162,30 @@ def scale_contrast(images: Tensor, generator: torch.Generator) -> Tensor:
 
 def lower_resolution(images: Tensor, generator: torch.Generator) -> Tensor:
     """Sample down to 0.5 to 1 of the size and back up, probability 0.25 x 0.5."""
-    factors = _uniform(images, generator, 0.5, 1.0).view(-1).tolist()
-    chosen = _chosen(images, generator, 0.125).view(-1).tolist()
-    size = images.shape[2:]
-    changed = list(torch.split(images, 1))
-    for index, (picked, factor) in enumerate(zip(chosen, factors, strict=True)):
-        if picked:
-            small = [max(1, round(extent * factor)) for extent in size]
-            low = functional.interpolate(changed[index], small, mode="nearest-exact")
-            changed[index] = functional.interpolate(low, size, mode="bilinear")
-    return torch.cat(changed)
+    factors = _uniform(images, generator, 0.5, 1.0).double()
+    factors = torch.where(_chosen(images, generator, 0.125), factors, 1.0)
+    for axis in (2, 3):
+        images = _lower_resolution_along(images, factors, axis)
+    return images
+
+
+def _lower_resolution_along(images: Tensor, factors: Tensor, axis: int) -> Tensor:
+    """Nearest neighbours at a fraction of the size, and linear interpolation between them; what has
+    the factor 1 stays as it is."""
+    size = images.shape[axis]
+    along = [size if each == axis else 1 for each in range(images.dim())]
+    small = (size * factors).round().clamp_min(1).float()
+    # where the pixels lie among the small image's, pixel centres at half numbers
+    position = (torch.arange(size, device=images.device).view(along) + 0.5) * (small / size) - 0.5
+    before = position.clamp_min(0).floor()
+    after = (before + 1).minimum(small - 1)
+    weight = position.clamp_min(0) - before
+    shape = [extent if each != axis else size for each, extent in enumerate(images.shape)]
+    low, high = (
+        images.take_along_dim(((index + 0.5) * (size / small)).long().expand(shape), axis)
+        for index in (before, after)
+    )
+    return low + weight * (high - low)
 
 
 def change_gamma(

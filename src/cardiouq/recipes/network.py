@@ -23,7 +23,21 @@ encoder and the deepest of the decoder."""
 
 
 class UNet(DynUNet):  # type: ignore[misc]
-    """MONAI's U-Net, which can also be asked for the features of its stages."""
+    """MONAI's U-Net, which can also be asked for the features of its stages.
+
+    In training mode its output is a list of logits (batch, classes, rows, columns): those of the
+    full resolution, then those of each head of deep supervision at that head's own. In evaluation
+    mode it is the full resolution's alone.
+    """
+
+    def forward(self, images: Tensor) -> Tensor | list[Tensor]:
+        """Logits of images (batch, 1, rows, columns)."""
+        *coarse, last = self.decode(self.encode(images))
+        logits: Tensor = self.output_block(last)
+        if not self.training:
+            return logits
+        heads = zip(self.deep_supervision_heads, reversed(coarse), strict=False)
+        return [logits, *(head(features) for head, features in heads)]
 
     def encode(
         self, images: Tensor, *, known: Sequence[Tensor] = (), last: int | None = None
@@ -67,9 +81,7 @@ def build_network(plan: Plan, dropout: Mapping[str, Any]) -> UNet:
     Instance norm is written as group norm with one channel a group, the same function, because only
     that is fast in the channels-last layout, in which convolutions on a CPU take half the time.
 
-    Dropout, where a recipe asks for it, follows each convolution of the chosen part. In training
-    mode the network returns logits (batch, heads, classes, rows, columns), the heads of lower
-    stages brought to full resolution; in evaluation mode (batch, classes, rows, columns).
+    Dropout, where a recipe asks for it, follows each convolution of the chosen part.
     """
     network = UNet(
         spatial_dims=2,
