@@ -19,6 +19,7 @@ def test_every_rule_is_explained_in_one_sentence(fresh: Any, snakefile: str) -> 
     rules = dict(re.findall(r"^(\w+)(?: \((.*)\))?$", told, re.MULTILINE))
     assert len(rules) > 40
     assert [rule for rule, text in rules.items() if not re.fullmatch(r"[A-Z][^.]+\.", text)] == []
+    assert len(set(rules.values())) == len(rules)
     planned = checkout.plan("--snakefile", str(fresh.repository / snakefile)).jobs
     assert planned.keys() == rules.keys() - {"fetch_acdc"}
 

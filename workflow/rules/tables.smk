@@ -19,7 +19,6 @@ MISSING = [] if DISTORTED else ["distortions"]
 for TABLE, ENTRY in tables_of(STUDY).items():
 
     rule:
-        """Print a table of the evaluation's numbers, for machines and for people."""
         name:
             f"print_{TABLE}"
         input:
@@ -52,6 +51,9 @@ for TABLE, ENTRY in tables_of(STUDY).items():
             evaluation=STUDY["evaluation"],
         script:
             "../scripts/print_table.py"
+
+    # A docstring is literal, where these differ.
+    workflow.get_rule(f"print_{TABLE}").docstring = ENTRY.rule
 
 
 # Benchmarks are files of Snakemake's that no rule puts out: they are read where they are.

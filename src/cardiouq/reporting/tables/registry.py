@@ -18,11 +18,13 @@ class Table:
 
     Attributes:
         title: what the report calls the table.
+        rule: what its rule does, in one sentence.
         reads: names of the evaluation's tables that `make` is given, of those that a study has.
         is_of: whether a study has the table.
     """
 
     title: str
+    rule: str
     reads: Sequence[str] = ("summary",)
     is_of: Callable[[Study], bool] = lambda study: True
 
@@ -36,21 +38,43 @@ def _has_ventricles(study: Study) -> bool:
 
 
 TABLES = {
-    "table1_dice": Table("1 Dice"),
-    "table2_ece": Table("2 ECE"),
+    "table1_dice": Table("1 Dice", "Print Dice of whole volumes beside the paper's."),
+    "table2_ece": Table("2 ECE", "Print the expected calibration error beside the paper's."),
     "verdict": Table(
         "Paper versus ours",
+        "Print every number and claim of the paper, and whether ours agrees.",
         reads=["summary", "comparisons", "distortions", "quality_control"],
         is_of=_has_findings,
     ),
-    "segmentation": Table("Segmentation"),
-    "calibration": Table("Calibration"),
-    "failure_detection": Table("Failure detection"),
-    "clinical": Table("Clinical quantities", is_of=_has_ventricles),
-    "comparisons": Table("Comparisons", reads=["comparisons"]),
-    "ranks": Table("Ranks", reads=["ranks"]),
-    "quality_control": Table("Quality control", reads=["quality_control"]),
-    "repeats": Table("Repeats", reads=["repeats"], is_of=lambda study: bool(study.repeats)),
+    "segmentation": Table(
+        "Segmentation", "Print distances between surfaces, and what samples tell of the Dice."
+    ),
+    "calibration": Table("Calibration", "Print proper scores, calibration errors and uncertainty."),
+    "failure_detection": Table(
+        "Failure detection", "Print how well uncertainty finds the bad segmentations."
+    ),
+    "clinical": Table(
+        "Clinical quantities",
+        "Print errors and intervals of volumes, ejection fractions and mass.",
+        is_of=_has_ventricles,
+    ),
+    "comparisons": Table(
+        "Comparisons",
+        "Print the methods' differences, with intervals and p values.",
+        reads=["comparisons"],
+    ),
+    "ranks": Table("Ranks", "Print the rank of each method by each metric.", reads=["ranks"]),
+    "quality_control": Table(
+        "Quality control",
+        "Print how many slices a review needs, ranked by uncertainty.",
+        reads=["quality_control"],
+    ),
+    "repeats": Table(
+        "Repeats",
+        "Print mean and SD over trainings with other seeds.",
+        reads=["repeats"],
+        is_of=lambda study: bool(study.repeats),
+    ),
 }
 
 
