@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from cardiouq.reporting.tables.registry import TABLES
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = [
     page.relative_to(ROOT)

@@ -2,13 +2,13 @@
 
 import re
 import tomllib
-from pathlib import Path
 
 import pytest
 import yaml
 from packaging.requirements import Requirement
 
-ROOT = Path(__file__).parents[2]
+from tests.paths import ROOT
+
 PIP_NAME = {"snakemake-minimal": "snakemake", "pytorch": "torch", "matplotlib-base": "matplotlib"}
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 

@@ -20,13 +20,13 @@ from cardiouq.evaluation.reading import read_tables
 from cardiouq.files.tables import add_columns, read_benchmark, read_rows
 from cardiouq.files.writing import written_whole
 from cardiouq.study.schema import filled_in
+from tests.paths import ROOT
 
 MISSING_TO_PANDAS = ("NA", "N/A", "n/a", "NULL", "null", "None", "nan", "-NaN", "<NA>", "#N/A")
 NUMBERS_TO_PANDAS = ("2020", "001", "1e3", "-inf", "inf", "0x10", "1.0", "1_000", "+7")
 OTHERS = ("True", "false", "", " A B ", "a,b", 'the "old" one', "two\nlines", "\ufeffé", "#1", "-")
 NAMES = (*MISSING_TO_PANDAS, *NUMBERS_TO_PANDAS, *OTHERS)
 
-REPOSITORY = Path(__file__).parents[2]
 SOURCES = (".py", ".smk")
 READERS = re.compile(r"pd\.read_|import read_csv|csv\.(Dict)?[rR]eader|genfromtxt|loadtxt")
 
@@ -151,7 +151,7 @@ def test_rows_whose_partner_is_missing_or_not_the_only_one_are_named() -> None:
 
 def test_no_other_part_of_the_program_reads_tables_itself() -> None:
     """Users' own tables, which have any separator and encoding, have a reader of their own."""
-    folders = (REPOSITORY / name for name in ("src", "workflow", "benchmarks"))
+    folders = (ROOT / name for name in ("src", "workflow", "benchmarks"))
     files = [path for folder in folders for path in folder.rglob("*") if path.suffix in SOURCES]
     assert len(files) > 100
     read = {path.name for path in files if READERS.search(path.read_text(encoding="utf-8"))}

@@ -17,8 +17,8 @@ from cardiouq.progress.estimates import (
     weights,
 )
 from cardiouq.study.study import Study
+from tests.paths import CONFIG, ROOT
 
-ROOT = Path(__file__).parents[2]
 LAPTOP_PLAN = ROOT / "docs/results/laptop-acdc/plan.json"
 NO_PLAN = "not made yet"
 DAY = 24 * 60
@@ -28,7 +28,7 @@ RESULTS = [("demo", "demo", NO_PLAN, 36), ("laptop", "laptop-acdc", str(LAPTOP_P
 
 def shipped(name: str) -> Study:
     roots = dict.fromkeys(("acdc_root", "mnms_root", "ukbb_root"), "somewhere")
-    return Study(name, {"study": name, "device": "cpu"} | roots, ROOT / "config")
+    return Study(name, {"study": name, "device": "cpu"} | roots, CONFIG)
 
 
 def listing(folder: Path, volumes: int) -> list[Path]:

@@ -7,24 +7,24 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from cardiouq.evaluation.quality_control import N_SLICES, N_SUBJECTS, SECONDS, quality_control
+from cardiouq.files.documents import read_yaml
 from cardiouq.reporting.captions import render_caption
 from cardiouq.reporting.figures.quality_control import draw_quality_control, few_enough
 from cardiouq.reporting.printing import PrintedTable, to_html, to_latex, to_markdown
 from cardiouq.reporting.style import MethodStyle, save_figure
 from cardiouq.reporting.tables.quality_control import print_quality_control
 from cardiouq.structures import STRUCTURES
+from tests.paths import ROOT, TINY
 
-TINY = yaml.safe_load((Path(__file__).parents[1] / "workflow/tiny.yaml").read_text("utf-8"))
-METHODS = {method: method.replace("_", " ") for method in TINY["methods"]}
+METHODS = {name: name.replace("_", " ") for name in read_yaml(TINY)["methods"]}
 Styles = dict[str, MethodStyle]
 TEST_SETS = {"val": "Phantom (ID)", "A": "Vendor A (OOD)"}
 POOR = {"slice": {"metric": "assd_mm", "RV": 1.88, "MYO": 1.19, "LV": 1.17}, "remaining": 0.05}
-REPORT = Path(__file__).parents[2] / "workflow/report"
+REPORT = ROOT / "workflow/report"
 N_BASELINES = 3
 
 

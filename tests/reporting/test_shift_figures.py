@@ -8,18 +8,18 @@ import matplotlib.image
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 from matplotlib.figure import Figure
 
+from cardiouq.files.documents import read_yaml
 from cardiouq.reporting.figures.dataset_shift import BARS, draw_dataset_shift
 from cardiouq.reporting.figures.distorted_examples import draw_distorted_examples
 from cardiouq.reporting.figures.distortion_boxes import BOXED, draw_distortion_boxes
 from cardiouq.reporting.figures.distortion_maps import draw_distortion_maps
 from cardiouq.reporting.figures.structural_uncertainty import draw_structural_uncertainty
 from cardiouq.reporting.style import DOUBLE_COLUMN, MethodStyle, save_figure
+from tests.paths import TINY
 
-TINY = yaml.safe_load((Path(__file__).parents[1] / "workflow/tiny.yaml").read_text("utf-8"))
-METHODS = {method: method.replace("_", " ") for method in TINY["methods"]}
+METHODS = {name: name.replace("_", " ") for name in read_yaml(TINY)["methods"]}
 Styles = dict[str, MethodStyle]
 KINDS = ("noise", "blur", "own_kind")
 MULTI = "checkpoint_ensemble_multi"

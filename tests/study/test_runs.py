@@ -11,6 +11,7 @@ import pytest
 
 from cardiouq.methods.base import Member
 from cardiouq.study.study import Study
+from tests.paths import TINY
 
 Settings = dict[str, Any]
 MakeStudy = Callable[[Settings], Study]
@@ -313,7 +314,7 @@ def test_method_of_the_user_s_is_found_beside_the_study(
 def test_user_s_file_in_a_block_that_recipes_share_is_found_from_a_relative_study(
     tmp_path: Path, machine: Settings, repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    text = (repository / "tests" / "workflow" / "tiny.yaml").read_text(encoding="utf-8")
+    text = TINY.read_text(encoding="utf-8")
     place = "dropout: {p: 0.0, place: all}\n"
     (tmp_path / "studies").mkdir()
     (tmp_path / "studies" / "own.yaml").write_text(

@@ -29,6 +29,7 @@ from cardiouq.files.writing import SUMS
 from cardiouq.provenance import record
 from cardiouq.provenance.describe import content_hash
 from cardiouq.training import run_folder
+from tests.paths import TINY
 
 from .conftest import Workflow
 from .test_faults import OF_TIMES, reduced, takes_long
@@ -201,7 +202,7 @@ def study(
     copy_repository: Callable[[Path], Path],
 ) -> Iterator[Study]:
     home = tmp_path_factory.mktemp("flips")
-    text = (repository / "tests" / "workflow" / "tiny.yaml").read_text(encoding="utf-8")
+    text = TINY.read_text(encoding="utf-8")
     tiny = json.loads(json.dumps(yaml.safe_load(text)))
     settings = reduced(tiny)
     settings["recipes"]["biased"] = tiny["recipes"]["biased"]

@@ -17,6 +17,7 @@ import pytest
 from cardiouq.provenance import code
 from cardiouq.provenance.code import SCRIPTS, SOURCE, code_of, digest_of, modules_of
 from cardiouq.reporting.tables.registry import TABLES
+from tests.paths import TINY
 
 FOLLOW_NO_CODE = {
     *("all", "fetch_acdc", "make_phantom", "list_cases", "split_subjects", "make_plan"),
@@ -76,19 +77,14 @@ class Walked(NamedTuple):
 
 @pytest.fixture(scope="module")
 def walked(
-    tmp_path_factory: pytest.TempPathFactory,
-    repository: Path,
-    copy_repository: Callable[[Path], Path],
+    tmp_path_factory: pytest.TempPathFactory, copy_repository: Callable[[Path], Path]
 ) -> Walked:
     home = tmp_path_factory.mktemp("walked")
     snakefile = copy_repository(home / "repository") / "Snakefile"
     (home / "walk.smk").write_text(WALK.format(snakefile=str(snakefile)), encoding="utf-8")
-    study = repository / "tests" / "workflow" / "tiny.yaml"
     done = subprocess.run(
-        [
-            *(sys.executable, "-m", "snakemake", "--snakefile", "walk.smk", "--list-rules"),
-            *("--config", f"study={study}"),
-        ],
+        [sys.executable, "-m", "snakemake", "--snakefile", "walk.smk"]
+        + ["--list-rules", "--config", f"study={TINY}"],
         cwd=home,
         env=os.environ | {"PYTHONPATH": str(snakefile.parent / "src")},
         stdout=subprocess.PIPE,

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 import yaml
 
-ROOT = Path(__file__).parents[2]
+from tests.paths import ROOT
+
 SUBJECTS = ("Müller", "Łódź", "心", "José")
 TITLE = "Größe des Herzens, β₁ ± 心"
 STUDY = "Größe/study.yaml"

@@ -17,8 +17,8 @@ from cardiouq.errors import CardiouqError, ProblemsError
 from cardiouq.names import is_name
 from cardiouq.reporting.shown import as_written, in_report
 from cardiouq.study.study import NOTE, Study
+from tests.paths import CONFIG
 
-CONFIG = Path(__file__).parents[2] / "config"
 ODD = "St{id} 'x', 50% #2 [a] $HOME \\ *?"
 
 

@@ -8,13 +8,15 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.paths import TINY
+
 SNAKEFILES = ["Snakefile", "workflow/Snakefile"]
 
 
 @pytest.mark.parametrize("snakefile", SNAKEFILES)
 def test_every_rule_is_explained_in_one_sentence(fresh: Any, snakefile: str) -> None:
     """And is made by either Snakefile, all of them if none is named."""
-    checkout = replace(fresh, study=str(fresh.repository / "tests/workflow/tiny.yaml"))
+    checkout = replace(fresh, study=str(TINY))
     told = checkout.run("--list-rules", "--snakefile", str(fresh.repository / snakefile)).stdout
     rules = dict(re.findall(r"^(\w+)(?: \((.*)\))?$", told, re.MULTILINE))
     assert len(rules) > 40
@@ -39,7 +41,7 @@ def test_jobs_that_print_and_draw_are_one_on_a_cluster(fresh: Any, tmp_path: Pat
         "    print('RULE', each.name, each._group, each.conda_env)  # `group` is of clusters\n",
         encoding="utf-8",
     )
-    study = str(fresh.repository / "tests/workflow/tiny.yaml")
+    study = str(TINY)
     told = fresh.run("--list-rules", "--snakefile", str(telling), study=study).stdout
     rules = re.findall(r"^RULE (\w+) (\w+) (.+)$", told, re.MULTILINE)
     assert {path for name, _, path in rules if name != "all"} == {

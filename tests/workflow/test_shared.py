@@ -21,6 +21,8 @@ import numpy as np
 import pytest
 import yaml
 
+from tests.paths import TINY
+
 FoundIn = Callable[[Sequence[Path], set[str]], set[tuple[str, str]]]
 SharedFiles = Callable[[Path], list[Path]]
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
@@ -181,7 +183,7 @@ def study(
         make(scans / name)
     write_nnunet(scans / "nnunet")
     write_csv(scans / "csv", hostile)
-    text = (repository / "tests" / "workflow" / "tiny.yaml").read_text(encoding="utf-8")
+    text = TINY.read_text(encoding="utf-8")
     settings = make_study(json.loads(json.dumps(yaml.safe_load(text))), hostile)
     del settings["phantom"]
     (home / "odd.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")

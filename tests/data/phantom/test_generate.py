@@ -3,7 +3,6 @@
 import csv
 import hashlib
 from dataclasses import replace
-from math import cos, exp, radians, sin
 from pathlib import Path
 
 import nibabel as nib
@@ -11,24 +10,14 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from cardiouq.data.noise import add_rician_noise
-from cardiouq.data.phantom.anatomy import add_heart, contours
 from cardiouq.data.phantom.generate import (
     ACDC_SCANNER,
     MNMS_INFORMATION,
-    MNMS_SCANNERS,
     Subject,
     generate,
     scan_subject,
 )
-from cardiouq.data.phantom.groups import GROUPS, draw_heart
-from cardiouq.data.phantom.signal import (
-    RELAXATION,
-    Scanner,
-    Tissue,
-    bssfp_signal,
-    tissue_signals,
-)
+from cardiouq.data.phantom.groups import GROUPS
 from cardiouq.files.writing import visible
 
 RV, MYO, LV = 1, 2, 3
@@ -192,78 +181,6 @@ def test_muscle_is_incompressible(cohort: dict[str, list[Subject]]) -> None:
     for subjects in cohort.values():
         at_ed, at_es = (mean_volume(subjects, phase, MYO) for phase in ("ED", "ES"))
         assert at_es == pytest.approx(at_ed, rel=0.15)
-
-
-def test_infarct_is_thin_and_does_not_thicken() -> None:
-    heart = draw_heart("MINF", np.random.default_rng(3), 171)
-    angle = np.linspace(-np.pi, np.pi, 360, dtype=np.float32)[None, None]
-    turned = heart.septum_direction - angle
-    x = (30 * np.cos(turned)).astype(np.float32)
-    y = (30 * np.sin(turned)).astype(np.float32)
-    z = np.array([heart.infarct_level * heart.length], np.float32)[:, None, None]
-    x, y = x + heart.tilt[0] * z, y + heart.tilt[1] * z
-    ed, es = contours(heart, "ED", x, y, z), contours(heart, "ES", x, y, z)
-    thickness = ed.epicardium - ed.endocardium
-    motion = (ed.endocardium - es.endocardium) / ed.endocardium
-    at = np.argmax(np.cos(ed.psi - heart.infarct_angle))
-    remote = np.argmin(np.cos(ed.psi - heart.infarct_angle))
-    assert thickness.flat[at] < 0.75 * thickness.flat[remote]
-    assert motion.flat[at] < 0.5 * motion.flat[remote]
-
-
-def test_thick_slices_mix_tissues() -> None:
-    heart = draw_heart("NOR", np.random.default_rng(1), 171)
-    axis = np.arange(-60, 60, 2, dtype=np.float32)
-    y, x = np.meshgrid(axis, axis, indexing="ij")
-    z = np.array([0.85 * heart.length], np.float32)
-
-    def blood_and_label(thickness: float) -> tuple[np.ndarray, np.ndarray]:
-        fractions = np.zeros((len(Tissue), 1, *x.shape), np.float32)
-        fractions[Tissue.LUNG] = 1
-        label = add_heart(
-            fractions, heart, "ED", x[None], y[None], z, pixel=2.0, thickness=thickness
-        )
-        np.testing.assert_allclose(fractions.sum(axis=0), 1, atol=1e-5)
-        return fractions[Tissue.BLOOD], label
-
-    thin, _ = blood_and_label(0.1)
-    thick, label = blood_and_label(12.0)
-    mixed = [np.count_nonzero((blood > 0.2) & (blood < 0.8)) for blood in (thin, thick)]
-    assert mixed[1] > 1.2 * mixed[0]
-    assert set(np.unique(label)) >= {0, MYO, LV}
-
-
-def test_bssfp_signal_of_blood_by_hand() -> None:
-    blood = RELAXATION[Tissue.BLOOD]
-    e1, e2, flip = exp(-3 / blood.t1), exp(-3 / blood.t2), radians(60)
-    by_hand = blood.density * sin(flip) * (1 - e1) / (1 - (e1 - e2) * cos(flip) - e1 * e2)
-    by_hand *= exp(-1.5 / blood.t2)
-    assert bssfp_signal(blood, 60, 3.0, 1.5) == pytest.approx(by_hand, rel=1e-9)
-    # For TR far below T1 and T2: M0 sin a / (1 + cos a + (1 - cos a) T1 / T2).
-    limit = sin(flip) / (1 + cos(flip) + (1 - cos(flip)) * blood.t1 / blood.t2)
-    assert bssfp_signal(blood, 60, 1e-3, 0.0) == pytest.approx(blood.density * limit, rel=1e-4)
-
-
-@pytest.mark.parametrize("scanner", [ACDC_SCANNER, *MNMS_SCANNERS], ids=lambda s: s.vendor)
-def test_contrast_between_tissues(scanner: Scanner) -> None:
-    flip = float(np.mean(scanner.flip_degrees))
-    signal = tissue_signals(scanner, np.random.default_rng(0), flip)
-    assert signal[Tissue.AIR] == 0
-    assert signal[Tissue.BLOOD] > 1.7 * signal[Tissue.MYOCARDIUM]
-    assert signal[Tissue.FAT] > signal[Tissue.LIVER] > signal[Tissue.MYOCARDIUM]
-    assert signal[Tissue.LUNG] < 0.5 * signal[Tissue.MYOCARDIUM]
-
-
-def test_rician_noise_has_rayleigh_background_and_gaussian_foreground() -> None:
-    rng = np.random.default_rng(0)
-    sd = 3.0
-    background = add_rician_noise(rng, np.zeros(200_000, np.float32), sd)
-    assert background.mean() == pytest.approx(sd * np.sqrt(np.pi / 2), rel=0.01)
-    assert np.mean(background**2) == pytest.approx(2 * sd**2, rel=0.01)
-    bright = add_rician_noise(rng, np.full(200_000, 100, np.float32), sd)
-    assert bright.std() == pytest.approx(sd, rel=0.02)
-    # Mean square of a Rice distribution: signal^2 + 2 sd^2.
-    assert np.mean(bright.astype(np.float64) ** 2) == pytest.approx(100**2 + 2 * sd**2, rel=1e-3)
 
 
 def test_breath_holds_shift_image_and_label_together() -> None:

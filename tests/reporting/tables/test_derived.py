@@ -1,7 +1,6 @@
 """The numbers that only ng2022 gives, worked out by hand from made tables."""
 
 import copy
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,8 +11,8 @@ from cardiouq.files.documents import read_yaml
 from cardiouq.reporting.tables.derived import COLUMNS, derive_numbers
 from cardiouq.reporting.tables.published import Paper, read_claims, read_published
 from cardiouq.reporting.tables.verdict import judge
+from tests.paths import CONFIG
 
-CONFIG = Path(__file__).parents[2] / "config"
 NUMBERS = read_published(CONFIG / "published/ng2022.csv")
 CLAIMS = read_claims(CONFIG / "published/ng2022_claims.csv")
 STRUCTURES = ("RV", "MYO", "LV")

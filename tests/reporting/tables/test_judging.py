@@ -3,7 +3,6 @@
 import copy
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +14,8 @@ from cardiouq.reporting.printing import NOTHING, to_html, to_latex, to_markdown
 from cardiouq.reporting.tables.judging import COLUMNS, make_verdict
 from cardiouq.reporting.tables.published import read_claims, read_published
 from cardiouq.reporting.tables.verdict import print_verdict
+from tests.paths import CONFIG
 
-CONFIG = Path(__file__).parents[2] / "config"
 NUMBERS = read_published(CONFIG / "published/zhao2022.csv")
 CLAIMS = read_claims(CONFIG / "published/zhao2022_claims.csv")
 KEYS = ["test_set", "level", "structure", "metric"]

@@ -8,8 +8,9 @@ import pytest
 from cardiouq.errors import CardiouqError
 from cardiouq.files.documents import read_yaml
 from cardiouq.reporting.tables.published import read_claims, read_published, with_published
+from tests.paths import CONFIG
 
-PUBLISHED = Path(__file__).parents[2] / "config/published"
+PUBLISHED = CONFIG / "published"
 ZHAO = PUBLISHED / "zhao2022.csv"
 ZHAO_CLAIMS = PUBLISHED / "zhao2022_claims.csv"
 PAPERS = ["kushibar2022", "ng2022", "zhao2022", "zhao2024"]
