@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from cardiouq.reporting.tables.registry import TABLES
 from tests.paths import ROOT
@@ -74,3 +75,13 @@ def test_the_commands_without_make_are_those_of_the_makefile() -> None:
     for command in ("-m venv", "envs/requirements.lock", "--no-deps", "--report", "-m pytest -n 2"):
         assert command in makefile
         assert command in README
+
+
+def test_catalog_of_workflows_finds_what_it_demands(repository: Path) -> None:
+    """https://github.com/snakemake/snakemake-workflow-catalog, "Standardized usage workflows"."""
+    named = (repository / ".snakemake-workflow-catalog.yml").read_text(encoding="utf-8")
+    usage = yaml.safe_load(named)["usage"]
+    assert {"desc", "flags"} == usage["mandatory-flags"].keys()
+    assert usage["software-stack-deployment"] == {"conda": True, "report": True}
+    assert (repository / "workflow/Snakefile").is_file()
+    assert (repository / "config/README.md").is_file()

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,16 +12,9 @@ from cardiouq.errors import CardiouqError
 from cardiouq.files.writing import SUMS, seal_folder, visible, written_whole
 from cardiouq.provenance import describe as description
 from cardiouq.provenance import record
-from cardiouq.provenance.compare import comparison, differences, read_provenance
+from cardiouq.provenance.compare import comparison, differences
 from cardiouq.provenance.describe import describe, printed
-from cardiouq.provenance.record import (
-    NOT_RECORDED,
-    code_files,
-    git_version,
-    note_machine,
-    repository,
-    sha256,
-)
+from cardiouq.provenance.record import note_machine, sha256
 from cardiouq.reporting.shown import own_code, settings_to_show
 
 Provenance = dict[str, Any]
@@ -249,48 +241,6 @@ def test_comparison_ends_with_the_verdict(
     lines = list(comparison(before, write()))
     assert ("results: the same" in lines) is same
     assert lines[-1].startswith("The same state" + (" and the same" if same else ", yet"))
-
-
-@pytest.mark.parametrize(
-    ("text", "found"),
-    [
-        ("{}", "state: missing"),
-        ("[1]", "is not of type object"),
-        ('{"state": {"code": {}}, "results": {}}', "state.code.version: missing"),
-        ("Not Found", "cannot be read"),
-        (None, "cannot be read"),
-    ],
-)
-def test_file_that_is_no_provenance_is_one_clear_error(
-    tmp_path: Path, text: str | None, found: str
-) -> None:
-    file = tmp_path / "provenance.json"
-    if text is not None:
-        file.write_text(text, encoding="utf-8")
-    with pytest.raises(CardiouqError) as caught:
-        read_provenance(file)
-    assert str(caught.value).startswith(f"{file}: ")
-    assert found in str(caught.value)
-
-
-def test_code_is_that_of_the_repository() -> None:
-    files = code_files(repository())
-    assert {
-        "Snakefile",
-        "workflow/Snakefile",
-        "src/cardiouq/provenance/compare.py",
-        "workflow/rules/training.smk",
-    } <= files.keys()
-    assert not [name for name in files if "__pycache__" in name or "egg-info" in name]
-
-
-def test_commit_is_of_the_repository_itself(tmp_path: Path) -> None:
-    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
-    subprocess.run([*git, "init", "--quiet"], check=True)
-    subprocess.run([*git, "commit", "--allow-empty", "--quiet", "-m", "first"], check=True)
-    (tmp_path / "below").mkdir()
-    assert git_version(tmp_path) != NOT_RECORDED
-    assert git_version(tmp_path / "below") == NOT_RECORDED
 
 
 def test_all_that_jobs_hand_on_has_its_hash(write: Callable[[], Provenance], results: Path) -> None:

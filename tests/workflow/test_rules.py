@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from tests.paths import TINY
 
@@ -50,13 +49,3 @@ def test_jobs_that_print_and_draw_are_one_on_a_cluster(fresh: Any, tmp_path: Pat
     grouped = {name for name, group, _ in rules if group == "reporting"}
     reporting = re.compile("print_|figure_|data_page|write_provenance")
     assert grouped == {name for name, *_ in rules if reporting.match(name)}
-
-
-def test_catalog_of_workflows_finds_what_it_demands(repository: Path) -> None:
-    """https://github.com/snakemake/snakemake-workflow-catalog, "Standardized usage workflows"."""
-    named = (repository / ".snakemake-workflow-catalog.yml").read_text(encoding="utf-8")
-    usage = yaml.safe_load(named)["usage"]
-    assert {"desc", "flags"} == usage["mandatory-flags"].keys()
-    assert usage["software-stack-deployment"] == {"conda": True, "report": True}
-    assert (repository / "workflow/Snakefile").is_file()
-    assert (repository / "config/README.md").is_file()

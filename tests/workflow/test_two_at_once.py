@@ -4,9 +4,7 @@ nothing that it reads is half written."""
 import logging
 import runpy
 import shutil
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -21,8 +19,6 @@ from cardiouq.data.plan import Plan
 from cardiouq.evaluation import scoring
 from cardiouq.files import locks
 from cardiouq.files.locks import take
-from cardiouq.progress.status import status
-from cardiouq.study.study import Study
 from tests.paths import TINY
 
 
@@ -173,44 +169,3 @@ def test_lock_of_a_killed_snakemake_holds_nobody(workflow: Any) -> None:
     done = workflow.run("make_phantom")
     assert done.returncode == 0, done.stdout
     assert not lock.exists()
-
-
-def test_status_is_printed_while_jobs_write_and_remove(
-    make_study: Callable[[dict[str, Any]], Study], tiny: dict[str, Any], tmp_path: Path
-) -> None:
-    """What a job is seen to have done may be of any moment, but it is seen."""
-    tiny["methods"] = {"vanilla": tiny["methods"]["vanilla"]}
-    tiny["recipes"] = {"polynomial": tiny["recipes"]["polynomial"]}
-    study = make_study(tiny)
-    results = tmp_path / study.results
-    folder = tmp_path / study.run_folder("polynomial", study.members("polynomial")[0])
-    side = folder.with_name(f".{folder.name}.unfinished")
-    log = results / f"logs/train/{folder.parent.name}/{folder.name}.log"
-    others = [
-        results / "logs/predict/vanilla.log",
-        results / "benchmarks/predict/vanilla.tsv",
-        results / "prediction/vanilla/samples.csv",
-        results / "data/test_sets.csv",
-    ]
-    over = threading.Event()
-
-    def work() -> None:
-        while not over.is_set():
-            for path in (log, *others, side / "products" / "history.csv"):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.open("w", encoding="utf-8").close()
-                text = "epoch,seconds\n0,1.5\n" if path.suffix == ".csv" else "s\n1\n"
-                path.write_text(text, encoding="utf-8")
-            side.rename(folder)
-            for path in (log, *others):
-                path.unlink()
-            shutil.rmtree(folder)
-
-    worker = threading.Thread(target=work)
-    worker.start()
-    try:
-        texts = [status(study, tmp_path, 0, time.time()) for _ in range(150)]
-    finally:
-        over.set()
-        worker.join()
-    assert all("Device time" in text for text in texts)
