@@ -1,73 +1,26 @@
 """Verdicts worked out by hand: only the paper's own setting can reproduce its numbers."""
 
 import copy
-import json
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 
-from cardiouq.reporting.printing import NOTHING, to_html, to_latex, to_markdown
 from cardiouq.reporting.tables.judging import COLUMNS, make_verdict
 from cardiouq.reporting.tables.published import read_claims, read_published
-from cardiouq.reporting.tables.verdict import print_verdict
 from tests.paths import CONFIG
-
-NUMBERS = read_published(CONFIG / "published/zhao2022.csv")
-CLAIMS = read_claims(CONFIG / "published/zhao2022_claims.csv")
-KEYS = ["test_set", "level", "structure", "metric"]
-
-
-def settings(study: str) -> dict[str, Any]:
-    loaded = yaml.safe_load((CONFIG / f"studies/{study}.yaml").read_text(encoding="utf-8"))
-    found: dict[str, Any] = json.loads(json.dumps(loaded))
-    return found  # through JSON, so that recipes do not share the blocks of an alias
-
-
-def paper_test_sets(study: dict[str, Any]) -> dict[str, str]:
-    published = {name: block["published"] for name, block in study["test_sets"].items()}
-    return {ours: paper for ours, paper in published.items() if paper}
-
-
-def equal_summary(study: dict[str, Any]) -> pd.DataFrame:
-    """What a study would measure whose every number is exactly the published one."""
-    parts = []
-    for ours, paper in paper_test_sets(study).items():
-        of_paper = NUMBERS[NUMBERS["test_set"] == paper]
-        parts.append(of_paper.assign(test_set=ours)[["method", *KEYS, "value", "sd", "n_subjects"]])
-    table = pd.concat(parts, ignore_index=True)
-    return table.assign(low=table["value"] - 1e-3, high=table["value"] + 1e-3, n_empty=1)
-
-
-def all_comparisons(summary: pd.DataFrame) -> pd.DataFrame:
-    """Every pair once, its interval being 0.001 to either side."""
-    rows = []
-    for keys, group in summary.groupby(KEYS):
-        values = list(zip(group["method"], group["value"], strict=True))
-        for index, (method, value) in enumerate(values):
-            for other, of_other in values[index + 1 :]:
-                difference = round(value - of_other, 6)
-                rows.append((*keys, method, other, difference))
-    table = pd.DataFrame(rows, columns=[*KEYS, "method", "other", "difference"])
-    intervals = {"low": table["difference"] - 9e-4, "high": table["difference"] + 9e-4}
-    return table.assign(**intervals, n_empty=2)
-
-
-def judge(
-    study: dict[str, Any], summary: pd.DataFrame, paper: dict[str, Any] | None = None
-) -> pd.DataFrame:
-    return make_verdict(
-        summary,
-        all_comparisons(summary),
-        NUMBERS,
-        CLAIMS,
-        study,
-        settings("zhao2022") if paper is None else paper,
-        paper_test_sets(study),
-    )
+from tests.reporting.tables.judged import (
+    CLAIMS,
+    KEYS,
+    NUMBERS,
+    all_comparisons,
+    equal_summary,
+    judge,
+    paper_test_sets,
+    settings,
+)
 
 
 def not_comparable(verdict: pd.DataFrame) -> "pd.Series[bool]":
@@ -482,28 +435,3 @@ def test_several_of_our_test_sets_may_stand_beside_one_of_the_paper(
     study["test_sets"]["again"] = study["test_sets"]["mnms-A"]
     verdict = judge(study, equal_summary(study))
     assert (verdict["test_set"] == "again").sum() == (verdict["test_set"] == "mnms-A").sum() > 0
-
-
-def test_the_verdict_is_printed_with_labels_and_without_gaps(paper: dict[str, Any]) -> None:
-    study = copy.deepcopy(paper)
-    del study["methods"]["swa"]
-    verdict = judge(study, equal_summary(study).query("method != 'swa'"))
-    methods = {name: block["label"] for name, block in study["methods"].items()}
-    test_sets = {name: block["label"] for name, block in study["test_sets"].items()}
-    table = print_verdict(verdict, methods, test_sets, "Paper versus ours")
-    texts = [[cell.text for cell in row] for row in table.rows]
-    assert texts[0] == [
-        *("1", "dice RV", "Vanilla", "ACDC validation (ID)", "0.911", "0.911"),
-        *("[0.91, 0.912]", "1", "yes", "reproduced", ""),
-    ]
-    of_swa = texts[verdict["method"].tolist().index("swa")]
-    assert of_swa[2] == "swa"  # has no label, as it is not in the study
-    assert of_swa[5:] == [
-        *(NOTHING, NOTHING, NOTHING, "", "not comparable", "method swa is not in this study")
-    ]
-    assert texts[-1][2] == "Ckpt. Ens. (Multi) vs. Ckpt. Ens. (Single)"
-    assert texts[-1][4:7] == ["-0.08", "-0.08", "[-0.0809, -0.0791]"]
-    assert {len(row) for row in texts} == {len(table.columns)} == {11}
-    for written in (to_markdown(table), to_latex(table), to_html(table)):
-        assert "nan" not in written.lower()
-        assert "Reason" in written
