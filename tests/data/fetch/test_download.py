@@ -2,215 +2,37 @@
 
 import fcntl
 import hashlib
-import io
 import json
 import logging
-import os
 import random
 import re
 import shutil
 import signal
 import socket
-import stat
-import struct
 import subprocess
 import sys
-import threading
-import zipfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
-from cardiouq.data.fetch import archive, download
-from cardiouq.data.fetch.sources import Source, read_sources
-from cardiouq.errors import CardiouqError, ProblemsError
-
-SIZE = 400_000
-"""Bytes of scans in the archive, of which 64 KiB are read at a time."""
-
-
-@dataclass
-class Site:
-    """One file on a local server, and how each request for it is answered."""
-
-    content: bytes
-    etag: str = '"v1"'
-    ranges: bool = True
-    heeds_if_range: bool = True
-    with_length: bool = True
-    resets: bool = False
-    """Whether a connection that drops is reset, rather than closed."""
-    answers: list[int | Callable[["Site"], int]] = field(default_factory=list)
-    """For each request in turn an HTTP status, or (negative) after how many bytes the connection
-    drops; a function may change the site first. Then all requests are answered in full."""
-    requests: list[dict[str, str]] = field(default_factory=list)
-    stalled: threading.Event = field(default_factory=threading.Event)
-    released: threading.Event = field(default_factory=threading.Event)
-    stall_after: int | None = None
-    url: str = ""
-
-
-class Handler(BaseHTTPRequestHandler):
-    site: Site
-
-    def do_GET(self) -> None:
-        site = self.site
-        site.requests.append(dict(self.headers))
-        answer = site.answers.pop(0) if site.answers else -len(site.content)
-        if callable(answer):
-            answer = answer(site)
-        if answer > 0:
-            self.send_error(answer)
-            return
-        start = self.first_byte()
-        if start is None:
-            self.send_response(416)
-            self.send_header("Content-Range", f"bytes */{len(site.content)}")
-            self.end_headers()
-            return
-        rest = site.content[start:]
-        self.send_response(206 if start else 200)
-        if start:
-            last = len(site.content) - 1
-            self.send_header("Content-Range", f"bytes {start}-{last}/{len(site.content)}")
-        if site.with_length:
-            self.send_header("Content-Length", str(len(rest)))
-        if site.etag:
-            self.send_header("ETag", site.etag)
-        self.end_headers()
-        if site.stall_after is not None:
-            self.wfile.write(rest[: site.stall_after])
-            self.wfile.flush()
-            site.stalled.set()
-            site.released.wait(30)
-            return
-        self.wfile.write(rest[:-answer])
-        if site.resets and -answer < len(rest):
-            at_once = struct.pack("ii", 1, 0)
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
-            self.connection.close()
-
-    def first_byte(self) -> int | None:
-        """What the request's range starts at, None if that is beyond the file."""
-        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
-        if not self.site.ranges or not asked:
-            return 0
-        is_new = self.headers.get("If-Range", self.site.etag) != self.site.etag
-        if is_new and self.site.heeds_if_range:
-            return 0
-        return int(asked[1]) if int(asked[1]) < len(self.site.content) else None
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-def scans(seed: int = 0) -> dict[str, bytes]:
-    """Files of a small ACDC, incompressible as scans are."""
-    rng = random.Random(seed)
-    names = [
-        f"{part}/patient{number:03d}/{file}"
-        for part, number in (("training", 1), ("training", 2), ("testing", 101))
-        for file in ("Info.cfg", "scan.nii.gz")
-    ]
-    return {name: rng.randbytes(SIZE // 3 if name.endswith("gz") else 60) for name in names}
-
-
-Members = list[tuple[str | zipfile.ZipInfo, bytes]]
-
-
-def zipped(members: Members, to: Any = None) -> bytes:
-    buffer = to or io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in members:
-            archive.writestr(name, content)
-    value: bytes = buffer.getvalue()
-    return value
-
-
-def acdc(files: dict[str, bytes] | None = None) -> Members:
-    """Members as ACDC's archive has them, with a file outside the folder that is wanted."""
-    files = scans() if files is None else files
-    return [("ACDC/readme.txt", b"outside"), ("ACDC/database/", b"")] + [
-        (f"ACDC/database/{name}", content) for name, content in files.items()
-    ]
-
-
-@pytest.fixture
-def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    """The archive of `scans` on a local server."""
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    served = Site(zipped(acdc()))
-    handler = type("SiteHandler", (Handler,), {"site": served})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    served.url = f"http://127.0.0.1:{server.server_port}/acdc/download"
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    yield served
-    served.released.set()
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-def source_of(site: Site, **changes: Any) -> Source:
-    return replace(
-        Source(
-            dataset="acdc",
-            access="open",
-            url=site.url,
-            bytes=len(site.content),
-            sha256=hashlib.sha256(site.content).hexdigest(),
-            archive_folder="ACDC/database",
-            apply_at="https://example.org/apply",
-            licence="",
-            citation="",
-            checked="",
-            note="",
-        ),
-        **changes,
-    )
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return tmp_path / "data" / "acdc"
-
-
-def fetch(source: Source, root: Path, tries: int = 4) -> None:
-    download.fetch(source, root, tries=tries, wait=0.001)
-
-
-def fails(source: Source, root: Path, *words: str, tries: int = 4) -> None:
-    """The fetch ends with one error that says all the words, and how to go on."""
-    with pytest.raises(CardiouqError) as caught:
-        fetch(source, root, tries)
-    message = str(caught.value)
-    for word in words:
-        assert word in message
-    assert message.count("\n") == 0
-    assert not root.exists()
-
-
-def assert_whole(root: Path, files: dict[str, bytes] | None = None) -> None:
-    """`root` is all there and stands alone."""
-    found = {str(path.relative_to(root)): path.read_bytes() for path in files_in(root)}
-    assert json.loads(found.pop("source.json"))["dataset"] == "acdc"
-    assert found == (scans() if files is None else files)
-    assert left_beside(root) == []
-
-
-def files_in(root: Path) -> list[Path]:
-    return [path for path in root.rglob("*") if path.is_file()]
-
-
-def left_beside(root: Path) -> list[str]:
-    """Names of what stands beside the root."""
-    return sorted(path.name for path in root.parent.glob("*") if path != root)
+from cardiouq.data.fetch import download
+from cardiouq.errors import CardiouqError
+from tests.data.fetch.server import (
+    SIZE,
+    Site,
+    acdc,
+    assert_whole,
+    fails,
+    fetch,
+    files_in,
+    left_beside,
+    scans,
+    source_of,
+    write_sources,
+    zipped,
+)
 
 
 def test_archive_becomes_the_root_and_a_second_call_returns(site: Site, root: Path) -> None:
@@ -233,27 +55,6 @@ def test_empty_root_is_filled_and_a_link_is_followed(site: Site, tmp_path: Path)
     fetch(source_of(site), tmp_path / "link")
     assert_whole(disk)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["disk", "link"]
-
-
-def test_archive_that_was_streamed_is_unpacked(site: Site, root: Path) -> None:
-    class Stream(
-        io.BytesIO
-    ):  # sizes come after the members, as with a server that packs at request
-        def seekable(self) -> bool:
-            return False
-
-        def seek(self, *_: int) -> int:
-            raise io.UnsupportedOperation
-
-        def tell(self) -> int:
-            raise io.UnsupportedOperation
-
-    site.content = zipped(acdc(), Stream())
-    assert site.content[6] & 8  # bit 3 of the first header's flags
-    site.with_length = site.ranges = False
-    site.etag = ""
-    fetch(source_of(site), root)
-    assert_whole(root)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -599,215 +400,6 @@ def test_disk_without_locks_is_warned_of(
     assert_whole(root)
 
 
-def member(name: str, mode: int = 0, flags: int = 0) -> zipfile.ZipInfo:
-    info = zipfile.ZipInfo("placeholder")
-    info.filename = info.orig_filename = name  # past the constructor, which would mend it
-    info.external_attr = mode << 16
-    info.flag_bits = flags
-    return info
-
-
-UNSAFE = {
-    "dots": ("../x", 0, "`..`"),
-    "dots inside": ("ACDC/database/../../../x", 0, "`..`"),
-    "dot": ("ACDC/./database/x", 0, "`.`"),
-    "absolute": ("/tmp/cardiouq-x", 0, "absolute"),
-    "two slashes": ("ACDC/database//x", 0, "empty step"),
-    "drive": ("C:/x", 0, "drive"),
-    "drive inside": ("ACDC/database/C:x", 0, "drive"),
-    "backslash": ("ACDC/database/..\\x", 0, "character"),
-    "link": ("ACDC/database/link", stat.S_IFLNK | 0o777, "link or special"),
-    "link to a folder": ("ACDC/database/link/", stat.S_IFLNK | 0o777, "link or special"),
-    "pipe": ("ACDC/database/pipe", stat.S_IFIFO | 0o666, "link or special"),
-    "device": ("ACDC/database/null", stat.S_IFCHR | 0o666, "link or special"),
-    "folder as a file": ("ACDC/database/folder", stat.S_IFDIR | 0o777, "link or special"),
-    "below a file": ("ACDC/database/training/patient001/Info.cfg/x", 0, "below a file"),
-    "twice": ("ACDC/database/training/patient001/Info.cfg", 0, "more than once"),
-    "twice, as a folder": ("ACDC/database/training/patient001/Info.cfg/", 0, "more than once"),
-}
-
-
-@pytest.mark.filterwarnings("ignore:Duplicate name")
-@pytest.mark.parametrize("case", UNSAFE)
-def test_unsafe_member_keeps_all_from_being_unpacked(site: Site, root: Path, case: str) -> None:
-    name, mode, words = UNSAFE[case]
-    site.content = zipped([*acdc(), (member(name, mode), b"/etc/passwd")])
-    fails(
-        source_of(site), root, site.url, name.rstrip("/").encode("unicode_escape").decode(), words
-    )
-    assert left_beside(root) == []
-    assert [path.name for path in root.parent.parent.iterdir()] == ["data"]
-    assert not Path("/tmp/cardiouq-x").exists()
-
-
-def test_nul_in_a_name_is_unsafe(site: Site, root: Path) -> None:
-    site.content = zipped([*acdc(), ("ACDC/database/seen!hidden", b"")])
-    site.content = site.content.replace(b"seen!hidden", b"seen\0hidden")
-    fails(source_of(site), root, "seen\\x00hidden", "character")
-    assert left_beside(root) == []
-
-
-def headers_of(content: bytes, name: str) -> tuple[int, int]:
-    """Where the local and the central header of a member start."""
-    encoded = name.encode()
-    return content.index(encoded) - 30, content.rindex(encoded) - 46
-
-
-def patched(content: bytes, at: int, form: str, value: int) -> bytes:
-    size = struct.calcsize(form)
-    return content[:at] + struct.pack(form, value) + content[at + size :]
-
-
-def test_encrypted_member_is_refused(site: Site, root: Path) -> None:
-    name = "ACDC/database/testing/patient101/Info.cfg"
-    local, central = headers_of(site.content, name)
-    site.content = patched(patched(site.content, local + 6, "<H", 1), central + 8, "<H", 1)
-    fails(source_of(site), root, name, "encrypted")
-    assert left_beside(root) == []
-
-
-def test_bomb_that_says_so_is_not_unpacked(
-    site: Site, root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    site.content = zipped(acdc({"zeros": bytes(2**24)}))
-    monkeypatch.setattr(archive, "_unpack_member", lambda *_: pytest.fail("unpacked"))
-    assert 100 * len(site.content) < 2**24
-    fails(source_of(site), root, site.url, f"{2**24 + 7:,}", "10 times its size")
-    assert left_beside(root) == []
-
-
-def test_bomb_of_shared_content_is_not_unpacked(site: Site, root: Path) -> None:
-    """Two hundred members, each of which is the same deflated scan."""
-    name = "ACDC/database/zeros000"
-    content = zipped([(name, bytes(10**6))])
-    start = content.index(b"PK\1\2")
-    end = content.index(b"PK\5\6")
-    entry = content[start:end]
-    entries = [entry.replace(b"zeros000", b"zeros%03d" % number) for number in range(200)]
-    tail = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 200, 200, 200 * len(entry), start, 0)
-    site.content = content[:start] + b"".join(entries) + tail
-    fails(source_of(site), root, "200 members of 200,000,000 bytes")
-    assert left_beside(root) == []
-
-
-def test_bomb_with_a_lying_header_is_stopped(
-    site: Site, root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """16 MiB that are said to be 100,000 bytes: no more than that is written."""
-    name, size = "ACDC/database/zeros", 100_000
-    site.content = zipped(acdc({"zeros": bytes(2**24)}))
-    local, central = headers_of(site.content, name)
-    site.content = patched(patched(site.content, local + 22, "<L", size), central + 24, "<L", size)
-    written: list[int] = []
-    remove = shutil.rmtree
-
-    def weigh(path: Path, **options: Any) -> None:
-        written.extend(file.stat().st_size for file in files_in(path))
-        remove(path, **options)
-
-    monkeypatch.setattr(shutil, "rmtree", weigh)
-    fails(source_of(site), root, site.url, "damaged", "zeros")
-    assert 0 < max(written) <= size
-    assert left_beside(root) == []
-
-
-def test_member_shorter_than_its_header_says_is_an_error(site: Site, root: Path) -> None:
-    name = "ACDC/database/testing/patient101/Info.cfg"
-    local, central = headers_of(site.content, name)
-    site.content = patched(patched(site.content, local + 22, "<L", 99), central + 24, "<L", 99)
-    fails(source_of(site), root, site.url, "Info.cfg", "60 bytes, its header says 99")
-    assert left_beside(root) == []
-
-
-def test_too_many_members_are_refused(
-    site: Site, root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(archive, "MAX_MEMBERS", 7)
-    fails(source_of(site), root, "8 members", "expected 7 members")
-    assert left_beside(root) == []
-
-
-@pytest.mark.parametrize("content", [b"<html>log in</html>", b"", zipped([])])
-def test_file_that_is_no_archive_of_the_data_set_is_an_error(
-    site: Site, root: Path, content: bytes
-) -> None:
-    site.content = content or b"PK\3\4"
-    words = "no files in ACDC/database" if content.startswith(b"PK") else "damaged"
-    fails(source_of(site), root, site.url, words, "https://example.org/apply")
-    assert left_beside(root) == []
-
-
-def test_archive_without_the_folder_says_what_it_has(site: Site, root: Path) -> None:
-    site.content = zipped([("ACDC2/database/x", b"1"), ("ACDC/database/", b"")])
-    fails(source_of(site), root, "no files in ACDC/database", "['ACDC', 'ACDC2']")
-    assert left_beside(root) == []
-
-
-def test_unknown_compression_is_an_error(site: Site, root: Path) -> None:
-    local, central = headers_of(site.content, "ACDC/database/testing/patient101/Info.cfg")
-    site.content = patched(patched(site.content, local + 8, "<H", 97), central + 10, "<H", 97)
-    fails(source_of(site), root, site.url, "damaged")
-    assert left_beside(root) == []
-
-
-def test_damage_anywhere_in_an_archive_is_one_error_or_does_no_harm(
-    site: Site, root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Bytes of an archive changed at random, with the checksum to match."""
-    monkeypatch.setattr(os, "fsync", lambda _: None)  # 120 times are slow on a busy disk
-    files = {"training/patient001/Info.cfg": b"Group: NOR\n" * 9, "testing/x.nii.gz": bytes(300)}
-    good = zipped(acdc(files))
-    outcomes = set()
-    for seed in range(120):
-        rng = random.Random(seed)
-        damaged = bytearray(good)
-        for _ in range(rng.randrange(1, 4)):
-            damaged[rng.randrange(len(good))] = rng.randrange(256)
-        site.content = bytes(damaged)
-        root.parent.mkdir(exist_ok=True)
-        root.with_name("acdc.part.zip").write_bytes(site.content)
-        try:
-            fetch(source_of(site), root)
-        except CardiouqError as error:
-            outcomes.add("error")
-            assert site.url in str(error)
-            assert not root.exists()
-        else:
-            outcomes.add("whole")
-            found = {str(p.relative_to(root)): p.read_bytes() for p in files_in(root)}
-            del found["source.json"]
-            assert found.items() <= files.items()  # a name can be moved out of the folder
-            shutil.rmtree(root)
-        assert left_beside(root) == []
-    assert outcomes == {"error", "whole"}
-
-
-@pytest.mark.parametrize("failure", [OSError(28, "No space left on device"), KeyboardInterrupt()])
-def test_failure_while_unpacking_leaves_nothing_but_the_archive(
-    site: Site, root: Path, monkeypatch: pytest.MonkeyPatch, failure: BaseException
-) -> None:
-    synced = os.fsync
-
-    def fail_at_the_third(descriptor: int) -> None:
-        calls.append(descriptor)
-        if len(calls) == 3:
-            raise failure
-        synced(descriptor)
-
-    calls: list[int] = []
-    monkeypatch.setattr(os, "fsync", fail_at_the_third)
-    with pytest.raises((CardiouqError, KeyboardInterrupt)) as caught:
-        fetch(source_of(site), root)
-    if isinstance(failure, OSError):
-        assert "No space left on device" in str(caught.value)
-        assert "run it again" in str(caught.value)
-    assert not root.exists()
-    assert left_beside(root) == ["acdc.part.json", "acdc.part.zip"]
-    fetch(source_of(site), root)
-    assert len(site.requests) == 1
-    assert_whole(root)
-
-
 KILLED = """
 import os, sys, time
 from pathlib import Path
@@ -823,13 +415,6 @@ def stop(descriptor):
 os.fsync = stop
 download.fetch(read_sources(sys.argv[1])["acdc"], Path(sys.argv[2]))
 """
-
-
-def write_sources(path: Path, *sources: Source) -> Path:
-    names = list(vars(sources[0]))
-    rows = [",".join(str(value) for value in vars(source).values()) for source in sources]
-    path.write_text("\n".join([",".join(names), *rows]) + "\n", encoding="utf-8")
-    return path
 
 
 @pytest.mark.parametrize("stage", ["unpacking", "downloading"])
@@ -869,61 +454,6 @@ def test_data_set_that_is_not_open_says_where_to_apply(site: Site, root: Path, a
     source = replace(source_of(site, access=access), dataset="mnms", url="")
     fails(source, root, f"by {access} only", "https://example.org/apply", "`mnms_root`")
     assert not root.parent.exists()
-
-
-def test_shipped_table_has_every_data_set(repository: Path) -> None:
-    sources = read_sources(repository / "config" / "data_sources.csv")
-    assert {name: source.access for name, source in sources.items()} == {
-        "acdc": "open",
-        "mnms": "form",
-        "ukbb": "application",
-        "t1t2maps": "private",
-    }
-    assert sources["acdc"].bytes == 2_452_590_457
-    assert sources["acdc"].archive_folder == "ACDC/database"
-    cited = [source.citation for source in sources.values()]
-    assert all(re.fullmatch(r"10\.\d{4}/\S+|MELBA 2024:011", citation) for citation in cited)
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"dataset": ""}, "line 2: dataset is empty"),
-        ({"apply_at": ""}, "line 2: apply_at is empty"),
-        ({"access": "free"}, "access is 'free'; expected one of"),
-        ({"url": "ftp://x"}, "url is 'ftp://x'"),
-        ({"bytes": 0}, "bytes is '0'"),
-        ({"bytes": "1e9"}, "bytes is '1e9'"),
-        ({"sha256": "ab"}, "sha256 is 'ab'; an open data set needs 64"),
-        ({"archive_folder": "../x"}, "archive_folder is '../x'"),
-        ({"archive_folder": "x/"}, "archive_folder is 'x/'"),
-        ({"access": "form"}, "url is 'http"),
-    ],
-)
-def test_row_that_cannot_be_used_is_named(
-    site: Site, tmp_path: Path, changes: dict[str, Any], words: str
-) -> None:
-    good = source_of(site)
-    table = write_sources(tmp_path / "sources.csv", good)
-    assert read_sources(table) == {"acdc": good}
-    write_sources(table, replace(good, **changes))
-    with pytest.raises(ProblemsError) as caught:
-        read_sources(table)
-    assert str(table) in str(caught.value)
-    assert any(words in problem for problem in caught.value.problems)
-
-
-def test_table_that_cannot_be_read_is_an_error(site: Site, tmp_path: Path) -> None:
-    with pytest.raises(CardiouqError, match="no such file"):
-        read_sources(tmp_path / "none.csv")
-    table = write_sources(tmp_path / "sources.csv", source_of(site), source_of(site))
-    with pytest.raises(ProblemsError, match="line 3: acdc is given twice"):
-        read_sources(table)
-    table.write_text(
-        table.read_text(encoding="utf-8").replace("licence", "license"), encoding="utf-8"
-    )
-    with pytest.raises(CardiouqError, match="'license'"):
-        read_sources(table)
 
 
 def test_script_fetches_or_says_why_not(
