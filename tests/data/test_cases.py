@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cardiouq.data.cases import make_case_table
-from cardiouq.data.readers import scans
+from cardiouq.data.readers.adapters import ADAPTERS
 from cardiouq.data.readers.layouts import DataFolder
 from cardiouq.errors import CardiouqError, ProblemsError
 
@@ -248,31 +248,13 @@ def test_all_problems_are_listed_at_once(acdc: Any, mnms: Any, tmp_path: Path) -
     assert len(problems) == len(expected)
 
 
-@pytest.mark.parametrize(
-    ("gib", "shape", "is_read"),
-    [
-        (8, (512, 512, 363), True),  # a whole heart
-        (1, (512, 512, 363), False),
-        (1, (512, 512, 128), True),
-        (64, (512, 512, 20, 60), True),
-        (4, (512, 512, 20, 110), False),
-    ],
-)
-def test_a_large_scan_is_read_where_memory_allows(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    gib: int,
-    shape: tuple[int, ...],
-    is_read: bool,
+def test_a_folder_that_cannot_be_listed_is_named(
+    acdc: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    header = nib.Nifti1Header()
-    header.set_data_dtype(np.int16)
-    header.set_data_shape(shape)
-    header["vox_offset"] = 352
-    (tmp_path / "scan.nii").write_bytes(header.binaryblock + bytes(4))  # no voxel is read
-    monkeypatch.setattr(scans, "_memory", lambda: gib * 2**30)
-    if is_read:
-        assert scans.open_scan(tmp_path / "scan.nii", len(shape)).shape == shape
-    else:
-        with pytest.raises(CardiouqError, match=rf"scan.nii: shape .* memory of {gib} GiB at most"):
-            scans.open_scan(tmp_path / "scan.nii", len(shape))
+    def refuse(_: DataFolder) -> Any:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setitem(ADAPTERS, "acdc", refuse)
+    with pytest.raises(ProblemsError) as caught:
+        make_case_table({"d": DataFolder("acdc", acdc.root)})
+    assert caught.value.problems == [f"{acdc.root}: cannot be listed (Permission denied)"]

@@ -28,9 +28,9 @@ from tests.data.fetch.server import (
 
 
 def test_archive_that_was_streamed_is_unpacked(site: Site, root: Path) -> None:
-    class Stream(
-        io.BytesIO
-    ):  # sizes come after the members, as with a server that packs at request
+    class Stream(io.BytesIO):
+        """In which sizes come after the members, as with a server that packs at request."""
+
         def seekable(self) -> bool:
             return False
 

@@ -1,5 +1,7 @@
-"""What is written lies in a viewer where its scan lies."""
+"""Scans are read as they are, and what is written lies in a viewer where its scan lies."""
 
+import gzip
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -8,7 +10,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from cardiouq.data.readers import scans
 from cardiouq.data.readers.scans import load_prediction, load_volume, write_volume
+from cardiouq.errors import CardiouqError
 
 
 def oblique() -> Any:
@@ -108,3 +112,41 @@ def test_failed_write_leaves_the_old_file(
         write_volume(np.ones((3, 14, 12), np.uint8), case, out)
     assert out.read_bytes() == before
     assert not [path for path in tmp_path.iterdir() if "partial" in path.name]
+
+
+def test_a_broken_prediction_is_an_error_that_names_it(tmp_path: Path) -> None:
+    file = tmp_path / "samples.nii.gz"
+    for content in (b"", b"404", gzip.compress(bytes(5000))):
+        file.write_bytes(content)
+        with pytest.raises(CardiouqError, match=re.escape(f"{file}: ")):
+            load_prediction(file)
+
+
+@pytest.mark.parametrize(
+    ("gib", "shape", "is_read"),
+    [
+        (8, (512, 512, 363), True),  # a whole heart
+        (1, (512, 512, 363), False),
+        (1, (512, 512, 128), True),
+        (64, (512, 512, 20, 60), True),
+        (4, (512, 512, 20, 110), False),
+    ],
+)
+def test_a_large_scan_is_read_where_memory_allows(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    gib: int,
+    shape: tuple[int, ...],
+    is_read: bool,
+) -> None:
+    header = nib.Nifti1Header()
+    header.set_data_dtype(np.int16)
+    header.set_data_shape(shape)
+    header["vox_offset"] = 352
+    (tmp_path / "scan.nii").write_bytes(header.binaryblock + bytes(4))  # no voxel is read
+    monkeypatch.setattr(scans, "_memory", lambda: gib * 2**30)
+    if is_read:
+        assert scans.open_scan(tmp_path / "scan.nii", len(shape)).shape == shape
+    else:
+        with pytest.raises(CardiouqError, match=rf"scan.nii: shape .* memory of {gib} GiB at most"):
+            scans.open_scan(tmp_path / "scan.nii", len(shape))
