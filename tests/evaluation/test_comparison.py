@@ -9,12 +9,7 @@ import pytest
 from scipy.stats import wilcoxon
 
 from cardiouq.errors import CardiouqError
-from cardiouq.evaluation.comparison import (
-    MOST_ENUMERATED,
-    compare_pairs,
-    rank_methods,
-    summarise,
-)
+from cardiouq.evaluation.comparison import MOST_ENUMERATED, compare_pairs, rank_methods, summarise
 from cardiouq.evaluation.scoring import score_method
 from cardiouq.evaluation.statistics import TABLES, Group, Key, compute_statistics
 

@@ -9,11 +9,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from cardiouq.methods import build_method, method_class, method_names, variant_class
-from cardiouq.methods.base import Member, Sample, folds_of, settings_schema
+from cardiouq.methods.base import Member, Sample, settings_schema
 from cardiouq.recipes.schedule import CyclicalSchedule, PolynomialSchedule
 
 POLYNOMIAL = PolynomialSchedule(epochs=1000)
@@ -146,44 +144,6 @@ def test_method_may_be_a_file_of_the_user_s(tmp_path: Path) -> None:
     )
     method = build_method({"method": str(file), "label": "x", "recipe": "y", "size": 3})
     assert method.members() == [Member(0), Member(1), Member(2)]
-
-
-@given(
-    seed=st.integers(0, 99),
-    fold=st.none() | st.tuples(st.integers(0, 9), st.integers(2, 10)),
-    branch=st.none() | st.integers(-9, 9),
-)
-def test_member_is_read_back_as_it_was_spelt(
-    seed: int, fold: tuple[int, int] | None, branch: int | None
-) -> None:
-    member = Member(seed, *(fold or (None, None)), branch)
-    if fold is None:
-        assert str(member).startswith(str(seed))
-    assert Member.parse(str(member)) == member
-
-
-@pytest.mark.parametrize(
-    ("member", "text"),
-    [
-        (Member(), "0"),
-        (Member(3), "3"),
-        (Member(0, 1, 4), "0-fold-1-of-4"),
-        (Member(branch=-2), "0-branch-2"),
-        (Member(2, 0, 3, 0), "2-fold-0-of-3-branch+0"),
-    ],
-)
-def test_member_is_spelt_as_the_path_of_its_run_has_it(member: Member, text: str) -> None:
-    assert str(member) == text
-
-
-@pytest.mark.parametrize("text", ["", "x", "-1", "0-fold-1", "0-branch2", "0 ", "0-branch+1x"])
-def test_text_that_is_no_member_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="no member"):
-        Member.parse(text)
-
-
-def test_folds_are_runs_that_each_hold_out_one_part() -> None:
-    assert [str(member) for member in folds_of(3)] == [f"0-fold-{k}-of-3" for k in range(3)]
 
 
 def test_a_method_asks_its_run_only_for_epochs_it_told_it_to_keep() -> None:
