@@ -17,59 +17,12 @@ from cardiouq.reporting.tables.cost import (
     quality,
     training_cost,
 )
-from cardiouq.study.runs import NeededRun, needed_checkpoints, needed_runs
+from cardiouq.study.runs import NeededRun
 from cardiouq.study.study import Study
 
 MakeStudy = Callable[[dict[str, Any]], Study]
 METHODS = {"plain": "Plain", "best": "Best"}
 DOMAINS = {"val": "ID", "A": "OOD", "B": "OOD"}
-
-
-@pytest.mark.parametrize(
-    ("method", "runs"),
-    [
-        ("vanilla", {"seed-0": 7}),
-        ("temperature_fitted", {"seed-0": 7, "seed-0-fold-0-of-2": 7, "seed-0-fold-1-of-2": 7}),
-        ("deep_ensemble", {"seed-0": 7, "seed-1": 7}),
-        ("hmc_cp", {"seed-0": 11}),
-        (
-            "calibrated_ensemble",
-            {
-                # members share the run of their fold, which counts to three quarters of 8 epochs
-                **{f"seed-0-fold-{k}-of-2-branch{w}": 7 for k in (0, 1) for w in ("-1", "+1")},
-                **{f"seed-0-fold-{k}-of-2": 5 for k in (0, 1)},
-            },
-        ),
-    ],
-)
-def test_each_run_is_needed_once(
-    tiny: dict[str, Any], make_study: MakeStudy, method: str, runs: dict[str, int]
-) -> None:
-    needed = needed_runs(make_study(tiny), method)
-    found = {Path(run["folder"]).name: run["last_epoch"] for run in needed}
-    assert len(needed) == len(found)
-    assert found == runs
-    assert {run["iterations_per_epoch"] for run in needed} == {2}
-
-
-def test_base_run_counts_with_its_own_recipe(tiny: dict[str, Any], make_study: MakeStudy) -> None:
-    tiny["recipes"]["polynomial"]["iterations_per_epoch"] = 5
-    needed = needed_runs(make_study(tiny), "calibrated_ensemble")
-    of_recipe = {
-        Path(r["folder"]).parent.name.split("-")[0]: r["iterations_per_epoch"] for r in needed
-    }
-    assert of_recipe == {"biased": 2, "polynomial": 5}
-
-
-def test_checkpoints_are_those_of_every_run_and_epoch(
-    tiny: dict[str, Any], make_study: MakeStudy
-) -> None:
-    study = make_study(tiny)
-    [folder] = study.run_folders("swa")
-    assert needed_checkpoints(study, "swa") == [
-        f"{folder}/checkpoints/epoch-00{epoch}.safetensors" for epoch in (10, 11)
-    ]
-    assert len(needed_checkpoints(study, "calibrated_ensemble")) == 4
 
 
 def test_figures_of_a_trajectory_show_the_cyclical_run_and_not_hmc(
