@@ -161,7 +161,10 @@ def test_sha256sum_verifies_files_and_folders(tmp_path: Path) -> None:
         (folder / "below").mkdir()
         save_table(folder / "below" / "c.csv")
     assert sorted(path.name for path in (tmp_path / "folder").iterdir()) == [
-        *(SUMS, "a.npy", "b+noise-1.npy", "below")
+        SUMS,
+        "a.npy",
+        "b+noise-1.npy",
+        "below",
     ]
     for place, sums in ((tmp_path, ".scores.csv.sha256"), (tmp_path / "folder", SUMS)):
         done = subprocess.run(

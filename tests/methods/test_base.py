@@ -40,13 +40,36 @@ class Own(BaseMethod):
 
 
 GOOD = [
-    *({"draws_": 1}, {"scale": 0.1}, {"scale": 2}, {"flip": True}, {"name": "y"}, {"kind": "b"}),
-    *({"folds": 2}, {"rate": 2}, {"rate": "fitted"}, {"sizes": [3, 4, 5]}, {"bare": 7}, {}),
+    {"draws_": 1},
+    {"scale": 0.1},
+    {"scale": 2},
+    {"flip": True},
+    {"name": "y"},
+    {"kind": "b"},
+    {"folds": 2},
+    {"rate": 2},
+    {"rate": "fitted"},
+    {"sizes": [3, 4, 5]},
+    {"bare": 7},
+    {},
 ]
 BAD = [
-    *({"draws_": 0}, {"draws_": 1.5}, {"draws_": True}, {"scale": 0}, {"scale": "1"}),
-    *({"flip": 1}, {"name": 3}, {"kind": "c"}, {"folds": 1}, {"folds": None}, {"rate": 0}),
-    *({"rate": "guessed"}, {"sizes": [1]}, {"sizes": [1, 2.5]}, {"sizes": 3}, {"bare": "7"}),
+    {"draws_": 0},
+    {"draws_": 1.5},
+    {"draws_": True},
+    {"scale": 0},
+    {"scale": "1"},
+    {"flip": 1},
+    {"name": 3},
+    {"kind": "c"},
+    {"folds": 1},
+    {"folds": None},
+    {"rate": 0},
+    {"rate": "guessed"},
+    {"sizes": [1]},
+    {"sizes": [1, 2.5]},
+    {"sizes": 3},
+    {"bare": "7"},
 ]
 
 

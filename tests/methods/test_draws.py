@@ -104,9 +104,18 @@ def test_more_checkpoints_or_cycles_than_there_are_is_an_error(block: dict[str, 
 
 def test_every_file_of_the_folder_is_a_method() -> None:
     assert method_names() == [
-        *("bayes_by_backprop", "calibrated_ensemble", "checkpoint_ensemble", "cv_ensemble"),
-        *("deep_ensemble", "hmc", "layer_ensemble", "mc_dropout", "single"),
-        *("stochastic_segmentation", "swa", "test_time_augmentation"),
+        "bayes_by_backprop",
+        "calibrated_ensemble",
+        "checkpoint_ensemble",
+        "cv_ensemble",
+        "deep_ensemble",
+        "hmc",
+        "layer_ensemble",
+        "mc_dropout",
+        "single",
+        "stochastic_segmentation",
+        "swa",
+        "test_time_augmentation",
     ]
     for name in method_names():
         schema = settings_schema(method_class(name))
@@ -119,7 +128,10 @@ def test_schema_of_a_variant_has_each_of_its_settings() -> None:
         with contextlib.suppress(KeyError):
             found[name] = variant_class(name)
     assert sorted(found) == [
-        *("bayes_by_backprop", "calibrated_ensemble", "hmc", "layer_ensemble"),
+        "bayes_by_backprop",
+        "calibrated_ensemble",
+        "hmc",
+        "layer_ensemble",
         "stochastic_segmentation",
     ]
     for variant in found.values():

@@ -219,7 +219,13 @@ def test_printed_form_has_code_seed_data_packages_device_times_and_files(
 ) -> None:
     rows = printed(write())
     assert [part for part, _, _ in rows if part] == [
-        *("Code", "Config", "Data", "Packages", "Device", "Time", "SHA-256")
+        "Code",
+        "Config",
+        "Data",
+        "Packages",
+        "Device",
+        "Time",
+        "SHA-256",
     ]
     what = {name: value for _, name, value in rows}
     assert what["seed"] == "2022"
@@ -258,8 +264,11 @@ def test_all_that_jobs_hand_on_has_its_hash(write: Callable[[], Provenance], res
     assert sorted(handed_on) == sorted(
         [
             *(f"data/{name}" for name in ("cases.csv", "split.csv", "test_sets.csv", "plan.json")),
-            *("evaluation/summary.csv", f"{RUN}/{SUMS}", f"{PREDICTION}/val/{SUMS}"),
-            *(f"{PREDICTION}/fitted.json", f"{PREDICTION}/machine.json"),
+            "evaluation/summary.csv",
+            f"{RUN}/{SUMS}",
+            f"{PREDICTION}/val/{SUMS}",
+            f"{PREDICTION}/fitted.json",
+            f"{PREDICTION}/machine.json",
         ]
     )
     assert handed_on["data/plan.json"] == sha256(b"{}")

@@ -359,8 +359,10 @@ def test_repeats_have_the_next_seeds_and_share_runs_with_ensembles(
     tiny["methods"]["deep_ensemble"]["repeats"] = 2
     study = make_study(tiny)
     assert study.repeats.keys() == {
-        *("vanilla-repeat-2", "vanilla-repeat-3"),
-        *("temperature_fitted-repeat-2", "deep_ensemble-repeat-2"),
+        "vanilla-repeat-2",
+        "vanilla-repeat-3",
+        "temperature_fitted-repeat-2",
+        "deep_ensemble-repeat-2",
     }
     assert [study.method_members(f"vanilla-repeat-{k}") for k in (2, 3)] == [
         [Member(1)],

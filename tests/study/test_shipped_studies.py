@@ -24,8 +24,14 @@ ZHAO2022 = {
 """Methods of zhao2022 in its order, by the keys that its numbers have."""
 NG2022 = ("ng2022", "ng2022-acdc", "ng2022-mnms")
 SHIPPED = (
-    *("buddenkotte2023", "demo", "kushibar2022", "laptop", "laptop-ng2022", *NG2022),
-    *("zhao2022", "zhao2024"),
+    "buddenkotte2023",
+    "demo",
+    "kushibar2022",
+    "laptop",
+    "laptop-ng2022",
+    *NG2022,
+    "zhao2022",
+    "zhao2024",
 )
 
 
@@ -298,8 +304,12 @@ def test_ng2022_has_the_paper_s_settings(
     for recipe in study["recipes"].values():
         assert recipe["selection"] == "validation_nll"
         assert recipe["augmentation"] == {
-            **{"rotation_degrees": 60, "scale": [0.7, 1.3], "translation_pixels": 60},
-            **{"probability": 1.0, "mirror": False, "intensities": False},
+            "rotation_degrees": 60,
+            "scale": [0.7, 1.3],
+            "translation_pixels": 60,
+            "probability": 1.0,
+            "mirror": False,
+            "intensities": False,
         }
     samples = {"mcd_0_1": "passes", "mcd_0_5": "passes", "bbb": "samples", "ssn": "samples"}
     assert {study["methods"][method][key] for method, key in samples.items()} == {50}
@@ -312,7 +322,10 @@ def test_ng2022_has_the_paper_s_settings(
     assert study["distortions"]["kinds"]["noise"] == [0.05, 0.07, 0.08, 0.10]
     assert study["distortions"]["kinds"]["blur"] == [1, 2, 3, 4]
     assert study["evaluation"]["poor"]["slice"] == {
-        **{"metric": "assd_mm", "RV": 1.88, "MYO": 1.19, "LV": 1.17},
+        "metric": "assd_mm",
+        "RV": 1.88,
+        "MYO": 1.19,
+        "LV": 1.17,
     }
 
 

@@ -38,22 +38,24 @@ def test_name_becomes_the_folder_of_results(
 @pytest.mark.parametrize(
     "name",
     [
-        *(
-            "a b",
-            "{x}",
-            "-x",
-            ".x",
-            "+x",
-            "50%",
-            "what?",
-            "x*y",
-            "br[1]",
-            "#1",
-            "a&b",
-            "a,b",
-            "$HOME",
-        ),
-        *("l'été", 'say "no"', "back\\slash", "new\nline", "trailing "),
+        "a b",
+        "{x}",
+        "-x",
+        ".x",
+        "+x",
+        "50%",
+        "what?",
+        "x*y",
+        "br[1]",
+        "#1",
+        "a&b",
+        "a,b",
+        "$HOME",
+        "l'été",
+        'say "no"',
+        "back\\slash",
+        "new\nline",
+        "trailing ",
     ],
 )
 def test_name_that_a_pattern_a_shell_or_a_link_reads_otherwise_is_refused(
@@ -161,10 +163,22 @@ def test_name_that_cannot_stand_in_a_path_is_refused(
 
 
 REFUSED = [
-    *("two\nlines", "a\ttab", "title\n\n.. raw:: html\n\n   <b>", "null\0", "escape\x1b[31m"),
-    *("\N{RIGHT-TO-LEFT OVERRIDE}gnp.exe", "a\N{LEFT-TO-RIGHT ISOLATE}b", "next\x85line"),
-    *("zero\N{ZERO WIDTH SPACE}width", "\N{ZERO WIDTH NO-BREAK SPACE}mark", "line\u2028end"),
-    *("x" * 300, "", " ", " x", "x\N{NO-BREAK SPACE}"),
+    "two\nlines",
+    "a\ttab",
+    "title\n\n.. raw:: html\n\n   <b>",
+    "null\0",
+    "escape\x1b[31m",
+    "\N{RIGHT-TO-LEFT OVERRIDE}gnp.exe",
+    "a\N{LEFT-TO-RIGHT ISOLATE}b",
+    "next\x85line",
+    "zero\N{ZERO WIDTH SPACE}width",
+    "\N{ZERO WIDTH NO-BREAK SPACE}mark",
+    "line\u2028end",
+    "x" * 300,
+    "",
+    " ",
+    " x",
+    "x\N{NO-BREAK SPACE}",
 ]
 
 

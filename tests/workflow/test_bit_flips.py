@@ -79,13 +79,23 @@ KINDS = {
     "hashes of files": "*/.*.sha256",
 }
 MAY_CHANGE_NOTHING = {
-    *("phantom's scans", "distorted scans", "distorted labels"),  # in a header
-    *("hashes of folders", "hashes of files"),  # of a file that no job reads alone
+    # in a header
+    "phantom's scans",
+    "distorted scans",
+    "distorted labels",
+    # of a file that no job reads alone
+    "hashes of folders",
+    "hashes of files",
 }
 """Kinds of which no job need read every bit; of all others one does."""
 SCAN_READERS = {
-    *("preprocess", "distort", "check_data", "evaluate", "figure_uncertainty_maps"),
-    *("figure_distorted_examples", "figure_distortion_maps"),
+    "preprocess",
+    "distort",
+    "check_data",
+    "evaluate",
+    "figure_uncertainty_maps",
+    "figure_distorted_examples",
+    "figure_distortion_maps",
 }
 """Scripts that find scans by the case table."""
 

@@ -34,8 +34,13 @@ takes_long = pytest.mark.skipif(
 STAGES = {
     **dict.fromkeys(
         (
-            *("make_phantom", "list_cases", "split_subjects", "check_data"),
-            *("make_plan", "preprocess", "distort"),
+            "make_phantom",
+            "list_cases",
+            "split_subjects",
+            "check_data",
+            "make_plan",
+            "preprocess",
+            "distort",
         ),
         "data",
     ),
@@ -43,16 +48,25 @@ STAGES = {
     "predict": "prediction",
     **dict.fromkeys(
         (
-            *("evaluate", "compare", "quality_control"),
-            *("summarise_distortions", "summarise_repeats"),
+            "evaluate",
+            "compare",
+            "quality_control",
+            "summarise_distortions",
+            "summarise_repeats",
         ),
         "evaluation",
     ),
 }
 """Script -> stage; every other script is of reporting."""
 KILLS = {
-    **{"make_phantom": 3, "preprocess": 3, "distort": 2, "train": 9, "predict": 8, "evaluate": 4},
-    **{"print_table": 3, "figure_distortion_boxes": 2},
+    "make_phantom": 3,
+    "preprocess": 3,
+    "distort": 2,
+    "train": 9,
+    "predict": 8,
+    "evaluate": 4,
+    "print_table": 3,
+    "figure_distortion_boxes": 2,
 }
 """Script -> how often a process that runs it is killed; every other script once."""
 AMID = {
@@ -61,8 +75,13 @@ AMID = {
 }
 """What a job writes amid its work, beside or in its `--output`."""
 OF_TIMES = (
-    *("cost.md", "cost.tex", "cost.html", "quality_cost.png", "quality_cost.pdf"),
-    *("provenance.json", "provenance.html"),
+    "cost.md",
+    "cost.tex",
+    "cost.html",
+    "quality_cost.png",
+    "quality_cost.pdf",
+    "provenance.json",
+    "provenance.html",
 )
 """Files that show times."""
 PATIENCE = 600
@@ -441,9 +460,15 @@ def test_a_disk_that_fails_is_one_clear_error_and_no_result(
 ) -> None:
     said = {full: "the disk is full", read_only: "the file system can only be read"}
     faults = [
-        *((full, ""), (read_only, "")),
-        *((full, "data"), (read_only, "data"), (full, "training"), (read_only, "training")),
-        *((full, "prediction"), (read_only, "evaluation"), (full, "reporting")),
+        (full, ""),
+        (read_only, ""),
+        (full, "data"),
+        (read_only, "data"),
+        (full, "training"),
+        (read_only, "training"),
+        (full, "prediction"),
+        (read_only, "evaluation"),
+        (full, "reporting"),
     ]
     for fault, stage in faults:
         with ExitStack() as stack:

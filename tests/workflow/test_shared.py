@@ -27,8 +27,14 @@ FoundIn = Callable[[Sequence[Path], set[str]], set[tuple[str, str]]]
 SharedFiles = Callable[[Path], list[Path]]
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 QUIET = [
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
 ]
 SETTLED = ["--virtual-time-budget=20000", "--dump-dom"]
 PERSON = "jane.doe"
@@ -162,7 +168,9 @@ def make_study(tiny: dict[str, Any], names: list[str]) -> dict[str, Any]:
         "recipes": {"polynomial": recipe},
         "methods": {
             f"m{number}": {
-                **{"method": "single", "recipe": "polynomial", "label": next(labelled)},
+                "method": "single",
+                "recipe": "polynomial",
+                "label": next(labelled),
                 "temperature": 1 + number / 10,
             }
             for number in range(7)

@@ -4,9 +4,7 @@ import numpy as np
 
 from cardiouq.data.phantom.anatomy import add_heart, contours
 from cardiouq.data.phantom.groups import draw_heart
-from cardiouq.data.phantom.signal import (
-    Tissue,
-)
+from cardiouq.data.phantom.signal import Tissue
 
 MYO, LV = 2, 3
 

@@ -5,17 +5,8 @@ from math import cos, exp, radians, sin
 import numpy as np
 import pytest
 
-from cardiouq.data.phantom.generate import (
-    ACDC_SCANNER,
-    MNMS_SCANNERS,
-)
-from cardiouq.data.phantom.signal import (
-    RELAXATION,
-    Scanner,
-    Tissue,
-    bssfp_signal,
-    tissue_signals,
-)
+from cardiouq.data.phantom.generate import ACDC_SCANNER, MNMS_SCANNERS
+from cardiouq.data.phantom.signal import RELAXATION, Scanner, Tissue, bssfp_signal, tissue_signals
 
 
 def test_bssfp_signal_of_blood_by_hand() -> None:

@@ -18,10 +18,30 @@ from cardiouq.structures import label_of
 from .conftest import make_scan, write_nifti
 
 COLUMNS = [
-    *("dataset", "case", "subject", "visit", "phase", "pathology", "vendor", "centre", "part"),
-    *("image", "label", "labels", "frame", "slices", "rows", "columns"),
-    *("spacing_z", "spacing_y", "spacing_x", "ignored_voxels", "image_hash", "label_hash"),
-    *("image_identity", "label_identity"),
+    "dataset",
+    "case",
+    "subject",
+    "visit",
+    "phase",
+    "pathology",
+    "vendor",
+    "centre",
+    "part",
+    "image",
+    "label",
+    "labels",
+    "frame",
+    "slices",
+    "rows",
+    "columns",
+    "spacing_z",
+    "spacing_y",
+    "spacing_x",
+    "ignored_voxels",
+    "image_hash",
+    "label_hash",
+    "image_identity",
+    "label_identity",
 ]
 
 

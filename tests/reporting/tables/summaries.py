@@ -17,7 +17,7 @@ def summary(metric: str, level: str, structures: list[str], swa_less: float) -> 
     """Vanilla has 1.5 everywhere, SWA less."""
     values = {"vanilla": 1.5, "swa": 1.5 - swa_less}
     return pd.DataFrame(
-        {**{"method": m, "test_set": t, "level": level, "structure": s}, "metric": metric}
+        {"method": m, "test_set": t, "level": level, "structure": s, "metric": metric}
         | {"value": values[m]}
         | NUMBERS
         for m, t, s in product(METHODS, TEST_SETS, structures)

@@ -140,8 +140,12 @@ def test_printed_quality_is_the_mean_of_a_domain_and_its_best_is_bold() -> None:
     assert [group for group, _ in printed.groups[3:5]] == ["ID", "OOD, mean of 2"]
     cells = {row[0].text: row[8:] for row in printed.rows}
     assert [cell.text for cell in cells["Plain"]] == [
-        *("0.800", "2.00", "0.200"),
-        *("0.750", "2.00", "0.200"),
+        "0.800",
+        "2.00",
+        "0.200",
+        "0.750",
+        "2.00",
+        "0.200",
         "3",
     ]
     bold = {method: [cell.best for cell in row] for method, row in cells.items()}

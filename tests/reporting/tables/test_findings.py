@@ -20,9 +20,15 @@ def distortions(**curves: list[float]) -> pd.DataFrame:
         for place, value in enumerate(values):
             rows.append(
                 {
-                    **{"method": method, "kind": kind, "place": place, "degree": place / 10},
-                    **{"structure": structure, "metric": metric, "n_empty": 1},
-                    **{"mean": value, "median": value},
+                    "method": method,
+                    "kind": kind,
+                    "place": place,
+                    "degree": place / 10,
+                    "structure": structure,
+                    "metric": metric,
+                    "n_empty": 1,
+                    "mean": value,
+                    "median": value,
                 }
             )
     return pd.DataFrame(rows)
@@ -32,8 +38,13 @@ def summary(**spearman: float) -> pd.DataFrame:
     """Correlations with ASSD of one method, the same for every structure."""
     rows = [
         {
-            **{"method": "bbb", "test_set": "val", "level": "slice", "structure": structure},
-            **{"metric": f"spearman_{name}_assd_mm", "value": value, "n_empty": 2},
+            "method": "bbb",
+            "test_set": "val",
+            "level": "slice",
+            "structure": structure,
+            "metric": f"spearman_{name}_assd_mm",
+            "value": value,
+            "n_empty": 2,
         }
         for name, value in spearman.items()
         for structure in ("RV", "MYO", "LV")
