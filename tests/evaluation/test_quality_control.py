@@ -102,7 +102,9 @@ def test_limits_are_the_structures_own_and_not_reached_by_themselves() -> None:
     between = slices([1.17, 1.18, 1.19, 1.5, 1.88, 2.0], np.arange(6))
     rows, _ = controlled(scores(between))
     assert rows.xs("random", level="by")["n_poor"].to_dict() == {
-        **{"RV": 1, "MYO": 3, "LV": 5},
+        "RV": 1,
+        "MYO": 3,
+        "LV": 5,
         ALL: 9,
     }
 

@@ -6,10 +6,19 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cardiouq.files.documents import schema_problems
 from cardiouq.methods import method_class, method_names, variant_class
-from cardiouq.methods.base import BaseMethod, BaseVariant, setting, settings_schema
+from cardiouq.methods.base import (
+    BaseMethod,
+    BaseVariant,
+    Member,
+    folds_of,
+    setting,
+    settings_schema,
+)
 from cardiouq.progress.estimates import samples
 from cardiouq.recipes.schedule import CyclicalSchedule, PolynomialSchedule, StepSchedule, cyclical
 from cardiouq.study.study import Study
@@ -31,13 +40,36 @@ class Own(BaseMethod):
 
 
 GOOD = [
-    *({"draws_": 1}, {"scale": 0.1}, {"scale": 2}, {"flip": True}, {"name": "y"}, {"kind": "b"}),
-    *({"folds": 2}, {"rate": 2}, {"rate": "fitted"}, {"sizes": [3, 4, 5]}, {"bare": 7}, {}),
+    {"draws_": 1},
+    {"scale": 0.1},
+    {"scale": 2},
+    {"flip": True},
+    {"name": "y"},
+    {"kind": "b"},
+    {"folds": 2},
+    {"rate": 2},
+    {"rate": "fitted"},
+    {"sizes": [3, 4, 5]},
+    {"bare": 7},
+    {},
 ]
 BAD = [
-    *({"draws_": 0}, {"draws_": 1.5}, {"draws_": True}, {"scale": 0}, {"scale": "1"}),
-    *({"flip": 1}, {"name": 3}, {"kind": "c"}, {"folds": 1}, {"folds": None}, {"rate": 0}),
-    *({"rate": "guessed"}, {"sizes": [1]}, {"sizes": [1, 2.5]}, {"sizes": 3}, {"bare": "7"}),
+    {"draws_": 0},
+    {"draws_": 1.5},
+    {"draws_": True},
+    {"scale": 0},
+    {"scale": "1"},
+    {"flip": 1},
+    {"name": 3},
+    {"kind": "c"},
+    {"folds": 1},
+    {"folds": None},
+    {"rate": 0},
+    {"rate": "guessed"},
+    {"sizes": [1]},
+    {"sizes": [1, 2.5]},
+    {"sizes": 3},
+    {"bare": "7"},
 ]
 
 
@@ -176,3 +208,41 @@ def test_a_study_without_samples_of_cycles_has_no_trajectory(
     for name in ("checkpoint_ensemble_single", "checkpoint_ensemble_multi", "hmc_cp"):
         del tiny["methods"][name]
     assert make_study(tiny).trajectory_method() is None
+
+
+@given(
+    seed=st.integers(0, 99),
+    fold=st.none() | st.tuples(st.integers(0, 9), st.integers(2, 10)),
+    branch=st.none() | st.integers(-9, 9),
+)
+def test_member_is_read_back_as_it_was_spelt(
+    seed: int, fold: tuple[int, int] | None, branch: int | None
+) -> None:
+    member = Member(seed, *(fold or (None, None)), branch)
+    if fold is None:
+        assert str(member).startswith(str(seed))
+    assert Member.parse(str(member)) == member
+
+
+@pytest.mark.parametrize(
+    ("member", "text"),
+    [
+        (Member(), "0"),
+        (Member(3), "3"),
+        (Member(0, 1, 4), "0-fold-1-of-4"),
+        (Member(branch=-2), "0-branch-2"),
+        (Member(2, 0, 3, 0), "2-fold-0-of-3-branch+0"),
+    ],
+)
+def test_member_is_spelt_as_the_path_of_its_run_has_it(member: Member, text: str) -> None:
+    assert str(member) == text
+
+
+@pytest.mark.parametrize("text", ["", "x", "-1", "0-fold-1", "0-branch2", "0 ", "0-branch+1x"])
+def test_text_that_is_no_member_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="no member"):
+        Member.parse(text)
+
+
+def test_folds_are_runs_that_each_hold_out_one_part() -> None:
+    assert [str(member) for member in folds_of(3)] == [f"0-fold-{k}-of-3" for k in range(3)]

@@ -13,13 +13,7 @@ from torch.nn.functional import softplus
 from torch.nn.utils import parametrize
 
 from cardiouq.methods.base import Member, Training
-from cardiouq.methods.bayes_by_backprop import (
-    Method,
-    Variant,
-    drawn,
-    gaussian_layers,
-    kl_to_prior,
-)
+from cardiouq.methods.bayes_by_backprop import Method, Variant, drawn, gaussian_layers, kl_to_prior
 from cardiouq.recipes.network import UNet
 from cardiouq.recipes.schedule import PolynomialSchedule
 from cardiouq.training.checkpoints import load_tensors, load_weights, save_tensors

@@ -12,13 +12,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, one_hot
 
 from cardiouq.methods.base import Member, Training
-from cardiouq.methods.calibrated_ensemble import (
-    Method,
-    Variant,
-    VoteCounts,
-    biased_loss,
-    heat_map,
-)
+from cardiouq.methods.calibrated_ensemble import Method, Variant, VoteCounts, biased_loss, heat_map
 from cardiouq.recipes.schedule import PolynomialSchedule
 
 MakeTraining = Callable[..., Training]

@@ -15,8 +15,9 @@ from cardiouq.data.cases import read_case_table
 from cardiouq.data.readers.scans import read_label
 from cardiouq.files.tables import read_rows
 from cardiouq.structures import label_of
+from tests.paths import ROOT
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "adding-a-dataset.md"
+DOCUMENT = ROOT / "docs" / "adding-a-dataset.md"
 TEXT = DOCUMENT.read_text(encoding="utf-8")
 STUDY = "my_study/my_study.yaml"
 PAGE = "results/my_study/reporting/data.html"
