@@ -15,7 +15,7 @@ from docutils.core import publish_doctree
 from cardiouq.device.environment import config_as_text, data_roots
 from cardiouq.errors import CardiouqError, ProblemsError
 from cardiouq.names import is_name
-from cardiouq.reporting.shown import as_written, in_report
+from cardiouq.reporting.shown import escaped, unescaped
 from cardiouq.study.study import NOTE, Study
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -260,13 +260,13 @@ def test_test_sets_that_differ_in_capitals_alone_are_refused(
 
 def test_text_is_the_same_behind_the_escapes_of_the_report(hostile: list[str]) -> None:
     value = {"of": hostile, "number": 1.5, "none": None, "nested": [{"label": hostile[0]}]}
-    escaped = in_report(value)
-    assert as_written(escaped) == value
+    escaped = escaped(value)
+    assert unescaped(escaped) == value
     for text in escaped["of"]:
         assert not re.search("</script|<!--", text)
         plain = publish_doctree(f"{text}: {text}", settings_overrides={"halt_level": 1}).astext()
-        assert plain.split() == f"{as_written(text)}: {as_written(text)}".split()
-    assert as_written("results/a-b/data.csv") == "results/a-b/data.csv"
+        assert plain.split() == f"{unescaped(text)}: {unescaped(text)}".split()
+    assert unescaped("results/a-b/data.csv") == "results/a-b/data.csv"
 
 
 # Home folders

@@ -23,7 +23,7 @@ from cardiouq.provenance.record import (
     repository,
     sha256,
 )
-from cardiouq.reporting.shown import own_code, settings_to_show
+from cardiouq.reporting.shown import own_code, shareable_settings
 
 Provenance = dict[str, Any]
 RUN = "training/polynomial-01234567/seed-0"
@@ -81,7 +81,7 @@ def write(tiny: dict[str, Any], results: Path) -> Callable[[], Provenance]:
     def written() -> Provenance:
         products = visible([*results.glob("reporting/*/*"), *results.glob("reporting/*.html")])
         runs = {"polynomial, seed 0": str(results / RUN)}
-        shown = settings_to_show(tiny) | own_code(tiny)
+        shown = shareable_settings(tiny) | own_code(tiny)
         found = describe(results, shown, runs, ["vanilla"], products)
         text: Provenance = json.loads(json.dumps(found))
         return text

@@ -132,7 +132,7 @@ rule data_page:
         f"{RESULTS}/benchmarks/data_page/all.tsv"
     params:
         code=code_of("data_page", CAPTIONS / "data_page.rst"),
-        title=lambda wildcards: in_report(STUDY["title"]),
+        title=lambda wildcards: escaped(STUDY["title"]),
         seed=STUDY["seed"],
         counts=lambda wildcards, input: count_cases(input.cases),
     script:
