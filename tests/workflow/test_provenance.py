@@ -304,20 +304,24 @@ def test_all_that_jobs_hand_on_has_its_hash(write: Callable[[], Provenance], res
     for folder in (RUN, f"{PREDICTION}/val", "training/polynomial-76543210/seed-0"):
         write_folder_hashes(results / folder)
     before = write()
-    handed_on = before["handed on"]
-    assert sorted(handed_on) == sorted(
+    intermediate_hashes = before["handed on"]
+    assert sorted(intermediate_hashes) == sorted(
         [
             *(f"data/{name}" for name in ("cases.csv", "split.csv", "test_sets.csv", "plan.json")),
             *("evaluation/summary.csv", f"{RUN}/{HASHES_FILE}", f"{PREDICTION}/val/{HASHES_FILE}"),
             *(f"{PREDICTION}/fitted.json", f"{PREDICTION}/machine.json"),
         ]
     )
-    assert handed_on["data/plan.json"] == sha256(b"{}")
+    assert intermediate_hashes["data/plan.json"] == sha256(b"{}")
     (results / RUN / "checkpoints" / "epoch-0007.safetensors").write_bytes(b"other weights")
     write_folder_hashes(results / RUN)
     after = write()
     assert not any(differences(before, after).values())
-    [changed] = [name for name in handed_on if handed_on[name] != after["handed on"][name]]
+    [changed] = [
+        name
+        for name in intermediate_hashes
+        if intermediate_hashes[name] != after["handed on"][name]
+    ]
     assert changed == f"{RUN}/{HASHES_FILE}"
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from cardiouq.errors import CardiouqError
 from cardiouq.files.documents import schema_problems
-from cardiouq.provenance.describe import flat
+from cardiouq.provenance.describe import flattened
 
 PARTS = ("code", "config", "data", "packages", "device")
 """Of the state, in the order of printing."""
@@ -49,7 +49,7 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, l
     pairs["results"] = (one["results"], other["results"])
     found = {}
     for part, (first, second) in pairs.items():
-        a, b = dict(flat(first)), dict(flat(second))
+        a, b = dict(flattened(first)), dict(flattened(second))
         found[part] = [
             f"{name}: {a.get(name, 'nothing')} -> {b.get(name, 'nothing')}"
             for name in dict.fromkeys([*a, *b])

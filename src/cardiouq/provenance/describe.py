@@ -95,7 +95,7 @@ def describe(
             if file.is_file()
         },
         "files": {str(file.relative_to(results)): sha256(read(file)) for file in made},
-        "handed on": handed_on(results, runs.values(), predicted),
+        "handed on": intermediate_hashes(results, runs.values(), predicted),
         "times": {
             "written": datetime.now(UTC).isoformat(timespec="seconds"),
             "device asked for": requested_device(),
@@ -123,7 +123,7 @@ def fingerprints(data: Path) -> dict[str, Any]:
     return hashes
 
 
-def handed_on(
+def intermediate_hashes(
     results: Path, runs: Iterable[str | Path], predicted: Iterable[str]
 ) -> dict[str, str]:
     """SHA-256 of what one job hands to another: of a table, plan or note its own, of a folder that
@@ -182,7 +182,7 @@ def printed(provenance: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     rows = [("Code", name, code[name]) for name in ("version", "hash")]
     rows += [("Code", *row) for row in _counted(code)]
     rows.append(("Config", "seed", str(state["config"].get("seed"))))
-    rows += [("Data", *row) for row in flat(state["data"])]
+    rows += [("Data", *row) for row in flattened(state["data"])]
     rows.append(("Packages", "", ", ".join(f"{n} {v}" for n, v in state["packages"].items())))
     rows += [("Device", name, device[name]) for name in ("processor", "system")]
     rows += [("Device", *row) for row in _counted(device)]
@@ -200,11 +200,11 @@ def printed(provenance: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     ]
 
 
-def flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+def flattened(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
     """(dotted path, text) of every value of nested settings."""
     if isinstance(value, Mapping) and value:
         for key, below in value.items():
-            yield from flat(below, f"{path}.{key}" if path else str(key))
+            yield from flattened(below, f"{path}.{key}" if path else str(key))
     else:
         yield path, value if isinstance(value, str) else json.dumps(value)
 
