@@ -59,7 +59,7 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, l
     return found
 
 
-def verdict(found: Mapping[str, Sequence[str]]) -> str:
+def conclusion(found: Mapping[str, Sequence[str]]) -> str:
     """What differences mean, in one sentence."""
     same_state, same_results = not any(found[part] for part in PARTS), not found["results"]
     if same_state and same_results:
@@ -70,13 +70,13 @@ def verdict(found: Mapping[str, Sequence[str]]) -> str:
 
 
 def comparison(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[str]:
-    """The lines that are printed: each part with its differences, and the verdict."""
+    """The lines that are printed: each part with its differences, and the conclusion."""
     found = differences(one, other)
     for part, lines in found.items():
         versions = f" ({_version(one)} -> {_version(other)})" if part == "code" else ""
         yield f"{part}{versions}: {f'{len(lines)} difference(s)' if lines else 'the same'}"
         yield from (f"  {line}" for line in lines)
-    yield verdict(found)
+    yield conclusion(found)
 
 
 def _version(provenance: Mapping[str, Any]) -> str:
