@@ -48,7 +48,7 @@ def compare(given: argparse.Namespace) -> int:
     """Whether two results come from the same state.
 
     Names all that differs between two studies' provenance: files of the code, keys of the study,
-    data, packages, devices, and then the results themselves. The last line is the verdict. The
+    data, packages, devices, and then the results themselves. The last line is the conclusion. The
     exit status is 0 if state and results are the same, 1 if something differs, 2 after an error.
 
     examples:

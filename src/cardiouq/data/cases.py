@@ -34,7 +34,7 @@ NUMBERS = dict.fromkeys(("frame", "slices", "rows", "columns", "ignored_voxels")
     dict.fromkeys(("spacing_z", "spacing_y", "spacing_x"), float)
 )
 """Columns of the case table that are no text."""
-FORM = 2
+FORMAT_VERSION = 2
 """Of the case table; another one says that columns or their meaning changed, and has results of
 earlier versions list their cases anew."""
 CASE_NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}"

@@ -35,7 +35,7 @@ class Source:
 
 
 COLUMNS = tuple(field.name for field in fields(Source))
-FORMS = {
+PATTERNS = {
     "url": (r"https?://\S+", "an address"),
     "bytes": (r"[1-9]\d*", "the archive's size in bytes"),
     "sha256": (r"[0-9a-f]{64}", "64 hexadecimal digits, lower case"),
@@ -75,7 +75,7 @@ def _problems(row: dict[str, str]) -> list[str]:
     problems = [f"{name} is empty" for name in ("dataset", "apply_at") if not row[name]]
     if row["access"] not in ACCESS:
         problems.append(f"access is {row['access']!r}; expected one of {list(ACCESS)}")
-    for name, (pattern, words) in FORMS.items():
+    for name, (pattern, words) in PATTERNS.items():
         if row["access"] == "open" and not re.fullmatch(pattern, row[name]):
             problems.append(f"{name} is {row[name]!r}; an open data set needs {words}")
         if row["access"] != "open" and row[name]:
