@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from cardiouq.data.plan import Plan
-from cardiouq.data.preprocessing import centre, resampled_shape
+from cardiouq.data.preprocessing import centre_crop, resampled_shape
 from cardiouq.data.readers.scans import Case
 
 TILES_AT_ONCE = 8
@@ -55,7 +55,7 @@ def probabilities(logits: Tensor, case: Case, plan: Plan) -> NDArray[np.float32]
     values = logits.softmax(1)
     if plan.crop:
         whole = resampled_shape(own, (case.spacing_y, case.spacing_x), plan.spacing)
-        seen = (..., *centre(whole, plan.crop))
+        seen = (..., *centre_crop(whole, plan.crop))
         on_crop, values = values, values.new_zeros(*values.shape[:2], *whole)
         values[:, 0] = 1
         values[seen] = on_crop
