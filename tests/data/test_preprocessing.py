@@ -14,7 +14,7 @@ from scipy.ndimage import center_of_mass
 from cardiouq.data.cases import make_case_table
 from cardiouq.data.plan import Plan
 from cardiouq.data.preprocessing import (
-    centre,
+    centre_crop,
     normalise,
     preprocess_case,
     resample_image,

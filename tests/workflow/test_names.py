@@ -260,9 +260,9 @@ def test_test_sets_that_differ_in_capitals_alone_are_refused(
 
 def test_text_is_the_same_behind_the_escapes_of_the_report(hostile: list[str]) -> None:
     value = {"of": hostile, "number": 1.5, "none": None, "nested": [{"label": hostile[0]}]}
-    escaped = escaped(value)
-    assert unescaped(escaped) == value
-    for text in escaped["of"]:
+    shown = escaped(value)
+    assert unescaped(shown) == value
+    for text in shown["of"]:
         assert not re.search("</script|<!--", text)
         plain = publish_doctree(f"{text}: {text}", settings_overrides={"halt_level": 1}).astext()
         assert plain.split() == f"{unescaped(text)}: {unescaped(text)}".split()
