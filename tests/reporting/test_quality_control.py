@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from cardiouq.evaluation.quality_control import N_SLICES, N_SUBJECTS, SECONDS, quality_control
 from cardiouq.reporting.captions import render_caption
-from cardiouq.reporting.figures.quality_control import draw_quality_control, few_enough
+from cardiouq.reporting.figures.quality_control import crossing, draw_quality_control
 from cardiouq.reporting.printing import PrintedTable, to_html, to_latex, to_markdown
 from cardiouq.reporting.style import MethodStyle, save_figure
 from cardiouq.reporting.tables.quality_control import print_quality_control
@@ -121,7 +121,7 @@ def test_figure_fits_a_page(figure: Figure, tmp_path: Path) -> None:
 )
 def test_few_enough_are_left(left: list[float], expected: tuple[float, float]) -> None:
     flagged = 10.0 * np.arange(len(left))
-    assert few_enough(flagged, np.array(left, float), 5) == pytest.approx(expected)
+    assert crossing(flagged, np.array(left, float), 5) == pytest.approx(expected)
 
 
 def printed(rows: pd.DataFrame) -> PrintedTable:

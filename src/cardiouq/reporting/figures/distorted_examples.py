@@ -12,7 +12,7 @@ from cardiouq.reporting.figures.distortion_boxes import kind_label
 from cardiouq.reporting.slices import (
     Window,
     add_structure_legend,
-    close_layout,
+    dense_layout,
     load_scan,
     name_panel,
 )
@@ -59,7 +59,7 @@ def draw_distorted_examples(
     panel = DOUBLE_COLUMN / columns
     figure = Figure(
         figsize=(DOUBLE_COLUMN, panel * len(kinds) + LEGEND + 0.15 * len(kinds)),
-        layout=close_layout(),
+        layout=dense_layout(),
     )
     axes = figure.subplots(len(kinds), columns, squeeze=False)
     for axis in axes.flat:

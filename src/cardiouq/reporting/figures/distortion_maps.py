@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from cardiouq.data.readers.scans import load_prediction
 from cardiouq.reporting.figures.distorted_examples import choose_example, largest_slice
-from cardiouq.reporting.slices import Window, load_scan, place_closely
+from cardiouq.reporting.slices import Window, load_scan, pack_panels
 from cardiouq.reporting.style import DOUBLE_COLUMN, use_style
 
 MAPS = {"entropy": "Entropy", "mutual_information": "Mutual information"}
@@ -50,7 +50,7 @@ def draw_distortion_maps(
     width, height = LABELS + panel * sum(widths), HEADING + panel * (len(methods) + 1) + FOOT
     figure = Figure(figsize=(width, height))
     axes = figure.subplots(len(methods) + 1, len(widths), squeeze=False, width_ratios=widths)
-    place_closely(figure, LABELS, FOOT, HEADING)
+    pack_panels(figure, LABELS, FOOT, HEADING)
     for axis in axes.flat:
         axis.set_axis_off()
     halves = {"entropy": axes[:, : len(shown)], "mutual_information": axes[:, -len(shown) :]}

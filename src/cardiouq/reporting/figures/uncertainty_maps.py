@@ -19,7 +19,7 @@ from cardiouq.reporting.slices import (
     add_structure_legend,
     load_scan,
     name_panel,
-    place_closely,
+    pack_panels,
 )
 from cardiouq.reporting.style import DOUBLE_COLUMN, use_style
 
@@ -60,7 +60,7 @@ def draw_uncertainty_maps(
     width, height = LABELS + panel * sum(widths), HEADING + panel * n_rows + FOOT
     figure = Figure(figsize=(width, height))
     axes = figure.subplots(n_rows, len(widths), squeeze=False, width_ratios=widths)
-    place_closely(figure, LABELS, FOOT, HEADING)
+    pack_panels(figure, LABELS, FOOT, HEADING)
     for gap in axes[:, 2::3].flat:
         gap.set_axis_off()
     maps: list[AxesImage] = []

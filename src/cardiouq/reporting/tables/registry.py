@@ -19,12 +19,12 @@ class Table:
     Attributes:
         title: what the report calls the table.
         reads: names of the evaluation's tables that `make` is given, of those that a study has.
-        is_of: whether a study has the table.
+        applies_to: whether a study has the table.
     """
 
     title: str
     reads: Sequence[str] = ("summary",)
-    is_of: Callable[[Study], bool] = lambda study: True
+    applies_to: Callable[[Study], bool] = lambda study: True
 
 
 def _has_findings(study: Study) -> bool:
@@ -41,22 +41,22 @@ TABLES = {
     "verdict": Table(
         "Paper versus ours",
         reads=["summary", "comparisons", "distortions", "quality_control"],
-        is_of=_has_findings,
+        applies_to=_has_findings,
     ),
     "segmentation": Table("Segmentation"),
     "calibration": Table("Calibration"),
     "failure_detection": Table("Failure detection"),
-    "clinical": Table("Clinical quantities", is_of=_has_ventricles),
+    "clinical": Table("Clinical quantities", applies_to=_has_ventricles),
     "comparisons": Table("Comparisons", reads=["comparisons"]),
     "ranks": Table("Ranks", reads=["ranks"]),
     "quality_control": Table("Quality control", reads=["quality_control"]),
-    "repeats": Table("Repeats", reads=["repeats"], is_of=lambda study: bool(study.repeats)),
+    "repeats": Table("Repeats", reads=["repeats"], applies_to=lambda study: bool(study.repeats)),
 }
 
 
 def tables_of(study: Study) -> dict[str, Table]:
     """The tables that a study has, by name."""
-    return {name: table for name, table in TABLES.items() if table.is_of(study)}
+    return {name: table for name, table in TABLES.items() if table.applies_to(study)}
 
 
 def module_of(table: str) -> Path:
