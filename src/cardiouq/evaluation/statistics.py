@@ -153,6 +153,7 @@ def compute_statistics(
 
 
 Statistics = Iterator[tuple[str, str, Statistic]]
+"""Structure or quantity, metric, and the statistic of the two."""
 
 
 class _Cases:
