@@ -34,8 +34,8 @@ class WindowSampler:
         window: int,
         foreground_share: float,
     ) -> None:
-        self.images = [mapped(folder / f"{case}_image.npy") for case in cases]
-        self.labels = [mapped(folder / f"{case}_label.npy") for case in cases]
+        self.images = [memory_map(folder / f"{case}_image.npy") for case in cases]
+        self.labels = [memory_map(folder / f"{case}_label.npy") for case in cases]
         self.foreground = [_voxels_up_to(label) for label in self.labels]
         self.annotated = [np.count_nonzero(label != IGNORED, (1, 2)) for label in self.labels]
         self.in_part = [
@@ -119,7 +119,7 @@ class WindowSampler:
         return patch // 2, size - patch + patch // 2
 
 
-def mapped(path: Path) -> NDArray[Any]:
+def memory_map(path: Path) -> NDArray[Any]:
     """The array of a `.npy` file, mapped into memory. As no file is kept open, there may be more of
     them than a process may have open files; numpy keeps one for each."""
     array = map_array(path)
