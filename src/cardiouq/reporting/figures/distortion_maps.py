@@ -27,7 +27,7 @@ def draw_distortion_maps(
     distorted: pd.DataFrame,
     predictions: Path,
     methods: Mapping[str, str],
-    places: Mapping[str, float],
+    degrees: Mapping[str, float],
     of: str,
 ) -> Figure:
     """Draw a row per method, and for each map a column per degree.
@@ -36,7 +36,7 @@ def draw_distortion_maps(
         cases, distorted: the case tables.
         predictions: folder `prediction` of the study.
         methods: key -> printed label, in order; a method of one sample has no mutual information.
-        places: distorted test sets of one kind -> degree, in growing order.
+        degrees: distorted test sets of one kind -> degree, in growing order.
         of: the test set that was distorted.
     """
     use_style()
@@ -44,7 +44,7 @@ def draw_distortion_maps(
     scan = load_scan(cases, case)
     z = largest_slice(scan.reference)
     window = Window.around(scan.reference[z], scan.spacing)
-    shown = {of: "none"} | {name: f"{degree:g}" for name, degree in places.items()}
+    shown = {of: "none"} | {name: f"{degree:g}" for name, degree in degrees.items()}
     widths = [*([1] * len(shown)), GAP, *([1] * len(shown))]
     panel = min(TALLEST / (len(methods) + 1), (DOUBLE_COLUMN - LABELS) / sum(widths))
     width, height = LABELS + panel * sum(widths), HEADING + panel * (len(methods) + 1) + FOOT
