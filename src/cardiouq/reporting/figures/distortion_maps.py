@@ -84,7 +84,7 @@ def _finish(figure: Figure, half: NDArray[Any], label: str, foot: float) -> None
         shown.set_clim(0, max(m.get_array().max() for m in maps))
     left, right = half[0, 0].get_position().x0, half[0, -1].get_position().x1
     # a little narrower, as the last number stands half beyond the bar's end
-    place = figure.add_axes((left, 0.75 * foot, 0.97 * (right - left), 0.12 * foot))
-    bar = figure.colorbar(maps[0], cax=place, orientation="horizontal")
+    bar_axes = figure.add_axes((left, 0.75 * foot, 0.97 * (right - left), 0.12 * foot))
+    bar = figure.colorbar(maps[0], cax=bar_axes, orientation="horizontal")
     bar.set_label(f"{label} (bits)", fontsize=7)
     bar.outline.set_visible(False)

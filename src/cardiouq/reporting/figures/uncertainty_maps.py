@@ -82,8 +82,8 @@ def draw_uncertainty_maps(
     largest = max(entropy.get_clim()[1] or 0 for entropy in maps)
     for entropy in maps:
         entropy.set_clim(0, max(largest, SMALLEST_SCALE))
-    place = figure.add_axes((0.4, 0.75 * FOOT / height, 0.5, 0.12 * FOOT / height))
-    bar = figure.colorbar(maps[0], cax=place, orientation="horizontal")
+    bar_axes = figure.add_axes((0.4, 0.75 * FOOT / height, 0.5, 0.12 * FOOT / height))
+    bar = figure.colorbar(maps[0], cax=bar_axes, orientation="horizontal")
     bar.set_label("Entropy of the mean prediction (bits)", fontsize=7)
     bar.outline.set_visible(False)
     add_structure_legend(figure, "lower left")
