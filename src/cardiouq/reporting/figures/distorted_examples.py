@@ -71,11 +71,11 @@ def draw_distorted_examples(
             for s in test_sets.values()
             if s["kind"] == kind
         }
-        for place, (name, degree) in shown.items():
-            scan = original if place == 0 else load_scan(distorted, name)
-            row[place].set_axis_on()
-            window.show_image(row[place], scan.image[z])
-            window.draw_contours(row[place], scan.reference[z], linewidths=0.6)
-            name_panel(row[place], degree)
+        for degree_index, (name, degree) in shown.items():
+            scan = original if degree_index == 0 else load_scan(distorted, name)
+            row[degree_index].set_axis_on()
+            window.show_image(row[degree_index], scan.image[z])
+            window.draw_contours(row[degree_index], scan.reference[z], linewidths=0.6)
+            name_panel(row[degree_index], degree)
     add_structure_legend(figure, "outside lower center")
     return figure
