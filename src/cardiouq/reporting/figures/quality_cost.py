@@ -96,13 +96,13 @@ def _label(
     low, high = axis.get_ylim()
     ordered = points.loc[list(methods)].sort_values(list(points.columns[::-1]), kind="stable")
     heights = (ordered.iloc[:, 1].to_numpy() - low) / (high - low)
-    for (method, point), place in zip(
+    for (method, point), height in zip(
         ordered.iterrows(), space_apart(heights, spacing), strict=True
     ):
         axis.annotate(
             methods[str(method)],
             xy=(point.iloc[0], point.iloc[1]),
-            xytext=(1.05, place),
+            xytext=(1.05, height),
             textcoords="axes fraction",
             fontsize=LABEL_SIZE,
             va="center",
