@@ -92,10 +92,10 @@ class WindowSampler:
         """Slice, and row and column in it, of a voxel of one of a case's structures."""
         structures = list(self.foreground[case].items())
         value, up_to = structures[rng.integers(len(structures))]
-        place = int(rng.integers(int(up_to[-1])))
-        section = int(np.searchsorted(up_to, place, side="right"))
+        chosen = int(rng.integers(int(up_to[-1])))
+        section = int(np.searchsorted(up_to, chosen, side="right"))
         pixels = np.argwhere(self.labels[case][section] == value)
-        return section, pixels[place - int(up_to[section])].tolist()  # counted from the last
+        return section, pixels[chosen - int(up_to[section])].tolist()  # counted from the last
 
     def _annotated_pixel(self, case: int, rng: np.random.Generator) -> tuple[int, list[int]]:
         """Slice, and row and column in it, of an annotated voxel of a case."""
