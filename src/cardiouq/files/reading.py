@@ -64,7 +64,9 @@ def map_array(path: Path) -> "np.memmap[Any, Any]":
 
 def was_made(path: Path) -> bool:
     """Whether a job made a file, as it makes not all for every method; it may be lost since."""
-    return path.is_file() or any(name in _hashes_in(place) for place, name in _in_folders(path))
+    return path.is_file() or any(
+        name in _hashes_in(hash_file) for hash_file, name in _in_folders(path)
+    )
 
 
 def to_delete(path: Path) -> Path:
@@ -83,7 +85,7 @@ def _read_and_hash(stream: io.BufferedReader) -> tuple[str, bytes]:
 def _as_made(path: Path, look: Callable[[io.BufferedReader], tuple[str, Content]]) -> Content:
     """What `look` makes of a file beside its hash, once that is the one noted."""
     while True:
-        made, place = _noted(path)
+        made, hash_file = _noted(path)
         try:
             with path.open("rb") as stream:
                 found, content = look(stream)
@@ -94,11 +96,11 @@ def _as_made(path: Path, look: Callable[[io.BufferedReader], tuple[str, Content]
             ) from error
         if found == made:
             return content
-        if _noted(path) == (made, place):  # else it has just been written anew
+        if _noted(path) == (made, hash_file):  # else it has just been written anew
             break
     if made:
         raise CardiouqError(
-            f"{path}: is not as it was made: its SHA-256 is {found}, and {place} says {made}; "
+            f"{path}: is not as it was made: its SHA-256 is {found}, and {hash_file} says {made}; "
             f"delete {to_delete(path)} and run again"
         )
     _take_up(path, found)
@@ -107,11 +109,11 @@ def _as_made(path: Path, look: Callable[[io.BufferedReader], tuple[str, Content]
 
 def _noted(path: Path) -> tuple[str, Path | None]:
     """The hash noted of a file and where it stands; "" if it has none."""
-    for place, name in [(hash_file_of(path), path.name), *_in_folders(path)]:
-        if sums := _hashes_in(place):
+    for hash_file, name in [(hash_file_of(path), path.name), *_in_folders(path)]:
+        if sums := _hashes_in(hash_file):
             if name not in sums:
                 raise CardiouqError(
-                    f"{path}: {place} has no hash of it; delete {to_delete(path)} and run again"
+                    f"{path}: {hash_file} has no hash of it; delete {to_delete(path)} and run again"
                 )
             return sums[name], place
     return "", None
@@ -123,18 +125,18 @@ def _in_folders(path: Path) -> list[tuple[Path, str]]:
     return [(folder / HASHES_FILE, str(path.relative_to(folder))) for folder in folders]
 
 
-def _hashes_in(place: Path) -> dict[str, str]:
+def _hashes_in(hash_file: Path) -> dict[str, str]:
     try:
-        state = place.stat()
+        state = hash_file.stat()
     except FileNotFoundError:
         return {}
-    return _sums(place, state.st_mtime_ns, state.st_size)
+    return _sums(hash_file, state.st_mtime_ns, state.st_size)
 
 
 @lru_cache(maxsize=FOLDERS_KEPT)
-def _sums(place: Path, changed: int, size: int) -> dict[str, str]:
+def _sums(hash_file: Path, changed: int, size: int) -> dict[str, str]:
     """`read_hashes` of a file in a state."""
-    return read_hashes(place)
+    return read_hashes(hash_file)
 
 
 def _take_up(path: Path, digest: str) -> None:
