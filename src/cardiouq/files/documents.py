@@ -109,9 +109,9 @@ def _refuse(constant: str) -> NoReturn:
 def schema_problems(settings: Any, schema: Mapping[str, Any]) -> Iterator[str]:
     """Every violation of a schema in words: the key, what was found, what is allowed."""
     for error in Draft202012Validator(schema, format_checker=FORMATS).iter_errors(settings):
-        place = ".".join(str(part) for part in error.absolute_path)
+        keys = ".".join(str(part) for part in error.absolute_path)
         yield from (
-            f"{place}{'.' if place and key else ''}{key}: {text}" for key, text in _say(error)
+            f"{keys}{'.' if keys and key else ''}{key}: {text}" for key, text in _say(error)
         )
 
 
