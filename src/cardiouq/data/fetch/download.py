@@ -265,14 +265,14 @@ def _check_answer(source: Source, part: _Part, answer: requests.Response) -> Non
             f"{source.by_hand}"
         )
     told = answer.headers.get("Content-Range", "")
-    place = re.fullmatch(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)", told)
-    total = place[2] if place else "*"
+    match = re.fullmatch(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)", told)
+    total = match[2] if match else "*"
     if code == 200 and "Content-Encoding" not in answer.headers:
         total = answer.headers.get("Content-Length", "*")
     if total.isdigit() and int(total) != source.bytes:
         raise _another_size(source, part, f"{int(total):,}")
     etag = answer.headers.get("ETag", "")
-    starts_elsewhere = not place or place[1] != str(part.size())
+    starts_elsewhere = not match or match[1] != str(part.size())
     is_another = bool(part.etag() and etag and etag != part.etag())
     if code == 416 or (code == 206 and (starts_elsewhere or is_another)):
         part.remove()
