@@ -14,7 +14,7 @@ with reported_to_user(snakemake.log[0]):
         read_case_table(snakemake.input.distorted),
         Path(snakemake.input.predictions[0]).parents[1],  # prediction/<method>/<test set>
         unescaped(snakemake.params.methods),
-        snakemake.params.places,
+        snakemake.params.degrees,
         snakemake.params.of,
     )
     save_figure(figure, snakemake.output.png, snakemake.output.pdf)
