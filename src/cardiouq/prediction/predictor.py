@@ -54,9 +54,9 @@ def probabilities(logits: Tensor, case: Case, plan: Plan) -> NDArray[np.float32]
     own = case.rows, case.columns
     values = logits.softmax(1)
     if plan.crop:
-        whole = resampled_shape(own, (case.spacing_y, case.spacing_x), plan.spacing)
-        seen = (..., *centre_crop(whole, plan.crop))
-        on_crop, values = values, values.new_zeros(*values.shape[:2], *whole)
+        uncropped = resampled_shape(own, (case.spacing_y, case.spacing_x), plan.spacing)
+        seen = (..., *centre_crop(uncropped, plan.crop))
+        on_crop, values = values, values.new_zeros(*values.shape[:2], *uncropped)
         values[:, 0] = 1
         values[seen] = on_crop
     resampled = functional.interpolate(values, own, mode="bilinear")
