@@ -31,9 +31,9 @@ from cardiouq.data.preprocessing import preprocess_case
 from cardiouq.data.readers import scans
 from cardiouq.data.readers.layouts import DataFolder
 from cardiouq.evaluation import scoring
-from cardiouq.files import seals, writing
+from cardiouq.files import reading, writing
 from cardiouq.files.run_files import RUN_FILE, checkpoint_file
-from cardiouq.files.writing import folder_written_whole, written_whole
+from cardiouq.files.writing import atomic_folder, atomic_write
 from cardiouq.methods import build_method
 from cardiouq.methods.base import Member
 from cardiouq.prediction.predict import predict
@@ -82,7 +82,7 @@ FINGERPRINT = "0123456789ab"
 def prepare(folder: Path) -> None:
     """What earlier jobs would have made."""
     rng = np.random.default_rng(0)
-    with folder_written_whole(folder / "arrays") as arrays:
+    with atomic_folder(folder / "arrays") as arrays:
         for name in training_cases():
             label = np.zeros(SHAPE, np.uint8)
             label[1:, 70:110, 60:100] = rng.integers(1, 4, (SHAPE[0] - 1, 40, 40))
@@ -90,17 +90,17 @@ def prepare(folder: Path) -> None:
             np.save(arrays / f"{name}_label.npy", label)
     generate(folder / "phantom", acdc_subjects=PREDICTED, mnms_subjects_per_vendor=1, seed=0)
     cases = make_case_table({"phantom": DataFolder("acdc", folder / "phantom" / "acdc")})
-    with folder_written_whole(folder / "predicted_arrays") as arrays:
+    with atomic_folder(folder / "predicted_arrays") as arrays:
         for case in cases.itertuples():
             preprocess_case(case, PLAN, arrays, with_label=False)
-    with written_whole(folder / "cases.csv") as temporary:
+    with atomic_write(folder / "cases.csv") as temporary:
         cases.to_csv(temporary, index=False)
     torch.manual_seed(0)
     network = build_network(PLAN, RECIPE["dropout"])
     run = folder / "seed-0"
     save_tensors(dict(network.named_parameters()), run / checkpoint_file(0))
     identity = {"recipe": RECIPE, "member": "0", "data_fingerprint": FINGERPRINT}
-    with written_whole(run / RUN_FILE) as temporary:
+    with atomic_write(run / RUN_FILE) as temporary:
         temporary.write_text(json.dumps(identity), encoding="utf-8")
 
 
@@ -173,13 +173,13 @@ def timed(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def time_the_checking() -> None:
     """Every function that notes a hash or compares one; none calls another."""
-    hashlib: Any = seals.hashlib
-    seals.hashlib = SimpleNamespace(  # type: ignore[attr-defined]
+    hashlib: Any = reading.hashlib
+    reading.hashlib = SimpleNamespace(  # type: ignore[attr-defined]
         sha256=timed(hashlib.sha256), file_digest=timed(hashlib.file_digest)
     )
     places = {
-        seals: ("_noted",),
-        writing: ("_hash", "write_sums"),
+        reading: ("_noted",),
+        writing: ("_hash", "write_hashes"),
         scans: ("hash_of",),
         scoring: ("_check_segmentation",),
     }

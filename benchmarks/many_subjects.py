@@ -159,7 +159,7 @@ def sample(folder: Path) -> str:
     rng = np.random.default_rng(SEED)
     start = time.process_time()
     for _ in range(BATCHES):
-        sampler.draw(20, rng)
+        sampler.sample_batch(20, rng)
     milliseconds = 1000 * (time.process_time() - start) / BATCHES
     opened = sum(1 for _ in Path("/proc/self/fd").iterdir())
     return f"{len(names):,} cases, {opened} open files, {milliseconds:.1f} ms a batch"

@@ -37,9 +37,9 @@ from cardiouq.progress.estimates import (
     feature_values,
     images_per_volume,
     plan_of,
-    samples,
+    sample_count,
 )
-from cardiouq.progress.jobs import Job, jobs_of, longest_chain
+from cardiouq.progress.jobs import Job, critical_path, jobs_of
 from cardiouq.recipes.network import build_network, last_decoder_layer
 from cardiouq.structures import N_CLASSES
 from cardiouq.study.study import Study
@@ -180,7 +180,7 @@ def bytes_of_predictions(study: Study) -> float:
     voxels = sum(count for _, count in volumes_of(study))
     total = 0.0
     for name in (*study.methods, *study.repeats):
-        drawn = samples(study, name)
+        drawn = sample_count(study, name)
         kind = "one sample" if drawn == 1 else "several samples"
         per_voxel = BYTES_PER_VOXEL[kind] + (drawn > 1) * drawn * BYTES_PER_VOXEL["each sample"]
         total += voxels * per_voxel
@@ -249,7 +249,7 @@ def printed(name: str, cost: dict[str, float]) -> dict[str, str]:
 
 def long_pole(study: Study, jobs: dict[str, Job], seconds: dict[str, float]) -> dict[str, str]:
     """The prediction that ends last if everything runs at once, and what it waits for."""
-    ends = {name: longest_chain(name, jobs, seconds) for name in jobs}
+    ends = {name: critical_path(name, jobs, seconds) for name in jobs}
     last = max((n for n in jobs if jobs[n].kind == "prediction"), key=ends.__getitem__)
     run = max(jobs[last].needs, key=ends.__getitem__)
     chain = [*jobs[run].needs, run, last]
@@ -263,7 +263,7 @@ def main() -> None:
     }
     if not all(roots.values()):
         sys.exit("set CARDIOUQ_ACDC_ROOT and CARDIOUQ_MNMS_ROOT")
-    machine: dict[str, Any] = read_yaml(ROOT / "config" / "config.yaml") | roots
+    local_config: dict[str, Any] = read_yaml(ROOT / "config" / "config.yaml") | roots
     host = host_seconds()
     planned, costs, poles = {}, {}, []
     for name in PAPERS:
@@ -272,7 +272,7 @@ def main() -> None:
             work = Path(folder, "work")
             work.mkdir()
             planned[name] = dry_run(file, work, [f"{key}={root}" for key, root in roots.items()])
-            study = Study(str(file), machine, ROOT / "config")
+            study = Study(str(file), local_config, ROOT / "config")
             jobs = jobs_of(study, Path("nowhere"))
             seconds = seconds_of(study, jobs, host)
             costs[name] = cost_of(study, jobs, seconds, host)

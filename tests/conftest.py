@@ -36,19 +36,19 @@ def tiny() -> dict[str, Any]:
 
 
 @pytest.fixture
-def machine() -> dict[str, Any]:
+def local_config() -> dict[str, Any]:
     """The keys of `config.yaml`."""
     return {"study": "tiny", "acdc_root": "", "mnms_root": "", "ukbb_root": "", "device": "cpu"}
 
 
 @pytest.fixture
-def make_study(tmp_path: Path, machine: dict[str, Any]) -> Callable[[dict[str, Any]], Study]:
+def make_study(tmp_path: Path, local_config: dict[str, Any]) -> Callable[[dict[str, Any]], Study]:
     """A `Study` of changed settings."""
 
     def make(settings: dict[str, Any]) -> Study:
         file = tmp_path / "changed.yaml"
         file.write_text(yaml.safe_dump(settings), encoding="utf-8")
-        return Study(str(file), machine, CONFIG)
+        return Study(str(file), local_config, CONFIG)
 
     return make
 

@@ -15,8 +15,8 @@ import torch
 from matplotlib.figure import Figure
 from safetensors.torch import save
 
-from cardiouq.errors import OF_THE_DISK, reported_to_user
-from cardiouq.files.writing import SUMS, write_sums, written_whole
+from cardiouq.errors import DISK_ERRORS, reported_to_user
+from cardiouq.files.writing import HASHES_FILE, atomic_write, write_hashes
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
@@ -38,7 +38,7 @@ def test_whatever_library_finds_the_disk_full_the_file_is_named(
     with (
         pytest.raises(SystemExit) as raised,
         reported_to_user(log),
-        written_whole(tmp_path / "file.npy") as temporary,
+        atomic_write(tmp_path / "file.npy") as temporary,
     ):
         temporary.symlink_to("/dev/full")
         write(temporary)
@@ -50,17 +50,17 @@ def test_whatever_library_finds_the_disk_full_the_file_is_named(
 
 
 def test_the_list_of_hashes_is_named_when_the_disk_is_full(tmp_path: Path) -> None:
-    sums = tmp_path / SUMS
+    sums = tmp_path / HASHES_FILE
     sums.symlink_to("/dev/full")
     told = pytest.raises(SystemExit, match=rf"\nERROR: {sums}: the disk is full \(")
     with told, reported_to_user(tmp_path / "log"):
-        write_sums(sums, {"run.json": "0" * 64})
+        write_hashes(sums, {"run.json": "0" * 64})
 
 
-@pytest.mark.parametrize("code", sorted(OF_THE_DISK))
+@pytest.mark.parametrize("code", sorted(DISK_ERRORS))
 def test_disk_that_takes_not_even_the_log_is_reported(code: int, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    told = pytest.raises(SystemExit, match=f"file: {OF_THE_DISK[code]}")
+    told = pytest.raises(SystemExit, match=f"file: {DISK_ERRORS[code]}")
     with told, reported_to_user(tmp_path / "log"):
         (tmp_path / "log").unlink()
         (tmp_path / "log").mkdir()  # cannot be opened
@@ -77,12 +77,12 @@ JOB = """
 import sys, time
 from pathlib import Path
 from cardiouq.errors import reported_to_user
-from cardiouq.files.writing import folder_written_whole, written_whole
+from cardiouq.files.writing import atomic_folder, atomic_write
 
 with (
     reported_to_user("log"),
-    written_whole("table.csv") as table,
-    folder_written_whole("arrays") as folder,
+    atomic_write("table.csv") as table,
+    atomic_folder("arrays") as folder,
 ):
     table.write_text("half")
     (folder / "a.npy").write_text("half")

@@ -102,7 +102,7 @@ def test_no_modules_import_each_other(imports: Imports) -> None:
     ("module", "other"),
     [
         ("study.settings", "study.checks"),
-        ("files.seals", "files.documents"),
+        ("files.reading", "files.documents"),
         ("methods.base", "methods.swa"),
     ],
 )

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from cardiouq.errors import CardiouqError
-from cardiouq.logs import escape_what_the_terminal_lacks
+from cardiouq.logs import escape_unencodable
 
 FAILED = 2
 """Exit status after an error, as argparse has it; 1 says that results differ."""
@@ -48,7 +48,7 @@ def compare(given: argparse.Namespace) -> int:
     """Whether two results come from the same state.
 
     Names all that differs between two studies' provenance: files of the code, keys of the study,
-    data, packages, devices, and then the results themselves. The last line is the verdict. The
+    data, packages, devices, and then the results themselves. The last line is the conclusion. The
     exit status is 0 if state and results are the same, 1 if something differs, 2 after an error.
 
     examples:
@@ -113,7 +113,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status."""
     given = parser().parse_args(arguments)
-    escape_what_the_terminal_lacks()
+    escape_unencodable()
     try:
         return int(given.run(given))
     except CardiouqError as error:

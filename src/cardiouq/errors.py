@@ -11,7 +11,7 @@ from traceback import format_exc
 from types import FrameType
 from typing import NoReturn
 
-OF_THE_DISK = {
+DISK_ERRORS = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the quota of disk space is used up",
     errno.EROFS: "the file system can only be read",
@@ -20,7 +20,7 @@ OF_THE_DISK = {
 }
 """What an `OSError` tells that the user can mend, and the program cannot."""
 
-ASKS_TO_LEAVE = (signal.SIGINT, signal.SIGTERM)
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 """Ctrl-C, and what batch systems send some time before they kill."""
 
 
@@ -37,7 +37,7 @@ class ProblemsError(CardiouqError):
         super().__init__("\n".join([summary, *(f"  - {problem}" for problem in self.problems)]))
 
 
-class AskedToLeave(SystemExit):
+class Stopped(SystemExit):
     """Ends a script as a signal would, with its status, but lets it tidy up."""
 
 
@@ -49,18 +49,18 @@ def reported_to_user(log: str | os.PathLike[str]) -> Iterator[None]:
     A script that is asked to leave, by Ctrl-C or SIGTERM, removes what it has half written and says
     so in one sentence.
     """
-    handlers = {number: signal.signal(number, _leave) for number in ASKS_TO_LEAVE}
+    handlers = {number: signal.signal(number, _stop) for number in STOP_SIGNALS}
     try:
         Path(log).parent.mkdir(parents=True, exist_ok=True)
         Path(log).touch()
         yield
-    except AskedToLeave:
+    except Stopped:
         text = "stopped as told; the same command goes on from what is finished\n"
         _append(log, text)
         sys.stderr.write(text)
         raise
     except Exception as error:
-        message = in_words(error)
+        message = user_message(error)
         text = f"\nERROR: {message}\n" if message else format_exc()
         _append(log, text)
         sys.exit(text)
@@ -69,21 +69,21 @@ def reported_to_user(log: str | os.PathLike[str]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def leave_on_ctrl_c() -> None:
+def exit_on_ctrl_c() -> None:
     """Have Ctrl-C end this process, Snakemake's, without a traceback wherever it is.
 
     Snakemake then waits for its jobs, which a second Ctrl-C would only disturb: it is ignored. So
     is the first by a Snakemake that a script started in its background.
     """
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-        signal.signal(signal.SIGINT, _leave)
+        signal.signal(signal.SIGINT, _stop)
 
 
-def _leave(number: int, frame: FrameType | None) -> NoReturn:
-    for asks in ASKS_TO_LEAVE:
+def _stop(number: int, frame: FrameType | None) -> NoReturn:
+    for stop_signal in STOP_SIGNALS:
         # a second one would disturb the tidying up; SIG_IGN would complain of one on its way
-        signal.signal(asks, lambda number, frame: None)
-    raise AskedToLeave(128 + number)
+        signal.signal(stop_signal, lambda number, frame: None)
+    raise Stopped(128 + number)
 
 
 def _append(log: str | os.PathLike[str], text: str) -> None:
@@ -92,13 +92,13 @@ def _append(log: str | os.PathLike[str], text: str) -> None:
         stream.write(text)
 
 
-def in_words(error: Exception) -> str:
+def user_message(error: Exception) -> str:
     """What the user is told; nothing of an error that only its traceback explains."""
     if isinstance(error, CardiouqError):
         return str(error)
-    if isinstance(error, OSError) and error.filename and error.errno in OF_THE_DISK:
+    if isinstance(error, OSError) and error.filename and error.errno in DISK_ERRORS:
         return (
-            f"{error.filename}: {OF_THE_DISK[error.errno]} ({error.strerror}); mend that and give "
+            f"{error.filename}: {DISK_ERRORS[error.errno]} ({error.strerror}); mend that and give "
             "the same command again: it goes on from what is finished"
         )
     return ""

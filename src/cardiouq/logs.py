@@ -21,7 +21,7 @@ def log_to(path: Path, job: str) -> None:
     )
 
 
-def escape_what_the_terminal_lacks() -> None:
+def escape_unencodable() -> None:
     """Have characters that are not in the locale's encoding printed as `\\u...`, as stderr does,
     where Python would stop with an error."""
     if isinstance(sys.stdout, io.TextIOWrapper):

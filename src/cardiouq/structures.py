@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-VARIABLE = "CARDIOUQ_STRUCTURES"
+STRUCTURES_VARIABLE = "CARDIOUQ_STRUCTURES"
 HEART = ("RV", "MYO", "LV")
 """In ACDC's order."""
 
-STRUCTURES = tuple(os.environ.get(VARIABLE, ",".join(HEART)).split(","))
+STRUCTURES = tuple(os.environ.get(STRUCTURES_VARIABLE, ",".join(HEART)).split(","))
 """Foreground structures: a structure's label is its index + 1, background is 0."""
 
 BACKGROUND, FOREGROUND, ALL = "background", "foreground", "all"

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from cardiouq.device.environment import as_typed, data_roots
+from cardiouq.device.environment import config_as_text, data_roots
 from cardiouq.errors import CardiouqError
 
 
@@ -20,7 +20,7 @@ from cardiouq.errors import CardiouqError
     ],
 )
 def test_value_is_read_as_it_was_typed(typed: str, read: str) -> None:
-    assert as_typed([typed]) == {"acdc_root": read}
+    assert config_as_text([typed]) == {"acdc_root": read}
 
 
 def test_home_in_a_data_root_is_written_out(

@@ -15,10 +15,10 @@ import torch
 from cardiouq.device import gpus
 from cardiouq.device.choose import choose_device
 from cardiouq.device.gpus import (
-    claim_gpu,
+    acquire_gpu,
     jobs_per_gpu,
-    lock_folder,
-    own_gpu,
+    lock_gpu,
+    locks_folder,
     parse_listing,
     visible_gpus,
 )
@@ -60,32 +60,32 @@ def machine_without_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "to be put back")
     for variable in ("CUDA_VISIBLE_DEVICES", "CARDIOUQ_GPU_SHARE", "CARDIOUQ_DEVICE"):
         monkeypatch.delenv(variable, raising=False)
-    own_gpu.cache_clear()
+    acquire_gpu.cache_clear()
     yield
-    own_gpu.cache_clear()
+    acquire_gpu.cache_clear()
 
 
 def taken(*names: str, jobs: int = 1) -> bool:
     try:
-        claim_gpu(names, jobs).release()
+        lock_gpu(names, jobs).release()
     except WouldWait:
         return True
     return False
 
 
 def test_each_claim_is_of_another_gpu_until_one_is_released() -> None:
-    first, second = claim_gpu(["0", "1"]), claim_gpu(["0", "1"])
+    first, second = lock_gpu(["0", "1"]), lock_gpu(["0", "1"])
     assert [first.gpu, second.gpu] == ["0", "1"]
     with pytest.raises(WouldWait):
-        claim_gpu(["0", "1"])
+        lock_gpu(["0", "1"])
     second.release()
-    assert claim_gpu(["0", "1"]).gpu == "1"
+    assert lock_gpu(["0", "1"]).gpu == "1"
 
 
 def test_waiting_ends_when_a_gpu_is_free_and_is_told_each_minute(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    holder = claim_gpu(["0"])
+    holder = lock_gpu(["0"])
     clock = [0.0]
 
     def wait(seconds: float) -> None:
@@ -96,14 +96,14 @@ def test_waiting_ends_when_a_gpu_is_free_and_is_told_each_minute(
     monkeypatch.setattr(gpus.time, "sleep", wait)
     monkeypatch.setattr(gpus.time, "monotonic", lambda: clock[0])
     caplog.set_level(logging.INFO)
-    assert claim_gpu(["0"]).gpu == "0"
+    assert lock_gpu(["0"]).gpu == "0"
     assert [message.split(";")[0] for message in caplog.messages] == [
         f"waiting for a GPU, {minutes} min so far" for minutes in (0, 1, 2)
     ]
 
 
 def test_shared_gpus_are_filled_evenly_and_not_beyond_what_was_said() -> None:
-    claims = [claim_gpu(["0", "1"], jobs=2) for _ in range(4)]
+    claims = [lock_gpu(["0", "1"], jobs=2) for _ in range(4)]
     assert [claim.gpu for claim in claims] == ["0", "1", "0", "1"]
     assert taken("0", "1", jobs=2)
     claims[2].release()
@@ -111,10 +111,10 @@ def test_shared_gpus_are_filled_evenly_and_not_beyond_what_was_said() -> None:
 
 
 def test_job_that_does_not_share_is_alone() -> None:
-    sharing = claim_gpu(["0"], jobs=2)
+    sharing = lock_gpu(["0"], jobs=2)
     assert taken("0")
     sharing.release()
-    alone = claim_gpu(["0"])
+    alone = lock_gpu(["0"])
     assert taken("0", jobs=2)
     alone.release()
     assert not taken("0", jobs=2)
@@ -126,7 +126,7 @@ import time
 from pathlib import Path
 from cardiouq.device import gpus
 gpus.LOCKS = Path({str(gpus.LOCKS)!r})
-claim = gpus.claim_gpu(["0"])
+claim = gpus.lock_gpu(["0"])
 print("claimed", flush=True)
 time.sleep(60)
 """
@@ -140,7 +140,7 @@ time.sleep(60)
 
 @pytest.mark.parametrize("method", ["fork", "program"])
 def test_children_do_not_keep_the_gpu(method: str) -> None:
-    claim = claim_gpu(["0"])
+    claim = lock_gpu(["0"])
     if method == "fork":
         event = multiprocessing.get_context("fork").Event()
         child = multiprocessing.get_context("fork").Process(target=event.wait, args=(60,))
@@ -178,14 +178,14 @@ def test_lock_on_a_file_that_was_cleaned_away_does_not_count(
 
 
 def test_folder_of_locks_is_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert lock_folder().stat().st_mode & 0o777 == 0o700
+    assert locks_folder().stat().st_mode & 0o777 == 0o700
     gpus.LOCKS.chmod(0o777)
-    assert lock_folder().stat().st_mode & 0o777 == 0o700
+    assert locks_folder().stat().st_mode & 0o777 == 0o700
     link = tmp_path / "link"
     link.symlink_to(gpus.LOCKS)
     monkeypatch.setattr(gpus, "LOCKS", link)
     with pytest.raises(CardiouqError, match="folder of your own"):
-        lock_folder()
+        locks_folder()
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_visible_gpus(
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", named)
     assert visible_gpus() == expected
     for _ in expected:  # any name can be that of a file
-        claim_gpu(expected)
+        lock_gpu(expected)
     assert not expected or taken(*expected)
 
 
@@ -256,7 +256,7 @@ def test_gpu_is_claimed_before_cuda_is_asked(
 ) -> None:
     monkeypatch.setenv("CARDIOUQ_DEVICE", device)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
-    other = claim_gpu(["0"])
+    other = lock_gpu(["0"])
     assert choose_device() == torch.device("cuda")
     assert choose_device() == torch.device("cuda")  # still the same
     assert set(fake_cuda) == {"1"}

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from cardiouq.data.cases import read_case_table
 from cardiouq.data.readers.identity import hash_of
 from cardiouq.data.readers.scans import in_project_order
-from cardiouq.files.writing import written_whole
+from cardiouq.files.writing import atomic_write
 
 SETTINGS: dict[str, Any] = {
     "ece": {"bins": 100, "box": "reference", "margin": 0, "pool": "voxels"},
@@ -117,7 +117,7 @@ def study_maker(root: Path) -> Callable[..., Scored]:
                 samples = [nothing] if shifts is None else [heart(shift) for shift in shifts]
                 save_prediction(predictions / "id", rows[-1]["case"], samples)
         table = root / "cases.csv"
-        with written_whole(table) as temporary:
+        with atomic_write(table) as temporary:
             pd.DataFrame(rows).to_csv(temporary, index=False)
         test_sets = pd.DataFrame({"test_set": "id", "case": [row["case"] for row in rows]})
         return Scored(predictions, read_case_table(table), test_sets, SETTINGS)

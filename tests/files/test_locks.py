@@ -10,7 +10,7 @@ import pytest
 
 from cardiouq.errors import CardiouqError
 from cardiouq.files import locks
-from cardiouq.files.locks import alone, claim, read_in_peace, take
+from cardiouq.files.locks import exclusive_lock, lock_results, shared_lock, try_lock
 
 WRITER = """
 import logging, sys
@@ -21,7 +21,7 @@ logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
 locks.SECONDS_BETWEEN_TRIES = 0.02
 way, target, text = sys.argv[1:]
 with getattr(writing, way)(target) as temporary:
-    file = temporary / "file" if way == "folder_written_whole" else temporary
+    file = temporary / "file" if way == "atomic_folder" else temporary
     file.write_text(text, encoding="utf-8")
     print("writing", flush=True)
     sys.stdin.readline()
@@ -29,10 +29,10 @@ with getattr(writing, way)(target) as temporary:
 
 
 WAYS = [
-    ("written_whole", "table.csv"),
-    ("written_whole", "a_segmentation.nii.gz"),
-    ("written_whole", "name with 'quotes', [brackets] and ä.json"),
-    ("folder_written_whole", "preprocessed"),
+    ("atomic_write", "table.csv"),
+    ("atomic_write", "a_segmentation.nii.gz"),
+    ("atomic_write", "name with 'quotes', [brackets] and ä.json"),
+    ("atomic_folder", "preprocessed"),
 ]
 
 
@@ -112,9 +112,9 @@ def test_what_a_killed_process_wrote_is_removed(way: str, name: str, tmp_path: P
 
 def test_process_that_was_killed_while_it_waited_disturbs_nobody(tmp_path: Path) -> None:
     target = tmp_path / "table.csv"
-    first = Writer("written_whole", target, "first")
+    first = Writer("atomic_write", target, "first")
     assert first.says() == "writing"
-    second = Writer("written_whole", target, "second")
+    second = Writer("atomic_write", target, "second")
     assert second.says().startswith("another process")
     second.process.kill()
     second.process.wait()
@@ -125,24 +125,26 @@ def test_process_that_was_killed_while_it_waited_disturbs_nobody(tmp_path: Path)
 
 def test_several_may_read_and_none_writes_meanwhile(tmp_path: Path) -> None:
     lock = tmp_path / ".vanilla.lock"
-    with read_in_peace(tmp_path / "vanilla"):
-        with read_in_peace(tmp_path / "vanilla"):
-            assert take(lock) is None
-        assert take(lock) is None  # the one that has ended left it to the other
+    with shared_lock(tmp_path / "vanilla"):
+        with shared_lock(tmp_path / "vanilla"):
+            assert try_lock(lock) is None
+        assert try_lock(lock) is None  # the one that has ended left it to the other
     assert list(tmp_path.iterdir()) == []
-    with alone(tmp_path / "vanilla"):
-        assert take(lock, fcntl.LOCK_SH) is None
+    with exclusive_lock(tmp_path / "vanilla"):
+        assert try_lock(lock, fcntl.LOCK_SH) is None
     assert list(tmp_path.iterdir()) == []
 
 
 def test_claim_lasts_as_long_as_its_process(tmp_path: Path) -> None:
-    code = "import sys, pathlib, cardiouq.files.locks as l; l.claim(pathlib.Path(sys.argv[1]));"
+    code = (
+        "import sys, pathlib, cardiouq.files.locks as l; l.lock_results(pathlib.Path(sys.argv[1]));"
+    )
     command = [sys.executable, "-c", code + "print(flush=True); input()", str(tmp_path)]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe) as process:
         assert process.stdout is not None
         process.stdout.readline()
         with pytest.raises(CardiouqError, match="another Snakemake"):
-            claim(tmp_path)
+            lock_results(tmp_path)
         process.kill()
-    claim(tmp_path).close()
+    lock_results(tmp_path).close()

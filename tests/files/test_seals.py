@@ -21,10 +21,10 @@ import torch
 from cardiouq.data.plan import Plan
 from cardiouq.data.readers.scans import load_prediction, write_volume
 from cardiouq.errors import CardiouqError
-from cardiouq.files import seals, writing
-from cardiouq.files.seals import map_array, read, read_array, was_made
+from cardiouq.files import reading, writing
+from cardiouq.files.reading import map_array, read, read_array, was_made
 from cardiouq.files.tables import read_rows
-from cardiouq.files.writing import SUMS, folder_written_whole, seal_of, sums_of, written_whole
+from cardiouq.files.writing import HASHES_FILE, atomic_folder, atomic_write, hash_file_of, hashes_of
 from cardiouq.provenance.record import machines, note_machine
 from cardiouq.training.checkpoints import load_tensors, save_tensors
 
@@ -38,22 +38,22 @@ Read = Callable[[Path], object]
 @pytest.fixture(autouse=True)
 def afresh() -> Iterator[None]:
     """Each test is told anew of what is taken up."""
-    seals._say_taken_up.cache_clear()
+    reading._say_taken_up.cache_clear()
     yield
 
 
 def save_array(path: Path) -> None:
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         np.save(temporary, ARRAY)
 
 
 def save_table(path: Path) -> None:
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         TABLE.to_csv(temporary, index=False)
 
 
 def save_json(path: Path) -> None:
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(json.dumps({"temperature": 1.25}), encoding="utf-8")
 
 
@@ -120,7 +120,7 @@ def test_a_lost_empty_or_torn_file_is_an_error_that_names_it(
     file = tmp_path / name
     make(file)
     if not noted:
-        seal_of(file).unlink()
+        hash_file_of(file).unlink()
     if damage == "lost":
         file.unlink()
     else:
@@ -143,7 +143,7 @@ def test_a_hash_that_flips_is_an_error_that_names_file_and_hash(tmp_path: Path) 
         file = tmp_path / str(number) / "scores.csv"
         file.parent.mkdir()
         save_table(file)
-        seal = seal_of(file)
+        seal = hash_file_of(file)
         made = seal.read_bytes()
         flip(seal, rng)
         with pytest.raises(CardiouqError) as caught:
@@ -155,27 +155,27 @@ def test_a_hash_that_flips_is_an_error_that_names_file_and_hash(tmp_path: Path) 
 
 def test_sha256sum_verifies_files_and_folders(tmp_path: Path) -> None:
     save_table(tmp_path / "scores.csv")
-    with folder_written_whole(tmp_path / "folder") as folder:
+    with atomic_folder(tmp_path / "folder") as folder:
         save_array(folder / "a.npy")
         np.save(folder / "b+noise-1.npy", ARRAY)
         (folder / "below").mkdir()
         save_table(folder / "below" / "c.csv")
     assert sorted(path.name for path in (tmp_path / "folder").iterdir()) == [
-        SUMS,
+        HASHES_FILE,
         "a.npy",
         "b+noise-1.npy",
         "below",
     ]
-    for place, sums in ((tmp_path, ".scores.csv.sha256"), (tmp_path / "folder", SUMS)):
+    for place, sums in ((tmp_path, ".scores.csv.sha256"), (tmp_path / "folder", HASHES_FILE)):
         done = subprocess.run(
             ["sha256sum", "--check", "--strict", sums], cwd=place, capture_output=True, check=False
         )
         assert done.returncode == 0, done.stderr
-    assert len(writing.read_sums(tmp_path / "folder" / SUMS)) == 3
+    assert len(writing.read_hashes(tmp_path / "folder" / HASHES_FILE)) == 3
 
 
 def test_what_is_lost_from_a_folder_was_made_and_what_is_foreign_was_not(tmp_path: Path) -> None:
-    with folder_written_whole(tmp_path / "folder") as folder:
+    with atomic_folder(tmp_path / "folder") as folder:
         save_array(folder / "a_samples.npy")
     lost, never = (tmp_path / "folder" / f"{name}_samples.npy" for name in "ab")
     lost.unlink()
@@ -190,9 +190,9 @@ def test_what_is_lost_from_a_folder_was_made_and_what_is_foreign_was_not(tmp_pat
 
 def test_a_folder_made_again_takes_the_place_of_the_older_one(tmp_path: Path) -> None:
     for name in "ab":
-        with folder_written_whole(tmp_path / "folder") as folder:
+        with atomic_folder(tmp_path / "folder") as folder:
             save_array(folder / f"{name}.npy")
-    assert {path.name for path in (tmp_path / "folder").iterdir()} == {SUMS, "b.npy"}
+    assert {path.name for path in (tmp_path / "folder").iterdir()} == {HASHES_FILE, "b.npy"}
     read_array(tmp_path / "folder" / "b.npy")
 
 
@@ -200,7 +200,7 @@ class Killed(BaseException):
     """At this point."""
 
 
-@pytest.mark.parametrize("step", ["_hash", "seal_of", "write_sums"])
+@pytest.mark.parametrize("step", ["_hash", "hash_file_of", "write_hashes"])
 def test_a_kill_at_any_step_of_a_write_leaves_a_file_that_is_read(
     step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -213,7 +213,7 @@ def test_a_kill_at_any_step_of_a_write_leaves_a_file_that_is_read(
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(writing, step, killed)
-        with written_whole(file) as temporary:
+        with atomic_write(file) as temporary:
             TABLE.assign(value=[1, 2]).to_csv(temporary, index=False)
     assert read_rows(file)["value"].tolist() in ([0.125, 0.5], [1, 2])
     save_table(file)
@@ -228,17 +228,17 @@ def test_a_file_replaced_while_it_is_read_is_the_new_one(
 ) -> None:
     file = tmp_path / "scores.csv"
     save_table(file)
-    noted, calls = seals._noted, []
+    noted, calls = reading._noted, []
 
     def replaced_meanwhile(path: Path) -> Any:
         found = noted(path)
         if not calls:
-            with written_whole(file) as temporary:
+            with atomic_write(file) as temporary:
                 TABLE.assign(value=[1, 2]).to_csv(temporary, index=False)
         calls.append(path)
         return found
 
-    monkeypatch.setattr(seals, "_noted", replaced_meanwhile)
+    monkeypatch.setattr(reading, "_noted", replaced_meanwhile)
     assert read_rows(file)["value"].tolist() == [1, 2]
 
 
@@ -253,10 +253,10 @@ def test_files_without_hashes_are_taken_up_once_with_a_sentence(
         [record] = caplog.records
         assert str(tmp_path) in record.getMessage()
         caplog.clear()
-        seals._say_taken_up.cache_clear()  # another process
+        reading._say_taken_up.cache_clear()  # another process
         read_rows(tmp_path / "a.csv")
         assert not caplog.records
-    assert seal_of(tmp_path / "b.csv").is_file()
+    assert hash_file_of(tmp_path / "b.csv").is_file()
     flip(tmp_path / "a.csv", Random(2))
     with pytest.raises(CardiouqError, match="is not as it was made"):
         read_rows(tmp_path / "a.csv")
@@ -276,11 +276,11 @@ def test_a_file_is_taken_up_where_nothing_can_be_written(
 
     monkeypatch.setattr(Path, "open", refused)
     assert len(read_rows(tmp_path / "a.csv")) == 2
-    assert not seal_of(tmp_path / "a.csv").exists()
+    assert not hash_file_of(tmp_path / "a.csv").exists()
 
 
 def test_what_is_to_be_deleted_is_what_is_made_together(tmp_path: Path) -> None:
-    with folder_written_whole(tmp_path / "arrays") as folder:
+    with atomic_folder(tmp_path / "arrays") as folder:
         save_array(folder / "a.npy")
     run = tmp_path / "seed-0"
     (run / "checkpoints").mkdir(parents=True)
@@ -292,15 +292,15 @@ def test_what_is_to_be_deleted_is_what_is_made_together(tmp_path: Path) -> None:
         tmp_path / "predicted" / "a_entropy.nii.gz": tmp_path / "predicted",
         tmp_path / "data" / "plan.json": tmp_path / "data" / "plan.json",
     }.items():
-        assert seals.to_delete(file) == expected
+        assert reading.to_delete(file) == expected
 
 
 def test_hashes_of_a_folder_are_those_noted_when_its_files_were_made(tmp_path: Path) -> None:
     """What has changed before the folder is whole is not taken for what was made."""
     save_array(tmp_path / "a.npy")
-    made = sums_of(tmp_path)["a.npy"]
+    made = hashes_of(tmp_path)["a.npy"]
     flip(tmp_path / "a.npy", Random(3))
-    assert sums_of(tmp_path) == {"a.npy": made}
+    assert hashes_of(tmp_path) == {"a.npy": made}
 
 
 @pytest.mark.parametrize(
@@ -325,7 +325,7 @@ def test_a_note_of_machines_that_is_none_is_an_error_that_names_it(
 
 def test_a_plan_is_read_as_it_was_made(plan: Plan, tmp_path: Path) -> None:
     file = tmp_path / "plan.json"
-    with written_whole(file) as temporary:
+    with atomic_write(file) as temporary:
         temporary.write_text(plan.to_json(), encoding="utf-8")
     assert Plan.read(file) == plan
     text = file.read_text(encoding="utf-8").replace("1.5", "1.4", 1)

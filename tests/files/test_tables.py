@@ -18,7 +18,7 @@ from cardiouq.data.split import (
 from cardiouq.errors import CardiouqError, ProblemsError
 from cardiouq.evaluation.reading import read_tables
 from cardiouq.files.tables import add_columns, read_benchmark, read_rows
-from cardiouq.files.writing import written_whole
+from cardiouq.files.writing import atomic_write
 from cardiouq.study.schema import filled_in
 from tests.paths import ROOT
 
@@ -109,7 +109,7 @@ def test_every_subject_is_on_a_side_of_the_split_whatever_it_and_its_pathology_a
         split = split_subjects(named, "NA", 0.4, 0, seed=1)
         assert sorted(split["subject"]) == sorted(NAMES)
         assert set(split.loc[split["split"] == "validation", "pathology"]) == set(pathologies)
-        with written_whole(tmp_path / "split.csv") as temporary:
+        with atomic_write(tmp_path / "split.csv") as temporary:
             split.to_csv(temporary, index=False)
         pd.testing.assert_frame_equal(read_split(tmp_path / "split.csv"), split, check_dtype=False)
 

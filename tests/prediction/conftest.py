@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from cardiouq.data.plan import Plan
-from cardiouq.files.writing import written_whole
+from cardiouq.files.writing import atomic_write
 from cardiouq.methods import build_variant
 from cardiouq.methods.base import Member
 from cardiouq.prediction.predictor import Predictor
@@ -50,7 +50,7 @@ def make_run(tmp_path: Path, plan: Plan, arrays: Path) -> Callable[..., RunOnDis
             "member": str(member),
             "recipe": {"dropout": settings} | ({"variant": variant} if variant else {}),
         }
-        with written_whole(folder / "run.json") as temporary:
+        with atomic_write(folder / "run.json") as temporary:
             temporary.write_text(json.dumps(identity), encoding="utf-8")
         cpu = torch.device("cpu")
         held_out = HeldOut(("c",), arrays, Predictor(plan, 0.25, cpu))

@@ -12,7 +12,7 @@ from safetensors.numpy import load_file
 
 from cardiouq.data.plan import Plan
 from cardiouq.errors import CardiouqError
-from cardiouq.files.writing import written_whole
+from cardiouq.files.writing import atomic_write
 from cardiouq.methods import build_method, method_module
 from cardiouq.methods.base import BaseMethod, Member
 from cardiouq.prediction.predictor import Predictor
@@ -154,7 +154,7 @@ def test_code_that_a_run_names_is_not_run(
     )
     identity = json.loads((run.folder / "run.json").read_text(encoding="utf-8"))
     identity["recipe"]["variant"] = {"name": named}
-    with written_whole(run.folder / "run.json") as temporary:
+    with atomic_write(run.folder / "run.json") as temporary:
         temporary.write_text(json.dumps(identity), encoding="utf-8")
     if not noted:
         (run.folder / ".run.json.sha256").unlink()
@@ -182,7 +182,7 @@ def test_broken_record_of_a_run_is_one_error_that_names_it(
     make_run: MakeRun, open_again: OpenAgain, text: str, said: str
 ) -> None:
     run = make_run(0, {19: 3})
-    with written_whole(run.folder / "run.json") as temporary:
+    with atomic_write(run.folder / "run.json") as temporary:
         temporary.write_text(text, encoding="utf-8")
     with pytest.raises(CardiouqError) as caught:
         open_again(run)

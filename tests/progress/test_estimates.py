@@ -10,11 +10,11 @@ import pytest
 from cardiouq.data.plan import Plan
 from cardiouq.progress.estimates import (
     START_MINUTES,
-    Needs,
+    Resources,
     feature_values,
-    of_prediction,
-    of_training,
-    weights,
+    prediction_resources,
+    training_resources,
+    weight_count,
 )
 from cardiouq.study.study import Study
 from tests.paths import CONFIG, ROOT
@@ -47,7 +47,7 @@ def measured(results: str, rule: str) -> list[tuple[str, float, float]]:
         ]
 
 
-def check(needs: Needs, seconds: float, peak: float) -> None:
+def check(needs: Resources, seconds: float, peak: float) -> None:
     """Enough, and not so much that the job would wait for a place for nothing."""
     assert peak < needs.mem_mb < 2500 + 2 * peak
     assert seconds < 60 * needs.minutes < 30 * 60 + 10 * seconds
@@ -60,16 +60,16 @@ def test_measured_jobs_fit_and_not_much_more_is_asked_for(
     settings = shipped(study)
     for job, seconds, peak in measured(results, "train"):
         recipe = job.rpartition("/")[0].rpartition("-")[0]
-        check(of_training(settings, recipe, plan, gpus=0), seconds, peak)
+        check(training_resources(settings, recipe, plan, gpus=0), seconds, peak)
     test_sets = listing(tmp_path, volumes)
     for method, seconds, peak in measured(results, "predict"):
-        check(of_prediction(settings, method, plan, test_sets, gpus=0), seconds, peak)
+        check(prediction_resources(settings, method, plan, test_sets, gpus=0), seconds, peak)
 
 
 def test_network_is_as_large_as_nnu_net_counts_it() -> None:
     """For the reference network of nnU-Net's plans, and the weights of a U-Net of the laptop's."""
     plan = Plan.from_json(LAPTOP_PLAN.read_bytes(), LAPTOP_PLAN)
-    assert weights(plan) == pytest.approx(1_286_860, rel=0.01)  # counted by the benchmark
+    assert weight_count(plan) == pytest.approx(1_286_860, rel=0.01)  # counted by the benchmark
     paper = Plan(
         spacing=(1.5, 1.5),
         patch_size=(256, 224),
@@ -87,7 +87,7 @@ def test_papers_trainings_fit_in_a_day_of_a_gpu() -> None:
     for name in ("zhao2022", "zhao2024", "ng2022", "kushibar2022", "buddenkotte2023"):
         study = shipped(name)
         for recipe in study["recipes"]:
-            needs = of_training(study, recipe, NO_PLAN, gpus=1)
+            needs = training_resources(study, recipe, NO_PLAN, gpus=1)
             assert 20 <= needs.minutes < DAY
             assert needs.mem_mb < 16_000
 
@@ -99,7 +99,7 @@ def test_training_takes_longer_with_more_images_and_less_on_a_gpu_or_as_a_branch
         tiny["recipes"][name] |= {"iterations_per_epoch": 100_000}
 
     def minutes(recipe: str = "polynomial", gpus: int = 0) -> int:
-        return of_training(make_study(tiny), recipe, NO_PLAN, gpus).minutes
+        return training_resources(make_study(tiny), recipe, NO_PLAN, gpus).minutes
 
     plain = minutes()
     assert minutes(gpus=1) < plain
@@ -117,7 +117,7 @@ def test_prediction_takes_longer_with_more_samples_and_volumes(
     study = make_study(tiny)
 
     def minutes(method: str, volumes: int) -> int:
-        return of_prediction(study, method, NO_PLAN, listing(tmp_path, volumes), 0).minutes
+        return prediction_resources(study, method, NO_PLAN, listing(tmp_path, volumes), 0).minutes
 
     assert minutes("vanilla", 10) == minutes("vanilla-repeat-2", 10) == 20
     vanilla = minutes("vanilla", 10_000)
@@ -131,14 +131,14 @@ def test_unreadable_files_are_left_for_the_job_to_report(content: bytes, tmp_pat
     study = shipped("demo")
     broken = tmp_path / "broken"
     broken.write_bytes(content)
-    assert of_training(study, "polynomial", broken, 0) == of_training(
+    assert training_resources(study, "polynomial", broken, 0) == training_resources(
         study, "polynomial", NO_PLAN, 0
     )
-    assert of_prediction(study, "vanilla", broken, [broken], 0).minutes > 0
+    assert prediction_resources(study, "vanilla", broken, [broken], 0).minutes > 0
 
 
 def test_every_failure_asks_for_more_up_to_three_times() -> None:
-    assert [Needs(1000, 10).at(attempt) for attempt in (1, 2, 3, 9)] == [
+    assert [Resources(1000, 10).at(attempt) for attempt in (1, 2, 3, 9)] == [
         (1000, 10),
         (2000, 20),
         (3000, 30),

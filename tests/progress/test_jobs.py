@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cardiouq.progress.jobs import Job, error_in, jobs_of, longest_chain, to_come
+from cardiouq.progress.jobs import Job, critical_path, error_in, jobs_of, remaining_seconds
 from cardiouq.progress.status import status
 from cardiouq.study.study import Study
 
@@ -56,20 +56,22 @@ def test_every_run_method_and_repeat_is_a_job(study: Study, tmp_path: Path) -> N
 def test_what_remains_follows_the_nearest_rate(
     study: Study, begun: Path, job: str, seconds: float
 ) -> None:
-    assert to_come(jobs_of(study, begun))[job] == pytest.approx(seconds)
+    assert remaining_seconds(jobs_of(study, begun))[job] == pytest.approx(seconds)
 
 
 def test_larger_batches_take_longer(
     make_study: Callable[[Settings], Study], tiny: Settings, begun: Path
 ) -> None:
     tiny["recipes"]["middle_dropout_0_1"]["batch_size"] *= 2
-    seconds = to_come(jobs_of(make_study(tiny), begun))
+    seconds = remaining_seconds(jobs_of(make_study(tiny), begun))
     assert seconds["middle_dropout_0_1, seed 0"] == pytest.approx(2 * 8 * MEAN)
 
 
 def test_without_any_run_a_guess_is_all_there_is(study: Study, tmp_path: Path) -> None:
     jobs = jobs_of(study, tmp_path)
-    assert all(s > 0 for name, s in to_come(jobs).items() if jobs[name].kind != "evaluation")
+    assert all(
+        s > 0 for name, s in remaining_seconds(jobs).items() if jobs[name].kind != "evaluation"
+    )
     text = status(study, tmp_path, 0, time.time())
     assert "guessed" in text
     assert "begun" not in text
@@ -82,7 +84,7 @@ def test_guess_is_scaled_by_what_has_been_measured(study: Study, begun: Path) ->
     jobs = jobs_of(study, begun)
     began = [jobs[f"{run}, seed {seed}"] for run, seed in BEGUN]
     shares = [job.spent / job.done / (job.guess / job.steps) for job in began]
-    assert to_come(jobs)["predict ssn"] == pytest.approx(guess * sum(shares) / 3)
+    assert remaining_seconds(jobs)["predict ssn"] == pytest.approx(guess * sum(shares) / 3)
     assert "(prediction guessed for an old machine)" in status(study, begun, 0, time.time())
 
 
@@ -93,7 +95,7 @@ def test_prediction_ends_after_its_slowest_run_and_what_that_branches_from() -> 
         for name, before in needs.items()
     }
     seconds = {"base": 5.0, "branch": 2.0, "other": 6.0, "predict": 1.0}
-    assert longest_chain("predict", jobs, seconds) == 8
+    assert critical_path("predict", jobs, seconds) == 8
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from cardiouq.progress.jobs import jobs_of, to_come
+from cardiouq.progress.jobs import jobs_of, remaining_seconds
 from cardiouq.progress.status import status
 from cardiouq.study.study import Study
 
@@ -25,7 +25,7 @@ def test_status_has_stages_rates_failures_and_the_end(study: Study, begun: Path)
     assert "seed-0.log: ERROR: the disk is full" in text
     assert "another study" not in text
     assert "0:00:50 spent" in text  # 16 + 12 + 6 of training, 10 + 6 of prediction
-    total = sum(to_come(jobs_of(study, begun)).values())
+    total = sum(remaining_seconds(jobs_of(study, begun)).values())
     assert f"With 4 at once 0:{total / 4 // 60:02.0f}:" in text
 
 

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from cardiouq.errors import CardiouqError
-from cardiouq.files.writing import SUMS, seal_folder, visible, written_whole
+from cardiouq.files.writing import HASHES_FILE, atomic_write, visible, write_folder_hashes
 from cardiouq.provenance import describe as description
 from cardiouq.provenance import record
 from cardiouq.provenance.compare import comparison, differences
 from cardiouq.provenance.describe import describe, printed
 from cardiouq.provenance.record import note_machine, sha256
-from cardiouq.reporting.shown import own_code, settings_to_show
+from cardiouq.reporting.shown import own_code, shareable_settings
 
 Provenance = dict[str, Any]
 RUN = "training/polynomial-01234567/seed-0"
@@ -73,7 +73,7 @@ def write(tiny: dict[str, Any], results: Path) -> Callable[[], Provenance]:
     def written() -> Provenance:
         products = visible([*results.glob("reporting/*/*"), *results.glob("reporting/*.html")])
         runs = {"polynomial, seed 0": str(results / RUN)}
-        shown = settings_to_show(tiny) | own_code(tiny)
+        shown = shareable_settings(tiny) | own_code(tiny)
         found = describe(results, shown, runs, ["vanilla"], products)
         text: Provenance = json.loads(json.dumps(found))
         return text
@@ -83,7 +83,7 @@ def write(tiny: dict[str, Any], results: Path) -> Callable[[], Provenance]:
 
 def change(path: Path, old: str, new: str) -> None:
     assert old in path.read_text(encoding="utf-8")
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         text = path.read_text(encoding="utf-8").replace(old, new)
         temporary.write_text(text, encoding="utf-8")
 
@@ -258,26 +258,30 @@ def test_all_that_jobs_hand_on_has_its_hash(write: Callable[[], Provenance], res
     (results / PREDICTION / "val" / "a_probabilities.npy").write_bytes(b"probabilities")
     (results / "training/polynomial-76543210/seed-0").mkdir(parents=True)
     for folder in (RUN, f"{PREDICTION}/val", "training/polynomial-76543210/seed-0"):
-        seal_folder(results / folder)
+        write_folder_hashes(results / folder)
     before = write()
-    handed_on = before["handed on"]
-    assert sorted(handed_on) == sorted(
+    intermediate_hashes = before["handed on"]
+    assert sorted(intermediate_hashes) == sorted(
         [
             *(f"data/{name}" for name in ("cases.csv", "split.csv", "test_sets.csv", "plan.json")),
             "evaluation/summary.csv",
-            f"{RUN}/{SUMS}",
-            f"{PREDICTION}/val/{SUMS}",
+            f"{RUN}/{HASHES_FILE}",
+            f"{PREDICTION}/val/{HASHES_FILE}",
             f"{PREDICTION}/fitted.json",
             f"{PREDICTION}/machine.json",
         ]
     )
-    assert handed_on["data/plan.json"] == sha256(b"{}")
+    assert intermediate_hashes["data/plan.json"] == sha256(b"{}")
     (results / RUN / "checkpoints" / "epoch-0007.safetensors").write_bytes(b"other weights")
-    seal_folder(results / RUN)
+    write_folder_hashes(results / RUN)
     after = write()
     assert not any(differences(before, after).values())
-    [changed] = [name for name in handed_on if handed_on[name] != after["handed on"][name]]
-    assert changed == f"{RUN}/{SUMS}"
+    [changed] = [
+        name
+        for name in intermediate_hashes
+        if intermediate_hashes[name] != after["handed on"][name]
+    ]
+    assert changed == f"{RUN}/{HASHES_FILE}"
 
 
 @pytest.mark.parametrize("text", ["", "[1.5]", '{"temperature": NaN}', '{"temperature": 1.'])

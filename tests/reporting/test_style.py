@@ -85,11 +85,11 @@ def as_seen(colour: str, vision: str) -> np.ndarray:
     ],
 )
 def test_a_method_has_its_own_style_in_every_study(
-    name: str, machine: dict[str, Any], repository: Path
+    name: str, local_config: dict[str, Any], repository: Path
 ) -> None:
     roots = dict.fromkeys(("acdc_root", "mnms_root", "ukbb_root"), "somewhere")
     file = str(repository / name) if "/" in name else name
-    study = Study(file, machine | roots, repository / "config")
+    study = Study(file, local_config | roots, repository / "config")
     assert method_styles(study.styles) == {method: KNOWN[method] for method in study.methods}
 
 

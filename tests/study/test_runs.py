@@ -313,7 +313,7 @@ def test_method_of_the_user_s_is_found_beside_the_study(
 
 
 def test_user_s_file_in_a_block_that_recipes_share_is_found_from_a_relative_study(
-    tmp_path: Path, machine: Settings, repository: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, local_config: Settings, repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = TINY.read_text(encoding="utf-8")
     place = "dropout: {p: 0.0, place: all}\n"
@@ -325,7 +325,7 @@ def test_user_s_file_in_a_block_that_recipes_share_is_found_from_a_relative_stud
         "from cardiouq.methods.base import BaseVariant as Variant  # noqa: F401\n", encoding="utf-8"
     )
     monkeypatch.chdir(tmp_path)
-    study = Study("studies/own.yaml", machine, repository / "config")
+    study = Study("studies/own.yaml", local_config, repository / "config")
     for recipe in ("polynomial", "cyclical"):  # the second merges the first
         assert study["recipes"][recipe]["variant"] == {"name": "studies/own.py"}
 

@@ -110,9 +110,9 @@ def test_default_that_is_new_in_a_schema_makes_nothing_anew(
 
 @pytest.mark.parametrize("name", ["zhao2022", "ng2022", "laptop", "buddenkotte2023"])
 def test_jobs_are_given_settings_as_their_file_has_them(
-    name: str, machine: Settings, repository: Path
+    name: str, local_config: Settings, repository: Path
 ) -> None:
-    study = Study(name, machine, repository / "config")
+    study = Study(name, local_config, repository / "config")
     file = read_yaml(study.file)
     for recipe, block in file["recipes"].items():
         for member in study.members(recipe):

@@ -35,15 +35,15 @@ SHIPPED = (
 )
 
 
-def load(name: str, machine: dict[str, Any], repository: Path) -> Study:
-    return Study(name, machine, repository / "config")
+def load(name: str, local_config: dict[str, Any], repository: Path) -> Study:
+    return Study(name, local_config, repository / "config")
 
 
 @pytest.mark.parametrize("name", ["demo", "laptop", "zhao2022"])
 def test_study_has_the_methods_of_zhao2022_in_its_order(
-    name: str, machine: dict[str, Any], repository: Path
+    name: str, local_config: dict[str, Any], repository: Path
 ) -> None:
-    study = load(name, machine, repository)
+    study = load(name, local_config, repository)
     labels = {key: block["label"] for key, block in study["methods"].items() if key in ZHAO2022}
     assert list(labels.items()) == list(ZHAO2022.items())
     published = [test_set["published"] for test_set in study["test_sets"].values()]
@@ -52,9 +52,9 @@ def test_study_has_the_methods_of_zhao2022_in_its_order(
 
 @pytest.mark.parametrize("name", ["demo", "laptop"])
 def test_every_method_and_variant_stands_in_the_studies_for_everyone(
-    name: str, machine: dict[str, Any], repository: Path
+    name: str, local_config: dict[str, Any], repository: Path
 ) -> None:
-    study = load(name, machine, repository)
+    study = load(name, local_config, repository)
     used = {block["method"] for block in study["methods"].values()}
     trained = {
         block["variant"]["name"] for block in study["recipes"].values() if "variant" in block
@@ -65,9 +65,9 @@ def test_every_method_and_variant_stands_in_the_studies_for_everyone(
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_study_loads_and_begins_in_domain(
-    name: str, machine: dict[str, Any], repository: Path
+    name: str, local_config: dict[str, Any], repository: Path
 ) -> None:
-    study = load(name, machine, repository)
+    study = load(name, local_config, repository)
     assert next(iter(study["test_sets"].values()))["domain"] == "ID"
     paper = study["reporting"]["published"]
     named = {test_set["published"] for test_set in study["test_sets"].values()} - {None}
@@ -111,8 +111,8 @@ def test_every_key_of_a_study_is_documented(repository: Path) -> None:
 
 
 @pytest.fixture
-def paper(machine: dict[str, Any], repository: Path) -> Study:
-    return load("zhao2022", machine, repository)
+def paper(local_config: dict[str, Any], repository: Path) -> Study:
+    return load("zhao2022", local_config, repository)
 
 
 def test_paper_s_network_is_nnunet_s_own_plan(paper: Study) -> None:
@@ -229,8 +229,10 @@ def test_paper_s_data_and_evaluation(paper: Study) -> None:
     }
 
 
-def test_every_run_of_zhao2024_has_one_budget(machine: dict[str, Any], repository: Path) -> None:
-    study = load("zhao2024", machine, repository)
+def test_every_run_of_zhao2024_has_one_budget(
+    local_config: dict[str, Any], repository: Path
+) -> None:
+    study = load("zhao2024", local_config, repository)
     recipes = study["recipes"]
     budgets = {
         (block["schedule"]["epochs"], block["iterations_per_epoch"], block["batch_size"])
@@ -249,8 +251,8 @@ def test_every_run_of_zhao2024_has_one_budget(machine: dict[str, Any], repositor
     )
 
 
-def test_settings_of_kushibar2022(machine: dict[str, Any], repository: Path) -> None:
-    study = load("kushibar2022", machine, repository)
+def test_settings_of_kushibar2022(local_config: dict[str, Any], repository: Path) -> None:
+    study = load("kushibar2022", local_config, repository)
     plain, layers = (study.written["recipes"][name] for name in ("plain", "layer_ensemble"))
     assert layers == plain | {"variant": {"name": "layer_ensemble"}}
     schedule = study.schedule("plain")
@@ -276,8 +278,8 @@ def test_settings_of_kushibar2022(machine: dict[str, Any], repository: Path) -> 
     assert study["split"]["test_fraction"] == 0.2
 
 
-def test_members_of_buddenkotte2023(machine: dict[str, Any], repository: Path) -> None:
-    study = load("buddenkotte2023", machine, repository)
+def test_members_of_buddenkotte2023(local_config: dict[str, Any], repository: Path) -> None:
+    study = load("buddenkotte2023", local_config, repository)
     members = [Member(0, fold, 4, w) for fold in range(4) for w in (-3, -2, -1, 0, 1, 2, 3)]
     for calibration in ("count", "pattern"):
         name = f"calibrated_ensemble_{calibration}"
@@ -296,9 +298,9 @@ def test_members_of_buddenkotte2023(machine: dict[str, Any], repository: Path) -
 
 @pytest.mark.parametrize("name", NG2022)
 def test_ng2022_has_the_paper_s_settings(
-    name: str, machine: dict[str, Any], repository: Path
+    name: str, local_config: dict[str, Any], repository: Path
 ) -> None:
-    study = load(name, machine, repository)
+    study = load(name, local_config, repository)
     rates = [study.schedule("plain").learning_rate(epoch) for epoch in range(50)]
     assert rates == pytest.approx([1e-4] * 30 + [1e-5] * 20)
     for recipe in study["recipes"].values():
@@ -330,19 +332,19 @@ def test_ng2022_has_the_paper_s_settings(
 
 
 def test_ng2022_s_studies_differ_in_their_data_alone(
-    machine: dict[str, Any], repository: Path
+    local_config: dict[str, Any], repository: Path
 ) -> None:
-    first, *others = (load(name, machine, repository).written for name in NG2022)
+    first, *others = (load(name, local_config, repository).written for name in NG2022)
     for other in others:
         differing = {key for key in first if first[key] != other[key]}
         assert differing <= {"title", "datasets", "split", "test_sets", "distortions"}
 
 
 def test_laptop_s_ng2022_shares_its_runs_and_has_the_paper_s_methods_and_degrees(
-    machine: dict[str, Any], repository: Path
+    local_config: dict[str, Any], repository: Path
 ) -> None:
     ours, laptop, paper = (
-        load(name, machine, repository) for name in ("laptop-ng2022", "laptop", "ng2022-acdc")
+        load(name, local_config, repository) for name in ("laptop-ng2022", "laptop", "ng2022-acdc")
     )
     assert list(ours["methods"]) == list(paper["methods"])
     assert ours["distortions"]["kinds"] == paper["distortions"]["kinds"]

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cardiouq.structures import IGNORED
-from cardiouq.training.patches import WindowSampler, copy_window, mapped
+from cardiouq.training.patches import WindowSampler, copy_window, memory_map
 
 
 @given(
@@ -49,7 +49,7 @@ def test_arrays_are_mapped_not_read(sampler: WindowSampler, arrays: Path) -> Non
 def test_mapped_array_is_the_one_that_was_saved(tmp_path: Path, dtype: str, order: Any) -> None:
     saved = np.arange(60).reshape(3, 4, 5).astype(dtype, order)
     np.save(tmp_path / "x.npy", saved)
-    found = mapped(tmp_path / "x.npy")
+    found = memory_map(tmp_path / "x.npy")
     assert (found.dtype, found.shape) == (saved.dtype, saved.shape)
     np.testing.assert_array_equal(found, saved)
 
@@ -63,7 +63,7 @@ from cardiouq.training.patches import WindowSampler
 resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
 cases = [f"case-{number}" for number in range(int(sys.argv[2]))]
 sampler = WindowSampler(Path(sys.argv[1]), cases, (8, 8), 10, 0.33)
-drawn = [sampler.draw(8, np.random.default_rng(seed)) for seed in range(20)]
+drawn = [sampler.sample_batch(8, np.random.default_rng(seed)) for seed in range(20)]
 print(int(sum(labels.sum() for _, labels in drawn)))
 """
 
@@ -95,13 +95,13 @@ def test_voxel_of_a_structure_is_drawn_as_from_a_list_of_all(arrays: Path) -> No
 
 
 def test_draw_depends_on_the_generator_alone(sampler: WindowSampler) -> None:
-    first, again, other = (sampler.draw(6, np.random.default_rng(s)) for s in (3, 3, 4))
+    first, again, other = (sampler.sample_batch(6, np.random.default_rng(s)) for s in (3, 3, 4))
     assert all((a == b).all() for a, b in zip(first, again, strict=True))
     assert (first[0] != other[0]).any()
 
 
 def test_shapes_and_types(sampler: WindowSampler) -> None:
-    images, labels = sampler.draw(5, np.random.default_rng(0))
+    images, labels = sampler.sample_batch(5, np.random.default_rng(0))
     assert images.shape == labels.shape == (5, 1, 46, 46)
     assert (str(images.dtype), str(labels.dtype)) == ("torch.float32", "torch.uint8")
 
@@ -114,7 +114,10 @@ def test_last_third_of_a_batch_is_centred_on_foreground(tmp_path: Path) -> None:
     # the patch of 8 fits around every voxel, so the window's centre is the drawn voxel
     sampler = WindowSampler(tmp_path, ["x"], (8, 8), 10, 0.33)
     centres = np.concatenate(
-        [sampler.draw(12, np.random.default_rng(s))[1][:, 0, 5, 5].numpy() for s in range(20)]
+        [
+            sampler.sample_batch(12, np.random.default_rng(s))[1][:, 0, 5, 5].numpy()
+            for s in range(20)
+        ]
     ).reshape(20, 12)
     assert (centres[:, 8:] == 2).all()  # round(12 * 0.33) = 4
     assert (centres[:, :8] == 0).any(0).all()
@@ -127,20 +130,20 @@ def test_every_structure_of_a_case_is_drawn_alike(tmp_path: Path) -> None:
     np.save(tmp_path / "x_image.npy", label.astype(np.float32))
     np.save(tmp_path / "x_label.npy", label)
     sampler = WindowSampler(tmp_path, ["x"], (8, 8), 10, 1.0)
-    centres = sampler.draw(400, np.random.default_rng(0))[1][:, 0, 5, 5].numpy()
+    centres = sampler.sample_batch(400, np.random.default_rng(0))[1][:, 0, 5, 5].numpy()
     assert 0.4 < (centres == 3).mean() < 0.6
     assert set(centres.tolist()) == {1, 3}
 
 
 def test_patch_stays_inside_a_slice_that_is_larger(arrays: Path) -> None:
     sampler = WindowSampler(arrays, ["a"], (32, 32), 32, 0.5)
-    images, _ = sampler.draw(50, np.random.default_rng(0))
+    images, _ = sampler.sample_batch(50, np.random.default_rng(0))
     assert (images != 0).all()  # noise is never 0, what lies outside is
 
 
 def test_slice_smaller_than_the_patch_is_centred(arrays: Path) -> None:
     sampler = WindowSampler(arrays, ["a"], (64, 64), 64, 0.5)
-    images, _ = sampler.draw(8, np.random.default_rng(0))
+    images, _ = sampler.sample_batch(8, np.random.default_rng(0))
     inside = images[:, 0, 12:52, 12:52]
     assert (inside != 0).all()
     assert int((images != 0).sum()) == inside.numel()
@@ -150,7 +153,7 @@ def test_case_without_foreground_is_drawn_from_anyway(tmp_path: Path) -> None:
     np.save(tmp_path / "x_image.npy", np.ones((2, 40, 40), np.float32))
     np.save(tmp_path / "x_label.npy", np.zeros((2, 40, 40), np.uint8))
     sampler = WindowSampler(tmp_path, ["x"], (32, 32), 32, 1.0)
-    images, labels = sampler.draw(3, np.random.default_rng(0))
+    images, labels = sampler.sample_batch(3, np.random.default_rng(0))
     assert float(images.min()) == 1
     assert int(labels.max()) == 0
 
@@ -170,7 +173,7 @@ def test_patches_of_a_case_annotated_in_part_are_centred_on_annotated_pixels(
     scribbled: WindowSampler,
 ) -> None:
     labels = np.concatenate(
-        [scribbled.draw(8, np.random.default_rng(s))[1][:, 0].numpy() for s in range(20)]
+        [scribbled.sample_batch(8, np.random.default_rng(s))[1][:, 0].numpy() for s in range(20)]
     )
     centres = labels[:, 5, 5].reshape(20, 8)
     assert (centres[:, 4:] == 2).all()  # never on what nobody annotated
@@ -184,7 +187,9 @@ def test_what_lies_outside_a_slice_is_background(tmp_path: Path) -> None:
     label[0, 0, 0] = 1
     np.save(tmp_path / "x_image.npy", np.ones(label.shape, np.float32))
     np.save(tmp_path / "x_label.npy", label)
-    _, labels = WindowSampler(tmp_path, ["x"], (8, 8), 12, 1.0).draw(2, np.random.default_rng(0))
+    _, labels = WindowSampler(tmp_path, ["x"], (8, 8), 12, 1.0).sample_batch(
+        2, np.random.default_rng(0)
+    )
     assert set(np.unique(labels[:, 0, 2:10, 2:10])) == {1, IGNORED}
     labels[:, 0, 2:10, 2:10] = 0
     assert (labels == 0).all()

@@ -14,7 +14,7 @@ from safetensors.numpy import load_file
 
 from cardiouq.errors import CardiouqError
 from cardiouq.files import locks
-from cardiouq.files.locks import take
+from cardiouq.files.locks import try_lock
 from cardiouq.methods.base import Member
 from cardiouq.provenance import record
 from cardiouq.training import train as loop
@@ -203,7 +203,7 @@ def test_leftover_of_a_killed_write_does_not_reach_the_output(
 ) -> None:
     output = tmp_path / "seed-0"
     side = interrupted_at(make_run(), output, 3)
-    # what `written_whole` leaves behind when its process is killed
+    # what `atomic_write` leaves behind when its process is killed
     (side / "products" / "checkpoints" / ".partial-1-epoch-0005.safetensors").write_bytes(b"half")
     train(make_run(), output, CPU)
     assert_same(output, undisturbed)
@@ -339,7 +339,7 @@ def test_two_processes_do_not_train_the_same_run(
     """The other one is held up by a lock, and finds the run finished."""
     caplog.set_level(logging.INFO)
     output = tmp_path / "seed-0"
-    lock = take(tmp_path / ".seed-0.lock")
+    lock = try_lock(tmp_path / ".seed-0.lock")
     assert lock is not None
 
     def sleep(seconds: float) -> None:

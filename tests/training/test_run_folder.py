@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cardiouq.files.writing import SUMS
+from cardiouq.files.writing import HASHES_FILE
 from cardiouq.training.run_folder import SideFolder
 
 
@@ -14,4 +14,4 @@ def test_run_takes_over_nothing_that_kills_left_behind(tmp_path: Path) -> None:
     (done / "products").mkdir(parents=True)
     side.finish()
     assert {path.name for path in tmp_path.iterdir()} == {"seed-0"}
-    assert {path.name for path in output.rglob("*")} == {"run.json", SUMS}
+    assert {path.name for path in output.rglob("*")} == {"run.json", HASHES_FILE}

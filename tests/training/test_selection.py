@@ -50,7 +50,7 @@ def test_nll_is_of_the_mean_over_samples(make_run: MakeRun, plan: Plan) -> None:
     labels = torch.arange(4).repeat(8).view(2, 1, 4, 4)
     samples = torch.randn(2, 2, 4, 4, 4, generator=torch.Generator().manual_seed(1))
     variant = SimpleNamespace(logits=lambda output: samples)
-    sampler = SimpleNamespace(draw=lambda size, rng: (torch.zeros(2, 1, 4, 4), labels))
+    sampler = SimpleNamespace(sample_batch=lambda size, rng: (torch.zeros(2, 1, 4, 4), labels))
     run = make_run(plan=replace(plan, patch_size=(4, 4)))
     loss = DeepSupervisionLoss(1)
     training = Training(Member(), nn.Conv2d(1, 1, 1), loss, images=2, pixels=16)

@@ -24,8 +24,8 @@ import pytest
 import yaml
 
 from cardiouq.errors import CardiouqError
-from cardiouq.files import seals
-from cardiouq.files.writing import SUMS
+from cardiouq.files import reading
+from cardiouq.files.writing import HASHES_FILE
 from cardiouq.provenance import record
 from cardiouq.provenance.describe import content_hash
 from cardiouq.training import run_folder
@@ -75,7 +75,7 @@ KINDS = {
     "summaries": "evaluation/*.csv",
     "printed tables": "reporting/tables/*.csv",
     "figures": "reporting/figures/*.png",
-    "hashes of folders": f"*/*/*/{SUMS}",
+    "hashes of folders": f"*/*/*/{HASHES_FILE}",
     "hashes of files": "*/.*.sha256",
 }
 MAY_CHANGE_NOTHING = {
@@ -266,7 +266,7 @@ def test_a_bit_that_flips_is_one_clear_error_or_changes_nothing(study: Study, ki
     assert files
     for _ in range(FLIPS):
         file = rng.choice(files)
-        is_hash = file.name == SUMS or file.suffix == ".sha256"
+        is_hash = file.name == HASHES_FILE or file.suffix == ".sha256"
         named = str(file.parent if is_hash else file)
         errors = []
         with flipped(file, rng):
@@ -287,13 +287,13 @@ def test_results_of_an_older_version_are_taken_up_once_with_a_sentence(
     study: Study, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Nothing is made anew, and from then on a bit that flips is an error."""
-    for pattern in (SUMS, ".*.sha256"):
+    for pattern in (HASHES_FILE, ".*.sha256"):
         for path in study.results.rglob(pattern):
             path.unlink()
     calls = study.readers(study.results / "data" / "cases.csv")
     calls += study.readers(next(study.results.glob("training/cyclical-*/*/run.json")))
     for taken_up in (True, False):
-        seals._say_taken_up.cache_clear()  # as of another process
+        reading._say_taken_up.cache_clear()  # as of another process
         caplog.clear()
         for call in calls:
             before = call.products()

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cardiouq.files.writing import seal_of, visible
+from cardiouq.files.writing import hash_file_of, visible
 from cardiouq.reporting.figures.distortion_boxes import BOXED
 
 PRINTED = (
@@ -332,11 +332,11 @@ def test_changed_data_are_predicted_again_and_train_nothing_again(
     finished: Any, longer: Longer, name: str
 ) -> None:
     file = results(finished) / "data" / name
-    noted = seal_of(file).read_bytes()
+    noted = hash_file_of(file).read_bytes()
     with longer(file, "\n"):
-        seal_of(file).unlink()  # it is changed on purpose
+        hash_file_of(file).unlink()  # it is changed on purpose
         planned = finished.plan()
-    seal_of(file).write_bytes(noted)
+    hash_file_of(file).write_bytes(noted)
     assert planned.trainings == []
     assert planned.jobs["predict"] == len(METHODS) + 1  # and the repeat
 

@@ -21,7 +21,7 @@ import psutil
 import pytest
 import yaml
 
-from cardiouq.files.writing import SUMS, read_sums
+from cardiouq.files.writing import HASHES_FILE, read_hashes
 from cardiouq.provenance.describe import MEASURED, content_hash
 from cardiouq.provenance.record import sha256
 from cardiouq.study.study import NOTE
@@ -289,9 +289,9 @@ def content(path: Path) -> Any:
     """Of a file, without what differs between two undisturbed runs."""
     if "logs" in path.parts or path.name in (*OF_TIMES, NOTE):
         return None
-    if path.name == SUMS or path.suffix == ".sha256":
-        hashes = {name: sha256((path.parent / name).read_bytes()) for name in read_sums(path)}
-        return list(hashes), hashes == read_sums(path)
+    if path.name == HASHES_FILE or path.suffix == ".sha256":
+        hashes = {name: sha256((path.parent / name).read_bytes()) for name in read_hashes(path)}
+        return list(hashes), hashes == read_hashes(path)
     return content_hash(path) if path.name in MEASURED else sha256(path.read_bytes())
 
 

@@ -25,7 +25,7 @@ def note(event, gpu="-"):
 gpus.LOCKS, gpus.SECONDS_BETWEEN_TRIES = Path("locks").resolve(), 0.05
 gpus._listing = lambda: ""
 note("asks")
-gpu = gpus.own_gpu().gpu
+gpu = gpus.acquire_gpu().gpu
 assert gpu == os.environ["CUDA_VISIBLE_DEVICES"]
 note("starts", gpu)
 while Path("hold").exists():

@@ -18,7 +18,7 @@ from cardiouq.data import distorted
 from cardiouq.data.plan import Plan
 from cardiouq.evaluation import scoring
 from cardiouq.files import locks
-from cardiouq.files.locks import take
+from cardiouq.files.locks import try_lock
 from tests.paths import TINY
 
 
@@ -39,7 +39,7 @@ def tables(tmp_path: Path) -> Path:
 def released_in_sleep(monkeypatch: pytest.MonkeyPatch, path: Path, steps: list[str]) -> None:
     """Hold a lock until someone waits for it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = take(path)
+    lock = try_lock(path)
     assert lock is not None
 
     def sleep(seconds: float) -> None:
@@ -62,7 +62,7 @@ def test_evaluation_waits_for_the_prediction_and_others_for_it(
 
     def score_method(*arguments: Any) -> dict[str, Any]:
         steps.append("scored")
-        assert take(lock) is None  # a prediction would wait
+        assert try_lock(lock) is None  # a prediction would wait
         return {}
 
     monkeypatch.setattr(scoring, "score_method", score_method)
@@ -128,7 +128,7 @@ def workflow(fresh: Any, tmp_path: Path) -> Any:
 def at_work(workflow: Any) -> Iterator[Path]:
     """As if another Snakemake were; the folder of results."""
     results = workflow.directory / "results" / "tiny"
-    lock = take(results / ".lock")
+    lock = try_lock(results / ".lock")
     assert lock is not None
     with lock:
         yield results

@@ -1,6 +1,6 @@
 """Prediction: from a method's runs to its probabilities, uncertainty and segmentations."""
 
-from cardiouq.progress.estimates import of_prediction
+from cardiouq.progress.estimates import prediction_resources
 
 PREDICTED = [*METHODS, *STUDY.repeats]
 
@@ -31,12 +31,12 @@ rule predict:
     # memory and time are for batch systems
     resources:
         gpu=GPUS_PER_JOB,
-        mem_mb=lambda wildcards, attempt: of_prediction(
+        mem_mb=lambda wildcards, attempt: prediction_resources(
             STUDY, wildcards.method, PLAN, TEST_SET_TABLES, GPUS_PER_JOB
         )
         .at(attempt)
         .mem_mb,
-        runtime=lambda wildcards, attempt: of_prediction(
+        runtime=lambda wildcards, attempt: prediction_resources(
             STUDY, wildcards.method, PLAN, TEST_SET_TABLES, GPUS_PER_JOB
         )
         .at(attempt)

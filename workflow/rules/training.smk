@@ -7,7 +7,7 @@ and the age of its inputs does not (`ancient`).
 from cardiouq.device.environment import gpus_per_job
 from cardiouq.files.run_files import MARK
 from cardiouq.methods.base import MEMBER, Member
-from cardiouq.progress.estimates import of_training
+from cardiouq.progress.estimates import training_resources
 
 RUN = f"{RESULTS}/training/{{recipe}}-{{key}}/seed-{{member}}"
 TRAINED = f"{{run}}/{MARK}"
@@ -59,12 +59,12 @@ rule train:
     # memory and time are for batch systems
     resources:
         gpu=GPUS_PER_JOB,
-        mem_mb=lambda wildcards, attempt: of_training(
+        mem_mb=lambda wildcards, attempt: training_resources(
             STUDY, wildcards.recipe, PLAN, GPUS_PER_JOB
         )
         .at(attempt)
         .mem_mb,
-        runtime=lambda wildcards, attempt: of_training(
+        runtime=lambda wildcards, attempt: training_resources(
             STUDY, wildcards.recipe, PLAN, GPUS_PER_JOB
         )
         .at(attempt)

@@ -7,7 +7,7 @@ from cardiouq.data.cases import read_case_table
 from cardiouq.data.integrity import check_cases, count_flags
 from cardiouq.data.split import read_split
 from cardiouq.errors import reported_to_user
-from cardiouq.files.writing import written_whole
+from cardiouq.files.writing import atomic_write
 from cardiouq.logs import log_to
 
 with reported_to_user(snakemake.log[0]):
@@ -15,5 +15,5 @@ with reported_to_user(snakemake.log[0]):
     checks = check_cases(read_case_table(snakemake.input.cases), read_split(snakemake.input.split))
     for flag, count in count_flags(checks).iterrows():
         logging.info("%s: %d case(s) of %d subject(s)", flag, count.cases, count.subjects)
-    with written_whole(snakemake.output.checks) as temporary:
+    with atomic_write(snakemake.output.checks) as temporary:
         checks.to_csv(temporary, index=False)

@@ -4,7 +4,7 @@ from cardiouq.errors import reported_to_user
 from cardiouq.evaluation.comparison import compare_pairs, rank_methods, summarise
 from cardiouq.evaluation.reading import read_tables
 from cardiouq.evaluation.statistics import TABLES, compute_statistics
-from cardiouq.files.writing import written_whole
+from cardiouq.files.writing import atomic_write
 
 with reported_to_user(snakemake.log[0]):
     methods, settings = snakemake.params.methods, snakemake.params.settings
@@ -22,5 +22,5 @@ with reported_to_user(snakemake.log[0]):
         "ranks": rank_methods(statistics, methods, confidence),
     }
     for name, table in tables.items():
-        with written_whole(snakemake.output[name]) as temporary:
+        with atomic_write(snakemake.output[name]) as temporary:
             table.to_csv(temporary, index=False, float_format="%.6g")

@@ -8,8 +8,8 @@ from cardiouq.data.distorted import choose_subjects, distort_cases
 from cardiouq.data.plan import Plan
 from cardiouq.data.split import read_test_set_table
 from cardiouq.errors import reported_to_user
-from cardiouq.files.locks import alone
-from cardiouq.files.writing import blamed_on, seal_folder, written_whole
+from cardiouq.files.locks import exclusive_lock
+from cardiouq.files.writing import atomic_write, disk_errors_naming, write_folder_hashes
 from cardiouq.logs import log_to
 
 with reported_to_user(snakemake.log[0]):
@@ -19,7 +19,7 @@ with reported_to_user(snakemake.log[0]):
     tested = test_sets.loc[test_sets["test_set"] == params.of, "case"]
     cases = read_case_table(snakemake.input.cases)
     folder = Path(snakemake.output.scans)
-    with blamed_on(folder), alone(folder):
+    with disk_errors_naming(folder), exclusive_lock(folder):
         shutil.rmtree(folder, ignore_errors=True)  # of another process, which has just ended
         folder.mkdir()
         tables = distort_cases(
@@ -29,9 +29,9 @@ with reported_to_user(snakemake.log[0]):
             params.seed,
             folder,
         )
-        seal_folder(folder)
+        write_folder_hashes(folder)
     for table, path in zip(
         tables, (snakemake.output.cases, snakemake.output.test_sets), strict=True
     ):
-        with written_whole(path) as temporary:
+        with atomic_write(path) as temporary:
             table.to_csv(temporary, index=False)

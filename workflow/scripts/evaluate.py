@@ -6,14 +6,14 @@ from cardiouq.data.cases import read_case_table
 from cardiouq.data.split import read_test_set_table
 from cardiouq.errors import reported_to_user
 from cardiouq.evaluation.scoring import score_method
-from cardiouq.files.locks import read_in_peace
-from cardiouq.files.writing import written_whole
+from cardiouq.files.locks import shared_lock
+from cardiouq.files.writing import atomic_write
 from cardiouq.logs import log_to
 
 with reported_to_user(snakemake.log[0]):
     log_to(Path(snakemake.log[0]), f"evaluate {snakemake.wildcards.method}")
     predictions = Path(snakemake.input.samples).parent
-    with read_in_peace(predictions):
+    with shared_lock(predictions):
         tables = score_method(
             snakemake.wildcards.method,
             predictions,
@@ -22,5 +22,5 @@ with reported_to_user(snakemake.log[0]):
             snakemake.params.settings,
         )
     for name, table in tables.items():
-        with written_whole(snakemake.output[name]) as temporary:
+        with atomic_write(snakemake.output[name]) as temporary:
             table.to_csv(temporary, index=False)

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from cardiouq.errors import reported_to_user
+from cardiouq.files.reading import read_array
 from cardiouq.files.run_files import LAST_LAYER_FILE
-from cardiouq.files.seals import read_array
 from cardiouq.files.tables import read_rows
 from cardiouq.reporting.figures.tsne import draw_tsne
 from cardiouq.reporting.style import save_figure

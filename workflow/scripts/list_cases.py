@@ -5,7 +5,7 @@ from pathlib import Path
 from cardiouq.data.cases import make_case_table
 from cardiouq.data.readers.layouts import DataFolder
 from cardiouq.errors import reported_to_user
-from cardiouq.files.writing import written_whole
+from cardiouq.files.writing import atomic_write
 from cardiouq.logs import log_to
 
 with reported_to_user(snakemake.log[0]):
@@ -16,5 +16,5 @@ with reported_to_user(snakemake.log[0]):
             for name, fields in snakemake.params.datasets.items()
         }
     )
-    with written_whole(snakemake.output.cases) as temporary:
+    with atomic_write(snakemake.output.cases) as temporary:
         cases.to_csv(temporary, index=False)

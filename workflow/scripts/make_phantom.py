@@ -4,10 +4,10 @@ from pathlib import Path
 
 from cardiouq.data.phantom.generate import generate
 from cardiouq.errors import reported_to_user
-from cardiouq.files.writing import folder_written_whole
+from cardiouq.files.writing import atomic_folder
 from cardiouq.logs import log_to
 
 with reported_to_user(snakemake.log[0]):
     log_to(Path(snakemake.log[0]), "make_phantom")
-    with folder_written_whole(snakemake.output[0]) as folder:
+    with atomic_folder(snakemake.output[0]) as folder:
         generate(folder, **snakemake.params.settings, seed=snakemake.params.seed)

@@ -8,7 +8,7 @@ from cardiouq.data.plan import make_plan
 from cardiouq.data.preprocessing import training_intensity
 from cardiouq.data.split import cases_of, read_split
 from cardiouq.errors import reported_to_user
-from cardiouq.files.writing import written_whole
+from cardiouq.files.writing import atomic_write
 from cardiouq.study.schema import filled_in
 
 with reported_to_user(snakemake.log[0]):
@@ -30,5 +30,5 @@ with reported_to_user(snakemake.log[0]):
         intensity=training_intensity(cases.itertuples(), normalisation),
         crop=tuple(crop) if crop else None,
     )
-    with written_whole(Path(snakemake.output.plan)) as temporary:
+    with atomic_write(Path(snakemake.output.plan)) as temporary:
         temporary.write_text(plan.to_json(), encoding="utf-8")

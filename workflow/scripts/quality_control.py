@@ -3,7 +3,7 @@
 from cardiouq.errors import reported_to_user
 from cardiouq.evaluation.quality_control import quality_control
 from cardiouq.evaluation.reading import read_tables
-from cardiouq.files.writing import written_whole
+from cardiouq.files.writing import atomic_write
 
 with reported_to_user(snakemake.log[0]):
     tables = quality_control(
@@ -13,5 +13,5 @@ with reported_to_user(snakemake.log[0]):
         snakemake.params.poor,
     )
     for path, table in zip(snakemake.output, tables, strict=True):
-        with written_whole(path) as temporary:
+        with atomic_write(path) as temporary:
             table.to_csv(temporary, index=False, float_format="%.6g")

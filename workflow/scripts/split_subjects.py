@@ -3,7 +3,7 @@
 from cardiouq.data.cases import read_case_table
 from cardiouq.data.split import check_split, select_test_cases, split_subjects
 from cardiouq.errors import reported_to_user
-from cardiouq.files.writing import written_whole
+from cardiouq.files.writing import atomic_write
 from cardiouq.study.schema import filled_in
 
 with reported_to_user(snakemake.log[0]):
@@ -14,5 +14,5 @@ with reported_to_user(snakemake.log[0]):
     wanted = filled_in(snakemake.params.test_sets, "test_sets")
     test_sets = select_test_cases(cases, split, wanted)
     for table, path in ((split, snakemake.output.split), (test_sets, snakemake.output.test_sets)):
-        with written_whole(path) as temporary:
+        with atomic_write(path) as temporary:
             table.to_csv(temporary, index=False)

@@ -3,7 +3,7 @@
 from cardiouq.errors import reported_to_user
 from cardiouq.evaluation.reading import read_tables
 from cardiouq.evaluation.repeats import summarise_repeats
-from cardiouq.files.writing import written_whole
+from cardiouq.files.writing import atomic_write
 
 with reported_to_user(snakemake.log[0]):
     table = summarise_repeats(
@@ -12,5 +12,5 @@ with reported_to_user(snakemake.log[0]):
         snakemake.params.repeats,
         snakemake.params.test_sets,
     )
-    with written_whole(snakemake.output[0]) as temporary:
+    with atomic_write(snakemake.output[0]) as temporary:
         table.to_csv(temporary, index=False, float_format="%.6g")

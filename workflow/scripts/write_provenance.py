@@ -4,22 +4,22 @@ import json
 from pathlib import Path
 
 from cardiouq.errors import reported_to_user
-from cardiouq.files.writing import written_whole
+from cardiouq.files.writing import atomic_write
 from cardiouq.provenance.describe import describe, printed
 from cardiouq.reporting.captions import render_caption
 from cardiouq.reporting.printing import Cell, PrintedTable, to_html
-from cardiouq.reporting.shown import as_written
+from cardiouq.reporting.shown import unescaped
 
 with reported_to_user(snakemake.log[0]):
     params = snakemake.params
     found = describe(
         Path(snakemake.output.json).parent,
-        json.loads(as_written(params.settings)),
+        json.loads(unescaped(params.settings)),
         params.runs,
         params.predicted,
         snakemake.input.products,
     )
-    with written_whole(snakemake.output.json) as temporary:
+    with atomic_write(snakemake.output.json) as temporary:
         temporary.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     page = PrintedTable(
         render_caption("provenance.rst", snakemake),
@@ -28,5 +28,5 @@ with reported_to_user(snakemake.log[0]):
         ["", "what", "value"],
         [[Cell(text) for text in row] for row in printed(found)],
     )
-    with written_whole(snakemake.output.html) as temporary:
+    with atomic_write(snakemake.output.html) as temporary:
         temporary.write_text(to_html(page), encoding="utf-8")

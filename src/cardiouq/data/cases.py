@@ -34,7 +34,7 @@ NUMBERS = dict.fromkeys(("frame", "slices", "rows", "columns", "ignored_voxels")
     dict.fromkeys(("spacing_z", "spacing_y", "spacing_x"), float)
 )
 """Columns of the case table that are no text."""
-FORM = 2
+FORMAT_VERSION = 2
 """Of the case table; another one says that columns or their meaning changed, and has results of
 earlier versions list their cases anew."""
 CASE_NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}"
@@ -81,7 +81,7 @@ def make_case_table(datasets: Mapping[str, DataFolder]) -> pd.DataFrame:
             )
         named = [case for case in found if case.case not in strange]
         problems += layout_problems + _not_told_apart(found, data) + _no_names(named, data)
-        whole: set[Path] = set()
+        known_readable: set[Path] = set()
         broken: set[Path] = set()
         # in an order that does not depend on how a layout names its files
         for case in sorted(found, key=lambda case: case.case):
@@ -89,8 +89,8 @@ def make_case_table(datasets: Mapping[str, DataFolder]) -> pd.DataFrame:
             if case.case in strange or not broken.isdisjoint(files):
                 continue  # has been told, of another frame
             try:
-                rows.append({"dataset": dataset} | check_case(case, labels, whole))
-                whole.update(files)
+                rows.append({"dataset": dataset} | check_case(case, labels, known_readable))
+                known_readable.update(files)
             except CardiouqError as error:
                 problems.append(str(error))
                 broken.update(files)
@@ -190,14 +190,14 @@ def _log_ignored(table: pd.DataFrame) -> None:
 
 
 def check_case(
-    found: FoundCase, labels: str, whole: Container[Path] = frozenset()
+    found: FoundCase, labels: str, known_readable: Container[Path] = frozenset()
 ) -> dict[str, Any]:
     """One row of the case table, or a CardiouqError that says what is wrong with the files.
 
-    Each is read to its end, but those that are known to be `whole`.
+    Each is read to its end, but those that are known to be `known_readable`.
     """
     (scan, image), (reference, label) = (
-        read_scan(path, found.frame, to_end=path not in whole)
+        read_scan(path, found.frame, to_end=path not in known_readable)
         for path in (found.image, found.label)
     )
     if scan.shape != reference.shape:

@@ -9,13 +9,13 @@ from cardiouq.data.readers.identity import hash_of
 from cardiouq.data.readers.scans import load_volume
 from cardiouq.data.split import cases_of
 
-LEARNT_FROM = ["case", "image_hash", "label_hash", "spacing_y", "spacing_x"]
+FINGERPRINT_COLUMNS = ["case", "image_hash", "label_hash", "spacing_y", "spacing_x"]
 """Hashes are of values as they are read: of labels, of what their values mean."""
 
 
 def fingerprint_of(cases: pd.DataFrame, split: pd.DataFrame, plan: Plan) -> str:
     """Twelve hex digits of the training cases' content (images, labels, spacings) and the plan."""
-    return _digits(cases_of(cases, split, "train")[LEARNT_FROM], plan)
+    return _digits(cases_of(cases, split, "train")[FINGERPRINT_COLUMNS], plan)
 
 
 def earlier_fingerprint_of(cases: pd.DataFrame, split: pd.DataFrame, plan: Plan) -> str:

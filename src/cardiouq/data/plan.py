@@ -15,8 +15,8 @@ from typing import Any, Self
 import numpy as np
 
 from cardiouq.errors import CardiouqError
-from cardiouq.files.documents import json_of
-from cardiouq.files.seals import read, to_delete
+from cardiouq.files.documents import parse_json
+from cardiouq.files.reading import read, to_delete
 from cardiouq.structures import N_CLASSES
 
 # nnU-Net's constants. The reference pair says: a network whose feature maps hold 85e6 values per
@@ -99,7 +99,7 @@ class Plan:
     @classmethod
     def from_json(cls, content: bytes, path: Path) -> Self:
         """Read `to_json`'s text in a file; raises `CardiouqError` if it is no plan."""
-        found: dict[str, Any] = json_of(content, path, SCHEMA)
+        found: dict[str, Any] = parse_json(content, path, SCHEMA)
         stages = [found["features_per_stage"], found["kernel_sizes"], found["strides"]]
         if any(len(stage) != found["n_stages"] for stage in stages):
             raise CardiouqError(

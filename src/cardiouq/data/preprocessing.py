@@ -86,7 +86,7 @@ def _zoom(volume: NDArray[np.float32], shape: tuple[int, int], order: int) -> ND
     return zoomed
 
 
-def centre(shape: Sequence[int], crop: tuple[int, int] | None) -> tuple[slice, slice]:
+def centre_crop(shape: Sequence[int], crop: tuple[int, int] | None) -> tuple[slice, slice]:
     """Rows and columns at the centre of (rows, columns), all that there are of a smaller edge."""
     edges = [min(n, wanted) for n, wanted in zip(shape, crop or shape, strict=True)]
     rows, columns = (
@@ -104,7 +104,7 @@ def preprocess_case(case: Case, plan: Plan, folder: Path, *, with_label: bool) -
     """
     image = normalise(read_image(case), plan.intensity)
     shape = resampled_shape(image.shape[1:], (case.spacing_y, case.spacing_x), plan.spacing)
-    seen = (slice(None), *centre(shape, plan.crop))
+    seen = (slice(None), *centre_crop(shape, plan.crop))
     np.save(folder / f"{case.case}_image.npy", resample_image(image, shape)[seen])
     if with_label:
         label = resample_label(read_label(case), shape)[seen]

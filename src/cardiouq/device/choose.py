@@ -4,25 +4,25 @@ import contextlib
 
 import torch
 
-from cardiouq.device.environment import device_asked_for, processor
-from cardiouq.device.gpus import own_gpu
+from cardiouq.device.environment import processor, requested_device
+from cardiouq.device.gpus import acquire_gpu
 from cardiouq.errors import CardiouqError
 
 
 def choose_device() -> torch.device:
     """The device that the environment names; `auto` is a GPU if there is one, else the CPU.
 
-    A GPU is claimed first, before anything asks CUDA, which then sees no other.
+    A GPU is locked first, before anything asks CUDA, which then sees no other.
     """
-    wanted = device_asked_for()
+    wanted = requested_device()
     if wanted == "cpu" or not torch.backends.cuda.is_built():  # type: ignore[no-untyped-call]
         return torch.device("cpu" if wanted == "auto" else wanted)
-    claim = own_gpu()
+    locked = acquire_gpu()
     if wanted == "auto" and not torch.cuda.is_available():
-        if claim is not None:
-            claim.release()
+        if locked is not None:
+            locked.release()
         return torch.device("cpu")
-    if claim is None:
+    if locked is None:
         raise CardiouqError(
             "no GPU to claim: `nvidia-smi -L` and CUDA_VISIBLE_DEVICES name none; set "
             "CUDA_VISIBLE_DEVICES to the devices to use, as in 0,1, or run with --config device=cpu"

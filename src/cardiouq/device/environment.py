@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from cardiouq.errors import CardiouqError
-from cardiouq.files.writing import expanded
-from cardiouq.structures import VARIABLE as STRUCTURES_VARIABLE
+from cardiouq.files.writing import expand_home
+from cardiouq.structures import STRUCTURES_VARIABLE
 
 DEVICE_VARIABLE = "CARDIOUQ_DEVICE"
 DATA_ROOTS = ("acdc_root", "mnms_root", "ukbb_root")
@@ -67,7 +67,7 @@ def check_checkout(root: Path) -> None:
         )
 
 
-def name_files_in_utf8() -> None:
+def restart_in_utf8() -> None:
     """Start this program once more, in Python's UTF-8 mode, if the locale has another encoding.
 
     Names of files that stand in studies and tables are UTF-8, and so are jobs' (see above). Python
@@ -77,7 +77,7 @@ def name_files_in_utf8() -> None:
         os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
 
 
-def as_typed(arguments: Iterable[str]) -> dict[str, str]:
+def config_as_text(arguments: Iterable[str]) -> dict[str, str]:
     """What the command line's `--config key=text` says, as every key is text: Snakemake takes 2022
     and 1e3 for numbers, and leaves out what follows a blank and `#`."""
     typed = dict(argument.split("=", 1) for argument in arguments)
@@ -95,11 +95,13 @@ def data_roots(config: Mapping[str, Any]) -> dict[str, Any]:
         for key in DATA_ROOTS
         if key in config
     }
-    texts = {key: str(expanded(root)) for key, root in roots.items() if root and root == str(root)}
+    texts = {
+        key: str(expand_home(root)) for key, root in roots.items() if root and root == str(root)
+    }
     return {**config, **roots, **texts}
 
 
-def device_asked_for() -> str:
+def requested_device() -> str:
     """`auto`, `cpu` or `cuda`, as Snakemake's process hands it on; `auto` where there is none."""
     return os.environ.get(DEVICE_VARIABLE, "auto")
 

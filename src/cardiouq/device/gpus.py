@@ -1,6 +1,6 @@
 """One GPU for each job: a lock on a file for each device, freed however its holder dies.
 
-Imports no torch: a GPU has to be claimed before CUDA reads CUDA_VISIBLE_DEVICES.
+Imports no torch: a GPU has to be locked before CUDA reads CUDA_VISIBLE_DEVICES.
 """
 
 import fcntl
@@ -19,7 +19,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from cardiouq.errors import CardiouqError
-from cardiouq.files.locks import take
+from cardiouq.files.locks import try_lock
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ SECONDS_BETWEEN_MESSAGES = 60.0
 
 
 @dataclass(frozen=True)
-class Claim:
+class LockedGpu:
     """A GPU, as CUDA_VISIBLE_DEVICES names it, and the locked files that make it this process's."""
 
     gpu: str
@@ -45,15 +45,15 @@ class Claim:
 
 
 @functools.cache  # one GPU for the life of the process
-def own_gpu() -> Claim | None:
-    """Claim a GPU and hide the others from CUDA; None if there is none."""
+def acquire_gpu() -> LockedGpu | None:
+    """Lock a GPU and hide the others from CUDA; None if there is none."""
     gpus = visible_gpus()
     if not gpus:
         return None
-    claim = claim_gpu(gpus, jobs_per_gpu())
-    os.environ[VISIBLE_VARIABLE] = claim.gpu
-    log.info("on GPU %s", claim.gpu)
-    return claim
+    locked = lock_gpu(gpus, jobs_per_gpu())
+    os.environ[VISIBLE_VARIABLE] = locked.gpu
+    log.info("on GPU %s", locked.gpu)
+    return locked
 
 
 def visible_gpus() -> list[str]:
@@ -109,21 +109,21 @@ def jobs_per_gpu() -> int:
     return int(text)
 
 
-def claim_gpu(gpus: Sequence[str], jobs: int = 1) -> Claim:
-    """Wait for a GPU on which fewer than `jobs` jobs run, and take a place on it.
+def lock_gpu(gpus: Sequence[str], jobs: int = 1) -> LockedGpu:
+    """Wait for a GPU on which fewer than `jobs` jobs run, and take a slot on it.
 
     A job that does not share also waits for those that do, and they for it.
     """
-    folder = lock_folder()
+    folder = locks_folder()
     began = next_message = time.monotonic()
     while True:
-        for place in range(jobs):  # a second job comes to a GPU when each has one
+        for slot in range(jobs):  # a second job comes to a GPU when each has one
             for gpu in gpus:
-                claim = _try(gpu, place, jobs > 1, folder)
-                if claim is not None:
+                locked = _try(gpu, slot, jobs > 1, folder)
+                if locked is not None:
                     # a forked process would keep the locks alive; an executed program does not
-                    os.register_at_fork(after_in_child=claim.release)
-                    return claim
+                    os.register_at_fork(after_in_child=locked.release)
+                    return locked
         now = time.monotonic()
         if now >= next_message:
             text = "waiting for a GPU, %.0f min so far; taken: %s; locks: %s"
@@ -132,7 +132,7 @@ def claim_gpu(gpus: Sequence[str], jobs: int = 1) -> Claim:
         time.sleep(SECONDS_BETWEEN_TRIES)
 
 
-def lock_folder() -> Path:
+def locks_folder() -> Path:
     """Of this user on this host; made if it is not there."""
     try:
         LOCKS.mkdir(mode=0o700)
@@ -147,13 +147,13 @@ def lock_folder() -> Path:
     return LOCKS
 
 
-def _try(gpu: str, place: int, shared: bool, folder: Path) -> Claim | None:
+def _try(gpu: str, slot: int, shared: bool, folder: Path) -> LockedGpu | None:
     name = quote(gpu, safe="")  # a MIG instance's may have slashes
-    device = take(folder / name, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+    device = try_lock(folder / name, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
     if device is None:
         return None
-    job = take(folder / f"{name}.{place}", fcntl.LOCK_EX)
+    job = try_lock(folder / f"{name}.{slot}", fcntl.LOCK_EX)
     if job is None:
         device.close()
         return None
-    return Claim(gpu, (device, job))
+    return LockedGpu(gpu, (device, job))

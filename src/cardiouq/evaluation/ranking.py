@@ -158,9 +158,9 @@ class RiskCoverage:
         return np.where(enough, 0, x0 + part * (x1 - x0))
 
 
-def _area(heights: Floats, places: Floats) -> Floats:
+def _area(heights: Floats, positions: Floats) -> Floats:
     """Area under each curve by trapezoids, as `numpy.trapezoid`, with fewer passes."""
-    widths = np.diff(places, axis=1)
+    widths = np.diff(positions, axis=1)
     area: Floats = np.einsum("rs,rs->r", widths, heights[:, 1:])
     area += np.einsum("rs,rs->r", widths, heights[:, :-1])
     return area / 2

@@ -28,7 +28,7 @@ from cardiouq.evaluation.probabilities import (
 )
 from cardiouq.evaluation.surface import occupied_box, surface_distances
 from cardiouq.evaluation.volumes import volume_ml
-from cardiouq.files.seals import read_array, was_made
+from cardiouq.files.reading import read_array, was_made
 from cardiouq.structures import FOREGROUND, IGNORED, N_CLASSES, STRUCTURES, mask_of
 
 PER_CASE = ["case", "subject", "visit", "phase", "pathology", "vendor"]
@@ -86,8 +86,8 @@ def read_prediction(case: Any, folder: Path) -> Prediction:
     """
     reference = read_label(case)
     annotated = reference != IGNORED
-    whole = bool(annotated.all())  # then nothing is touched
-    reference = reference if whole else reference * annotated
+    fully_annotated = bool(annotated.all())  # then nothing is touched
+    reference = reference if fully_annotated else reference * annotated
 
     def volume(name: str) -> NDArray[Any]:
         file = folder / f"{case.case}_{name}.nii.gz"
@@ -106,7 +106,7 @@ def read_prediction(case: Any, folder: Path) -> Prediction:
             )
         if name == "segmentation":
             _check_segmentation(file, array, probabilities)
-        return array if whole else array * annotated
+        return array if fully_annotated else array * annotated
 
     probabilities_file = folder / f"{case.case}_probabilities.npy"
     probabilities = read_array(probabilities_file)
@@ -115,7 +115,7 @@ def read_prediction(case: Any, folder: Path) -> Prediction:
     except CardiouqError as error:
         raise CardiouqError(f"{probabilities_file}: {error}") from error
     segmentation = volume("segmentation")
-    if not whole:
+    if not fully_annotated:
         probabilities[:, ~annotated] = 0
         probabilities[0, ~annotated] = 1
     several = was_made(folder / f"{case.case}_samples.nii.gz")

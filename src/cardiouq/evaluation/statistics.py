@@ -152,7 +152,8 @@ def compute_statistics(
     return statistics, groups
 
 
-Found = Iterator[tuple[str, str, Statistic]]
+Statistics = Iterator[tuple[str, str, Statistic]]
+"""Structure or quantity, metric, and the statistic of the two."""
 
 
 class _Cases:
@@ -203,7 +204,7 @@ class _Cases:
         return (rows["reference_empty"] | rows["predicted_empty"]).to_numpy(np.float64)
 
 
-def _means(cases: _Cases, group: Group) -> Found:
+def _means(cases: _Cases, group: Group) -> Statistics:
     for structure, rows in cases.by_structure.items():
         for metric in STRUCTURE_METRICS:
             values = rows[metric].to_numpy(np.float64)
@@ -225,7 +226,7 @@ def is_poor(scores: pd.DataFrame, structure: str, poor_if: Mapping[str, Any]) ->
     return np.asarray(score < limit if poor_if["metric"] == "dice" else score > limit)
 
 
-def _rankings(cases: _Cases, group: Group, settings: Mapping[str, Any]) -> Found:
+def _rankings(cases: _Cases, group: Group, settings: Mapping[str, Any]) -> Statistics:
     poor_if, weights = settings["poor"][cases.level], group.weights
     remaining = settings["poor"]["remaining"]
     of_all = {
@@ -262,7 +263,7 @@ def _rankings(cases: _Cases, group: Group, settings: Mapping[str, Any]) -> Found
 
 def _calibration(
     cases: _Cases, group: Group, found: Mapping[str, pd.DataFrame], settings: Mapping[str, Any]
-) -> Found:
+) -> Statistics:
     """Calibration errors in percent, of all voxels of a resample or as mean over its volumes."""
     bins = found["calibration"]
     if set(bins["case"]) != set(group.index):
@@ -308,7 +309,7 @@ def _subject_group(subjects: pd.DataFrame, settings: Mapping[str, Any], seed: in
     return Group(index, names, subject_weights(names, settings["bootstrap"]["resamples"], seed))
 
 
-def _clinical(subjects: pd.DataFrame, group: Group) -> Found:
+def _clinical(subjects: pd.DataFrame, group: Group) -> Statistics:
     """Error against the reference, its absolute value, and what the samples' interval is worth."""
     for quantity in UNITS:
         rows = subjects[subjects["quantity"] == quantity].sort_values(VISIT)

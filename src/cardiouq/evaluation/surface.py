@@ -210,9 +210,9 @@ def _directed(sources: Masks, targets: Masks, spacing: tuple[float, ...]) -> lis
 def _points(
     voxels: NDArray[np.int64], shape: tuple[int, ...], spacing: tuple[float, ...]
 ) -> Floats:
-    """Places (n, axes) in mm of voxels (n,) of an image, faster than `argwhere`."""
-    places = np.stack(np.unravel_index(voxels, shape), axis=1).astype(np.float64)
-    return np.asarray(places * spacing)
+    """Points (n, axes) in mm of voxels (n,) of an image, faster than `argwhere`."""
+    points = np.stack(np.unravel_index(voxels, shape), axis=1).astype(np.float64)
+    return np.asarray(points * spacing)
 
 
 @lru_cache

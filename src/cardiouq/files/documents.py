@@ -13,7 +13,7 @@ from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 
 from cardiouq.errors import CardiouqError, ProblemsError
-from cardiouq.files.seals import read, to_delete
+from cardiouq.files.reading import read, to_delete
 from cardiouq.names import EXPECTED, is_name
 
 FORMATS = FormatChecker(formats=())
@@ -87,10 +87,10 @@ def read_json(path: Path, schema: Mapping[str, Any]) -> Any:
     Raises:
         CardiouqError: it is missing or not as it was made, or does not keep the schema.
     """
-    return json_of(read(path), path, schema)
+    return parse_json(read(path), path, schema)
 
 
-def json_of(content: bytes, path: Path, schema: Mapping[str, Any]) -> Any:
+def parse_json(content: bytes, path: Path, schema: Mapping[str, Any]) -> Any:
     """What a JSON file holds; a CardiouqError if it does not keep the schema."""
     try:
         found = json.loads(content, parse_constant=_refuse)
@@ -109,9 +109,9 @@ def _refuse(constant: str) -> NoReturn:
 def schema_problems(settings: Any, schema: Mapping[str, Any]) -> Iterator[str]:
     """Every violation of a schema in words: the key, what was found, what is allowed."""
     for error in Draft202012Validator(schema, format_checker=FORMATS).iter_errors(settings):
-        place = ".".join(str(part) for part in error.absolute_path)
+        keys = ".".join(str(part) for part in error.absolute_path)
         yield from (
-            f"{place}{'.' if place and key else ''}{key}: {text}" for key, text in _say(error)
+            f"{keys}{'.' if keys and key else ''}{key}: {text}" for key, text in _say(error)
         )
 
 

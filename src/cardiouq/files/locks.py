@@ -18,12 +18,12 @@ from cardiouq.errors import CardiouqError
 
 log = logging.getLogger(__name__)
 
-ENDING = ".lock"
+LOCK_SUFFIX = ".lock"
 """Of the names of files that lock another."""
 SECONDS_BETWEEN_TRIES = 2.0
 
 
-def take(path: Path, kind: int = fcntl.LOCK_EX) -> io.FileIO | None:
+def try_lock(path: Path, kind: int = fcntl.LOCK_EX) -> io.FileIO | None:
     """The locked file, which is made if it is not there, or None if another process has it.
 
     A file that was removed or replaced since it was opened locks nothing. Where the file system has
@@ -50,18 +50,29 @@ def _warn_of_no_locks(folder: Path, error: str) -> None:
     log.warning("%s: no locks (%s); let no other process work on the same", folder, error)
 
 
+def exclusive_lock(path: Path) -> AbstractContextManager[None]:
+    """Wait until no other process works on what is, or is to be, at a path, and keep others off.
+
+    One may go on after its Snakemake was killed.
+    """
+    return _locked(path, fcntl.LOCK_EX)
+
+
+def shared_lock(path: Path) -> AbstractContextManager[None]:
+    """Wait until no other process writes at a path, and let others read there, but none write."""
+    return _locked(path, fcntl.LOCK_SH)
+
+
 @contextmanager
-def alone(path: Path, kind: int = fcntl.LOCK_EX) -> Iterator[None]:
-    """Wait until no other process works on what is at a path, or is to be: one may go on after its
-    Snakemake was killed."""
-    lock_file = path.with_name(f".{path.name}{ENDING}")
+def _locked(path: Path, kind: int) -> Iterator[None]:
+    lock_file = path.with_name(f".{path.name}{LOCK_SUFFIX}")
     lock_file.parent.mkdir(parents=True, exist_ok=True)
-    lock = take(lock_file, kind)
+    lock = try_lock(lock_file, kind)
     if lock is None:
         log.info("another process works on %s; waiting for its end", path)
     while lock is None:
         time.sleep(SECONDS_BETWEEN_TRIES)
-        lock = take(lock_file, kind)
+        lock = try_lock(lock_file, kind)
     with lock:
         try:
             yield
@@ -72,21 +83,16 @@ def alone(path: Path, kind: int = fcntl.LOCK_EX) -> Iterator[None]:
                 lock_file.unlink()
 
 
-def read_in_peace(path: Path) -> AbstractContextManager[None]:
-    """The same for a process that reads: others may read too, and none writes meanwhile."""
-    return alone(path, fcntl.LOCK_SH)
-
-
 @cache  # for the life of the process
-def claim(folder: Path) -> io.FileIO:
+def lock_results(folder: Path) -> io.FileIO:
     """Keep other processes from working on what is in a folder for as long as this one lives.
 
     Raises:
         CardiouqError: if one does already.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder.absolute() / ENDING  # Snakemake changes directories
-    lock = take(path)
+    path = folder.absolute() / LOCK_SUFFIX  # Snakemake changes directories
+    lock = try_lock(path)
     if lock is None:
         raise CardiouqError(
             f"{folder}: another Snakemake works on these results, maybe in another working "

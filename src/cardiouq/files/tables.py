@@ -12,7 +12,7 @@ import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
 from cardiouq.errors import CardiouqError
-from cardiouq.files.seals import read
+from cardiouq.files.reading import read
 
 TEXT = (
     *("dataset", "part", "subject", "visit", "case", "phase", "pathology", "vendor", "centre"),
@@ -38,10 +38,10 @@ def read_rows(path: str | Path, numbers: Mapping[str, type] | None = None) -> pd
         CardiouqError: it is missing or not as it was made, is no table, or a column of numbers
             holds something else.
     """
-    return rows_of(read(path), path, numbers)
+    return parse_rows(read(path), path, numbers)
 
 
-def rows_of(
+def parse_rows(
     content: bytes, path: str | Path, numbers: Mapping[str, type] | None = None
 ) -> pd.DataFrame:
     """The rows of a table that no job made, or that one still adds to; else as `read_rows`."""

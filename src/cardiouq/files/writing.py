@@ -1,7 +1,7 @@
 """Files and folders that are written whole or not at all, with the SHA-256 of what was written.
 
 That of a file stands in a file beside it, those of a folder in one file in it, both as coreutils'
-`sha256sum` writes and checks them. `seals.py` compares them with what is read.
+`sha256sum` writes and checks them. `reading.py` compares them with what is read.
 """
 
 import errno
@@ -16,12 +16,12 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
-from cardiouq.errors import OF_THE_DISK, CardiouqError, in_words
-from cardiouq.files.locks import ENDING, alone
+from cardiouq.errors import DISK_ERRORS, CardiouqError, user_message
+from cardiouq.files.locks import LOCK_SUFFIX, exclusive_lock
 
-ROOM = 2**20
+NOTES_BYTES = 2**20
 """Bytes that Snakemake's own notes of a study may take."""
-SUMS = "SHA256SUMS"
+HASHES_FILE = "SHA256SUMS"
 """Of a folder that one job makes: the hash of every file in it."""
 
 CLUTTER = {
@@ -44,13 +44,13 @@ def visible(paths: Iterable[Path]) -> list[Path]:
     return sorted(p for p in paths if not p.name.startswith(".") and p.name not in CLUTTER)
 
 
-def seal_of(path: Path) -> Path:
+def hash_file_of(path: Path) -> Path:
     """Where the hash of a file stands that other jobs' files lie beside."""
     return path.with_name(f".{path.name}.sha256")
 
 
 @contextmanager
-def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
+def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it is renamed to `path`, else removed.
 
     The temporary name keeps the suffixes (`.nii.gz`), as many writers choose the format by them.
@@ -62,40 +62,40 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 @contextmanager
-def folder_written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
+def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     """The same for a folder, which is empty at first and takes the place of an older one."""
     with _renamed_to(Path(path)) as temporary:
         temporary.mkdir()
         yield temporary
 
 
-def seal_folder(folder: Path) -> None:
+def write_folder_hashes(folder: Path) -> None:
     """Note the hashes of all files of a folder in one file, in place of one for each."""
-    sums = sums_of(folder)
-    write_sums(folder / SUMS, sums)
+    sums = hashes_of(folder)
+    write_hashes(folder / HASHES_FILE, sums)
     for name in sums:
-        seal_of(folder / name).unlink(missing_ok=True)
+        hash_file_of(folder / name).unlink(missing_ok=True)
 
 
-def sums_of(folder: Path) -> dict[str, str]:
+def hashes_of(folder: Path) -> dict[str, str]:
     """Path in a folder -> hash of every file there that is not hidden: as it was noted when the
     file was made, or of what the file holds."""
     names = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     return {
-        str(name): read_sums(seal_of(folder / name)).get(name.name) or _hash(folder / name)
+        str(name): read_hashes(hash_file_of(folder / name)).get(name.name) or _hash(folder / name)
         for name in names
         if not any(part.startswith(".") for part in name.parts)
     }
 
 
-def write_sums(path: Path, sums: Mapping[str, str]) -> None:
+def write_hashes(path: Path, sums: Mapping[str, str]) -> None:
     """Write hashes as `sha256sum` does."""
     lines = [f"{digest}  {name}\n" for name, digest in sums.items()]
-    with blamed_on(path):
+    with disk_errors_naming(path):
         path.write_text("".join(lines), encoding="utf-8")
 
 
-def read_sums(path: Path) -> dict[str, str]:
+def read_hashes(path: Path) -> dict[str, str]:
     """Path -> hash in a file of `sha256sum`'s; of one that is not there, or that was being written
     when its writer was killed, none.
 
@@ -122,7 +122,7 @@ def _renamed_to(target: Path) -> Iterator[Path]:
     """Two processes that write the same do it one after the other, so whatever else is on the way
     to `target` belongs to one that was killed."""
     temporary = _beside(target)
-    with blamed_on(target), alone(target):
+    with disk_errors_naming(target), exclusive_lock(target):
         try:
             for leftover in _left_behind(target.parent):
                 if re.fullmatch(rf"\.partial-[0-9a-f]+-{re.escape(target.name)}", leftover.name):
@@ -146,7 +146,7 @@ def _put(temporary: Path, target: Path) -> None:
     this leaves no file with another's.
     """
     if temporary.is_dir():
-        seal_folder(temporary)
+        write_folder_hashes(temporary)
         replaced = _beside(target)
         with suppress(FileNotFoundError):
             target.replace(replaced)
@@ -154,9 +154,9 @@ def _put(temporary: Path, target: Path) -> None:
         _remove(replaced)
         return
     digest = _hash(temporary)
-    seal_of(target).unlink(missing_ok=True)
+    hash_file_of(target).unlink(missing_ok=True)
     temporary.replace(target)
-    write_sums(seal_of(target), {target.name: digest})
+    write_hashes(hash_file_of(target), {target.name: digest})
 
 
 def _remove(path: Path) -> None:
@@ -173,7 +173,7 @@ def _left_behind(folder: Path) -> list[Path]:
 
 
 @contextmanager
-def blamed_on(path: Path) -> Iterator[None]:
+def disk_errors_naming(path: Path) -> Iterator[None]:
     """Have a failure of the disk raised as an `OSError` that tells its reason and names `path`,
     unless it names another file; libraries leave out one or both."""
     try:
@@ -183,13 +183,13 @@ def blamed_on(path: Path) -> Iterator[None]:
             # numpy; it forgets the reason, and a disk that takes a part only is full
             raise OSError(errno.ENOSPC, str(error), str(path)) from error
         name = Path(error.filename or "").name
-        is_temporary = name.startswith(".partial-") or name.endswith(ENDING)
-        if error.errno in OF_THE_DISK and (is_temporary or not error.filename):
+        is_temporary = name.startswith(".partial-") or name.endswith(LOCK_SUFFIX)
+        if error.errno in DISK_ERRORS and (is_temporary or not error.filename):
             error.filename = str(path)
         raise
 
 
-def expanded(path: str) -> Path:
+def expand_home(path: str) -> Path:
     """A path with `~` as the home folder that a shell takes it for.
 
     Raises:
@@ -201,7 +201,7 @@ def expanded(path: str) -> Path:
         raise CardiouqError(f"{path}: no such home folder ({error}); write it out") from error
 
 
-def check_space(folder: Path, needed: int, what_for: str) -> None:
+def check_disk_space(folder: Path, needed: int, what_for: str) -> None:
     """Raise a CardiouqError unless a folder's disk has so many bytes free."""
     free = shutil.disk_usage(folder).free
     if free < needed:
@@ -211,7 +211,7 @@ def check_space(folder: Path, needed: int, what_for: str) -> None:
         )
 
 
-def check_room(*folders: Path) -> None:
+def check_writable(*folders: Path) -> None:
     """Raise a CardiouqError unless a little can be written to each of some folders, which may yet
     have to be made: Snakemake's own notes on a full disk end in its traceback."""
     for there in dict.fromkeys(_nearest(folder) for folder in folders):
@@ -222,15 +222,18 @@ def check_room(*folders: Path) -> None:
                 "should be, or move it away"
             )
         try:
-            with blamed_on(there), tempfile.TemporaryFile(dir=there, prefix=".partial-") as stream:
-                stream.write(bytes(ROOM))
+            with (
+                disk_errors_naming(there),
+                tempfile.TemporaryFile(dir=there, prefix=".partial-") as stream,
+            ):
+                stream.write(bytes(NOTES_BYTES))
         except PermissionError as error:
             raise CardiouqError(
                 f"{there}: may not be written to ({error.strerror}); have its permissions changed, "
                 "or work in another folder (`--directory FOLDER`)"
             ) from error
         except OSError as error:
-            raise CardiouqError(in_words(error) or f"{there}: {error}") from error
+            raise CardiouqError(user_message(error) or f"{there}: {error}") from error
 
 
 def _nearest(folder: Path) -> Path:

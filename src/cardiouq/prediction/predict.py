@@ -16,10 +16,10 @@ import torch
 
 from cardiouq.data.readers.scans import Case
 from cardiouq.device.choose import device_name
-from cardiouq.files.locks import alone
+from cardiouq.files.locks import exclusive_lock
+from cardiouq.files.reading import read_array
 from cardiouq.files.run_files import MACHINE_FILE
-from cardiouq.files.seals import read_array
-from cardiouq.files.writing import folder_written_whole, written_whole
+from cardiouq.files.writing import atomic_folder, atomic_write
 from cardiouq.methods.base import BaseMethod, Draw, Runs
 from cardiouq.prediction.predictor import Predictor, probabilities
 from cardiouq.prediction.sums import CaseSums
@@ -59,7 +59,7 @@ def predict(
         seed: of whatever a method draws while it predicts.
         output: folder to write to.
     """
-    with alone(output):
+    with exclusive_lock(output):
         _predict(method, runs, schedule, test_sets, arrays, predictor, seed, output)
 
 
@@ -108,15 +108,15 @@ def _predict(
             ]
             log.info("%d sample(s) of %d volumes, %.0f s", len(rows), len(cases), seconds)
         for test_set, members in test_sets.items():
-            with folder_written_whole(output / test_set) as folder:
+            with atomic_folder(output / test_set) as folder:
                 for case in members:
                     sums[case.case].write(
                         folder, lambda mean, labels: method.combine(mean, labels, fitted)
                     )
-    with written_whole(output / "fitted.json") as temporary:
+    with atomic_write(output / "fitted.json") as temporary:
         learnt = {name: np.asarray(value).tolist() for name, value in fitted.items()}
         temporary.write_text(json.dumps(learnt, indent=2) + "\n", encoding="utf-8")
-    with written_whole(output / "samples.csv") as temporary:
+    with atomic_write(output / "samples.csv") as temporary:
         pd.DataFrame(rows).to_csv(temporary, index=False)
 
 

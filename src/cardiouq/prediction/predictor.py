@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from cardiouq.data.plan import Plan
-from cardiouq.data.preprocessing import centre, resampled_shape
+from cardiouq.data.preprocessing import centre_crop, resampled_shape
 from cardiouq.data.readers.scans import Case
 
 TILES_AT_ONCE = 8
@@ -54,9 +54,9 @@ def probabilities(logits: Tensor, case: Case, plan: Plan) -> NDArray[np.float32]
     own = case.rows, case.columns
     values = logits.softmax(1)
     if plan.crop:
-        whole = resampled_shape(own, (case.spacing_y, case.spacing_x), plan.spacing)
-        seen = (..., *centre(whole, plan.crop))
-        on_crop, values = values, values.new_zeros(*values.shape[:2], *whole)
+        uncropped = resampled_shape(own, (case.spacing_y, case.spacing_x), plan.spacing)
+        seen = (..., *centre_crop(uncropped, plan.crop))
+        on_crop, values = values, values.new_zeros(*values.shape[:2], *uncropped)
         values[:, 0] = 1
         values[seen] = on_crop
     resampled = functional.interpolate(values, own, mode="bilinear")

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from cardiouq.data.plan import Plan
 from cardiouq.errors import CardiouqError
 from cardiouq.files.documents import read_json
+from cardiouq.files.reading import read_array
 from cardiouq.files.run_files import HISTORY_FILE, RUN_FILE, checkpoint_file
-from cardiouq.files.seals import read_array
 from cardiouq.methods import build_variant
 from cardiouq.methods.base import MEMBER, Member
 from cardiouq.prediction.predictor import Predictor

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.special import entr
 
 from cardiouq.data.readers.scans import Case, write_volume
-from cardiouq.files.writing import blamed_on, written_whole
+from cardiouq.files.writing import atomic_write, disk_errors_naming
 from cardiouq.structures import N_CLASSES
 
 Combine = Callable[[NDArray[np.float32], NDArray[np.uint8]], NDArray[np.float32]]
@@ -27,7 +27,7 @@ class CaseSums:
         self.samples = 0
         self._sum_file = scratch / f"{case.case}_sum.npy"
         self._label_file = scratch / f"{case.case}_labels.bin"
-        with blamed_on(self._sum_file):
+        with disk_errors_naming(self._sum_file):
             np.save(self._sum_file, np.zeros((N_CLASSES + 2, *self.grid), np.float32))
 
     def add(self, probabilities: NDArray[np.float32]) -> None:
@@ -37,9 +37,9 @@ class CaseSums:
         total[N_CLASSES] += entropy_bits(probabilities)
         total[N_CLASSES + 1] += np.square(probabilities).sum(0)
         # in place, but not mapped into memory: there a full disk would be a SIGBUS
-        with blamed_on(self._sum_file), self._sum_file.open("rb+") as stream:
+        with disk_errors_naming(self._sum_file), self._sum_file.open("rb+") as stream:
             np.save(stream, total)
-        with blamed_on(self._label_file), self._label_file.open("ab") as stream:
+        with disk_errors_naming(self._label_file), self._label_file.open("ab") as stream:
             stream.write(probabilities.argmax(0).astype(np.uint8).tobytes())
         self.samples += 1
 
@@ -67,7 +67,7 @@ class CaseSums:
             volumes["samples"] = labels
         for name, volume in volumes.items():
             write_volume(volume, self.case, folder / f"{self.case.case}_{name}.nii.gz")
-        with written_whole(folder / f"{self.case.case}_probabilities.npy") as temporary:
+        with atomic_write(folder / f"{self.case.case}_probabilities.npy") as temporary:
             np.save(temporary, combined.astype(np.float16))
 
 

@@ -31,7 +31,7 @@ BASE_MB = 2500
 """Interpreter, torch, MONAI and memory-mapped scans; a laptop's training has 1.0 GB in all."""
 CUDA_MB = 4000
 """More, for CUDA's libraries and its memory on the host."""
-BYTES = 4
+BYTES_PER_VALUE = 4
 MAPS_KEPT = 3
 """A convolution's output, its norm's, and a gradient."""
 WEIGHTS_KEPT = 6
@@ -42,7 +42,7 @@ USUAL_SCAN = (10, 256, 216), (10.0, 1.5, 1.5)
 """Shape and spacing that a plan is guessed from for as long as it is not made."""
 
 
-class Needs(NamedTuple):
+class Resources(NamedTuple):
     """Of one job."""
 
     mem_mb: int
@@ -53,22 +53,22 @@ class Needs(NamedTuple):
         return type(self)(*(need * min(attempt, LARGEST_FACTOR) for need in self))
 
 
-def of_training(study: Study, recipe: str, plan_file: str | Path, gpus: int) -> Needs:
+def training_resources(study: Study, recipe: str, plan_file: str | Path, gpus: int) -> Resources:
     """Of a run."""
     plan, batch_size = plan_of(study, plan_file), study["recipes"][recipe]["batch_size"]
-    return Needs(
+    return Resources(
         memory_mb(plan, batch_size, gpus),
         _rounded(START_MINUTES + training_seconds(study, recipe, plan, gpus) / 60),
     )
 
 
-def of_prediction(
+def prediction_resources(
     study: Study, name: str, plan_file: str | Path, test_sets: Iterable[str | Path], gpus: int
-) -> Needs:
+) -> Resources:
     """Of a method or a repeat, on all of its test sets."""
     plan = plan_of(study, plan_file)
     seconds = prediction_seconds(study, name, plan, test_sets, gpus)
-    return Needs(memory_mb(plan, SLICES, gpus), _rounded(START_MINUTES + seconds / 60))
+    return Resources(memory_mb(plan, SLICES, gpus), _rounded(START_MINUTES + seconds / 60))
 
 
 def training_seconds(study: Study, recipe: str, plan: Plan, gpus: int) -> float:
@@ -85,7 +85,7 @@ def prediction_seconds(
     images = images_per_volume(study) * (2 if fits else 1)
     forward = FORWARD_SHARE * images * seconds_per_image(plan, gpus)
     volumes = sum(_rows(Path(table)) for table in test_sets) or VOLUMES
-    return volumes * samples(study, name) * (forward + SECONDS_PER_VOLUME)
+    return volumes * sample_count(study, name) * (forward + SECONDS_PER_VOLUME)
 
 
 def images_per_epoch(study: Study, recipe: str) -> float:
@@ -101,7 +101,7 @@ def images_per_volume(study: Study) -> float:
     return SLICES * tiles
 
 
-def samples(study: Study, name: str) -> int:
+def sample_count(study: Study, name: str) -> int:
     """Samples that a method or a repeat draws on the test sets."""
     method, schedule = study.methods[study.repeated(name)], study.schedule(study.recipe_of(name))
     return len(study.method_members(name)) * method.samples_per_run(schedule)
@@ -123,10 +123,10 @@ def seconds_per_image(plan: Plan, gpus: int) -> float:
 
 def memory_mb(plan: Plan, batch_size: int, gpus: int) -> int:
     """Of the host; on a GPU the feature maps are not there."""
-    values = WEIGHTS_KEPT * weights(plan)
+    values = WEIGHTS_KEPT * weight_count(plan)
     if not gpus:
         values += MAPS_KEPT * batch_size * feature_values(plan)
-    needed = BASE_MB + (CUDA_MB if gpus else 0) + values * BYTES / 1e6
+    needed = BASE_MB + (CUDA_MB if gpus else 0) + values * BYTES_PER_VALUE / 1e6
     return math.ceil(needed / 500) * 500
 
 
@@ -139,7 +139,7 @@ def feature_values(plan: Plan) -> int:
     return CONVOLUTIONS_PER_STAGE * sum(stages) + decoder + _sizes(plan)[0] * N_CLASSES
 
 
-def weights(plan: Plan) -> int:
+def weight_count(plan: Plan) -> int:
     """Of the convolutions, which are nearly all."""
     widths = plan.features_per_stage
     encoder = sum(9 * (above + width) * width for above, width in pairwise((1, *widths)))

@@ -16,18 +16,18 @@ from pandas.errors import EmptyDataError
 from cardiouq.data.plan import Plan
 from cardiouq.device.environment import gpus_per_job
 from cardiouq.files.run_files import HISTORY_FILE, RUN_FILE, products_folder
-from cardiouq.files.tables import read_benchmark, rows_of
+from cardiouq.files.tables import parse_rows, read_benchmark
 from cardiouq.methods.base import Member
 from cardiouq.progress.estimates import (
     images_per_epoch,
     plan_of,
     prediction_seconds,
-    samples,
+    sample_count,
     training_seconds,
 )
 from cardiouq.study.study import Study
 
-PATIENCE = 600
+STALL_SECONDS = 600
 """Seconds without a sign of a job, or three of its steps, after which it counts as stopped."""
 
 
@@ -59,11 +59,11 @@ class Job:
             age = now - self.log.stat().st_mtime
         except FileNotFoundError:
             return "stopped" if self.done else "waiting"
-        patience = max(PATIENCE, 3 * self.spent / max(self.done, 1))
+        patience = max(STALL_SECONDS, 3 * self.spent / max(self.done, 1))
         return "running" if age < patience else "stopped"
 
 
-def training(study: Study, recipe: str, member: Member, root: Path, plan: Plan) -> Job:
+def training_job(study: Study, recipe: str, member: Member, root: Path, plan: Plan) -> Job:
     folder = root / study.run_folder(recipe, member)
     finished = (folder / RUN_FILE).is_file()
     products = folder if finished else products_folder(folder)
@@ -78,18 +78,18 @@ def training(study: Study, recipe: str, member: Member, root: Path, plan: Plan) 
         work=images_per_epoch(study, recipe),
         done=len(seconds),
         spent=sum(seconds),
-        guess=training_seconds(study, recipe, plan, gpus_per_job(study.machine["device"])),
+        guess=training_seconds(study, recipe, plan, gpus_per_job(study.local_config["device"])),
     )
 
 
-def of_method(study: Study, name: str, root: Path, plan: Plan) -> list[Job]:
-    results, recipe, steps = root / study.results, study.recipe_of(name), samples(study, name)
+def method_jobs(study: Study, name: str, root: Path, plan: Plan) -> list[Job]:
+    results, recipe, steps = root / study.results, study.recipe_of(name), sample_count(study, name)
     predicted = (results / f"prediction/{name}/samples.csv").is_file()
     evaluated = (results / f"evaluation/{name}/scores.csv").is_file()
     log = results / f"logs/predict/{name}.log"
     said = re.findall(r": (\d+) sample\(s\) of .* (\d+) s$", _tail(log), re.MULTILINE)
     drawn = min(int(said[-1][0]), steps) if said else 0
-    gpus = gpus_per_job(study.machine["device"])
+    gpus = gpus_per_job(study.local_config["device"])
     tables = (results / "data").glob("*test_sets.csv")
     prediction = Job(
         *("prediction", f"predict {name}", "prediction", log),
@@ -115,12 +115,12 @@ def jobs_of(study: Study, root: Path) -> dict[str, Job]:
     """Name -> job of a study whose working directory is `root`."""
     plan = plan_of(study, root / study.results / "data/plan.json")
     runs = [(recipe, member) for recipe in study["recipes"] for member in study.members(recipe)]
-    jobs = [training(study, *run, root, plan) for run in runs]
-    of_methods = [of_method(study, name, root, plan) for name in (*study.methods, *study.repeats)]
+    jobs = [training_job(study, *run, root, plan) for run in runs]
+    of_methods = [method_jobs(study, name, root, plan) for name in (*study.methods, *study.repeats)]
     return {job.name: job for job in (*jobs, *chain(*zip(*of_methods, strict=True)))}
 
 
-def to_come(jobs: dict[str, Job]) -> dict[str, float]:
+def remaining_seconds(jobs: dict[str, Job]) -> dict[str, float]:
     """Seconds that each job still takes: at its own rate, at that of jobs alike, at that of its
     kind for each image, or guessed, with others' share of their guess."""
     rates, shares = defaultdict(list), []
@@ -140,9 +140,9 @@ def to_come(jobs: dict[str, Job]) -> dict[str, float]:
     return seconds
 
 
-def longest_chain(name: str, jobs: dict[str, Job], seconds: dict[str, float]) -> float:
+def critical_path(name: str, jobs: dict[str, Job], seconds: dict[str, float]) -> float:
     """Seconds until a job is done, however many are done at once."""
-    before = (longest_chain(need, jobs, seconds) for need in jobs[name].needs)
+    before = (critical_path(need, jobs, seconds) for need in jobs[name].needs)
     return seconds[name] + max(before, default=0.0)
 
 
@@ -160,7 +160,7 @@ def _column(path: Path, name: str) -> list[float]:
             return list(read_benchmark(path)[name])
         # without its hash: a training may be at work on it
         if content := path.read_bytes():
-            return list(rows_of(content, path)[name])
+            return list(parse_rows(content, path)[name])
     return []
 
 

@@ -1,4 +1,4 @@
-"""How far a study is, in words (`cardiouq status`). Needs no lock, so Snakemake may be at work."""
+"""The status of a study in words (`cardiouq status`), read without a lock while Snakemake works."""
 
 import time
 from collections import Counter
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from cardiouq.progress.jobs import Job, error_in, jobs_of, longest_chain, to_come
+from cardiouq.progress.jobs import Job, critical_path, error_in, jobs_of, remaining_seconds
 from cardiouq.study.study import Study
 
 DATA = ("cases.csv", "split.csv", "checks.csv", "plan.json", "preprocessed")
@@ -17,7 +17,7 @@ def status(study: Study, root: Path, at_once: int, now: float) -> str:
     """The printed status of a study; `at_once` is how many jobs run at a time, 0 for as many as
     run now."""
     results, jobs = root / study.results, jobs_of(study, root)
-    left, states = to_come(jobs), {name: job.state(now) for name, job in jobs.items()}
+    left, states = remaining_seconds(jobs), {name: job.state(now) for name, job in jobs.items()}
     made = [(results / "data" / name).exists() for name in DATA]
     table: list[list[object]] = [["data", sum(made), len(made)]]
     for alike in dict.fromkeys(job.alike for job in jobs.values()):
@@ -40,7 +40,7 @@ def status(study: Study, root: Path, at_once: int, now: float) -> str:
     failures = [f"  {log}: {words}" for log, words in failed(results, jobs)]
     parts += ["\n".join(["failed", *failures])] if failures else []
     at_once = at_once or max(1, Counter(states.values())["running"])
-    total, longest = sum(left.values()), max(longest_chain(name, jobs, left) for name in jobs)
+    total, longest = sum(left.values()), max(critical_path(name, jobs, left) for name in jobs)
     end = max(total / at_once, longest)
     at = time.strftime("%Y-%m-%d %H:%M", time.localtime(now + end))
     measured = {job.kind for job in jobs.values() if job.spent}

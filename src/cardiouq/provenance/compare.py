@@ -7,7 +7,7 @@ from typing import Any
 
 from cardiouq.errors import CardiouqError
 from cardiouq.files.documents import schema_problems
-from cardiouq.provenance.describe import flat
+from cardiouq.provenance.describe import flattened
 
 PARTS = ("code", "config", "data", "packages", "device")
 """Of the state, in the order of printing."""
@@ -49,7 +49,7 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, l
     pairs["results"] = (one["results"], other["results"])
     found = {}
     for part, (first, second) in pairs.items():
-        a, b = dict(flat(first)), dict(flat(second))
+        a, b = dict(flattened(first)), dict(flattened(second))
         found[part] = [
             f"{name}: {a.get(name, 'nothing')} -> {b.get(name, 'nothing')}"
             for name in dict.fromkeys([*a, *b])
@@ -59,7 +59,7 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, l
     return found
 
 
-def verdict(found: Mapping[str, Sequence[str]]) -> str:
+def conclusion(found: Mapping[str, Sequence[str]]) -> str:
     """What differences mean, in one sentence."""
     same_state, same_results = not any(found[part] for part in PARTS), not found["results"]
     if same_state and same_results:
@@ -70,13 +70,13 @@ def verdict(found: Mapping[str, Sequence[str]]) -> str:
 
 
 def comparison(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[str]:
-    """The lines that are printed: each part with its differences, and the verdict."""
+    """The lines that are printed: each part with its differences, and the conclusion."""
     found = differences(one, other)
     for part, lines in found.items():
         versions = f" ({_version(one)} -> {_version(other)})" if part == "code" else ""
         yield f"{part}{versions}: {f'{len(lines)} difference(s)' if lines else 'the same'}"
         yield from (f"  {line}" for line in lines)
-    yield verdict(found)
+    yield conclusion(found)
 
 
 def _version(provenance: Mapping[str, Any]) -> str:

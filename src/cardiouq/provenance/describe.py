@@ -10,12 +10,12 @@ from typing import Any
 
 import pandas as pd
 
-from cardiouq.device.environment import device_asked_for, processor
+from cardiouq.device.environment import processor, requested_device
 from cardiouq.files.documents import read_json
+from cardiouq.files.reading import read
 from cardiouq.files.run_files import HISTORY_FILE
-from cardiouq.files.seals import read
 from cardiouq.files.tables import read_benchmark, read_rows
-from cardiouq.files.writing import SUMS
+from cardiouq.files.writing import HASHES_FILE
 from cardiouq.provenance.record import (
     NOT_RECORDED,
     code_files,
@@ -95,10 +95,10 @@ def describe(
             if file.is_file()
         },
         "files": {str(file.relative_to(results)): sha256(read(file)) for file in made},
-        "handed on": handed_on(results, runs.values(), predicted),
+        "handed on": intermediate_hashes(results, runs.values(), predicted),
         "times": {
             "written": datetime.now(UTC).isoformat(timespec="seconds"),
-            "device asked for": device_asked_for(),
+            "device asked for": requested_device(),
             "training_seconds": round(sum(_seconds(Path(folder)) for folder in runs.values()), 1),
             "rules": rule_times(results, list(runs.values()), predicted),
         },
@@ -123,7 +123,7 @@ def fingerprints(data: Path) -> dict[str, Any]:
     return hashes
 
 
-def handed_on(
+def intermediate_hashes(
     results: Path, runs: Iterable[str | Path], predicted: Iterable[str]
 ) -> dict[str, str]:
     """SHA-256 of what one job hands to another: of a table, plan or note its own, of a folder that
@@ -132,11 +132,11 @@ def handed_on(
     for folder in predictions:
         read_json(folder / "fitted.json", {"type": "object"})
     tables = [results / "data", results / "evaluation", *(results / "evaluation").glob("*/")]
-    seals = [seal for folder in (*tables, *predictions) for seal in folder.glob(".*.sha256")]
-    files = [seal.with_name(seal.stem.removeprefix(".")) for seal in seals]
+    hash_files = [file for folder in (*tables, *predictions) for file in folder.glob(".*.sha256")]
+    files = [file.with_name(file.stem.removeprefix(".")) for file in hash_files]
     hashes = {file: sha256(read(file)) for file in files if file.is_file()}
     for folder in (results / "data", *map(Path, runs), *predictions):
-        for sums in (*folder.glob(SUMS), *folder.glob(f"*/{SUMS}")):
+        for sums in (*folder.glob(HASHES_FILE), *folder.glob(f"*/{HASHES_FILE}")):
             hashes[sums] = sha256(sums.read_bytes())
     return {str(file.relative_to(results)): hashes[file] for file in sorted(hashes)}
 
@@ -182,7 +182,7 @@ def printed(provenance: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     rows = [("Code", name, code[name]) for name in ("version", "hash")]
     rows += [("Code", *row) for row in _counted(code)]
     rows.append(("Config", "seed", str(state["config"].get("seed"))))
-    rows += [("Data", *row) for row in flat(state["data"])]
+    rows += [("Data", *row) for row in flattened(state["data"])]
     rows.append(("Packages", "", ", ".join(f"{n} {v}" for n, v in state["packages"].items())))
     rows += [("Device", name, device[name]) for name in ("processor", "system")]
     rows += [("Device", *row) for row in _counted(device)]
@@ -200,11 +200,11 @@ def printed(provenance: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     ]
 
 
-def flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+def flattened(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
     """(dotted path, text) of every value of nested settings."""
     if isinstance(value, Mapping) and value:
         for key, below in value.items():
-            yield from flat(below, f"{path}.{key}" if path else str(key))
+            yield from flattened(below, f"{path}.{key}" if path else str(key))
     else:
         yield path, value if isinstance(value, str) else json.dumps(value)
 

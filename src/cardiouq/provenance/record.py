@@ -12,7 +12,7 @@ from pathlib import Path
 from cardiouq.errors import CardiouqError
 from cardiouq.files.documents import read_json
 from cardiouq.files.run_files import MACHINE_FILE
-from cardiouq.files.writing import written_whole
+from cardiouq.files.writing import atomic_write
 
 NOT_RECORDED = "not recorded"
 MACHINES = {
@@ -109,7 +109,7 @@ def note_machine(folder: Path, device: str, precision: str) -> None:
     noted = machines(folder)
     here = {"device": device, "precision": precision, "code": code_hash(repository())}
     if here not in noted:
-        with written_whole(folder / MACHINE_FILE) as temporary:
+        with atomic_write(folder / MACHINE_FILE) as temporary:
             temporary.write_text(json.dumps([*noted, here], indent=2) + "\n", encoding="utf-8")
 
 

@@ -38,7 +38,11 @@ class Augmentation:
         return side + side % 2  # even, as patches are: their pixels then lie on the window's
 
     def __call__(
-        self, images: Tensor, labels: Tensor, patch_size: tuple[int, int], draw: torch.Generator
+        self,
+        images: Tensor,
+        labels: Tensor,
+        patch_size: tuple[int, int],
+        generator: torch.Generator,
     ) -> tuple[Tensor, Tensor]:
         """Augmented patches.
 
@@ -46,30 +50,36 @@ class Augmentation:
             images: (batch, 1, window, window) float32.
             labels: (batch, 1, window, window) uint8.
             patch_size: (rows, columns) of what is returned.
-            draw: generator on the tensors' device; the only source of randomness.
+            generator: on the tensors' device; the only source of randomness.
 
         Returns:
             Images (batch, 1, rows, columns) float32 and labels of the same shape, uint8.
         """
-        images, labels = self._place(images, labels, patch_size, draw)
+        images, labels = self._place(images, labels, patch_size, generator)
         if self.intensities:
-            images = change_intensities(images, draw)
+            images = change_intensities(images, generator)
         if self.mirror:
             for axis in (2, 3):
-                flip = _chosen(images, draw, 0.5)
+                flip = _chosen(images, generator, 0.5)
                 images = torch.where(flip, images.flip(axis), images)
                 labels = torch.where(flip, labels.flip(axis), labels)
         return images, labels
 
     def _place(
-        self, images: Tensor, labels: Tensor, patch_size: tuple[int, int], draw: torch.Generator
+        self,
+        images: Tensor,
+        labels: Tensor,
+        patch_size: tuple[int, int],
+        generator: torch.Generator,
     ) -> tuple[Tensor, Tensor]:
         """Rotate, scale and move, each with a probability of its own, and cut out the patch."""
         n = len(images)
         limit = math.radians(self.rotation_degrees)
-        angle = _uniform(images, draw, -limit, limit) * _chosen(images, draw, self.probability)
-        zoomed = _chosen(images, draw, self.probability)
-        zoom = torch.where(zoomed, _uniform(images, draw, *self.scale), 1.0)
+        angle = _uniform(images, generator, -limit, limit) * _chosen(
+            images, generator, self.probability
+        )
+        zoomed = _chosen(images, generator, self.probability)
+        zoom = torch.where(zoomed, _uniform(images, generator, *self.scale), 1.0)
         angle, zoom = angle.view(n), zoom.view(n)
         cos, sin = zoom * angle.cos(), zoom * angle.sin()
         rows, columns = (size / images.shape[-1] for size in patch_size)
@@ -77,9 +87,9 @@ class Augmentation:
         if self.translation_pixels:
             # normalised coordinates: the window is 2 wide
             limit = 2 * self.translation_pixels / images.shape[-1]
-            moved = _chosen(images, draw, self.probability)
+            moved = _chosen(images, generator, self.probability)
             right, down = (
-                (_uniform(images, draw, -limit, limit) * moved).view(n) for _ in range(2)
+                (_uniform(images, generator, -limit, limit) * moved).view(n) for _ in range(2)
             )
         # maps the patch's normalised coordinates (x, y) to the window's
         affine = torch.stack(
@@ -98,15 +108,15 @@ def build_augmentation(settings: Mapping[str, Any]) -> Augmentation:
     return Augmentation(**{**settings, "scale": tuple(settings["scale"])})
 
 
-def change_intensities(images: Tensor, draw: torch.Generator) -> Tensor:
+def change_intensities(images: Tensor, generator: torch.Generator) -> Tensor:
     """nnU-Net's changes that leave labels where they are, in its order."""
-    images = add_noise(images, draw)
-    images = blur(images, draw)
-    images = scale_brightness(images, draw)
-    images = scale_contrast(images, draw)
-    images = lower_resolution(images, draw)
-    images = change_gamma(images, draw, probability=0.1, invert=True)
-    return change_gamma(images, draw, probability=0.3, invert=False)
+    images = add_noise(images, generator)
+    images = blur(images, generator)
+    images = scale_brightness(images, generator)
+    images = scale_contrast(images, generator)
+    images = lower_resolution(images, generator)
+    images = change_gamma(images, generator, probability=0.1, invert=True)
+    return change_gamma(images, generator, probability=0.3, invert=False)
 
 
 def cut_patch(window: Tensor, patch_size: tuple[int, int]) -> Tensor:
@@ -115,17 +125,17 @@ def cut_patch(window: Tensor, patch_size: tuple[int, int]) -> Tensor:
     return window[..., rows : rows + patch_size[0], columns : columns + patch_size[1]]
 
 
-def add_noise(images: Tensor, draw: torch.Generator) -> Tensor:
+def add_noise(images: Tensor, generator: torch.Generator) -> Tensor:
     """Gaussian noise of variance 0 to 0.1, probability 0.1."""
-    deviation = _uniform(images, draw, 0.0, 0.1).sqrt() * _chosen(images, draw, 0.1)
-    noise = torch.empty_like(images).normal_(generator=draw)
+    deviation = _uniform(images, generator, 0.0, 0.1).sqrt() * _chosen(images, generator, 0.1)
+    noise = torch.empty_like(images).normal_(generator=generator)
     return images + noise * deviation
 
 
-def blur(images: Tensor, draw: torch.Generator) -> Tensor:
+def blur(images: Tensor, generator: torch.Generator) -> Tensor:
     """Gaussian blur with sigma 0.5 to 1 pixel, probability 0.2 x 0.5 (per image and channel)."""
-    sigma = _uniform(images, draw, 0.5, 1.0)
-    chosen = _chosen(images, draw, 0.1).view(-1)
+    sigma = _uniform(images, generator, 0.5, 1.0)
+    chosen = _chosen(images, generator, 0.1).view(-1)
     if not chosen.any():
         return images
     offsets = torch.arange(-BLUR_RADIUS, BLUR_RADIUS + 1, device=images.device)
@@ -141,25 +151,25 @@ def blur(images: Tensor, draw: torch.Generator) -> Tensor:
     return images
 
 
-def scale_brightness(images: Tensor, draw: torch.Generator) -> Tensor:
+def scale_brightness(images: Tensor, generator: torch.Generator) -> Tensor:
     """Multiply by 0.75 to 1.25, probability 0.15."""
-    factor = _uniform(images, draw, 0.75, 1.25)
-    return torch.where(_chosen(images, draw, 0.15), images * factor, images)
+    factor = _uniform(images, generator, 0.75, 1.25)
+    return torch.where(_chosen(images, generator, 0.15), images * factor, images)
 
 
-def scale_contrast(images: Tensor, draw: torch.Generator) -> Tensor:
+def scale_contrast(images: Tensor, generator: torch.Generator) -> Tensor:
     """Stretch about the mean by 0.75 to 1.25 within the old range, probability 0.15."""
-    factor = _uniform(images, draw, 0.75, 1.25)
+    factor = _uniform(images, generator, 0.75, 1.25)
     mean = images.mean((1, 2, 3), keepdim=True)
     low, high = _range(images)
     changed = ((images - mean) * factor + mean).clamp(low, high)
-    return torch.where(_chosen(images, draw, 0.15), changed, images)
+    return torch.where(_chosen(images, generator, 0.15), changed, images)
 
 
-def lower_resolution(images: Tensor, draw: torch.Generator) -> Tensor:
+def lower_resolution(images: Tensor, generator: torch.Generator) -> Tensor:
     """Sample down to 0.5 to 1 of the size and back up, probability 0.25 x 0.5."""
-    factors = _uniform(images, draw, 0.5, 1.0).view(-1).tolist()
-    chosen = _chosen(images, draw, 0.125).view(-1).tolist()
+    factors = _uniform(images, generator, 0.5, 1.0).view(-1).tolist()
+    chosen = _chosen(images, generator, 0.125).view(-1).tolist()
     size = images.shape[2:]
     changed = list(torch.split(images, 1))
     for index, (picked, factor) in enumerate(zip(chosen, factors, strict=True)):
@@ -170,10 +180,12 @@ def lower_resolution(images: Tensor, draw: torch.Generator) -> Tensor:
     return torch.cat(changed)
 
 
-def change_gamma(images: Tensor, draw: torch.Generator, probability: float, invert: bool) -> Tensor:
+def change_gamma(
+    images: Tensor, generator: torch.Generator, probability: float, invert: bool
+) -> Tensor:
     """Gamma of 0.7 to 1.5 on the image's own range, keeping mean and SD; optionally on the
     negative."""
-    gamma = _uniform(images, draw, 0.7, 1.5)
+    gamma = _uniform(images, generator, 0.7, 1.5)
     source = -images if invert else images
     low, high = _range(source)
     width = (high - low).clamp_min(1e-7)
@@ -181,17 +193,21 @@ def change_gamma(images: Tensor, draw: torch.Generator, probability: float, inve
     mean, deviation = _moments(source)
     curved_mean, curved_deviation = _moments(curved)
     curved = (curved - curved_mean) / curved_deviation.clamp_min(1e-7) * deviation + mean
-    return torch.where(_chosen(images, draw, probability), -curved if invert else curved, images)
+    return torch.where(
+        _chosen(images, generator, probability), -curved if invert else curved, images
+    )
 
 
-def _uniform(like: Tensor, draw: torch.Generator, low: float, high: float) -> Tensor:
+def _uniform(like: Tensor, generator: torch.Generator, low: float, high: float) -> Tensor:
     """One number per sample, (batch, 1, 1, 1)."""
-    return torch.empty(len(like), 1, 1, 1, device=like.device).uniform_(low, high, generator=draw)
+    return torch.empty(len(like), 1, 1, 1, device=like.device).uniform_(
+        low, high, generator=generator
+    )
 
 
-def _chosen(like: Tensor, draw: torch.Generator, probability: float) -> Tensor:
+def _chosen(like: Tensor, generator: torch.Generator, probability: float) -> Tensor:
     """One decision per sample, (batch, 1, 1, 1) bool."""
-    return _uniform(like, draw, 0.0, 1.0) < probability
+    return _uniform(like, generator, 0.0, 1.0) < probability
 
 
 def _range(images: Tensor) -> tuple[Tensor, Tensor]:

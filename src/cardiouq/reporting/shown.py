@@ -14,20 +14,20 @@ from typing import Any
 from cardiouq.provenance.record import sha256
 
 
-def in_report(value: Any) -> Any:
+def escaped(value: Any) -> Any:
     """A rule's parameter whose texts mean nothing to reStructuredText and to HTML: all but letters,
     digits and spaces stands behind a backslash, so that no `</script>` is left. Keys stay."""
     return _mapped(value, lambda text: re.sub(r"([^\w\s]|_)", r"\\\1", text))
 
 
-def labels_in_report(blocks: Mapping[str, Mapping[str, Any]], key: str = "label") -> dict[str, str]:
+def escaped_labels(blocks: Mapping[str, Mapping[str, Any]], key: str = "label") -> dict[str, str]:
     """Name -> label of a study's methods or test sets, or another text that those have which have
     it, as a rule's parameter."""
-    return {name: in_report(block[key]) for name, block in blocks.items() if block.get(key)}
+    return {name: escaped(block[key]) for name, block in blocks.items() if block.get(key)}
 
 
-def as_written(value: Any) -> Any:
-    """The value that `in_report` was given; any that holds no backslash is left alone."""
+def unescaped(value: Any) -> Any:
+    """The value that `escaped` was given; any that holds no backslash is left alone."""
     return _mapped(value, lambda text: re.sub(r"\\(.)", r"\1", text))
 
 
@@ -42,7 +42,7 @@ def _mapped(value: Any, change: Callable[[str], str]) -> Any:
     return value
 
 
-def settings_to_show(settings: Mapping[str, Any]) -> dict[str, Any]:
+def shareable_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     """A study's settings without folders of this machine: of an own method its file, of own data
     nothing."""
     shown = deepcopy(dict(settings))

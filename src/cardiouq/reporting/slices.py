@@ -140,12 +140,12 @@ def name_panel(axes: Axes, text: str, size: float = 6) -> None:
     )
 
 
-def close_layout() -> ConstrainedLayoutEngine:
+def dense_layout() -> ConstrainedLayoutEngine:
     """A layout that leaves hardly any space between images."""
     return ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.04, wspace=0, hspace=0)
 
 
-def place_closely(figure: Figure, left: float, bottom: float, top: float) -> None:
+def pack_panels(figure: Figure, left: float, bottom: float, top: float) -> None:
     """Put a figure's panels next to one another, within margins in inches, up to the right edge.
 
     By hand, as matplotlib's layouts leave gaps between so many images.

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.text import Text
 
-from cardiouq.files.writing import written_whole
+from cardiouq.files.writing import atomic_write
 from cardiouq.structures import STRUCTURES
 
 SINGLE_COLUMN = 3.5
@@ -125,8 +125,8 @@ def save_figure(figure: Figure, png: str | Path, pdf: str | Path) -> None:
     }
     for text in figure.findobj(Text):
         text.set_parse_math(text in powers)
-    with written_whole(png) as temporary:
+    with atomic_write(png) as temporary:
         figure.savefig(temporary, format="png", dpi=200, metadata={"Software": None})
     figure.set_layout_engine("none")  # the layout stays, and need not be found again
-    with written_whole(pdf) as temporary:
+    with atomic_write(pdf) as temporary:
         figure.savefig(temporary, format="pdf", dpi=300, metadata={"CreationDate": None})

@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from cardiouq.files.writing import written_whole
+from cardiouq.files.writing import atomic_write
 from cardiouq.reporting.printing import PrintedTable, to_html, to_latex, to_markdown
 
 
@@ -16,12 +16,12 @@ def write_table(rows: pd.DataFrame, printed: PrintedTable, output: Any) -> None:
         printed: for people.
         output: the paths `csv`, `md`, `tex` and `html`, as a rule's outputs are named.
     """
-    with written_whole(output.csv) as temporary:
+    with atomic_write(output.csv) as temporary:
         rows.to_csv(temporary, index=False, float_format="%.6g")
     for path, text in (
         (output.md, to_markdown(printed)),
         (output.tex, to_latex(printed)),
         (output.html, to_html(printed)),
     ):
-        with written_whole(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_text(text, encoding="utf-8")

@@ -68,7 +68,7 @@ def _references(study: Settings) -> Iterator[tuple[str, str, str, Collection[str
     for recipe, block in recipes.items():
         if "branch" in block:
             yield f"recipes.{recipe}.branch", "from", block["branch"]["from"], recipes
-    roots = [PHANTOM, *(key for key in study.machine if key.endswith("_root"))]
+    roots = [PHANTOM, *(key for key in study.local_config if key.endswith("_root"))]
     for dataset, block in datasets.items():
         if "/" not in block["source"]:  # else the path of a folder
             yield f"datasets.{dataset}", "source", block["source"], roots

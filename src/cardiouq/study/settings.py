@@ -8,7 +8,7 @@ from typing import Any
 
 from cardiouq.errors import CardiouqError
 from cardiouq.files.documents import check_schema, read_yaml
-from cardiouq.files.writing import expanded
+from cardiouq.files.writing import expand_home
 from cardiouq.methods import build_method
 from cardiouq.methods.base import BaseMethod
 from cardiouq.recipes.schedule import AnySchedule, build_schedule
@@ -27,7 +27,7 @@ class Settings:
 
     Args:
         name: of a file in `config_folder/studies`, or a path to a study's YAML file.
-        machine: the keys of `config.yaml`: where data lies, which device.
+        local_config: the keys of `config.yaml`: where data lies, which device.
         config_folder: holds `studies/` and `published/`.
 
     Raises:
@@ -35,9 +35,9 @@ class Settings:
         ProblemsError: listing every misspelt, missing or out-of-range key.
     """
 
-    def __init__(self, name: str, machine: Mapping[str, Any], config_folder: Path) -> None:
-        check_schema(machine, schema_of("config"), "config.yaml")
-        self.machine = machine
+    def __init__(self, name: str, local_config: Mapping[str, Any], config_folder: Path) -> None:
+        check_schema(local_config, schema_of("config"), "config.yaml")
+        self.local_config = local_config
         self.config_folder = config_folder
         self.file = study_file(name, config_folder)
         self.name = self.file.stem
@@ -86,7 +86,7 @@ class Settings:
 
     def beside(self, path: str) -> Path:
         """Where a path is that is given from the study's file."""
-        return self.file.parent / expanded(path)
+        return self.file.parent / expand_home(path)
 
     def _find_files_of_methods(self) -> None:
         """Spell the paths of the user's own methods from the working directory."""
@@ -102,7 +102,7 @@ class Settings:
 def path_of(name: str, config_folder: Path) -> Path:
     """The file that `study` names, which need not be there."""
     if name.endswith((".yaml", ".yml")):
-        return expanded(name)
+        return expand_home(name)
     return config_folder / "studies" / f"{name}.yaml"
 
 

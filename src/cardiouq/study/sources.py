@@ -26,7 +26,7 @@ class Sources(Settings):
             return Path(self.results, "data", PHANTOM, settings["layout"])
         if "/" in settings["source"]:
             return self.beside(settings["source"])
-        return Path(self.machine[settings["source"]])
+        return Path(self.local_config[settings["source"]])
 
     def data_folders(self) -> dict[str, dict[str, Any]]:
         """Data set -> the fields of its `DataFolder`. Its parts are those that the study uses: of a
@@ -61,7 +61,7 @@ class Sources(Settings):
         layout, key = (self["datasets"][dataset][name] for name in ("layout", "source"))
         if key == PHANTOM:
             return ""
-        if not self.machine.get(key, key):
+        if not self.local_config.get(key, key):
             return (
                 f"`{key}` is empty; set it in config/config.yaml or by `--config {key}=FOLDER` (or "
                 f"CARDIOUQ_{key.upper()} in the environment){self._how_to_get(layout, key)}"

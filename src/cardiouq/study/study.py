@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from cardiouq.errors import CardiouqError, ProblemsError
-from cardiouq.files.writing import written_whole
+from cardiouq.files.writing import atomic_write
 from cardiouq.study.checks import study_problems
 from cardiouq.study.runs import Runs
 from cardiouq.study.settings import path_of
 from cardiouq.study.sources import Sources
 
-ROOMS = ("data", "training", "prediction", "evaluation", "reporting", "logs", "benchmarks")
+RESULT_FOLDERS = ("data", "training", "prediction", "evaluation", "reporting", "logs", "benchmarks")
 """Folders of a study's results."""
 NOTE = "study.txt"
 """File in the folder of results that says of which study they are."""
@@ -29,8 +29,8 @@ class Study(Runs, Sources):
         ProblemsError: listing every misspelt, missing, out-of-range or inconsistent key.
     """
 
-    def __init__(self, name: str, machine: Mapping[str, Any], config_folder: Path) -> None:
-        super().__init__(name, machine, config_folder)
+    def __init__(self, name: str, local_config: Mapping[str, Any], config_folder: Path) -> None:
+        super().__init__(name, local_config, config_folder)
         if problems := study_problems(self):
             raise ProblemsError(f"{self.file}: {len(problems)} problem(s):", problems)
 
@@ -46,11 +46,11 @@ class Study(Runs, Sources):
                 "would go there too; rename one of the two files, or move the folder away"
             )
 
-    def claim_results(self) -> None:
+    def note_study(self) -> None:
         """Note in the folder of results whose they are, as one would say it by `study=`."""
         spelt = os.path.relpath(self.file.parent.resolve() / self.file.name)
         named = path_of(self.name, self.config_folder)
         if named.is_file() and named.samefile(self.file):
             spelt = self.name
-        with written_whole(Path(self.results, NOTE)) as temporary:
+        with atomic_write(Path(self.results, NOTE)) as temporary:
             temporary.write_bytes(os.fsencode(spelt))

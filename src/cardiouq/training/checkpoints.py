@@ -8,8 +8,8 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from cardiouq.errors import CardiouqError
-from cardiouq.files.seals import read, to_delete
-from cardiouq.files.writing import written_whole
+from cardiouq.files.reading import read, to_delete
+from cardiouq.files.writing import atomic_write
 
 
 def save_state(
@@ -65,7 +65,7 @@ def load_weights(network: nn.Module, weights: dict[str, Tensor]) -> None:
 
 def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
     """Write tensors as safetensors, whole or not at all."""
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         # not `save_file`, whose files no other user can read
         temporary.write_bytes(save({k: v.detach().cpu().contiguous() for k, v in tensors.items()}))
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from cardiouq.files.tables import read_rows
-from cardiouq.files.writing import written_whole
+from cardiouq.files.writing import atomic_write
 
 HISTORY_COLUMNS = (
     "epoch",
@@ -21,7 +21,7 @@ HISTORY_COLUMNS = (
 
 def write_history(history: Sequence[dict[str, float]], path: Path) -> None:
     """Write the rows of a run's history, whole or not at all."""
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         pd.DataFrame(history, columns=list(HISTORY_COLUMNS)).to_csv(temporary, index=False)
 
 

@@ -5,7 +5,7 @@ import sys
 from types import FrameType, TracebackType
 from typing import NoReturn, Self
 
-from cardiouq.errors import ASKS_TO_LEAVE
+from cardiouq.errors import STOP_SIGNALS
 
 
 class Notice:
@@ -16,7 +16,7 @@ class Notice:
         """The number of the signal that came."""
 
     def __enter__(self) -> Self:
-        self._before = {number: signal.signal(number, self._give) for number in ASKS_TO_LEAVE}
+        self._before = {number: signal.signal(number, self._give) for number in STOP_SIGNALS}
         return self
 
     def __exit__(

@@ -9,9 +9,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from cardiouq.files.reading import read
 from cardiouq.files.run_files import CHECKPOINTS, RUN_FILE, products_folder, side_folder
-from cardiouq.files.seals import read
-from cardiouq.files.writing import SUMS, sums_of, write_sums, written_whole
+from cardiouq.files.writing import HASHES_FILE, atomic_write, hashes_of, write_hashes
 from cardiouq.provenance.record import code_hash, machines, repository
 
 
@@ -30,7 +30,7 @@ class SideFolder:
             # other data or settings than the interrupted run's: its state is of no use
             shutil.rmtree(self.path)
             (self.products / CHECKPOINTS).mkdir(parents=True)
-        with written_whole(identity_file) as temporary:
+        with atomic_write(identity_file) as temporary:
             temporary.write_text(self.identity, encoding="utf-8")
 
     def is_finished(self) -> bool:
@@ -53,8 +53,8 @@ class SideFolder:
         if self.output.is_dir():
             shutil.rmtree(self.output)
         self.output.mkdir()
-        sums = sums_of(self.products)
-        write_sums(self.output / SUMS, sums)
+        sums = hashes_of(self.products)
+        write_hashes(self.output / HASHES_FILE, sums)
         for name in sorted(sums, key=lambda name: (name == RUN_FILE, name)):
             target = self.output / name
             target.parent.mkdir(exist_ok=True)

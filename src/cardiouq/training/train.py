@@ -18,7 +18,7 @@ from cardiouq.device.choose import (
     training_precision,
     trains_in_bf16,
 )
-from cardiouq.files.locks import alone
+from cardiouq.files.locks import exclusive_lock
 from cardiouq.methods import build_variant
 from cardiouq.methods.base import BaseVariant, Training
 from cardiouq.provenance.record import note_machine
@@ -50,7 +50,7 @@ def train(run: Run, output: Path, device: torch.device) -> None:
     soon as every finished epoch is kept: at once, or after the epoch that it came in if the one
     before is not. A run that is finished, by the same code, is not trained again.
     """
-    with alone(output), Notice() as notice:
+    with exclusive_lock(output), Notice() as notice:
         side = SideFolder(output, run.identity())
         if side.is_finished():
             log.info("%s is there, trained by this code; delete it to train it again", output)
@@ -142,7 +142,9 @@ def train_epoch(setup: Setup, epoch: int, leave_if_told: Callable[[], None]) -> 
     losses = []
     for _ in range(recipe["iterations_per_epoch"]):
         leave_if_told()
-        images, labels = (part.to(device) for part in setup.windows.draw(recipe["batch_size"], rng))
+        images, labels = (
+            part.to(device) for part in setup.windows.sample_batch(recipe["batch_size"], rng)
+        )
         images, labels = setup.augmentation(images, labels, run.plan.patch_size, generator)
         with training_precision(device):
             output = network(images)

@@ -10,7 +10,7 @@ from torch import nn
 from tqdm import tqdm
 
 from cardiouq.files.run_files import HISTORY_FILE, LAST_LAYER_FILE, checkpoint_file, state_file
-from cardiouq.files.writing import written_whole
+from cardiouq.files.writing import atomic_write
 from cardiouq.recipes.network import last_decoder_layer
 from cardiouq.training.checkpoints import load_state, save_state, save_tensors
 from cardiouq.training.history import read_history, write_history
@@ -93,7 +93,7 @@ class Trajectory:
 
     def finish(self) -> None:
         """Turn the side folder into the run's own."""
-        with written_whole(self.side.products / LAST_LAYER_FILE) as temporary:
+        with atomic_write(self.side.products / LAST_LAYER_FILE) as temporary:
             np.save(temporary, self.last_layers.numpy())
         self.side.finish()
 

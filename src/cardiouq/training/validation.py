@@ -47,7 +47,7 @@ def validate(
     losses, nll = [], []
     overlap = torch.zeros(3, N_CLASSES, dtype=torch.int64)
     for _ in range(run.recipe["validation_batches"]):
-        windows = sampler.draw(run.recipe["batch_size"], rng)
+        windows = sampler.sample_batch(run.recipe["batch_size"], rng)
         images, labels = (cut_patch(w, run.plan.patch_size).to(device) for w in windows)
         with training_precision(device):
             samples = variant.logits(network(images)).float()

@@ -3,14 +3,14 @@
 import numpy as np
 
 from cardiouq.data.phantom.anatomy import add_heart, contours
-from cardiouq.data.phantom.groups import draw_heart
+from cardiouq.data.phantom.groups import random_heart
 from cardiouq.data.phantom.signal import Tissue
 
 MYO, LV = 2, 3
 
 
 def test_infarct_is_thin_and_does_not_thicken() -> None:
-    heart = draw_heart("MINF", np.random.default_rng(3), 171)
+    heart = random_heart("MINF", np.random.default_rng(3), 171)
     angle = np.linspace(-np.pi, np.pi, 360, dtype=np.float32)[None, None]
     turned = heart.septum_direction - angle
     x = (30 * np.cos(turned)).astype(np.float32)
@@ -27,7 +27,7 @@ def test_infarct_is_thin_and_does_not_thicken() -> None:
 
 
 def test_thick_slices_mix_tissues() -> None:
-    heart = draw_heart("NOR", np.random.default_rng(1), 171)
+    heart = random_heart("NOR", np.random.default_rng(1), 171)
     axis = np.arange(-60, 60, 2, dtype=np.float32)
     y, x = np.meshgrid(axis, axis, indexing="ij")
     z = np.array([0.85 * heart.length], np.float32)

@@ -8,7 +8,7 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from cardiouq.reporting.figures.quality_control import draw_quality_control, few_enough
+from cardiouq.reporting.figures.quality_control import crossing, draw_quality_control
 from cardiouq.reporting.style import MethodStyle, save_figure
 from cardiouq.structures import STRUCTURES
 from tests.reporting.reviewed import METHODS, TEST_SETS, review
@@ -94,4 +94,4 @@ def test_figure_fits_a_page(figure: Figure, tmp_path: Path) -> None:
 )
 def test_few_enough_are_left(left: list[float], expected: tuple[float, float]) -> None:
     flagged = 10.0 * np.arange(len(left))
-    assert few_enough(flagged, np.array(left, float), 5) == pytest.approx(expected)
+    assert crossing(flagged, np.array(left, float), 5) == pytest.approx(expected)

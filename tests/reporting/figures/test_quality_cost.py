@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.text import Text
 
-from cardiouq.reporting.figures.quality_cost import draw_quality_cost, spread
+from cardiouq.reporting.figures.quality_cost import draw_quality_cost, space_apart
 from cardiouq.reporting.style import MethodStyle
 
 TEST_SETS = {"val": "Phantom (ID)", "A": "Vendor A (OOD)"}
@@ -22,15 +22,15 @@ TEST_SETS = {"val": "Phantom (ID)", "A": "Vendor A (OOD)"}
 def test_heights_are_spread_and_stay_in_order_and_inside(
     heights: list[float], spacing: float
 ) -> None:
-    moved = spread(np.sort(heights), spacing)
+    moved = space_apart(np.sort(heights), spacing)
     assert (np.diff(moved) >= spacing - 1e-9).all()
     assert moved.min() >= -1e-9
     assert moved.max() <= 1 + 1e-9
 
 
 def test_heights_apart_do_not_move_and_near_ones_share_the_way() -> None:
-    np.testing.assert_allclose(spread(np.array([0.1, 0.3, 0.9]), 0.1), [0.1, 0.3, 0.9])
-    np.testing.assert_allclose(spread(np.array([0.5, 0.5, 0.9]), 0.1), [0.45, 0.55, 0.9])
+    np.testing.assert_allclose(space_apart(np.array([0.1, 0.3, 0.9]), 0.1), [0.1, 0.3, 0.9])
+    np.testing.assert_allclose(space_apart(np.array([0.5, 0.5, 0.9]), 0.1), [0.45, 0.55, 0.9])
 
 
 @pytest.mark.parametrize("dice", [np.linspace(0.80, 0.81, 17), np.full(17, 0.9)])

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cardiouq.data.fetch.sources import Source
 from cardiouq.errors import CardiouqError
-from cardiouq.files.writing import check_space
+from cardiouq.files.writing import check_disk_space
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ def unpack(source: Source, path: Path, folder: Path) -> None:
         inside = _members_inside(source, archive)
         total = sum(info.file_size for info in inside.values())
         log.info("%s: unpacking %d members, %s bytes", path, len(inside), f"{total:,}")
-        check_space(folder.parent, total, f"to unpack {path}, which is kept")
+        check_disk_space(folder.parent, total, f"to unpack {path}, which is kept")
         folder.mkdir()
         for name, info in inside.items():
             _unpack_member(source, archive, info, folder / name)

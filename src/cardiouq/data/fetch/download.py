@@ -24,8 +24,8 @@ import requests
 from cardiouq.data.fetch.archive import CHUNK, BadArchiveError, unpack
 from cardiouq.data.fetch.sources import Source
 from cardiouq.errors import CardiouqError
-from cardiouq.files.locks import take
-from cardiouq.files.writing import check_space
+from cardiouq.files.locks import try_lock
+from cardiouq.files.writing import check_disk_space
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ def fetch(source: Source, root: str | os.PathLike[str], tries: int = 6, wait: fl
         with part.locked():
             part.forget_another(source)
             shutil.rmtree(partial, ignore_errors=True)  # of a call that was killed
-            check_space(
+            check_disk_space(
                 root.parent,
                 (1 + ASSUMED_EXPANSION) * source.bytes - min(part.size(), source.bytes),
                 f"for the archive of {source.dataset} and what is in it",
@@ -148,7 +148,7 @@ class _Part:
         Raises:
             CardiouqError: if another process has it.
         """
-        lock = take(self.lock)
+        lock = try_lock(self.lock)
         if lock is None:
             raise CardiouqError(
                 f"{self.lock}: another process is fetching to the same folder; wait for it to "
@@ -265,14 +265,14 @@ def _check_answer(source: Source, part: _Part, answer: requests.Response) -> Non
             f"{source.by_hand}"
         )
     told = answer.headers.get("Content-Range", "")
-    place = re.fullmatch(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)", told)
-    total = place[2] if place else "*"
+    match = re.fullmatch(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)", told)
+    total = match[2] if match else "*"
     if code == 200 and "Content-Encoding" not in answer.headers:
         total = answer.headers.get("Content-Length", "*")
     if total.isdigit() and int(total) != source.bytes:
         raise _another_size(source, part, f"{int(total):,}")
     etag = answer.headers.get("ETag", "")
-    starts_elsewhere = not place or place[1] != str(part.size())
+    starts_elsewhere = not match or match[1] != str(part.size())
     is_another = bool(part.etag() and etag and etag != part.etag())
     if code == 416 or (code == 206 and (starts_elsewhere or is_another)):
         part.remove()

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from cardiouq.errors import CardiouqError, ProblemsError
-from cardiouq.files.tables import rows_of
+from cardiouq.files.tables import parse_rows
 
 ACCESS = ("open", "form", "application", "private")
 """Who gets a data set: anyone by its url, anyone who fills in a form, approved projects, no one."""
@@ -35,7 +35,7 @@ class Source:
 
 
 COLUMNS = tuple(field.name for field in fields(Source))
-FORMS = {
+PATTERNS = {
     "url": (r"https?://\S+", "an address"),
     "bytes": (r"[1-9]\d*", "the archive's size in bytes"),
     "sha256": (r"[0-9a-f]{64}", "64 hexadecimal digits, lower case"),
@@ -53,7 +53,7 @@ def read_sources(path: str | Path) -> dict[str, Source]:
     """
     if not Path(path).is_file():
         raise CardiouqError(f"{path}: no such file; expected the table of data sources")
-    table = rows_of(Path(path).read_bytes(), path, numbers={})
+    table = parse_rows(Path(path).read_bytes(), path, numbers={})
     if tuple(table.columns) != COLUMNS:
         raise CardiouqError(f"{path}: columns {list(table.columns)}; expected {list(COLUMNS)}")
     problems: list[str] = []
@@ -75,7 +75,7 @@ def _problems(row: dict[str, str]) -> list[str]:
     problems = [f"{name} is empty" for name in ("dataset", "apply_at") if not row[name]]
     if row["access"] not in ACCESS:
         problems.append(f"access is {row['access']!r}; expected one of {list(ACCESS)}")
-    for name, (pattern, words) in FORMS.items():
+    for name, (pattern, words) in PATTERNS.items():
         if row["access"] == "open" and not re.fullmatch(pattern, row[name]):
             problems.append(f"{name} is {row[name]!r}; an open data set needs {words}")
         if row["access"] != "open" and row[name]:

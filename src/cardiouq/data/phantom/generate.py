@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from cardiouq.data.noise import Floats
 from cardiouq.data.phantom.anatomy import Phase, add_heart
-from cardiouq.data.phantom.groups import GROUPS, Heart, draw_heart
+from cardiouq.data.phantom.groups import GROUPS, Heart, random_heart
 from cardiouq.data.phantom.signal import Scanner, acquire, bias_field, tissue_signals
-from cardiouq.data.phantom.torso import draw_torso, torso_fractions
-from cardiouq.files.writing import written_whole
+from cardiouq.data.phantom.torso import random_torso, torso_fractions
+from cardiouq.files.writing import atomic_write
 from cardiouq.seeds import derive
 
 ACDC_SCANNER = Scanner(
@@ -127,8 +127,8 @@ def scan_subject(group: str, scanner: Scanner, seed: int) -> Subject:
     rng = np.random.default_rng(seed)
     height = round(float(np.clip(rng.normal(171, 9), 150, 195)), 1)
     weight = round(float(np.clip((height / 100) ** 2 * rng.normal(25.5, 3.5), 48, 120)), 1)
-    heart = draw_heart(group, rng, height)
-    torso = draw_torso(rng, weight, heart.radius + heart.wall)
+    heart = random_heart(group, rng, height)
+    torso = random_torso(rng, weight, heart.radius + heart.wall)
     z, distance = _stack(heart, scanner, rng)
     pixel = round(rng.uniform(*scanner.spacing_mm), 4)
     x, y = _heart_frame(scanner, len(z), pixel, rng)
@@ -158,7 +158,7 @@ def _write(path: Path, volume: NDArray[np.int16] | NDArray[np.uint8], subject: S
     affine[:3, 3] = [x * volume.shape[-1] / 2, y * volume.shape[-2] / 2, 0]
     image = nib.Nifti1Image(np.asfortranarray(volume.T), affine)
     image.header.set_xyzt_units("mm", "sec")
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         nib.save(image, temporary)
 
 
@@ -174,7 +174,7 @@ def _write_acdc(root: Path, subjects: int, seed: int) -> None:
             stem = f"{name}_frame{frame:02d}"
             _write(folder / f"{stem}.nii.gz", subject.images[phase], subject)
             _write(folder / f"{stem}_gt.nii.gz", subject.labels[phase], subject)
-        with written_whole(folder / "Info.cfg") as temporary:
+        with atomic_write(folder / "Info.cfg") as temporary:
             temporary.write_text(
                 f"ED: {frames['ED']}\nES: {frames['ES']}\nGroup: {subject.group}\n"
                 f"Height: {subject.height_cm}\nNbFrame: {rng.integers(20, 36)}\n"
@@ -209,7 +209,7 @@ def _write_mnms(root: Path, subjects_per_vendor: int, seed: int) -> None:
             _write(folder / f"{code}_sa.nii.gz", image, subject)
             _write(folder / f"{code}_sa_gt.nii.gz", label, subject)
     with (
-        written_whole(root / MNMS_INFORMATION) as temporary,
+        atomic_write(root / MNMS_INFORMATION) as temporary,
         temporary.open("w", newline="", encoding="utf-8") as f,
     ):
         writer = csv.writer(f, lineterminator="\n")

@@ -63,7 +63,7 @@ class Heart:
     fat: float
 
 
-def draw_heart(group: str, rng: np.random.Generator, height_cm: float) -> Heart:
+def random_heart(group: str, rng: np.random.Generator, height_cm: float) -> Heart:
     """A random heart of one group; volumes grow with the body's size."""
     mean = GROUP[group]
     volume = mean.volume * (height_cm / 171) ** 2 * rng.lognormal(0, 0.12)

@@ -28,7 +28,7 @@ class Torso:
     stomach: tuple[float, float, float]
 
 
-def draw_torso(rng: np.random.Generator, weight_kg: float, heart_radius: float) -> Torso:
+def random_torso(rng: np.random.Generator, weight_kg: float, heart_radius: float) -> Torso:
     """A random torso; the subcutaneous fat grows with the weight."""
     return Torso(
         centre=(rng.normal(28, 8), rng.normal(22, 10)),

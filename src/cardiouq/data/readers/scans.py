@@ -27,8 +27,8 @@ from cardiouq.data.readers.identity import hash_of
 from cardiouq.data.readers.labels import parse_labels, to_disk, to_project
 from cardiouq.data.readers.pseudonyms import on_disk
 from cardiouq.errors import CardiouqError
-from cardiouq.files.seals import read
-from cardiouq.files.writing import written_whole
+from cardiouq.files.reading import read
+from cardiouq.files.writing import atomic_write
 
 Volume = TypeVar("Volume", bound=NDArray[Any])
 
@@ -384,5 +384,5 @@ def write_volume(volume: NDArray[Any], case: Case, path: Path) -> None:
     header.set_data_dtype(volume.dtype)
     header.set_slope_inter(1, 0)
     header["cal_min"] = header["cal_max"] = 0  # the image's display window does not fit a label
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         nib.save(nib.Nifti1Image(volume.T, image.affine, header), temporary)

@@ -10,7 +10,7 @@ from cardiouq.reporting.selection import choose_slice, mean_dice, success_and_fa
 from cardiouq.reporting.slices import (
     Window,
     add_structure_legend,
-    close_layout,
+    dense_layout,
     load_scan,
     name_panel,
 )
@@ -56,7 +56,7 @@ def draw_checkpoints(
     n_columns = len(checkpoints) + 1
     panel = DOUBLE_COLUMN / (n_columns + 0.25)
     height = panel * len(volumes) + 0.45
-    figure = Figure(figsize=(DOUBLE_COLUMN, height), layout=close_layout())
+    figure = Figure(figsize=(DOUBLE_COLUMN, height), layout=dense_layout())
     axes = figure.subplots(len(volumes), n_columns, squeeze=False)
     for row, volume in zip(axes, volumes, strict=True):
         scan = load_scan(cases, volume.case)

@@ -97,7 +97,7 @@ def draw_distortion_boxes(
                 whiskerprops={"color": style.colour, "linewidth": 0.6},
             )
         degrees = of_kind.drop_duplicates("place").set_index("place")["degree"].sort_index()
-        labels = ["none" if place == 0 else f"{degree:g}" for place, degree in degrees.items()]
+        labels = ["none" if index == 0 else f"{degree:g}" for index, degree in degrees.items()]
         axis.set_xticks(degrees.index, labels)
         axis.set_title(kind_label(kind), loc="left")
         axis.set_ylabel(boxed.label)

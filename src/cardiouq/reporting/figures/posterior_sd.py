@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load
 
 from cardiouq.errors import CardiouqError
-from cardiouq.files.seals import read
+from cardiouq.files.reading import read
 from cardiouq.reporting.style import DOUBLE_COLUMN, use_style
 
 RHO = ".parametrizations.weight.0.rho"
@@ -57,13 +57,13 @@ def posterior_sds(checkpoint: str | Path) -> dict[str, NDArray[np.float32]]:
         if not match or match[1] not in PARTS:
             raise CardiouqError(f"{checkpoint}: {name} is in none of {list(PARTS)}")
         part, stage, convolution = match.groups()
-        place = list(PARTS).index(part), int(stage or 0), list(CONVOLUTIONS).index(convolution)
+        position = list(PARTS).index(part), int(stage or 0), list(CONVOLUTIONS).index(convolution)
         number = "" if stage is None else int(stage) + 1
         label = f"{PARTS[part]}{number} {CONVOLUTIONS[convolution]}".strip()
-        found[place] = label, np.logaddexp(0, rho).ravel()
+        found[position] = label, np.logaddexp(0, rho).ravel()
     if not found:
         raise CardiouqError(f"{checkpoint}: expected weights whose names end with {RHO}")
-    return dict(found[place] for place in sorted(found))
+    return dict(found[position] for position in sorted(found))
 
 
 def draw_posterior_sd(posteriors: Sequence[Posterior]) -> Figure:

@@ -66,7 +66,7 @@ def draw_quality_control(
             for method, style in styles.items():
                 flagged, left = parts[test_set, structure, ASSD_WITHIN, method]
                 axis.plot(flagged, left, color=style.colour, linewidth=0.9)
-                axis.plot(*few_enough(flagged, left, 100 * remaining), **_marker(style), zorder=4)
+                axis.plot(*crossing(flagged, left, 100 * remaining), **_marker(style), zorder=4)
             for by, (_, line) in BASELINES.items():
                 axis.plot(*parts[test_set, structure, by, first], **line, zorder=3)
             axis.set(xlim=(0, 100), ylim=(0, None))
@@ -92,7 +92,7 @@ def draw_quality_control(
     return figure
 
 
-def few_enough(flagged: Floats, left: Floats, remaining: float) -> tuple[float, float]:
+def crossing(flagged: Floats, left: Floats, remaining: float) -> tuple[float, float]:
     """Where a falling curve (points,) comes down to `remaining`, or its start if that is lower."""
     step = int(np.argmax(left <= remaining))
     if step == 0:

@@ -96,11 +96,13 @@ def _label(
     low, high = axis.get_ylim()
     ordered = points.loc[list(methods)].sort_values(list(points.columns[::-1]), kind="stable")
     heights = (ordered.iloc[:, 1].to_numpy() - low) / (high - low)
-    for (method, point), place in zip(ordered.iterrows(), spread(heights, spacing), strict=True):
+    for (method, point), height in zip(
+        ordered.iterrows(), space_apart(heights, spacing), strict=True
+    ):
         axis.annotate(
             methods[str(method)],
             xy=(point.iloc[0], point.iloc[1]),
-            xytext=(1.05, place),
+            xytext=(1.05, height),
             textcoords="axes fraction",
             fontsize=LABEL_SIZE,
             va="center",
@@ -117,7 +119,7 @@ def _label(
         )
 
 
-def spread(heights: NDArray[np.float64], spacing: float) -> NDArray[np.float64]:
+def space_apart(heights: NDArray[np.float64], spacing: float) -> NDArray[np.float64]:
     """Move ascending heights within [0, 1] at least `spacing` apart, as little as possible in least
     squares."""
     steps = spacing * np.arange(len(heights))

@@ -79,15 +79,15 @@ def draw_reliability(
     for number, method in enumerate(methods):
         diagram, counts = panels[number]
         diagram.plot([0, 1], [0, 1], color="#BBBBBB", linewidth=0.8, zorder=0)
-        for place, (test_set, colour) in enumerate(zip(test_sets, colours, strict=True)):
+        for index, (test_set, colour) in enumerate(zip(test_sets, colours, strict=True)):
             curve = reliability_curve(grouped[method, test_set], n_bins, n_shown)
             shown = curve[curve["voxels"] >= minimum_voxels]
             style = {"color": colour, "linewidth": 1, "markersize": 2}
-            marker = MARKERS[place % len(MARKERS)]
+            marker = MARKERS[index % len(MARKERS)]
             diagram.plot(shown["confidence"], shown["accuracy"], marker=marker, **style)
             counts.plot(curve["confidence"], curve["voxels"] / curve["voxels"].sum(), **style)
             diagram.text(
-                *((place + 0.5) / len(test_sets), 1.02),
+                *((index + 0.5) / len(test_sets), 1.02),
                 f"{errors[method, test_set]:.2f}",
                 transform=diagram.transAxes,
                 color=colour,

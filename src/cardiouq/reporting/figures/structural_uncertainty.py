@@ -10,12 +10,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from cardiouq.data.readers.scans import load_prediction
-from cardiouq.files.seals import was_made
+from cardiouq.files.reading import was_made
 from cardiouq.reporting.selection import Volume, choose_slice
 from cardiouq.reporting.slices import (
     Window,
     add_structure_legend,
-    close_layout,
+    dense_layout,
     load_scan,
     name_panel,
 )
@@ -67,7 +67,7 @@ def draw_structural_uncertainty(
     columns = 2 + N_SAMPLES
     panel = min(TALLEST / len(samples), 0.8 * DOUBLE_COLUMN / columns)
     figure = Figure(
-        figsize=(panel * columns + 1.1, panel * len(samples) + LEGEND), layout=close_layout()
+        figsize=(panel * columns + 1.1, panel * len(samples) + LEGEND), layout=dense_layout()
     )
     axes = figure.subplots(len(samples), columns, squeeze=False)
     for row, (method, of_method) in zip(axes, samples.items(), strict=True):

@@ -19,7 +19,7 @@ from cardiouq.reporting.slices import (
     add_structure_legend,
     load_scan,
     name_panel,
-    place_closely,
+    pack_panels,
 )
 from cardiouq.reporting.style import DOUBLE_COLUMN, use_style
 
@@ -60,7 +60,7 @@ def draw_uncertainty_maps(
     width, height = LABELS + panel * sum(widths), HEADING + panel * n_rows + FOOT
     figure = Figure(figsize=(width, height))
     axes = figure.subplots(n_rows, len(widths), squeeze=False, width_ratios=widths)
-    place_closely(figure, LABELS, FOOT, HEADING)
+    pack_panels(figure, LABELS, FOOT, HEADING)
     for gap in axes[:, 2::3].flat:
         gap.set_axis_off()
     maps: list[AxesImage] = []
@@ -82,8 +82,8 @@ def draw_uncertainty_maps(
     largest = max(entropy.get_clim()[1] or 0 for entropy in maps)
     for entropy in maps:
         entropy.set_clim(0, max(largest, SMALLEST_SCALE))
-    place = figure.add_axes((0.4, 0.75 * FOOT / height, 0.5, 0.12 * FOOT / height))
-    bar = figure.colorbar(maps[0], cax=place, orientation="horizontal")
+    bar_axes = figure.add_axes((0.4, 0.75 * FOOT / height, 0.5, 0.12 * FOOT / height))
+    bar = figure.colorbar(maps[0], cax=bar_axes, orientation="horizontal")
     bar.set_label("Entropy of the mean prediction (bits)", fontsize=7)
     bar.outline.set_visible(False)
     add_structure_legend(figure, "lower left")

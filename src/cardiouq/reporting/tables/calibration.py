@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from cardiouq.reporting.tables.layout import Block, Found, Made, Settings, make_blocks
+from cardiouq.reporting.tables.layout import Block, MadeTable, Settings, Tables, make_blocks
 from cardiouq.structures import ALL
 
 _of_all = partial(Block, structures=[ALL], spread="interval")
@@ -23,6 +23,6 @@ BLOCKS = [
 ]
 
 
-def make(found: Found, study: Settings, caption: str) -> Made:
+def make(tables: Tables, study: Settings, caption: str) -> MadeTable:
     """Scores, errors and uncertainty over whole volumes."""
-    return make_blocks(found["summary"], BLOCKS, study, caption, "tab:calibration")
+    return make_blocks(tables["summary"], BLOCKS, study, caption, "tab:calibration")

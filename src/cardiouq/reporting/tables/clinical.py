@@ -6,10 +6,10 @@ from cardiouq.evaluation.clinical import UNITS
 from cardiouq.reporting.printing import NOTHING, Cell, PrintedTable
 from cardiouq.reporting.tables.layout import (
     Block,
-    Found,
     Labels,
-    Made,
+    MadeTable,
     Settings,
+    Tables,
     by_key,
     cell,
     empty_cell,
@@ -17,9 +17,9 @@ from cardiouq.reporting.tables.layout import (
 )
 
 
-def make(found: Found, study: Settings, caption: str) -> Made:
+def make(tables: Tables, study: Settings, caption: str) -> MadeTable:
     """Volumes, ejection fractions and mass, over subjects."""
-    summary = found["summary"]
+    summary = tables["summary"]
     rows = summary[summary["level"] == "subject"]
     return rows, print_clinical(rows, *labels_of(study), caption)
 

@@ -6,11 +6,11 @@ from cardiouq.reporting.printing import NOTHING, Cell, PrintedTable
 from cardiouq.reporting.tables.layout import (
     COMPARED,
     Block,
-    Found,
     Labels,
-    Made,
+    MadeTable,
     Numbers,
     Settings,
+    Tables,
     empty_cell,
     labels_of,
     records,
@@ -20,9 +20,9 @@ from cardiouq.reporting.tables.layout import (
 Records = dict[tuple[str, ...], Numbers]
 
 
-def make(found: Found, study: Settings, caption: str) -> Made:
+def make(tables: Tables, study: Settings, caption: str) -> MadeTable:
     """Every pair of methods that the evaluation compared, and a few of them in print."""
-    rows = found["comparisons"]
+    rows = tables["comparisons"]
     return rows, print_comparisons(rows, *labels_of(study), caption)
 
 

@@ -117,7 +117,7 @@ def print_cost(
     costs = table.drop_duplicates("method").set_index("method")
     n_empty = table.groupby("method")["n_empty"].sum()
     of_domain = table["test_set"].map(domains.__getitem__).rename("domain")
-    decimals = {column: places for column, (_, places) in QUALITY.items()}
+    decimals = {column: digits for column, (_, digits) in QUALITY.items()}
     means = table.groupby(["method", of_domain])[list(QUALITY)].mean().round(decimals)
     best = means.groupby("domain").agg({"dice": "max", "ece_percent": "min", "aurc": "min"})
     found: dict[Any, Any] = means.to_dict("index")
@@ -126,10 +126,10 @@ def print_cost(
     for method, label in methods.items():
         row = [Cell(label), *_cost_cells({str(k): v for k, v in costs.loc[method].items()})]
         for domain in test_sets:
-            for column, places in decimals.items():
+            for column, digits in decimals.items():
                 value = found[method, domain][column]
                 is_best = bool(value == best.loc[domain, column])
-                row.append(Cell(f"{value:.{places}f}", best=is_best))
+                row.append(Cell(f"{value:.{digits}f}", best=is_best))
         rows.append([*row, Cell(f"{n_empty[method]:g}")])
     headings = [heading for heading, _ in QUALITY.values()]
     return PrintedTable(

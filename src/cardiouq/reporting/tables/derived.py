@@ -62,12 +62,12 @@ def derive_numbers(
 def _of_distortions(table: pd.DataFrame, distorted: str) -> Iterator[dict[str, Any]]:
     entropy = table[(table["metric"] == "predictive_entropy_bits") & (table["structure"] == ALL)]
     within = table[(table["metric"] == "assd_within_mm") & table["structure"].isin(STRUCTURES)]
-    place = ["method", "kind", "place"]
+    keys = ["method", "kind", "place"]
     for metric, found, unit in (
         ("predictive_entropy_nats_median", entropy, np.log(2)),
         ("assd_within_mm_median", within, 1),
     ):
-        for (method, kind, degree), rows in found[found["place"] > 0].groupby(place, sort=False):
+        for (method, kind, degree), rows in found[found["place"] > 0].groupby(keys, sort=False):
             value = unit * rows["median"].mean()
             yield _row(method, f"{distorted}+{kind}-{degree}", ALL, metric, value, rows)
     for (method, kind), rows in entropy.groupby(["method", "kind"], sort=False):

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from cardiouq.reporting.tables.layout import Block, Found, Made, Settings, make_blocks
+from cardiouq.reporting.tables.layout import Block, MadeTable, Settings, Tables, make_blocks
 
 _higher = partial(Block, decimals=2, larger_is_better=True)
 _slice = partial(Block, level="slice")
@@ -30,6 +30,6 @@ BLOCKS = [
 ]
 
 
-def make(found: Found, study: Settings, caption: str) -> Made:
+def make(tables: Tables, study: Settings, caption: str) -> MadeTable:
     """Correlations, risk-coverage curves, failure detection and quality control."""
-    return make_blocks(found["summary"], BLOCKS, study, caption, "tab:failure_detection")
+    return make_blocks(tables["summary"], BLOCKS, study, caption, "tab:failure_detection")

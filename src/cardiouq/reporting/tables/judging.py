@@ -298,9 +298,9 @@ def _test_data(study: Settings, test_set: str) -> dict[str, Any]:
     """What a test set holds: its data set, how that is narrowed, and how it was distorted."""
     if test_set not in study["test_sets"]:
         distortions = study["distortions"]
-        kind, _, place = test_set.removeprefix(f"{distortions['test_set']}+").partition("-")
+        kind, _, degree_index = test_set.removeprefix(f"{distortions['test_set']}+").partition("-")
         degrees = distortions["kinds"][kind]
-        degree = degrees[int(place) - 1] if place else degrees
+        degree = degrees[int(degree_index) - 1] if degree_index else degrees
         distortion = {"kind": kind, "degree": degree, "subjects": distortions["subjects"]}
         return {**_test_data(study, distortions["test_set"]), "distortion": distortion}
     block = study["test_sets"][test_set]

@@ -13,10 +13,10 @@ from cardiouq.structures import ALL, FOREGROUND, STRUCTURES
 Labels = dict[str, str]
 Numbers = dict[str, Any]
 """One row of a table of numbers."""
-Found = Mapping[str, pd.DataFrame]
+Tables = Mapping[str, pd.DataFrame]
 """Name of a table of the evaluation -> its rows."""
 Settings = Mapping[str, Any]
-Made = tuple[pd.DataFrame, PrintedTable]
+MadeTable = tuple[pd.DataFrame, PrintedTable]
 """A table's rows for machines, and its layout for people."""
 
 
@@ -62,7 +62,7 @@ def labels_of(study: Settings) -> tuple[Labels, Labels]:
 
 def make_blocks(
     summary: pd.DataFrame, blocks: Sequence[Block], study: Settings, caption: str, label: str
-) -> Made:
+) -> MadeTable:
     """A table of metrics one below the other, whose rows are those of the summary that it shows.
 
     Arguments as of `print_blocks`, and the settings of the study.

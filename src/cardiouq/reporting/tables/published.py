@@ -9,7 +9,7 @@ import pandas as pd
 
 from cardiouq.errors import CardiouqError
 from cardiouq.files.documents import read_yaml
-from cardiouq.files.tables import rows_of
+from cardiouq.files.tables import parse_rows
 from cardiouq.provenance.record import repository
 from cardiouq.structures import FOREGROUND, STRUCTURES
 
@@ -136,7 +136,7 @@ def with_published(
 def _read(path: str | Path | None, columns: Sequence[str], keys: Sequence[str]) -> pd.DataFrame:
     if path is None:
         return pd.DataFrame(columns=list(columns), dtype=str)
-    table = rows_of(Path(path).read_bytes(), path, numbers={})
+    table = parse_rows(Path(path).read_bytes(), path, numbers={})
     if list(table.columns) != list(columns):
         raise CardiouqError(f"{path}: columns {list(table.columns)}; expected {list(columns)}")
     for column, allowed in ALLOWED.items():

@@ -6,10 +6,10 @@ from cardiouq.evaluation.quality_control import ASSD_WITHIN, ORACLE, RANDOM, SLI
 from cardiouq.reporting.printing import PrintedTable
 from cardiouq.reporting.tables.layout import (
     Block,
-    Found,
     Labels,
-    Made,
+    MadeTable,
     Settings,
+    Tables,
     labels_of,
     print_blocks,
 )
@@ -39,9 +39,9 @@ BLOCKS = [
 ]
 
 
-def make(found: Found, study: Settings, caption: str) -> Made:
+def make(tables: Tables, study: Settings, caption: str) -> MadeTable:
     """All that was found of each ranking of slices, and a part of it in print."""
-    rows = found["quality_control"]
+    rows = tables["quality_control"]
     return rows, print_quality_control(rows, *labels_of(study), caption)
 
 

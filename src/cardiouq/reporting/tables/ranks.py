@@ -5,11 +5,11 @@ import pandas as pd
 from cardiouq.reporting.printing import Cell, PrintedTable
 from cardiouq.reporting.tables.layout import (
     COMPARED,
-    Found,
     Labels,
-    Made,
+    MadeTable,
     Numbers,
     Settings,
+    Tables,
     empty_cell,
     labels_of,
     records,
@@ -17,9 +17,9 @@ from cardiouq.reporting.tables.layout import (
 )
 
 
-def make(found: Found, study: Settings, caption: str) -> Made:
+def make(tables: Tables, study: Settings, caption: str) -> MadeTable:
     """Every rank that the evaluation found, and those of a few metrics in print."""
-    return found["ranks"], print_ranks(found["ranks"], *labels_of(study), caption)
+    return tables["ranks"], print_ranks(tables["ranks"], *labels_of(study), caption)
 
 
 def print_ranks(

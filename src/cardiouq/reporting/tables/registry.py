@@ -20,13 +20,13 @@ class Table:
         title: what the report calls the table.
         rule: what its rule does, in one sentence.
         reads: names of the evaluation's tables that `make` is given, of those that a study has.
-        is_of: whether a study has the table.
+        applies_to: whether a study has the table.
     """
 
     title: str
     rule: str
     reads: Sequence[str] = ("summary",)
-    is_of: Callable[[Study], bool] = lambda study: True
+    applies_to: Callable[[Study], bool] = lambda study: True
 
 
 def _has_findings(study: Study) -> bool:
@@ -44,7 +44,7 @@ TABLES = {
         "Paper versus ours",
         "Print every number and claim of the paper, and whether ours agrees.",
         reads=["summary", "comparisons", "distortions", "quality_control"],
-        is_of=_has_findings,
+        applies_to=_has_findings,
     ),
     "segmentation": Table(
         "Segmentation", "Print distances between surfaces, and what samples tell of the Dice."
@@ -56,7 +56,7 @@ TABLES = {
     "clinical": Table(
         "Clinical quantities",
         "Print errors and intervals of volumes, ejection fractions and mass.",
-        is_of=_has_ventricles,
+        applies_to=_has_ventricles,
     ),
     "comparisons": Table(
         "Comparisons",
@@ -73,14 +73,14 @@ TABLES = {
         "Repeats",
         "Print mean and SD over trainings with other seeds.",
         reads=["repeats"],
-        is_of=lambda study: bool(study.repeats),
+        applies_to=lambda study: bool(study.repeats),
     ),
 }
 
 
 def tables_of(study: Study) -> dict[str, Table]:
     """The tables that a study has, by name."""
-    return {name: table for name, table in TABLES.items() if table.is_of(study)}
+    return {name: table for name, table in TABLES.items() if table.applies_to(study)}
 
 
 def module_of(table: str) -> Path:

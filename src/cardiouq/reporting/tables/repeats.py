@@ -5,10 +5,10 @@ import pandas as pd
 from cardiouq.reporting.printing import PrintedTable
 from cardiouq.reporting.tables.layout import (
     Block,
-    Found,
     Labels,
-    Made,
+    MadeTable,
     Settings,
+    Tables,
     labels_of,
     print_blocks,
 )
@@ -25,9 +25,9 @@ BLOCKS = [
 ]
 
 
-def make(found: Found, study: Settings, caption: str) -> Made:
+def make(tables: Tables, study: Settings, caption: str) -> MadeTable:
     """Every number over repeats, and a few of them in print."""
-    return found["repeats"], print_repeats(found["repeats"], *labels_of(study), caption)
+    return tables["repeats"], print_repeats(tables["repeats"], *labels_of(study), caption)
 
 
 def print_repeats(

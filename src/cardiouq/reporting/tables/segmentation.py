@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from cardiouq.reporting.tables.layout import Block, Found, Made, Settings, make_blocks
+from cardiouq.reporting.tables.layout import Block, MadeTable, Settings, Tables, make_blocks
 
 _slice = partial(Block, level="slice")
 
@@ -21,6 +21,6 @@ BLOCKS = [
 ]
 
 
-def make(found: Found, study: Settings, caption: str) -> Made:
+def make(tables: Tables, study: Settings, caption: str) -> MadeTable:
     """Distances between surfaces and what single slices and heat maps say."""
-    return make_blocks(found["summary"], BLOCKS, study, caption, "tab:segmentation")
+    return make_blocks(tables["summary"], BLOCKS, study, caption, "tab:segmentation")

@@ -5,10 +5,10 @@ import pandas as pd
 from cardiouq.reporting.printing import Cell, PrintedTable
 from cardiouq.reporting.tables.layout import (
     Block,
-    Found,
     Labels,
-    Made,
+    MadeTable,
     Settings,
+    Tables,
     by_key,
     cell,
     empty_cell,
@@ -19,9 +19,9 @@ from cardiouq.reporting.tables.published import beside_ours
 from cardiouq.structures import STRUCTURES
 
 
-def make(found: Found, study: Settings, caption: str) -> Made:
+def make(tables: Tables, study: Settings, caption: str) -> MadeTable:
     """Dice over whole volumes."""
-    rows = beside_ours(found["summary"], "dice", study)
+    rows = beside_ours(tables["summary"], "dice", study)
     return rows, print_dice(rows, *labels_of(study), caption)
 
 

@@ -5,10 +5,10 @@ import pandas as pd
 from cardiouq.reporting.printing import Cell, PrintedTable
 from cardiouq.reporting.tables.layout import (
     Block,
-    Found,
     Labels,
-    Made,
+    MadeTable,
     Settings,
+    Tables,
     by_key,
     cell,
     empty_cell,
@@ -19,9 +19,9 @@ from cardiouq.reporting.tables.published import beside_ours
 from cardiouq.structures import ALL
 
 
-def make(found: Found, study: Settings, caption: str) -> Made:
+def make(tables: Tables, study: Settings, caption: str) -> MadeTable:
     """ECE over whole volumes."""
-    rows = beside_ours(found["summary"], "ece_percent", study)
+    rows = beside_ours(tables["summary"], "ece_percent", study)
     return rows, print_ece(rows, *labels_of(study), caption)
 
 

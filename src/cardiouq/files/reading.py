@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from cardiouq.errors import CardiouqError
 from cardiouq.files.run_files import RUN_FILE
-from cardiouq.files.writing import SUMS, read_sums, seal_of
+from cardiouq.files.writing import HASHES_FILE, hash_file_of, read_hashes
 
 log = logging.getLogger(__name__)
 
@@ -64,13 +64,15 @@ def map_array(path: Path) -> "np.memmap[Any, Any]":
 
 def was_made(path: Path) -> bool:
     """Whether a job made a file, as it makes not all for every method; it may be lost since."""
-    return path.is_file() or any(name in _sums_in(place) for place, name in _in_folders(path))
+    return path.is_file() or any(
+        name in _hashes_in(hash_file) for hash_file, name in _in_folders(path)
+    )
 
 
 def to_delete(path: Path) -> Path:
     """What is made again together with a file: the folder that one job makes, or the file alone."""
     for folder in path.parents[:FOLDERS_UP]:
-        if (folder / SUMS).is_file() or (folder / RUN_FILE).is_file():
+        if (folder / HASHES_FILE).is_file() or (folder / RUN_FILE).is_file():
             return folder
     return path.parent if path.suffix in OF_FOLDERS else path
 
@@ -83,7 +85,7 @@ def _read_and_hash(stream: io.BufferedReader) -> tuple[str, bytes]:
 def _as_made(path: Path, look: Callable[[io.BufferedReader], tuple[str, Content]]) -> Content:
     """What `look` makes of a file beside its hash, once that is the one noted."""
     while True:
-        made, place = _noted(path)
+        made, hash_file = _noted(path)
         try:
             with path.open("rb") as stream:
                 found, content = look(stream)
@@ -94,11 +96,11 @@ def _as_made(path: Path, look: Callable[[io.BufferedReader], tuple[str, Content]
             ) from error
         if found == made:
             return content
-        if _noted(path) == (made, place):  # else it has just been written anew
+        if _noted(path) == (made, hash_file):  # else it has just been written anew
             break
     if made:
         raise CardiouqError(
-            f"{path}: is not as it was made: its SHA-256 is {found}, and {place} says {made}; "
+            f"{path}: is not as it was made: its SHA-256 is {found}, and {hash_file} says {made}; "
             f"delete {to_delete(path)} and run again"
         )
     _take_up(path, found)
@@ -107,40 +109,40 @@ def _as_made(path: Path, look: Callable[[io.BufferedReader], tuple[str, Content]
 
 def _noted(path: Path) -> tuple[str, Path | None]:
     """The hash noted of a file and where it stands; "" if it has none."""
-    for place, name in [(seal_of(path), path.name), *_in_folders(path)]:
-        if sums := _sums_in(place):
+    for hash_file, name in [(hash_file_of(path), path.name), *_in_folders(path)]:
+        if sums := _hashes_in(hash_file):
             if name not in sums:
                 raise CardiouqError(
-                    f"{path}: {place} has no hash of it; delete {to_delete(path)} and run again"
+                    f"{path}: {hash_file} has no hash of it; delete {to_delete(path)} and run again"
                 )
-            return sums[name], place
+            return sums[name], hash_file
     return "", None
 
 
 def _in_folders(path: Path) -> list[tuple[Path, str]]:
     """Where the hashes of a folder may stand, and what a file is called there."""
     folders = path.parents[:FOLDERS_UP]
-    return [(folder / SUMS, str(path.relative_to(folder))) for folder in folders]
+    return [(folder / HASHES_FILE, str(path.relative_to(folder))) for folder in folders]
 
 
-def _sums_in(place: Path) -> dict[str, str]:
+def _hashes_in(hash_file: Path) -> dict[str, str]:
     try:
-        state = place.stat()
+        state = hash_file.stat()
     except FileNotFoundError:
         return {}
-    return _sums(place, state.st_mtime_ns, state.st_size)
+    return _sums(hash_file, state.st_mtime_ns, state.st_size)
 
 
 @lru_cache(maxsize=FOLDERS_KEPT)
-def _sums(place: Path, changed: int, size: int) -> dict[str, str]:
-    """`read_sums` of a file in a state."""
-    return read_sums(place)
+def _sums(hash_file: Path, changed: int, size: int) -> dict[str, str]:
+    """`read_hashes` of a file in a state."""
+    return read_hashes(hash_file)
 
 
 def _take_up(path: Path, digest: str) -> None:
     _say_taken_up(path.parent)
     # where nothing can be written it is taken as it is each time; another process may be quicker
-    with suppress(OSError), seal_of(path).open("x", encoding="utf-8") as stream:
+    with suppress(OSError), hash_file_of(path).open("x", encoding="utf-8") as stream:
         stream.write(f"{digest}  {path.name}\n")
 
 
