@@ -115,7 +115,7 @@ def _noted(path: Path) -> tuple[str, Path | None]:
                 raise CardiouqError(
                     f"{path}: {hash_file} has no hash of it; delete {to_delete(path)} and run again"
                 )
-            return sums[name], place
+            return sums[name], hash_file
     return "", None
 
 
