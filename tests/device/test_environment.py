@@ -24,15 +24,15 @@ def test_value_is_read_as_it_was_typed(typed: str, read: str) -> None:
 
 
 def test_home_in_a_data_root_is_written_out(
-    tmp_path: Path, machine: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, local_config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("CARDIOUQ_MNMS_ROOT", "~/M&Ms")
     monkeypatch.delenv("CARDIOUQ_UKBB_ROOT", raising=False)
-    roots = data_roots(machine | {"acdc_root": "~/data/acdc"})
+    roots = data_roots(local_config | {"acdc_root": "~/data/acdc"})
     assert roots["acdc_root"] == str(tmp_path / "data" / "acdc")
     assert roots["mnms_root"] == str(tmp_path / "M&Ms")
     assert roots["ukbb_root"] == ""
-    assert data_roots(machine | {"acdc_root": "./~"})["acdc_root"] == "~"
+    assert data_roots(local_config | {"acdc_root": "./~"})["acdc_root"] == "~"
     with pytest.raises(CardiouqError, match="~no-such-user/acdc: no such home folder"):
-        data_roots(machine | {"acdc_root": "~no-such-user/acdc"})
+        data_roots(local_config | {"acdc_root": "~no-such-user/acdc"})

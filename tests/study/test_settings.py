@@ -98,7 +98,7 @@ def test_value_of_the_wrong_type_is_named(
 @pytest.mark.parametrize("text", ["2020", "001", "1.50", "no", "null", "2020-01-01", "1:30", "~"])
 @pytest.mark.parametrize("place", ["vendor", "where.site", "part", "label"])
 def test_text_that_yaml_reads_as_something_else_is_to_be_put_in_quotes(
-    machine: Settings, tiny: Settings, tmp_path: Path, repository: Path, place: str, text: str
+    local_config: Settings, tiny: Settings, tmp_path: Path, repository: Path, place: str, text: str
 ) -> None:
     test_set = tiny["test_sets"]["phantom-B"] | {"where": {}}
     set_key(test_set, place, "<text>")
@@ -106,7 +106,7 @@ def test_text_that_yaml_reads_as_something_else_is_to_be_put_in_quotes(
     file = tmp_path / "study.yaml"
     file.write_text(yaml.safe_dump(tiny).replace("<text>", text), encoding="utf-8")
     with pytest.raises(ProblemsError) as caught:
-        Study(str(file), machine, repository / "config")
+        Study(str(file), local_config, repository / "config")
     [problem] = caught.value.problems
     assert problem.startswith(f"test_sets.phantom-B.{place}: ")
     assert problem.endswith("put it in quotes, as YAML takes it for no text")
@@ -114,13 +114,13 @@ def test_text_that_yaml_reads_as_something_else_is_to_be_put_in_quotes(
 
 @pytest.mark.parametrize("name", ["2020", "001", "1e3", "null", "NO", "y", "True", "NA"])
 def test_a_test_set_is_called_as_it_is_written(
-    machine: Settings, tiny: Settings, tmp_path: Path, repository: Path, name: str
+    local_config: Settings, tiny: Settings, tmp_path: Path, repository: Path, name: str
 ) -> None:
     tiny["test_sets"]["phantom-B"]["where"] = {"<name>": "x"}
     tiny["test_sets"]["<name>"] = tiny["test_sets"].pop("phantom-B")
     file = tmp_path / "study.yaml"
     file.write_text(yaml.safe_dump(tiny).replace("<name>", name), encoding="utf-8")
-    study = Study(str(file), machine, repository / "config")
+    study = Study(str(file), local_config, repository / "config")
     assert study["test_sets"][name]["where"] == {name: "x"}
 
 
@@ -170,41 +170,41 @@ def test_all_problems_of_the_schema_are_listed_at_once(
 
 
 def test_study_that_is_not_there_is_named_with_those_that_are(
-    machine: Settings, repository: Path
+    local_config: Settings, repository: Path
 ) -> None:
     with pytest.raises(CardiouqError, match="zhao2023") as caught:
-        Study("zhao2023", machine, repository / "config")
+        Study("zhao2023", local_config, repository / "config")
     assert all(name in str(caught.value) for name in ("demo", "laptop", "zhao2022"))
 
 
 @pytest.mark.parametrize("text", ["a: [1", "a: b: c", "\tseed: 1"])
 def test_file_that_is_not_yaml_is_named_with_the_line(
-    machine: Settings, repository: Path, tmp_path: Path, text: str
+    local_config: Settings, repository: Path, tmp_path: Path, text: str
 ) -> None:
     (tmp_path / "broken.yaml").write_text(text, encoding="utf-8")
     with pytest.raises(CardiouqError, match="line") as caught:
-        Study(str(tmp_path / "broken.yaml"), machine, repository / "config")
+        Study(str(tmp_path / "broken.yaml"), local_config, repository / "config")
     assert str(tmp_path / "broken.yaml") in str(caught.value)
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "shift-jis"])
 def test_file_that_is_not_utf_8_is_named(
-    machine: Settings, repository: Path, tmp_path: Path, encoding: str
+    local_config: Settings, repository: Path, tmp_path: Path, encoding: str
 ) -> None:
     title = "title: 心臓\n" if encoding == "shift-jis" else "title: Größe\n"
     (tmp_path / "old.yaml").write_bytes(title.encode(encoding))
     with pytest.raises(CardiouqError, match=r"old\.yaml: is not YAML in UTF-8"):
-        Study(str(tmp_path / "old.yaml"), machine, repository / "config")
+        Study(str(tmp_path / "old.yaml"), local_config, repository / "config")
 
 
-def test_empty_file_is_refused(machine: Settings, repository: Path, tmp_path: Path) -> None:
+def test_empty_file_is_refused(local_config: Settings, repository: Path, tmp_path: Path) -> None:
     (tmp_path / "empty.yaml").write_text("", encoding="utf-8")
     with pytest.raises(CardiouqError, match=r"empty\.yaml"):
-        Study(str(tmp_path / "empty.yaml"), machine, repository / "config")
+        Study(str(tmp_path / "empty.yaml"), local_config, repository / "config")
 
 
-def test_misspelt_key_of_the_machine_is_named(machine: Settings, repository: Path) -> None:
+def test_misspelt_key_of_the_machine_is_named(local_config: Settings, repository: Path) -> None:
     with pytest.raises(ProblemsError) as caught:
-        Study("demo", machine | {"acdcroot": "/data"}, repository / "config")
+        Study("demo", local_config | {"acdcroot": "/data"}, repository / "config")
     [problem] = caught.value.problems
     assert problem.startswith("acdcroot: unknown key; did you mean 'acdc_root'?")

@@ -10,10 +10,10 @@ from cardiouq.study.study import Study
 
 
 def test_every_folder_that_is_not_there_is_named(
-    machine: dict[str, Any], repository: Path, tmp_path: Path
+    local_config: dict[str, Any], repository: Path, tmp_path: Path
 ) -> None:
-    machine["mnms_root"] = str(tmp_path / "nowhere")
-    study = Study("zhao2022", machine, repository / "config")
+    local_config["mnms_root"] = str(tmp_path / "nowhere")
+    study = Study("zhao2022", local_config, repository / "config")
     with pytest.raises(ProblemsError) as caught:
         study.check_sources()
     empty, wrong = caught.value.problems

@@ -15,13 +15,13 @@ from tests.paths import CONFIG
 
 
 @pytest.fixture
-def read_study(tiny: dict[str, Any], machine: dict[str, Any]) -> Callable[[Path], Study]:
+def read_study(tiny: dict[str, Any], local_config: dict[str, Any]) -> Callable[[Path], Study]:
     """Writes the tiny study into a file and reads it."""
 
     def read(file: Path) -> Study:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(yaml.safe_dump(tiny), encoding="utf-8")
-        return Study(str(file), machine, CONFIG)
+        return Study(str(file), local_config, CONFIG)
 
     return read
 
@@ -66,9 +66,9 @@ def test_name_that_a_pattern_a_shell_or_a_link_reads_otherwise_is_refused(
     assert repr(name) in str(caught.value)
 
 
-def test_longest_name_is_one_clear_error(machine: dict[str, Any]) -> None:
+def test_longest_name_is_one_clear_error(local_config: dict[str, Any]) -> None:
     with pytest.raises(CardiouqError, match="name too long"):
-        Study("x" * 300, machine, CONFIG)
+        Study("x" * 300, local_config, CONFIG)
 
 
 def test_second_study_of_a_name_is_refused_with_both(
@@ -118,18 +118,18 @@ def test_study_itself_may_be_moved(
 
 
 def test_study_of_the_program_is_the_same_by_name_and_by_path(
-    tmp_path: Path, machine: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, local_config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    demo = Study("demo", machine, CONFIG)
-    by_path = Study(str(CONFIG / "studies" / "demo.yaml"), machine, CONFIG)
+    demo = Study("demo", local_config, CONFIG)
+    by_path = Study(str(CONFIG / "studies" / "demo.yaml"), local_config, CONFIG)
     for first, second in ((demo, by_path), (by_path, demo)):
         first.claim_results()
         second.check_results()
         assert Path("results/demo", NOTE).read_text(encoding="utf-8") == "demo"
     shutil.copy(CONFIG / "studies" / "demo.yaml", "demo.yaml")
     with pytest.raises(CardiouqError, match="rename one"):
-        Study("demo.yaml", machine, CONFIG).check_results()
+        Study("demo.yaml", local_config, CONFIG).check_results()
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_home_in_a_study_is_written_out(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     tiny: dict[str, Any],
-    machine: dict[str, Any],
+    local_config: dict[str, Any],
     repository: Path,
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -233,6 +233,6 @@ def test_home_in_a_study_is_written_out(
     tiny["datasets"]["ours"] = {"layout": "csv", "source": "~/data/ours"}
     (tmp_path / "studies").mkdir()
     (tmp_path / "studies" / "own.yaml").write_text(yaml.safe_dump(tiny), encoding="utf-8")
-    study = Study("~/studies/own.yaml", machine, CONFIG)
+    study = Study("~/studies/own.yaml", local_config, CONFIG)
     assert study.source("ours") == tmp_path / "data" / "ours"
     assert study["methods"]["vanilla"]["method"] == str(tmp_path / "mine.py")
