@@ -12,8 +12,7 @@ from cardiouq.errors import CardiouqError
 from cardiouq.evaluation.comparison import MOST_ENUMERATED, compare_pairs, rank_methods, summarise
 from cardiouq.evaluation.scoring import score_method
 from cardiouq.evaluation.statistics import TABLES, Group, Key, compute_statistics
-
-from .conftest import SETTINGS, study_maker
+from tests.evaluation.conftest import SETTINGS, study_maker
 
 METHODS = ("nothing", "fair", "good")
 SUBJECTS = ("a", "b", "c", "d", "e", "f")

@@ -13,8 +13,7 @@ from cardiouq.data.cases import read_case_table
 from cardiouq.evaluation import SCORE_TABLES
 from cardiouq.evaluation.quality_control import slice_position
 from cardiouq.evaluation.scoring import score_method
-
-from .conftest import SETTINGS, SHAPE, case_row, heart, save_prediction
+from tests.evaluation.conftest import SETTINGS, SHAPE, case_row, heart, save_prediction
 
 Labels = NDArray[np.uint8]
 LABELS = "background=0 RV=1 MYO=2 LV=3 ignore=4,5"

@@ -20,8 +20,7 @@ from cardiouq.evaluation.quality_control import (
 from cardiouq.evaluation.scoring import score_method
 from cardiouq.evaluation.statistics import Key, compute_statistics
 from cardiouq.structures import ALL, FOREGROUND, STRUCTURES
-
-from .conftest import SETTINGS
+from tests.evaluation.conftest import SETTINGS
 
 POOR = SETTINGS["poor"]
 GOOD_MM, POOR_MM = 1.0, 3.0

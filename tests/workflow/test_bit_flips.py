@@ -30,9 +30,8 @@ from cardiouq.provenance import record
 from cardiouq.provenance.describe import content_hash
 from cardiouq.training import run_folder
 from tests.paths import TINY
-
-from .conftest import Workflow
-from .test_faults import OF_TIMES, reduced, takes_long
+from tests.workflow.conftest import Workflow
+from tests.workflow.test_faults import OF_TIMES, reduced, takes_long
 
 RECORD = """\
 import os, pathlib, pickle, sys, uuid

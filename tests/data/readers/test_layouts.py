@@ -14,8 +14,7 @@ from cardiouq.data.readers.layouts import DataFolder, find_acdc, find_mnms
 from cardiouq.data.readers.scans import load_volume, read_image, read_label
 from cardiouq.errors import ProblemsError
 from cardiouq.structures import label_of
-
-from .conftest import make_scan, write_nifti
+from tests.data.conftest import make_scan, write_nifti
 
 COLUMNS = [
     "dataset",

@@ -6,10 +6,12 @@ import matplotlib.image
 from matplotlib.figure import Figure
 
 from cardiouq.reporting.style import DOUBLE_COLUMN, MethodStyle, save_figure
+from tests.reporting import reviewed
 
 Styles = dict[str, MethodStyle]
 MULTI = "checkpoint_ensemble_multi"
 METHODS = {"vanilla": "Vanilla", MULTI: "Ckpt. Ens. (Multi)"}
+ALL_METHODS = reviewed.METHODS
 TEST_SETS = {"val": "Phantom (ID)", "A": "Vendor A (OOD)", "B": "Vendor B (OOD)"}
 DISTORTED = {
     f"val+noise-{place}": {"of": "val", "kind": "noise", "place": place, "degree": place / 20}
