@@ -79,7 +79,7 @@ def test_second_study_of_a_name_is_refused_with_both(
     first = read_study(Path("../first/own.yaml"))
     first.check_results()
     assert list(Path().iterdir()) == []  # a dry run writes nothing
-    first.claim_results()
+    first.note_study()
     assert Path(first.results, NOTE).read_text(encoding="utf-8") == "../first/own.yaml"
     for again in (Path("../first/own.yaml"), tmp_path / "first" / "own.yaml"):
         read_study(again).check_results()
@@ -101,7 +101,7 @@ def test_results_may_be_moved(
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     study = Path("own.yaml") if inside else tmp_path / "own.yaml"
-    read_study(study).claim_results()
+    read_study(study).note_study()
     (tmp_path / "a" / "b").mkdir(parents=True)
     shutil.move(tmp_path / "work", tmp_path / "a" / "b" / "moved")
     monkeypatch.chdir(tmp_path / "a" / "b" / "moved")
@@ -112,7 +112,7 @@ def test_study_itself_may_be_moved(
     tmp_path: Path, read_study: Callable[[Path], Study], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    read_study(Path("own.yaml")).claim_results()
+    read_study(Path("own.yaml")).note_study()
     Path("own.yaml").unlink()
     read_study(Path("studies/own.yaml")).check_results()
 
@@ -124,7 +124,7 @@ def test_study_of_the_program_is_the_same_by_name_and_by_path(
     demo = Study("demo", local_config, CONFIG)
     by_path = Study(str(CONFIG / "studies" / "demo.yaml"), local_config, CONFIG)
     for first, second in ((demo, by_path), (by_path, demo)):
-        first.claim_results()
+        first.note_study()
         second.check_results()
         assert Path("results/demo", NOTE).read_text(encoding="utf-8") == "demo"
     shutil.copy(CONFIG / "studies" / "demo.yaml", "demo.yaml")

@@ -39,9 +39,10 @@ def test_study_without_paper_distortions_and_repeats_has_no_table_of_them(
 def test_clinical_quantities_are_of_studies_with_the_heart_s_structures(
     tiny: dict[str, Any],
     make_study: Callable[[dict[str, Any]], Study],
+    monkeypatch: pytest.MonkeyPatch,
     structures: list[str],
     has: bool,
 ) -> None:
     study = make_study(tiny)
-    study.settings["structures"] = structures
+    monkeypatch.setattr(Study, "structures", tuple(structures))
     assert ("clinical" in tables_of(study)) == has
