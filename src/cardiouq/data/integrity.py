@@ -260,7 +260,7 @@ FLAGS = {
 
 
 def count_flags(checks: pd.DataFrame) -> pd.DataFrame:
-    """Count cases and subjects of every flag: columns cases, subjects; indexed by flag, in order."""
+    """Count cases and subjects of every flag, in columns `cases` and `subjects`, in order."""
     counts = {
         name: {
             "cases": of_flag["case"].nunique(),

@@ -98,8 +98,7 @@ class Stretch:
         return stretched.clip(image.min(), image.max())
 
     def label(self, label: Label, spacing: Spacing, *, inverse: bool = False) -> Label:
-        """Stretch a label, or undo it; the class with the largest share wins, `IGNORED` being one.
-        """
+        """Stretch a label, or undo it; the class with the largest share wins, also `IGNORED`."""
         grid = self._grid(label.shape, spacing, inverse)
         stretched = np.empty_like(label)
         values = values_of(label)
