@@ -35,7 +35,7 @@ def digest_of(files: Iterable[Path]) -> str:
 
 
 def modules_of(script: str, *files: Path) -> list[Path]:
-    """Files of the package that a script and further modules import, or that these import, sorted."""
+    """Files of the package that a script and further modules import, at any remove."""
     found: set[Path] = set()
     left = [SCRIPTS / f"{script}.py", *(file for file in files if file.suffix == ".py")]
     while left:

@@ -103,7 +103,7 @@ def packages() -> dict[str, str]:
 
 
 def note_machine(folder: Path, device: str, precision: str) -> None:
-    """Add this machine and code to those that worked on a folder; a resumed run may have several."""
+    """Add this machine and code to those that worked on a folder; a resumed run has several."""
     noted = machines(folder)
     here = {"device": device, "precision": precision, "code": code_hash(repository())}
     if here not in noted:

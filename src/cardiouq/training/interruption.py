@@ -29,7 +29,7 @@ class Notice:
             signal.signal(number, handler)
 
     def leave(self) -> NoReturn:
-        """End the process with the status of one that the signal ended, a failure to batch systems."""
+        """End the process with the status of one that the signal ended, which counts as failed."""
         sys.exit(128 + self.given)
 
     def _give(self, number: int, frame: FrameType | None) -> None:

@@ -120,7 +120,7 @@ class WindowSampler:
 
 
 def memory_map(path: Path) -> NDArray[Any]:
-    """Map the array of a `.npy` file into memory, without the open file that numpy keeps for each."""
+    """Map the array of a `.npy` file into memory, without the open file that numpy keeps."""
     array = map_array(path)
     content = torch.from_file(str(path), size=path.stat().st_size, dtype=torch.uint8).numpy()
     return np.ndarray(array.shape, array.dtype, content, array.offset, array.strides)
