@@ -71,7 +71,7 @@ class Window:
     def around(
         cls, reference: NDArray[Any], spacing: tuple[float, float], margin: float = 20.0
     ) -> "Window":
-        """Square around the foreground of a slice's reference, with a margin in mm, or the slice."""
+        """Square around the foreground of a slice's reference with a margin in mm, or the slice."""
         edges = []
         for axis, step in enumerate(spacing):
             hit = np.flatnonzero(mask_of(reference, FOREGROUND).any(axis=1 - axis))
