@@ -33,14 +33,13 @@ log = logging.getLogger(__name__)
 NUMBERS = dict.fromkeys(("frame", "slices", "rows", "columns", "ignored_voxels"), int) | (
     dict.fromkeys(("spacing_z", "spacing_y", "spacing_x"), float)
 )
-"""Columns of the case table that are no text."""
+"""Types of the case table's columns that are not text."""
 FORMAT_VERSION = 2
-"""Of the case table; another one says that columns or their meaning changed, and has results of
-earlier versions list their cases anew."""
+"""Version of the case table's columns; a new one has existing results list their cases anew."""
 CASE_NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}"
-"""`+` sets the kind of a distortion apart from the case."""
+"""Pattern of a case's name, without the `+` that sets the kind of a distortion apart."""
 AFFINE_TOLERANCE = 1e-3
-"""mm; larger differences between an image's and its label's affine are an error."""
+"""Largest difference in mm between an image's affine and its label's that is no error."""
 
 
 def make_case_table(datasets: Mapping[str, DataFolder]) -> pd.DataFrame:
@@ -258,6 +257,6 @@ def check_case(
 
 
 def read_case_table(*paths: str | Path) -> pd.DataFrame:
-    """Read case tables as one; all but numbers is text, where empty means empty."""
+    """Read case tables as one; all but numbers is text, and what is empty is empty text."""
     tables = [read_rows(path, NUMBERS) for path in paths]
     return pd.concat(tables, ignore_index=True).fillna("")

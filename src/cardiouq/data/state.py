@@ -1,4 +1,4 @@
-"""The state of the scans on disk: when it changes, the case table is made again."""
+"""The state of the scans on disk; when it changes, the case table is made again."""
 
 import hashlib
 from pathlib import Path

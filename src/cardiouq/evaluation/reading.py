@@ -1,4 +1,4 @@
-"""Reading the tables of an evaluation, of several methods as one."""
+"""Readers of an evaluation's tables, of several methods as one."""
 
 from collections.abc import Collection, Iterable
 from pathlib import Path

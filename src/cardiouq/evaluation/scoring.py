@@ -36,7 +36,7 @@ PER_CASE = ["case", "subject", "visit", "phase", "pathology", "vendor"]
 
 @dataclass(frozen=True)
 class Prediction:
-    """What was predicted of one case, checked against its reference.
+    """Prediction of one case, checked against its reference.
 
     Where nobody annotated, reference, segmentation, samples and probabilities are background: no
     structure is seen there, by neither. Maps of uncertainty are as they were predicted.
@@ -65,7 +65,7 @@ class Prediction:
 
     @property
     def uncertainty(self) -> dict[str, NDArray[np.floating]]:
-        """Name of a measure -> its map (slices, rows, columns)."""
+        """Name of a measure of uncertainty -> its map (slices, rows, columns)."""
         return {
             "predictive_entropy_bits": self.entropy,
             "expected_entropy_bits": self.entropy - self.mutual_information,
@@ -75,7 +75,7 @@ class Prediction:
 
 
 def read_prediction(case: Any, folder: Path) -> Prediction:
-    """Read and check what was predicted of a case.
+    """Read and check the prediction of a case.
 
     Args:
         case: a row of the case table.
@@ -154,7 +154,7 @@ def score_method(
     test_sets: pd.DataFrame,
     settings: Mapping[str, Any],
 ) -> dict[str, pd.DataFrame]:
-    """Score one method's predictions, one case in memory at a time.
+    """Score one method's predictions, with one case in memory at a time.
 
     Args:
         method: the method's key, written into every row.

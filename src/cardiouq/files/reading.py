@@ -1,5 +1,6 @@
-"""What was made is what is read: files of other jobs, compared with the hashes noted when they were
-made (`files.py`). What was compared is what is parsed: a file is read once.
+"""Readers of other jobs' files, which are compared with the hashes noted when they were made.
+
+What was compared is what is parsed: a file is read once.
 
 A file without a hash is of a version that noted none, or its writer was killed just before it did.
 It is taken as it is, its hash is noted, and the log says so.
@@ -26,15 +27,15 @@ log = logging.getLogger(__name__)
 Content = TypeVar("Content")
 
 OF_FOLDERS = (".npy", ".gz", ".safetensors")
-"""Endings of files that jobs make by the folder."""
+"""Suffixes of files that jobs make by the folder."""
 FOLDERS_UP = 2
-"""From a checkpoint to its run's folder."""
+"""Number of folders from a checkpoint up to its run's."""
 FOLDERS_KEPT = 16
-"""Whose hashes are kept in memory."""
+"""Number of folders whose hashes are kept in memory."""
 
 
 def read(path: str | Path) -> bytes:
-    """The bytes of a file that another job made.
+    """Read the bytes of a file that another job made.
 
     Raises:
         CardiouqError: it is missing, or not as it was made.
@@ -43,7 +44,7 @@ def read(path: str | Path) -> bytes:
 
 
 def read_array(path: Path) -> NDArray[Any]:
-    """An array of `numpy.save`.
+    """Read an array of `numpy.save`.
 
     Raises:
         CardiouqError: as `read`, or it is none.
@@ -53,7 +54,7 @@ def read_array(path: Path) -> NDArray[Any]:
 
 
 def map_array(path: Path) -> "np.memmap[Any, Any]":
-    """An array of `numpy.save` that stays on disk; it is compared once, here.
+    """Map an array of `numpy.save`, which stays on disk, into memory; it is compared once, here.
 
     Raises:
         CardiouqError: as `read_array`.
@@ -63,14 +64,14 @@ def map_array(path: Path) -> "np.memmap[Any, Any]":
 
 
 def was_made(path: Path) -> bool:
-    """Whether a job made a file, as it makes not all for every method; it may be lost since."""
+    """Tell whether a job made a file, which not all methods have, even if it is lost since."""
     return path.is_file() or any(
         name in _hashes_in(hash_file) for hash_file, name in _in_folders(path)
     )
 
 
 def to_delete(path: Path) -> Path:
-    """What is made again together with a file: the folder that one job makes, or the file alone."""
+    """Path that is made again together with a file: the folder that one job makes, or the file."""
     for folder in path.parents[:FOLDERS_UP]:
         if (folder / HASHES_FILE).is_file() or (folder / RUN_FILE).is_file():
             return folder

@@ -1,4 +1,4 @@
-"""What a rule's result is computed by: its script and all of the package that it imports.
+"""The code that a rule's result depends on: its script and what that imports of the package.
 
 Snakemake does not see what a script imports. Rules of the cheap rooms name their script's code in a
 parameter, so that a change computes anew what depends on it, whatever the files' dates and paths.
@@ -35,8 +35,7 @@ def hash_of(files: Iterable[Path]) -> str:
 
 
 def modules_of(script: str, *files: Path) -> list[Path]:
-    """Files of the package that a script and further modules import, or that these import, in
-    order."""
+    """Files of the package that a script and further modules import, at any remove."""
     found: set[Path] = set()
     left = [SCRIPTS / f"{script}.py", *(file for file in files if file.suffix == ".py")]
     while left:

@@ -1,4 +1,4 @@
-"""Captions: one text for the report, Markdown, LaTeX and HTML."""
+"""Captions, one text for the report, Markdown, LaTeX and HTML."""
 
 from collections.abc import Sized
 from pathlib import Path
@@ -31,8 +31,7 @@ def render_caption(template: str | Path, snakemake: Any) -> str:
 
 
 def count_volumes(cases: str | Path, test_sets: str | Path, labels: dict[str, str]) -> str:
-    """Say how many volumes and subjects each test set holds, and how many volumes are annotated in
-    part only, for captions.
+    """Count the volumes and subjects of each test set in words, and what is annotated in part.
 
     Args:
         cases: path of `cases.csv`.
@@ -46,8 +45,7 @@ def count_volumes(cases: str | Path, test_sets: str | Path, labels: dict[str, st
 
 
 def count_cases(cases: str | Path) -> str:
-    """Say of how many volumes and subjects a case table is, as `count_volumes`; a scan and its
-    distorted twins are one.
+    """Count a case table's volumes and subjects in words; a scan and its distorted twins are one.
 
     Args:
         cases: path of `cases.csv` or `distorted_cases.csv`.

@@ -1,4 +1,4 @@
-"""Which volumes and slices the figures show: chosen by rule, never by hand."""
+"""Selection of the volumes and slices that figures show: by rule, never by hand."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -53,8 +53,7 @@ def success_and_failures(scores: pd.DataFrame, n_failures: int) -> list[Volume]:
 
 
 def mean_dice(reference: LabelMap, prediction: LabelMap) -> float:
-    """Dice averaged over the structures, where the reference is annotated; both masks empty count
-    1, one empty 0."""
+    """Dice averaged over the structures, where annotated; both masks empty count 1, one empty 0."""
     values = []
     annotated = reference != IGNORED
     for structure in STRUCTURES:

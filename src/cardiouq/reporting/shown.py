@@ -1,4 +1,4 @@
-"""What others may see of a study: its settings without folders, and its texts as text.
+"""Texts and settings of a study that others may see, without folders, escaped for the report.
 
 Snakemake's report takes captions for reStructuredText, and copies the parameters of rules into a
 script element. So texts of the user's are escaped in parameters, and what scripts draw and print is
@@ -15,19 +15,21 @@ from cardiouq.provenance.record import sha256
 
 
 def escaped(value: Any) -> Any:
-    """A rule's parameter whose texts mean nothing to reStructuredText and to HTML: all but letters,
-    digits and spaces stands behind a backslash, so that no `</script>` is left. Keys stay."""
+    """Escape texts of a rule's parameter, so that they mean nothing to reStructuredText and HTML.
+
+    All but letters, digits and spaces stands behind a backslash, so that no `</script>` is left.
+    Keys stay.
+    """
     return _mapped(value, lambda text: re.sub(r"([^\w\s]|_)", r"\\\1", text))
 
 
 def escaped_labels(blocks: Mapping[str, Mapping[str, Any]], key: str = "label") -> dict[str, str]:
-    """Name -> label of a study's methods or test sets, or another text that those have which have
-    it, as a rule's parameter."""
+    """Labels of a study's methods or test sets by name, escaped, or another text of theirs."""
     return {name: escaped(block[key]) for name, block in blocks.items() if block.get(key)}
 
 
 def unescaped(value: Any) -> Any:
-    """The value that `escaped` was given; any that holds no backslash is left alone."""
+    """Undo `escaped`; a text that holds no backslash is left alone."""
     return _mapped(value, lambda text: re.sub(r"\\(.)", r"\1", text))
 
 
@@ -43,8 +45,7 @@ def _mapped(value: Any, change: Callable[[str], str]) -> Any:
 
 
 def shareable_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """A study's settings without folders of this machine: of an own method its file, of own data
-    nothing."""
+    """Settings of a study without folders: of an own method its file, of own data nothing."""
     shown = deepcopy(dict(settings))
     for block in shown["datasets"].values():
         if "/" in block["source"]:

@@ -1,4 +1,4 @@
-"""What is trained: a recipe, one of its members, and the data they meet."""
+"""A run to train: a recipe, one of its members, and the data they meet."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from cardiouq.seeds import derive
 
 @dataclass(frozen=True)
 class Run:
-    """One recipe and one of its members, and the data they meet."""
+    """A recipe and one of its members, and the data they meet."""
 
     recipe_name: str
     recipe: Mapping[str, Any]
@@ -21,27 +21,27 @@ class Run:
     seed: int
     keep_epochs: Sequence[int]
     branch_epochs: Sequence[int]
-    """After which the whole state is kept, for other runs to start from."""
+    """Epochs after which the whole state is kept, for other runs to start from."""
     plan: Plan
     arrays: Path
     train_cases: tuple[str, ...]
     validation_cases: tuple[str, ...]
     fingerprint: str
-    """Of the training data and the plan; a prediction asks for the same."""
+    """Fingerprint of the training data and the plan; a prediction asks for the same."""
     base: str | None = None
-    """State of the run that this one branches from."""
+    """File with the state of the run that this one branches from."""
 
     @property
     def schedule(self) -> AnySchedule:
-        """The recipe's."""
+        """Schedule of the recipe."""
         return build_schedule(self.recipe["schedule"])
 
     def seed_for(self, *purpose: str | int) -> int:
-        """Seed of one purpose in this run; an epoch's depends on nothing before it."""
+        """Derive the seed of one purpose in this run; an epoch's depends on nothing before it."""
         return derive(self.seed, self.recipe_name, str(self.member), *purpose)
 
     def identity(self) -> dict[str, Any]:
-        """What `run.json` says."""
+        """Content of the run's `run.json`."""
         return {
             "recipe_name": self.recipe_name,
             "recipe": self.recipe,

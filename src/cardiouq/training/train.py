@@ -36,7 +36,7 @@ from cardiouq.training.validation import validate
 log = logging.getLogger(__name__)
 
 MAX_GRADIENT_NORM = 12.0
-"""nnU-Net's clipping; the restarts of Eq. 4 would diverge without it."""
+"""Norm that nnU-Net clips gradients to; the restarts of Eq. 4 would diverge without it."""
 
 
 def train(run: Run, output: Path, device: torch.device) -> None:
@@ -79,7 +79,7 @@ def _train(run: Run, side: SideFolder, device: torch.device, notice: Notice) -> 
 
 
 class Setup(NamedTuple):
-    """What a recipe is made of, built for one run."""
+    """Parts of a recipe, built for one run."""
 
     run: Run
     variant: BaseVariant

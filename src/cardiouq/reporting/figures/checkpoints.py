@@ -1,4 +1,4 @@
-"""Predictions of single checkpoints of the cyclical run (Zhao et al. 2022, Fig. 1)."""
+"""Figure of predictions by single checkpoints of the cyclical run (Zhao et al. 2022, Fig. 1)."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def cycle_of_epoch(epoch: int, epochs: int, cycles: int) -> int:
 def choose_checkpoints(
     samples: pd.DataFrame, epochs: int, cycles: int, per_cycle: int
 ) -> pd.DataFrame:
-    """The latest samples of each cycle.
+    """Choose the latest samples of each cycle.
 
     Args:
         samples: `samples.csv`, whose rows are in the order of the samples' files.

@@ -1,5 +1,4 @@
-"""One slice at every degree of every kind of distortion, with its reference (Ng et al., IEEE TBME
-2022)."""
+"""Figure of one slice at every degree of every kind of distortion (Ng et al., 2022)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,13 +19,13 @@ from cardiouq.reporting.style import DOUBLE_COLUMN, use_style
 from cardiouq.structures import FOREGROUND, mask_of
 
 LEGEND = 0.3
-"""Inches."""
+"""Height of the legend, in inches."""
 MARGIN = 40.0
-"""Of what is shown around the heart, mm."""
+"""Margin of what is shown around the heart, in mm."""
 
 
 def choose_example(distorted: pd.DataFrame) -> str:
-    """The case, of those that were distorted, that the figures show: the first by name.
+    """Choose the case, of those that were distorted, that the figures show: the first by name.
 
     Args:
         distorted: rows of the distorted scans' case table, named `<case>+<kind>-<place>`.

@@ -1,5 +1,4 @@
-"""Boxplots over slices of accuracy and uncertainty by kind and degree of distortion (Ng et al.,
-IEEE TBME 2022)."""
+"""Figures of accuracy and uncertainty by kind and degree of distortion (Ng et al., 2022)."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -15,7 +14,7 @@ ROW, LEGEND = 1.7, 0.75
 GROUP = 0.85
 """Width of all boxes of one degree; the degrees are 1 apart."""
 SMALLEST = 1e-4
-"""Where the scale of an uncertainty becomes linear, so that 0 is on it."""
+"""Uncertainty below which its scale is linear, so that 0 is on it."""
 
 KIND_LABELS = {
     "noise": "Rician noise (SD, image in 0 to 1)",
@@ -28,7 +27,7 @@ KIND_LABELS = {
 
 
 class Boxed(NamedTuple):
-    """One figure of boxes: what of, and how its axis is written and scaled."""
+    """One figure of boxes: its structure, and the label and scale of its axis."""
 
     structure: str
     label: str
@@ -47,7 +46,7 @@ BOXED = {
 
 
 def kind_label(kind: str) -> str:
-    """How a kind of distortion is printed, with the unit of its degree if it is known."""
+    """Label of a kind of distortion, with the unit of its degree if it is known."""
     return KIND_LABELS.get(kind, kind.replace("_", " ").capitalize())
 
 

@@ -1,5 +1,4 @@
-"""Entropy and mutual information of every method on one slice as a distortion grows (Ng et al.,
-IEEE TBME 2022, under noise)."""
+"""Figure of entropy and mutual information as a distortion grows (Ng et al., 2022)."""
 
 import textwrap
 from collections.abc import Mapping, Sequence

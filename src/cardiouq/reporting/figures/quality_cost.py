@@ -1,4 +1,4 @@
-"""Quality against cost: what a better Dice or ECE takes to train and to predict."""
+"""Figure of quality against cost: what a better Dice or ECE takes to train and to predict."""
 
 from collections.abc import Mapping
 
@@ -18,9 +18,9 @@ COSTS = {
 }
 QUALITIES = {"dice": "Dice", "ece_percent": "ECE (%)"}
 LABEL_SIZE = 5.5
-"""Points."""
+"""Size of a label, in points."""
 LINE = 1.2 * LABEL_SIZE / 72
-"""Height of a label, inches."""
+"""Height of a label, in inches."""
 LABEL_WIDTH, MARGIN, GAP, TOP = 1.0, 0.6, 0.65, 0.25
 """Space for labels beside a panel, left of and below the panels, between and above them, inches."""
 
@@ -120,8 +120,7 @@ def _label(
 
 
 def space_apart(heights: NDArray[np.float64], spacing: float) -> NDArray[np.float64]:
-    """Move ascending heights within [0, 1] at least `spacing` apart, as little as possible in least
-    squares."""
+    """Move ascending heights in [0, 1] at least `spacing` apart, by the least squares of moves."""
     steps = spacing * np.arange(len(heights))
     moved = isotonic_regression(heights - steps).x.clip(0, 1 - steps[-1])
     return np.asarray(moved + steps)

@@ -1,4 +1,4 @@
-"""Reliability diagrams: how often a prediction of a confidence is right."""
+"""Figure of reliability: how often a prediction of a confidence is right."""
 
 import itertools
 import math
@@ -13,9 +13,9 @@ from cardiouq.reporting.style import DOUBLE_COLUMN, sequence_colours, use_style
 
 MOST_COLUMNS = 6
 LARGEST_PANEL = 1.8
-"""Inches."""
+"""Largest width of a panel, in inches."""
 MARKERS = "os^D"
-"""Of test sets, in order; then again."""
+"""Markers of test sets, in turn."""
 
 
 def reliability_curve(bins: pd.DataFrame, n_bins: int, n_shown: int) -> pd.DataFrame:
@@ -51,8 +51,7 @@ def draw_reliability(
     n_shown: int,
     minimum_voxels: int,
 ) -> Figure:
-    """Draw a panel per method with a curve per test set: accuracy against confidence, and below it
-    where the voxels are.
+    """Draw a panel per method: accuracy against confidence per test set, and where voxels are.
 
     Args:
         bins: rows of `calibration.csv` of all methods.

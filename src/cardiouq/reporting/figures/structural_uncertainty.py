@@ -1,5 +1,4 @@
-"""Segmentations of single samples beside that of their mean, and how far they differ: structural
-uncertainty (Ng et al., IEEE TBME 2022)."""
+"""Figure of structural uncertainty: single samples beside their mean (Ng et al., 2022)."""
 
 import textwrap
 from collections.abc import Mapping
@@ -34,8 +33,10 @@ def draw_structural_uncertainty(
     predictions: Path,
     methods: Mapping[str, str],
 ) -> Figure:
-    """Draw a row per method of several samples, for the volume of the lowest mean Dice: the
-    reference, the segmentation of the mean with its ASSD and ASSD_within, and three of the samples.
+    """Draw a row per method of several samples, for the volume of the lowest mean Dice.
+
+    It shows the reference, the segmentation of the mean with its ASSD and ASSD_within, and three of
+    the samples.
 
     Args:
         scores, slice_scores: rows of all methods on the study's own test sets.

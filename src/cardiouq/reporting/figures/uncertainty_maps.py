@@ -1,5 +1,4 @@
-"""Predictions and entropy maps of every method on a success and on failures (Zhao et al. 2022,
-Fig. 3)."""
+"""Figure of predictions and entropy maps on a success and failures (Zhao et al. 2022, Fig. 3)."""
 
 import textwrap
 from pathlib import Path
@@ -29,9 +28,9 @@ GAP = 0.06
 LABELS, TALLEST, HEADING, FOOT = 0.95, 8.1, 0.55, 0.5
 """Width of the methods' labels; height of all panels, above and below them. Inches."""
 LETTER = 0.05
-"""Width of a letter of a heading, inches."""
+"""Width of a letter of a heading, in inches."""
 SMALLEST_SCALE = 0.1
-"""Bits; below this the scale does not shrink, so that certain methods look certain."""
+"""Smallest end of the scale, in bits, so that certain methods look certain."""
 
 
 def draw_uncertainty_maps(

@@ -1,4 +1,4 @@
-"""Proper scores, calibration errors and uncertainty."""
+"""Table of proper scores, calibration errors and uncertainty."""
 
 from functools import partial
 
@@ -24,5 +24,5 @@ BLOCKS = [
 
 
 def make(tables: Tables, study: Settings, caption: str) -> MadeTable:
-    """Scores, errors and uncertainty over whole volumes."""
+    """Make the table of scores, errors and uncertainty over volumes."""
     return make_blocks(tables["summary"], BLOCKS, study, caption, "tab:calibration")

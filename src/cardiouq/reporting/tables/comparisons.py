@@ -1,4 +1,4 @@
-"""Differences between methods."""
+"""Table of the differences between methods."""
 
 import pandas as pd
 
@@ -21,7 +21,7 @@ Records = dict[tuple[str, ...], Numbers]
 
 
 def make(tables: Tables, study: Settings, caption: str) -> MadeTable:
-    """Every pair of methods that the evaluation compared, and a few of them in print."""
+    """Make the table of every pair of methods that was compared, with a few of them in print."""
     rows = tables["comparisons"]
     return rows, print_comparisons(rows, *labels_of(study), caption)
 
@@ -29,8 +29,9 @@ def make(tables: Tables, study: Settings, caption: str) -> MadeTable:
 def print_comparisons(
     comparisons: pd.DataFrame, methods: Labels, test_sets: Labels, caption: str
 ) -> PrintedTable:
-    """Every method less the first one and less the best one of each test set: differences, their
-    intervals and adjusted p. Which pairs differ among the others is in the rows alone.
+    """Lay out every method less the first one and less the best one of each test set.
+
+    Which pairs differ among the others is in the rows alone.
 
     Args:
         comparisons: rows of `comparisons.csv`.

@@ -1,4 +1,4 @@
-"""What each method costs to train and to predict with, beside what it achieves."""
+"""Table of what each method costs to train and to predict with, beside what it achieves."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -60,8 +60,7 @@ def prediction_cost(
 
 
 def peak_memory(benchmarks: Sequence[str | Path]) -> float:
-    """Largest resident memory of a process on the host, MiB, in Snakemake's benchmarks; NaN unless
-    all were measured, as files that no rule puts out may be missing."""
+    """Largest resident memory of a process in benchmarks, MiB; NaN unless all were measured."""
     paths = [Path(path) for path in benchmarks]
     if not all(path.is_file() for path in paths):
         return np.nan
@@ -70,7 +69,7 @@ def peak_memory(benchmarks: Sequence[str | Path]) -> float:
 
 
 def count_slices(cases: pd.DataFrame, test_sets: pd.DataFrame) -> int:
-    """Slices of all cases of all test sets; a case of several is predicted once."""
+    """Count the slices of all cases of all test sets; a case of several is predicted once."""
     return int(cases.loc[cases["case"].isin(test_sets["case"]), "slices"].sum())
 
 
@@ -106,7 +105,7 @@ def print_cost(
     domains: Mapping[str, str],
     caption: str,
 ) -> PrintedTable:
-    """Per method its cost and, as a mean over the test sets of each domain, its quality.
+    """Lay out the cost of each method and its quality, as a mean over each domain's test sets.
 
     Args:
         table: `quality`'s rows with the columns of `training_cost` and `prediction_cost`.

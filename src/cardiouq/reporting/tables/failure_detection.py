@@ -1,4 +1,4 @@
-"""Whether uncertainty finds the bad segmentations."""
+"""Table of how well uncertainty finds the bad segmentations."""
 
 from functools import partial
 
@@ -31,5 +31,5 @@ BLOCKS = [
 
 
 def make(tables: Tables, study: Settings, caption: str) -> MadeTable:
-    """Correlations, risk-coverage curves, failure detection and quality control."""
+    """Make the table of correlations, risk-coverage curves, failure detection, quality control."""
     return make_blocks(tables["summary"], BLOCKS, study, caption, "tab:failure_detection")

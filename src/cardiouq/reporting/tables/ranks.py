@@ -1,4 +1,4 @@
-"""Ranks of the methods."""
+"""Table of the ranks of the methods."""
 
 import pandas as pd
 
@@ -18,14 +18,14 @@ from cardiouq.reporting.tables.layout import (
 
 
 def make(tables: Tables, study: Settings, caption: str) -> MadeTable:
-    """Every rank that the evaluation found, and those of a few metrics in print."""
+    """Make the table of every rank, with those of a few metrics in print."""
     return tables["ranks"], print_ranks(tables["ranks"], *labels_of(study), caption)
 
 
 def print_ranks(
     ranks: pd.DataFrame, methods: Labels, test_sets: Labels, caption: str
 ) -> PrintedTable:
-    """Rank and its interval of each method by Dice, ASSD, NLL and ECE.
+    """Lay out rank and interval of each method by Dice, ASSD, NLL and ECE.
 
     Args:
         ranks: rows of `ranks.csv`.

@@ -1,5 +1,7 @@
-"""The tables of a study: each is an entry here, a module of the same name beside this one, whose
-`make` lays it out, and a caption of that name in `workflow/report`.
+"""The registry of a study's tables, each an entry here.
+
+A module of an entry's name beside this one lays it out in `make`; its caption has that name in
+`workflow/report`.
 
 No module is imported here: a change of one prints no other table anew.
 """

@@ -26,14 +26,14 @@ BLOCKS = [
 
 
 def make(tables: Tables, study: Settings, caption: str) -> MadeTable:
-    """Every number over repeats, and a few of them in print."""
+    """Make the table of every number over repeats, with a few of them in print."""
     return tables["repeats"], print_repeats(tables["repeats"], *labels_of(study), caption)
 
 
 def print_repeats(
     repeats: pd.DataFrame, methods: Labels, test_sets: Labels, caption: str
 ) -> PrintedTable:
-    """Per metric and method the mean ± SD over repeats, per slice.
+    """Lay out the mean ± SD over repeats of each metric and method, per slice.
 
     Args:
         repeats: rows of `repeats.csv`.

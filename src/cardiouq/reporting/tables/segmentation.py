@@ -1,4 +1,4 @@
-"""How well structures are segmented, beside their Dice."""
+"""Table of how well structures are segmented, besides their Dice."""
 
 from functools import partial
 
@@ -22,5 +22,5 @@ BLOCKS = [
 
 
 def make(tables: Tables, study: Settings, caption: str) -> MadeTable:
-    """Distances between surfaces and what single slices and heat maps say."""
+    """Make the table of distances between surfaces, of single slices and of heat maps."""
     return make_blocks(tables["summary"], BLOCKS, study, caption, "tab:segmentation")

@@ -20,7 +20,7 @@ from cardiouq.structures import STRUCTURES
 
 
 def make(tables: Tables, study: Settings, caption: str) -> MadeTable:
-    """Dice over whole volumes."""
+    """Make the table of Dice over volumes."""
     rows = beside_ours(tables["summary"], "dice", study)
     return rows, print_dice(rows, *labels_of(study), caption)
 
@@ -28,8 +28,7 @@ def make(tables: Tables, study: Settings, caption: str) -> MadeTable:
 def print_dice(
     summary: pd.DataFrame, methods: Labels, test_sets: Labels, caption: str
 ) -> PrintedTable:
-    """Table 1 of Zhao et al. (2022): per method a row of ours and below it the paper's, where it
-    has one.
+    """Lay out Table 1 of Zhao et al. (2022), the paper's row, if it has one, below each of ours.
 
     Args:
         summary: rows of `summary.csv` with the columns of `published.with_published`.

@@ -20,7 +20,7 @@ from cardiouq.structures import ALL
 
 
 def make(tables: Tables, study: Settings, caption: str) -> MadeTable:
-    """ECE over whole volumes."""
+    """Make the table of ECE over volumes."""
     rows = beside_ours(tables["summary"], "ece_percent", study)
     return rows, print_ece(rows, *labels_of(study), caption)
 
@@ -28,8 +28,7 @@ def make(tables: Tables, study: Settings, caption: str) -> MadeTable:
 def print_ece(
     summary: pd.DataFrame, methods: Labels, test_sets: Labels, caption: str
 ) -> PrintedTable:
-    """Table 2 of Zhao et al. (2022): per test set a column of ours and beside it the paper's, where
-    any is published.
+    """Lay out Table 2 of Zhao et al. (2022), the paper's column, if any, beside each of ours.
 
     Args:
         summary: rows of `summary.csv` with the columns of `published.with_published`.

@@ -1,4 +1,4 @@
-"""Paper versus ours: each published number, claim and finding with ours beside it and a verdict."""
+"""Table of each published number, claim and finding with ours beside it and a verdict."""
 
 from collections.abc import Mapping
 
@@ -13,13 +13,13 @@ from cardiouq.reporting.tables.published import Paper, find_paper_test_sets, rea
 
 
 def make(tables: Tables, study: Settings, caption: str) -> MadeTable:
-    """The verdicts on the study's paper and, if the study distorts scans, on findings."""
+    """Make the table of verdicts on the study's paper and, with distortions, on findings."""
     rows = judge(tables, study, read_paper(study))
     return rows, print_verdict(rows, *labels_of(study), caption)
 
 
 def judge(tables: Tables, study: Settings, paper: Paper) -> pd.DataFrame:
-    """Rows of `make_verdict` and, of a study that distorts scans, of `check_findings`.
+    """Judge the paper's numbers and claims and, of a study that distorts scans, its findings.
 
     Args:
         tables: `summary` and `comparisons`; of a study that distorts scans `distortions` and
