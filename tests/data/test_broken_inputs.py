@@ -1292,7 +1292,7 @@ def test_a_folder_that_cannot_be_listed_is_named(
     def refuse(_: DataFolder) -> Any:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setitem(ADAPTERS, "acdc", refuse)
+    monkeypatch.setitem(ADAPTERS, "acdc", replace(ADAPTERS["acdc"], find=refuse))
     with pytest.raises(ProblemsError) as caught:
         make_case_table({"d": DataFolder("acdc", sites["acdc"].root)})
     assert caught.value.problems == [f"{sites['acdc'].root}: cannot be listed (Permission denied)"]

@@ -95,8 +95,8 @@ def _keys_of(schema: Schema) -> tuple[dict[str, Schema], set[str]]:
 def _value(block: Schema) -> str:
     """What a setting may be, in words: `2 numbers above 0`."""
     if "anyOf" in block:
-        limits = {name: block[name] for name in LIMITS if name in block}
-        return " or ".join(_value(limits | option) for option in block["anyOf"])
+        shared = {name: block[name] for name in LIMITS if name in block}
+        return " or ".join(_value(shared | option) for option in block["anyOf"])
     if "enum" in block:
         *others, last = (f"`{_spelt(value)}`" for value in block["enum"])
         return f"{', '.join(others)} or {last}" if others else last
