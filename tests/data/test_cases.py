@@ -1,6 +1,7 @@
 """Bad input is found before anything long starts, each with one clear error, all at once."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -254,7 +255,7 @@ def test_a_folder_that_cannot_be_listed_is_named(
     def refuse(_: DataFolder) -> Any:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setitem(ADAPTERS, "acdc", refuse)
+    monkeypatch.setitem(ADAPTERS, "acdc", replace(ADAPTERS["acdc"], find=refuse))
     with pytest.raises(ProblemsError) as caught:
         make_case_table({"d": DataFolder("acdc", acdc.root)})
     assert caught.value.problems == [f"{acdc.root}: cannot be listed (Permission denied)"]

@@ -124,7 +124,13 @@ def test_every_setting_of_the_package_has_a_meaning_and_a_default_that_it_may_ha
             assert list(schema_problems(written, schema)) == []
 
 
-@pytest.mark.parametrize("schedule", [PolynomialSchedule(9), StepSchedule(50)])
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        PolynomialSchedule(9, alpha_0=0.01, epsilon=0.9),
+        StepSchedule(50, alpha_0=1e-4, after=30, factor=0.1),
+    ],
+)
 def test_a_schedule_without_cycles_has_none_to_sample(schedule: Any) -> None:
     with pytest.raises(ValueError, match="has none"):
         cyclical(schedule)
@@ -134,7 +140,9 @@ def test_a_schedule_without_cycles_has_none_to_sample(schedule: Any) -> None:
 
 
 def test_a_cyclical_schedule_is_the_one_whose_cycles_are_sampled() -> None:
-    schedule = CyclicalSchedule(9)
+    schedule = CyclicalSchedule(
+        9, cycles=3, gamma=0.8, alpha_0=0.01, alpha_r=0.1, epsilon=0.9, denominator="T"
+    )
     assert cyclical(schedule) is schedule
 
 

@@ -18,7 +18,7 @@ from cardiouq.recipes.schedule import PolynomialSchedule
 MakeTraining = Callable[..., Training]
 
 MEMBERS, CLASSES = 3, 4
-SCHEDULE = PolynomialSchedule(epochs=8)
+SCHEDULE = PolynomialSchedule(epochs=8, alpha_0=0.01, epsilon=0.9)
 Votes = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
 

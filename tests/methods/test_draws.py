@@ -14,8 +14,10 @@ from cardiouq.methods import build_method, method_class, method_names, variant_c
 from cardiouq.methods.base import Member, Sample, settings_schema
 from cardiouq.recipes.schedule import CyclicalSchedule, PolynomialSchedule
 
-POLYNOMIAL = PolynomialSchedule(epochs=1000)
-CYCLICAL = CyclicalSchedule(epochs=1200)
+POLYNOMIAL = PolynomialSchedule(epochs=1000, alpha_0=0.01, epsilon=0.9)
+CYCLICAL = CyclicalSchedule(
+    1200, cycles=3, gamma=0.8, alpha_0=0.01, alpha_r=0.1, epsilon=0.9, denominator="T"
+)
 
 
 @dataclass

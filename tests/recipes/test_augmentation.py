@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -12,8 +13,15 @@ from torch import Tensor
 from cardiouq.recipes import augmentation as module
 from cardiouq.recipes.augmentation import Augmentation, cut_patch
 from cardiouq.structures import IGNORED
+from cardiouq.study.schema import filled_in
 
 PATCH = (32, 24)
+
+
+def augmentation(**changes: Any) -> Augmentation:
+    """nnU-Net's ranges, or others."""
+    nnunet = {"rotation_degrees": 180.0, "scale": (0.7, 1.4), "mirror": True}
+    return Augmentation(**filled_in(nnunet | changes, "recipes", "any", "augmentation"))
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -43,7 +51,7 @@ def choose(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
 
 def test_nothing_chosen_is_the_centre_of_the_window(choose: Callable[[bool], None]) -> None:
     choose(False)
-    augment = Augmentation()
+    augment = augmentation()
     images, labels = make_batch(augment.window(PATCH))
     placed, placed_labels = augment(images, labels, PATCH, generator())
     torch.testing.assert_close(placed, cut_patch(images, PATCH), atol=1e-4, rtol=0)
@@ -54,7 +62,7 @@ def test_all_chosen_changes_every_image_and_invents_no_label(
     choose: Callable[[bool], None],
 ) -> None:
     choose(True)
-    augment = Augmentation()
+    augment = augmentation()
     images, labels = make_batch(augment.window(PATCH))
     labels = torch.where(labels == 2, 0, labels)
     changed, changed_labels = augment(images, labels, PATCH, generator())
@@ -67,7 +75,7 @@ def test_all_chosen_changes_every_image_and_invents_no_label(
 
 def test_what_nobody_annotated_is_moved_like_a_label(choose: Callable[[bool], None]) -> None:
     choose(True)
-    augment = Augmentation()
+    augment = augmentation()
     images, _ = make_batch(augment.window(PATCH))
     known = (images > 0).to(torch.uint8)
     _, moved = augment(images, known, PATCH, generator())
@@ -80,7 +88,7 @@ def test_labels_follow_the_image_when_it_is_rotated_and_scaled(
     choose: Callable[[bool], None],
 ) -> None:
     choose(True)
-    augment = Augmentation()
+    augment = augmentation()
     window = augment.window(PATCH)
     labels = torch.zeros(16, 1, window, window, dtype=torch.uint8)
     middle = window // 2
@@ -99,7 +107,7 @@ def test_mirrored_labels_follow_the_image(monkeypatch: pytest.MonkeyPatch) -> No
         "_chosen",
         lambda like, draw, p: torch.full((len(like), 1, 1, 1), p == 0.5),  # mirroring's own
     )
-    augment = Augmentation()
+    augment = augmentation()
     _, labels = make_batch(augment.window(PATCH))
     images, mirrored = augment(labels.float(), labels, PATCH, generator())
     assert torch.equal(images.round().to(torch.uint8), mirrored)
@@ -110,7 +118,7 @@ def test_without_mirror_no_image_is_mirrored(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(
         module, "_chosen", lambda like, draw, p: torch.full((len(like), 1, 1, 1), p == 0.5)
     )
-    augment = Augmentation(mirror=False)
+    augment = augmentation(mirror=False)
     images, labels = make_batch(augment.window(PATCH))
     _, placed = augment(images, labels, PATCH, generator())
     assert torch.equal(placed, cut_patch(labels, PATCH))
@@ -118,7 +126,7 @@ def test_without_mirror_no_image_is_mirrored(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_same_generator_seed_same_batch(seed: int) -> None:
-    augment = Augmentation()
+    augment = augmentation()
     batch = make_batch(augment.window(PATCH))
     first = augment(*batch, PATCH, generator(seed))
     again = augment(*batch, PATCH, generator(seed))
@@ -128,7 +136,7 @@ def test_same_generator_seed_same_batch(seed: int) -> None:
 
 
 def test_global_random_state_is_neither_used_nor_moved() -> None:
-    augment = Augmentation()
+    augment = augmentation()
     batch = make_batch(augment.window(PATCH))
     torch.manual_seed(1)
     before = torch.get_rng_state()
@@ -137,7 +145,7 @@ def test_global_random_state_is_neither_used_nor_moved() -> None:
 
 
 def test_input_is_left_as_it_was() -> None:
-    augment = Augmentation()
+    augment = augmentation()
     images, labels = make_batch(augment.window(PATCH))
     kept = images.clone(), labels.clone()
     augment(images, labels, PATCH, generator())
@@ -146,7 +154,7 @@ def test_input_is_left_as_it_was() -> None:
 
 
 def test_a_sample_does_not_depend_on_its_neighbours() -> None:
-    augment = Augmentation()
+    augment = augmentation()
     images, labels = make_batch(augment.window(PATCH), size=24)
     other = images.clone()
     other[0] = other[0] * 50 + 7
@@ -167,7 +175,7 @@ def test_a_sample_does_not_depend_on_its_neighbours() -> None:
 def test_window_holds_the_patch_under_every_rotation_and_scale(
     rows: int, columns: int, largest: float, seed: int
 ) -> None:
-    augment = Augmentation(scale=(largest, largest))
+    augment = augmentation(scale=(largest, largest))
     window = augment.window((rows, columns))
     ones = torch.ones(20, 1, window, window)
     with pytest.MonkeyPatch.context() as patch:
@@ -269,7 +277,14 @@ def test_blur_spreads_a_point_evenly_and_keeps_its_sum(choose: Callable[[bool], 
 
 
 def test_moved_images_are_the_window_elsewhere_with_their_labels() -> None:
-    augment = Augmentation(0.0, (1.0, 1.0), False, 5, probability=1.0, intensities=False)
+    augment = augmentation(
+        rotation_degrees=0.0,
+        scale=(1.0, 1.0),
+        mirror=False,
+        translation_pixels=5,
+        probability=1.0,
+        intensities=False,
+    )
     size = augment.window(PATCH)
     assert size >= math.hypot(*PATCH) + 10  # no move reaches beyond the window
     ramps = torch.arange(size).expand(size, size).float()
@@ -285,14 +300,16 @@ def test_moved_images_are_the_window_elsewhere_with_their_labels() -> None:
 
 
 def test_intensities_are_left_alone_where_a_recipe_says_so() -> None:
-    augment = Augmentation(0.0, (1.0, 1.0), False, intensities=False)
+    augment = augmentation(rotation_degrees=0.0, scale=(1.0, 1.0), mirror=False, intensities=False)
     images, labels = make_batch(augment.window(PATCH))
     changed, _ = augment(images, labels, PATCH, generator())
     torch.testing.assert_close(changed, cut_patch(images, PATCH), atol=1e-4, rtol=0)
 
 
 def test_probability_1_turns_and_scales_every_image() -> None:
-    augment = Augmentation(60.0, (0.7, 1.3), False, probability=1.0, intensities=False)
+    augment = augmentation(
+        rotation_degrees=60.0, scale=(0.7, 1.3), mirror=False, probability=1.0, intensities=False
+    )
     images, labels = make_batch(augment.window(PATCH), size=20)
     changed, _ = augment(images, labels, PATCH, generator())
     assert ((changed - cut_patch(images, PATCH)).abs().amax((1, 2, 3)) > 0.1).all()

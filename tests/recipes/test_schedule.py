@@ -1,5 +1,6 @@
 """Learning rates against Eq. 4 of Zhao et al. (MICCAI 2022), and the epochs that are sampled."""
 
+from dataclasses import replace
 from math import isclose
 
 import pytest
@@ -8,7 +9,9 @@ from hypothesis import strategies as st
 
 from cardiouq.recipes.schedule import CyclicalSchedule, PolynomialSchedule, build_schedule
 
-PAPER = CyclicalSchedule(epochs=1200)
+PAPER = CyclicalSchedule(
+    1200, cycles=3, gamma=0.8, alpha_0=0.01, alpha_r=0.1, epsilon=0.9, denominator="T"
+)
 
 
 @pytest.mark.parametrize("epoch", [0, 400, 800])
@@ -22,7 +25,7 @@ def test_each_cycle_starts_at_the_restart_rate(epoch: int) -> None:
 def test_constant_phase_has_the_rate_worked_out_by_hand(
     denominator: str, expected: str, epoch: int
 ) -> None:
-    schedule = CyclicalSchedule(epochs=1200, denominator=denominator)
+    schedule = replace(PAPER, denominator=denominator)
     assert f"{schedule.learning_rate(epoch):.3g}" == expected
 
 
@@ -89,18 +92,21 @@ def test_sampling_is_where_the_rate_has_stopped_falling() -> None:
 def test_sampling_starts_with_the_first_whole_epoch_of_the_constant_phase(
     epochs: int, cycles: int, gamma: float
 ) -> None:
-    schedule = CyclicalSchedule(epochs=epochs, cycles=cycles, gamma=gamma)
+    schedule = replace(PAPER, epochs=epochs, cycles=cycles, gamma=gamma)
     in_phase = [(e % schedule.cycle_length) >= gamma * schedule.cycle_length for e in range(epochs)]
     assert [schedule.is_sampling(epoch) for epoch in range(epochs)] == in_phase
 
 
 def test_polynomial_decay_never_samples() -> None:
-    assert not any(PolynomialSchedule(epochs=50).is_sampling(epoch) for epoch in range(50))
+    assert not any(
+        PolynomialSchedule(epochs=50, alpha_0=0.01, epsilon=0.9).is_sampling(epoch)
+        for epoch in range(50)
+    )
 
 
 def test_cycles_that_do_not_divide_the_epochs_are_refused() -> None:
     with pytest.raises(ValueError, match="divisible"):
-        CyclicalSchedule(epochs=100, cycles=3)
+        replace(PAPER, epochs=100)
 
 
 def test_schedule_is_built_from_a_recipe_s_block() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cardiouq.data.readers.adapters import ADAPTERS, LABELS_FILE, known_labels
+from cardiouq.data.readers.adapters import ADAPTERS
 from cardiouq.data.readers.identity import hash_of, identity_of
 from cardiouq.data.readers.labels import match_labels
 from cardiouq.data.readers.layouts import DataFolder, FoundCase
@@ -60,11 +60,12 @@ def make_case_table(datasets: Mapping[str, DataFolder]) -> pd.DataFrame:
         if not data.root.is_dir():
             problems.append(f"{data.root}: data set {dataset} is not there; expected a folder")
             continue
+        adapter = ADAPTERS[data.layout]
         try:
-            known = known_labels(data)
-            where = f"{data.root / LABELS_FILE.get(data.layout, '')}: data set {dataset}"
+            known = adapter.known_labels(data.root)
+            where = f"{data.root / adapter.labels_file}: data set {dataset}"
             labels = match_labels(known, data.labels, STRUCTURES, where)
-            found, layout_problems = ADAPTERS[data.layout](data)
+            found, layout_problems = adapter.find(data)
         except CardiouqError as error:
             problems.append(str(error))
             continue

@@ -66,7 +66,7 @@ class DeepSupervisionLoss(nn.Module):
 def build_loss(recipe: Mapping[str, Any], heads: int, in_part: bool) -> DeepSupervisionLoss:
     """The loss that a recipe asks for, of a network with so many heads."""
     return DeepSupervisionLoss(
-        heads=heads if recipe.get("deep_supervision", True) else 1,
-        dice=recipe.get("loss") != "cross_entropy",
+        heads=heads if recipe["deep_supervision"] else 1,
+        dice=recipe["loss"] == "dice_cross_entropy",
         in_part=in_part,
     )

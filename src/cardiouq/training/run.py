@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from cardiouq.data.plan import Plan
 from cardiouq.methods.base import Member
 from cardiouq.recipes.schedule import AnySchedule, build_schedule
 from cardiouq.seeds import derive
+from cardiouq.study.schema import filled_in
 
 
 @dataclass(frozen=True)
@@ -17,6 +19,7 @@ class Run:
 
     recipe_name: str
     recipe: Mapping[str, Any]
+    """As the study's file has it, which is what the run is known by."""
     member: Member
     seed: int
     keep_epochs: Sequence[int]
@@ -31,10 +34,16 @@ class Run:
     base: str | None = None
     """File with the state of the run that this one branches from."""
 
+    @cached_property
+    def settings(self) -> Mapping[str, Any]:
+        """The recipe with the defaults of what it leaves out, which is what is trained."""
+        filled: Mapping[str, Any] = filled_in(self.recipe, "recipes", self.recipe_name)
+        return filled
+
     @property
     def schedule(self) -> AnySchedule:
-        """Schedule of the recipe."""
-        return build_schedule(self.recipe["schedule"])
+        """The learning rate of every epoch."""
+        return build_schedule(self.settings["schedule"])
 
     def seed_for(self, *purpose: str | int) -> int:
         """Derive the seed of one purpose in this run; an epoch's depends on nothing before it."""

@@ -100,7 +100,7 @@ class Trajectory:
     def _write_checkpoint(self, epoch: int) -> None:
         """Write the weights if the epoch is to be kept; where the recipe selects by validation NLL,
         those of the lowest one so far stand for the last epoch's."""
-        if self.run.recipe.get("selection") == "validation_nll":
+        if "selection" in self.run.settings:
             is_kept = self.history[-1]["validation_nll"] <= min(
                 row["validation_nll"] for row in self.history
             )

@@ -45,8 +45,8 @@ def validate(
     network.eval()
     losses, nll = [], []
     overlap = torch.zeros(3, N_CLASSES, dtype=torch.int64)
-    for _ in range(run.recipe["validation_batches"]):
-        windows = sampler.sample_batch(run.recipe["batch_size"], rng)
+    for _ in range(run.settings["validation_batches"]):
+        windows = sampler.sample_batch(run.settings["batch_size"], rng)
         images, labels = (cut_patch(w, run.plan.patch_size).to(device) for w in windows)
         with training_precision(device):
             samples = variant.logits(network(images)).float()

@@ -1,11 +1,13 @@
 """Findings in words, on curves made to show them or not."""
 
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
-from cardiouq.reporting.tables.findings import check_findings
+from cardiouq.files.documents import read_yaml
+from cardiouq.reporting.tables.findings import BEST, COMPARED, PAPER, check_findings
 from cardiouq.reporting.tables.judging import COLUMNS
 from cardiouq.reporting.tables.verdict import make
 
@@ -59,6 +61,13 @@ NO_SUMMARY = summary(
 
 def agreed(table: pd.DataFrame, start: str) -> list[str]:
     return table.loc[table["what"].str.startswith(start), "agrees"].tolist()
+
+
+def test_methods_are_called_as_in_the_paper_s_own_study(repository: Path) -> None:
+    own = read_yaml(repository / "config" / "studies" / f"{PAPER}.yaml")
+    assert set(COMPARED) <= own["methods"].keys()
+    assert set(BEST.values()) <= set(COMPARED)
+    assert BEST.keys() == own["distortions"]["kinds"].keys()
 
 
 @pytest.mark.parametrize(("dice", "expected"), [([0.9, 0.8, 0.7], "yes"), ([0.9, 0.7, 0.8], "no")])

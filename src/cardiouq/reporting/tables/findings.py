@@ -15,7 +15,7 @@ from cardiouq.structures import ALL, FOREGROUND, STRUCTURES
 
 PAPER = "ng2022"
 COMPARED = ("vanilla", "mcd_0_1", "mcd_0_5", "bbb", "deep_ensemble")
-"""Methods of the paper, for its findings of which one is best."""
+"""The methods that the paper compares, called as in its own study, as in `config/published`."""
 BEST = {"noise": "bbb", "blur": "deep_ensemble", "stretch": "deep_ensemble"}
 FALLS_AGAIN = {"noise": True, "blur": True, "stretch": False}
 """Kind -> whether uncertainty is past its peak at the largest degree."""
