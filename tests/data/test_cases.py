@@ -255,6 +255,7 @@ def test_a_folder_that_cannot_be_listed_is_named(
     def refuse(_: DataFolder) -> Any:
         raise PermissionError(13, "Permission denied")
 
+    acdc.root.mkdir(exist_ok=True)
     monkeypatch.setitem(ADAPTERS, "acdc", replace(ADAPTERS["acdc"], find=refuse))
     with pytest.raises(ProblemsError) as caught:
         make_case_table({"d": DataFolder("acdc", acdc.root)})

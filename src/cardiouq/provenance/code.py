@@ -24,11 +24,12 @@ def code_of(script: str, *files: Path) -> Callable[[Any], str]:
         files: what else is to be followed by its content, such as a caption, or a module that the
             script imports by a name that it is told.
     """
-    return lambda wildcards: hash_of([SCRIPTS / f"{script}.py", *files, *modules_of(script, *files)])
+    own = [SCRIPTS / f"{script}.py", *files]
+    return lambda wildcards: hash_of([*own, *modules_of(script, *files)])
 
 
 def hash_of(files: Iterable[Path]) -> str:
-    """Sixteen hex digits that change with the content of any of the files, and with nothing else."""
+    """Sixteen hex digits that change with what is in any of the files, and with nothing else."""
     return sha256("\n".join(map(_hash_of, files)).encode())[:16]
 
 
