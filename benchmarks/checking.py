@@ -136,7 +136,7 @@ def predict_all(folder: Path) -> None:
     predict(
         method=build_method({"method": "single"}),
         runs=[RunOnDisk(*of_run, lambda: "")],
-        schedule=PolynomialSchedule(epochs=1),
+        schedule=PolynomialSchedule(epochs=1, alpha_0=0.01, epsilon=0.9),
         test_sets={"id": list(read_case_table(folder / "cases.csv").itertuples())},  # type: ignore[list-item]
         arrays=[folder / "predicted_arrays"],
         predictor=predictor,

@@ -2,12 +2,14 @@
 
 import json
 import os
+import signal
 from pathlib import Path
 
-os.environ["OMP_NUM_THREADS"] = (
-    "1"  # before torch is imported: small tensors gain nothing from more
-)
-os.environ["PYTHONPATH"] = str(Path(__file__).parents[1] / "src")  # of processes that tests start
+from tests.paths import CONFIG, ROOT, TINY
+
+# before torch is imported: small tensors gain nothing from more
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["PYTHONPATH"] = str(ROOT / "src")  # of processes that tests start
 
 from collections.abc import Callable
 from typing import Any
@@ -19,18 +21,16 @@ import yaml
 from cardiouq.data.plan import Plan
 from cardiouq.study.study import Study
 
-REPOSITORY = Path(__file__).parents[1]
-
 
 @pytest.fixture(scope="session")
 def repository() -> Path:
-    return REPOSITORY
+    return ROOT
 
 
 @pytest.fixture
 def tiny() -> dict[str, Any]:
     """The settings of the tiny study, to be changed at will."""
-    text = (REPOSITORY / "tests" / "workflow" / "tiny.yaml").read_text(encoding="utf-8")
+    text = TINY.read_text(encoding="utf-8")
     settings: dict[str, Any] = json.loads(json.dumps(yaml.safe_load(text)))
     return settings  # through JSON, so that recipes do not share the blocks of an alias
 
@@ -48,7 +48,7 @@ def make_study(tmp_path: Path, local_config: dict[str, Any]) -> Callable[[dict[s
     def make(settings: dict[str, Any]) -> Study:
         file = tmp_path / "changed.yaml"
         file.write_text(yaml.safe_dump(settings), encoding="utf-8")
-        return Study(str(file), local_config, REPOSITORY / "config")
+        return Study(str(file), local_config, CONFIG)
 
     return make
 
@@ -81,6 +81,12 @@ def arrays(tmp_path_factory: pytest.TempPathFactory) -> Path:
         np.save(folder / f"{case}_image.npy", image.astype(np.float32))
         np.save(folder / f"{case}_label.npy", label)
     return folder
+
+
+@pytest.fixture
+def foreground() -> None:
+    """Ctrl-C, which is ignored where a script started the tests in its background, is heeded."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 RUN = "document.title='ran'"

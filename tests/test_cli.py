@@ -16,8 +16,8 @@ import pytest
 from cardiouq.cli import main, parser
 from cardiouq.data.readers.pseudonyms import KEY_FILE, participants
 from cardiouq.study.study import Study
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[1]
 COMMANDS = ("status", "compare", "pseudonym")
 PROVENANCE = {
     "state": {"code": {"version": "1"}, "config": {}, "data": {}, "packages": {}, "device": {}},

@@ -1,4 +1,4 @@
-"""Modules import from their own room and earlier ones, in the order of docs/architecture.md."""
+"""Modules import from their own room and earlier ones, and tests stand in the same rooms."""
 
 import ast
 import re
@@ -8,8 +8,12 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.paths import ROOT
+
 PACKAGE = ROOT / "src" / "cardiouq"
+TESTS = ROOT / "tests"
+MOST_LINES = 500
+"""Of a file of tests."""
 Imports = Mapping[str, set[str]]
 
 
@@ -111,3 +115,18 @@ def test_modules_that_import_each_other_are_seen(imports: Imports, module: str, 
 def test_the_package_s_root_holds_few_modules() -> None:
     files = {file.stem for file in PACKAGE.glob("*.py")} - {"__init__", "cli"}
     assert len(files) <= 7
+
+
+def test_tests_stand_in_the_rooms_of_what_they_test() -> None:
+    packages = {file.parent.relative_to(PACKAGE) for file in PACKAGE.rglob("__init__.py")}
+    assert len(packages) > 15
+    assert {file.parent.relative_to(TESTS) for file in TESTS.rglob("test_*.py")} == {
+        *packages,
+        Path("workflow"),  # what starts Snakemake
+    }
+
+
+def test_no_file_of_tests_is_long() -> None:
+    lines = {file: len(file.read_bytes().splitlines()) for file in TESTS.rglob("*.py")}
+    assert len(lines) > 100
+    assert [f"{file}: {n} lines" for file, n in lines.items() if n > MOST_LINES] == []

@@ -19,7 +19,7 @@ FAILED = 2
 
 
 def status(given: argparse.Namespace) -> int:
-    """How far a study is, and what remains.
+    """Print how far a study is, and what remains.
 
     Shows the study's jobs by kind and state, the rates of those that have begun, errors, the
     device time spent and to come, and when the study will end. It reads files only, so Snakemake
@@ -45,10 +45,10 @@ def status(given: argparse.Namespace) -> int:
 
 
 def compare(given: argparse.Namespace) -> int:
-    """Whether two results come from the same state.
+    """Print whether two results come from the same state.
 
     Names all that differs between two studies' provenance: files of the code, keys of the study,
-    data, packages, devices, and then the results themselves. The last line is the verdict. The
+    data, packages, devices, and then the results themselves. The last line is the conclusion. The
     exit status is 0 if state and results are the same, 1 if something differs, 2 after an error.
 
     examples:
@@ -63,7 +63,7 @@ def compare(given: argparse.Namespace) -> int:
 
 
 def pseudonym(given: argparse.Namespace) -> int:
-    """Which folder of UK Biobank's belongs to a pseudonym.
+    """Print which folder of UK Biobank's belongs to a pseudonym.
 
     Tables, logs and names of files call a participant by a pseudonym. Only who has the data, and
     with them their key, finds the participant's folder.
@@ -78,7 +78,7 @@ def pseudonym(given: argparse.Namespace) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line's parser, which sets `run` to the command's function."""
+    """Build the command line's parser, which sets `run` to the command's function."""
     top = argparse.ArgumentParser(
         prog="cardiouq",
         description="What one asks about studies and their results; `snakemake` runs the studies.",

@@ -18,15 +18,17 @@ DISK_ERRORS = {
     errno.EACCES: "permission is denied",
     errno.EIO: "the disk or the way to it fails",
 }
-"""What an `OSError` tells that the user can mend, and the program cannot."""
+"""Numbers of an `OSError` that the user can mend, and the program cannot, and their meaning."""
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-"""Ctrl-C, and what batch systems send some time before they kill."""
+"""Signals of Ctrl-C, and of batch systems some time before they kill."""
 
 
 class CardiouqError(Exception):
-    """Something the user can mend; the message names the file, what was found, what was expected
-    and what to do."""
+    """An error that the user can mend.
+
+    The message names the file, what was found, what was expected and what to do.
+    """
 
 
 class ProblemsError(CardiouqError):
@@ -38,16 +40,16 @@ class ProblemsError(CardiouqError):
 
 
 class Stopped(SystemExit):
-    """Ends a script as a signal would, with its status, but lets it tidy up."""
+    """End of a script as by a signal, with its status, but after tidying up."""
 
 
 @contextmanager
 def reported_to_user(log: str | os.PathLike[str]) -> Iterator[None]:
-    """End a script that failed: with the message alone if it is a `CardiouqError` or the disk's
-    fault, else with the traceback; on the terminal and in the rule's log file.
+    """End a script that failed with its message, on the terminal and in the rule's log file.
 
-    A script that is asked to leave, by Ctrl-C or SIGTERM, removes what it has half written and says
-    so in one sentence.
+    The message is alone if the error is a `CardiouqError` or the disk's fault; else the traceback
+    stands in its place. A script that is asked to leave, by Ctrl-C or SIGTERM, removes what it has
+    half written and says so in one sentence.
     """
     handlers = {number: signal.signal(number, _stop) for number in STOP_SIGNALS}
     try:
@@ -93,7 +95,7 @@ def _append(log: str | os.PathLike[str], text: str) -> None:
 
 
 def user_message(error: Exception) -> str:
-    """What the user is told; nothing of an error that only its traceback explains."""
+    """Message for the user; empty for an error that only its traceback explains."""
     if isinstance(error, CardiouqError):
         return str(error)
     if isinstance(error, OSError) and error.filename and error.errno in DISK_ERRORS:

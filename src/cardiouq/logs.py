@@ -1,4 +1,4 @@
-"""Progress of a long job, on the terminal and in the rule's log file."""
+"""Logging of a long job, on the terminal and in the rule's log file."""
 
 import io
 import logging
@@ -22,7 +22,6 @@ def log_to(path: Path, job: str) -> None:
 
 
 def escape_unencodable() -> None:
-    """Have characters that are not in the locale's encoding printed as `\\u...`, as stderr does,
-    where Python would stop with an error."""
+    """Have characters that the locale's encoding lacks printed as `\\u...`, not as an error."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")

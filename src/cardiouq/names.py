@@ -1,4 +1,4 @@
-"""What a name may be that people read: of a study, a method, a data set, a subject, a column.
+"""Names that people read: of a study, a method, a data set, a subject, a column.
 
 Such names are free text, escaped for each form that they are printed in. Names that stand in paths
 (methods, recipes, test sets, cases) have narrower rules of their own.
@@ -8,13 +8,15 @@ import unicodedata
 
 MOST_CHARACTERS = 200
 JOINERS = "\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}"
-"""Are not seen either, but emoji and some scripts need them."""
+"""Characters that are not seen either, but emoji and some scripts need them."""
 EXPECTED = f"1 to {MOST_CHARACTERS} visible characters on one line, without a space at either end"
 
 
 def is_name(text: str) -> bool:
-    """Whether a text may be a name: without control characters and ends of lines, which no table
-    holds, and without what is not seen and changes what is, as U+202E turns a line round."""
+    """Tell whether a text may be a name: one line, all of it seen, nothing that changes the rest.
+
+    Control characters and ends of lines break tables; U+202E turns a line round.
+    """
     return (
         0 < len(text) <= MOST_CHARACTERS
         and text == text.strip()

@@ -1,10 +1,10 @@
-"""The one source of every random choice."""
+"""Seeds, the one source of every random choice."""
 
 import hashlib
 
 
 def derive(seed: int, *names: str | int) -> int:
-    """Seed for one named purpose, independent of every other purpose's.
+    """Derive a seed for one named purpose, independent of every other purpose's.
 
     Hashing makes it the same on every platform and Python version, and lets epoch k of a run have
     its own seed, so that a resumed run draws what an uninterrupted one would have drawn.

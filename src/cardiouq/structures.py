@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 STRUCTURES_VARIABLE = "CARDIOUQ_STRUCTURES"
 HEART = ("RV", "MYO", "LV")
-"""In ACDC's order."""
+"""Structures of the heart, in ACDC's order."""
 
 STRUCTURES = tuple(os.environ.get(STRUCTURES_VARIABLE, ",".join(HEART)).split(","))
 """Foreground structures: a structure's label is its index + 1, background is 0."""
@@ -22,7 +22,7 @@ BACKGROUND, FOREGROUND, ALL = "background", "foreground", "all"
 structure in a number that is of all classes."""
 
 PHANTOM = "phantom"
-"""What a study calls the source of a data set whose scans a rule generates."""
+"""Source, in a study, of a data set whose scans a rule generates."""
 
 N_CLASSES = len(STRUCTURES) + 1
 
@@ -47,7 +47,9 @@ def mask_of(labels: NDArray[Any], structure: str) -> NDArray[np.bool_]:
 
 
 def values_of(labels: NDArray[Any]) -> NDArray[np.uint8]:
-    """What an array of labels may hold: every class, and before them `IGNORED` if it does hold it;
-    first, so that of two shares alike the unknown one counts."""
+    """Values that an array of labels may hold: every class, after `IGNORED` if it holds that.
+
+    It is first, so that of two shares alike the unknown one counts.
+    """
     unknown = [IGNORED] if (labels == IGNORED).any() else []
     return np.array([*unknown, *range(N_CLASSES)], np.uint8)

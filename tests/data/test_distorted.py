@@ -15,8 +15,7 @@ from cardiouq.data.preprocessing import normalise, resample_image
 from cardiouq.data.readers.layouts import DataFolder
 from cardiouq.data.readers.scans import read_image, read_label
 from cardiouq.structures import IGNORED
-
-from .conftest import make_scan, write_nifti
+from tests.data.conftest import make_scan, write_nifti
 
 TEST_SETS = {
     "val+noise-1": {"of": "val", "kind": "noise", "place": 1, "degree": 0.05},

@@ -14,7 +14,7 @@ from scipy.ndimage import center_of_mass
 from cardiouq.data.cases import make_case_table
 from cardiouq.data.plan import Plan
 from cardiouq.data.preprocessing import (
-    centre,
+    centre_crop,
     normalise,
     preprocess_case,
     resample_image,
@@ -209,11 +209,11 @@ def test_without_it_each_scan_has_its_own_moments_and_plans_are_as_they_were(pla
 def test_centre_is_in_the_middle_and_no_larger_than_the_slice(
     shape: tuple[int, int], crop: tuple[int, int]
 ) -> None:
-    for part, n, wanted in zip(centre(shape, crop), shape, crop, strict=True):
+    for part, n, wanted in zip(centre_crop(shape, crop), shape, crop, strict=True):
         assert part.stop - part.start == min(n, wanted)
         assert part.start >= 0
         assert 0 <= (n - part.stop) - part.start <= 1
-    assert centre(shape, None) == (slice(0, shape[0]), slice(0, shape[1]))
+    assert centre_crop(shape, None) == (slice(0, shape[0]), slice(0, shape[1]))
 
 
 def test_arrays_are_of_the_plan_s_crop(acdc: Any, plan: Plan, tmp_path: Path) -> None:

@@ -81,17 +81,24 @@ def case_row(
     path = folder / "labels" / f"{case}.nii.gz"
     save(label, path)
     return {
-        **{
-            "case": case,
-            "dataset": "acdc",
-            "labels": labels,
-            "subject": subject,
-            "visit": "",
-            "phase": phase,
-        },
-        **{"pathology": "", "vendor": "A", "centre": "1", "image": "", "label": str(path)},
-        **{"frame": -1, "slices": SHAPE[0], "rows": SHAPE[1], "columns": SHAPE[2]},
-        **{"spacing_z": SPACING[0], "spacing_y": SPACING[1], "spacing_x": SPACING[2]},
+        "case": case,
+        "dataset": "acdc",
+        "labels": labels,
+        "subject": subject,
+        "visit": "",
+        "phase": phase,
+        "pathology": "",
+        "vendor": "A",
+        "centre": "1",
+        "image": "",
+        "label": str(path),
+        "frame": -1,
+        "slices": SHAPE[0],
+        "rows": SHAPE[1],
+        "columns": SHAPE[2],
+        "spacing_z": SPACING[0],
+        "spacing_y": SPACING[1],
+        "spacing_x": SPACING[2],
         "label_hash": hash_of(in_project_order(label, labels, path)),
     }
 

@@ -44,8 +44,11 @@ def test_every_metric_is_there_at_every_degree_from_0(
     assert len(table) == 2 * (3 + 2) * (len(OF_STRUCTURES) + len(OF_SLICES))
     degrees = table[["kind", "place", "degree"]].drop_duplicates()
     assert set(degrees.itertuples(index=False, name=None)) == {
-        *(("noise", 0, 0.0), ("noise", 1, 0.05), ("noise", 2, 0.1)),
-        *(("blur", 0, 0.0), ("blur", 1, 2.0)),
+        ("noise", 0, 0.0),
+        ("noise", 1, 0.05),
+        ("noise", 2, 0.1),
+        ("blur", 0, 0.0),
+        ("blur", 1, 2.0),
     }
 
 
@@ -82,7 +85,11 @@ def test_boxes_are_matplotlib_s(scores: tuple[pd.DataFrame, pd.DataFrame]) -> No
                 & (table["metric"] == metric)
             ].iloc[0]
             for ours, theirs in {
-                **{"low": "whislo", "q1": "q1", "median": "med", "q3": "q3"},
-                **{"high": "whishi", "mean": "mean"},
+                "low": "whislo",
+                "q1": "q1",
+                "median": "med",
+                "q3": "q3",
+                "high": "whishi",
+                "mean": "mean",
             }.items():
                 assert row[ours] == pytest.approx(expected[theirs]), (test_set, metric, ours)

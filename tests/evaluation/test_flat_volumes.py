@@ -19,8 +19,7 @@ from scipy.ndimage import binary_erosion, gaussian_filter
 from scipy.spatial.distance import cdist
 
 from cardiouq.evaluation.surface import SurfaceDistances, surface_distances
-
-Masks = NDArray[np.bool_]
+from tests.evaluation.masks import Masks, disc
 
 GRIDS = [
     ((24, 20), (10.0, 1.4, 1.4)),
@@ -39,12 +38,6 @@ def blobs(n: int, shape: tuple[int, ...], seed: int) -> Masks:
     rng = np.random.default_rng(seed)
     smooth = [gaussian_filter(rng.normal(size=shape), rng.uniform(1, 2.5)) for _ in range(n)]
     return np.array([image > np.quantile(image, rng.uniform(0.5, 0.9)) for image in smooth])
-
-
-def disc(size: int, radius: float) -> Masks:
-    centre = (size - 1) / 2
-    rows, columns = np.ogrid[:size, :size]
-    return (rows - centre) ** 2 + (columns - centre) ** 2 <= radius**2
 
 
 def in_stack(masks: Masks, first: int, slices: int = 8) -> Masks:

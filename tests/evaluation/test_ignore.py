@@ -13,8 +13,7 @@ from cardiouq.data.cases import read_case_table
 from cardiouq.evaluation import SCORE_TABLES
 from cardiouq.evaluation.quality_control import slice_position
 from cardiouq.evaluation.scoring import score_method
-
-from .conftest import SETTINGS, SHAPE, case_row, heart, save_prediction
+from tests.evaluation.conftest import SETTINGS, SHAPE, case_row, heart, save_prediction
 
 Labels = NDArray[np.uint8]
 LABELS = "background=0 RV=1 MYO=2 LV=3 ignore=4,5"
@@ -140,7 +139,10 @@ def test_background_scribbles_alone_are_scored(tmp_path: Path) -> None:
     missed[1, 19, 3] = 2
     tables = score(tmp_path / "other", label, [missed])
     assert tables["scores"].set_index("structure")["dice"].to_dict() == {
-        **{"RV": 1, "MYO": 0, "LV": 1, "foreground": 0}
+        "RV": 1,
+        "MYO": 0,
+        "LV": 1,
+        "foreground": 0,
     }
 
 
@@ -149,7 +151,8 @@ def test_clinical_quantities_are_of_whole_volumes(tmp_path: Path) -> None:
     for subject, phase, label in [
         *(("whole", phase, heart()) for phase in ("ED", "ES")),
         *(("part", phase, in_part()) for phase in ("ED", "ES")),
-        *(("mixed", "ED", heart()), ("mixed", "ES", in_part())),
+        ("mixed", "ED", heart()),
+        ("mixed", "ES", in_part()),
     ]:
         rows.append(case_row(tmp_path, subject, phase, label, LABELS))
         save_prediction(tmp_path / "prediction" / "id", rows[-1]["case"], guesses())

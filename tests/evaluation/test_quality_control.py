@@ -20,8 +20,7 @@ from cardiouq.evaluation.quality_control import (
 from cardiouq.evaluation.scoring import score_method
 from cardiouq.evaluation.statistics import Key, compute_statistics
 from cardiouq.structures import ALL, FOREGROUND, STRUCTURES
-
-from .conftest import SETTINGS
+from tests.evaluation.conftest import SETTINGS
 
 POOR = SETTINGS["poor"]
 GOOD_MM, POOR_MM = 1.0, 3.0
@@ -102,7 +101,9 @@ def test_limits_are_the_structures_own_and_not_reached_by_themselves() -> None:
     between = slices([1.17, 1.18, 1.19, 1.5, 1.88, 2.0], np.arange(6))
     rows, _ = controlled(scores(between))
     assert rows.xs("random", level="by")["n_poor"].to_dict() == {
-        **{"RV": 1, "MYO": 3, "LV": 5},
+        "RV": 1,
+        "MYO": 3,
+        "LV": 5,
         ALL: 9,
     }
 

@@ -16,8 +16,7 @@ from cardiouq.evaluation import SCORE_TABLES
 from cardiouq.evaluation.scoring import score_method
 from cardiouq.evaluation.surface import surface_distances
 from cardiouq.structures import FOREGROUND, STRUCTURES
-
-from .conftest import SPACING, heart, save
+from tests.evaluation.conftest import SPACING, heart, save
 
 MakeStudy = Callable[..., Any]
 DIAGONAL = np.linalg.norm(np.array([2, 19, 17]) * SPACING)

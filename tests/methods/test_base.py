@@ -6,11 +6,20 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cardiouq.files.documents import schema_problems
 from cardiouq.methods import method_class, method_names, variant_class
-from cardiouq.methods.base import BaseMethod, BaseVariant, setting, settings_schema
-from cardiouq.progress.estimates import samples
+from cardiouq.methods.base import (
+    BaseMethod,
+    BaseVariant,
+    Member,
+    folds_of,
+    setting,
+    settings_schema,
+)
+from cardiouq.progress.estimates import sample_count
 from cardiouq.recipes.schedule import CyclicalSchedule, PolynomialSchedule, StepSchedule, cyclical
 from cardiouq.study.study import Study
 
@@ -31,13 +40,36 @@ class Own(BaseMethod):
 
 
 GOOD = [
-    *({"draws_": 1}, {"scale": 0.1}, {"scale": 2}, {"flip": True}, {"name": "y"}, {"kind": "b"}),
-    *({"folds": 2}, {"rate": 2}, {"rate": "fitted"}, {"sizes": [3, 4, 5]}, {"bare": 7}, {}),
+    {"draws_": 1},
+    {"scale": 0.1},
+    {"scale": 2},
+    {"flip": True},
+    {"name": "y"},
+    {"kind": "b"},
+    {"folds": 2},
+    {"rate": 2},
+    {"rate": "fitted"},
+    {"sizes": [3, 4, 5]},
+    {"bare": 7},
+    {},
 ]
 BAD = [
-    *({"draws_": 0}, {"draws_": 1.5}, {"draws_": True}, {"scale": 0}, {"scale": "1"}),
-    *({"flip": 1}, {"name": 3}, {"kind": "c"}, {"folds": 1}, {"folds": None}, {"rate": 0}),
-    *({"rate": "guessed"}, {"sizes": [1]}, {"sizes": [1, 2.5]}, {"sizes": 3}, {"bare": "7"}),
+    {"draws_": 0},
+    {"draws_": 1.5},
+    {"draws_": True},
+    {"scale": 0},
+    {"scale": "1"},
+    {"flip": 1},
+    {"name": 3},
+    {"kind": "c"},
+    {"folds": 1},
+    {"folds": None},
+    {"rate": 0},
+    {"rate": "guessed"},
+    {"sizes": [1]},
+    {"sizes": [1, 2.5]},
+    {"sizes": 3},
+    {"bare": "7"},
 ]
 
 
@@ -92,7 +124,13 @@ def test_every_setting_of_the_package_has_a_meaning_and_a_default_that_it_may_ha
             assert list(schema_problems(written, schema)) == []
 
 
-@pytest.mark.parametrize("schedule", [PolynomialSchedule(9), StepSchedule(50)])
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        PolynomialSchedule(9, alpha_0=0.01, epsilon=0.9),
+        StepSchedule(50, alpha_0=1e-4, after=30, factor=0.1),
+    ],
+)
 def test_a_schedule_without_cycles_has_none_to_sample(schedule: Any) -> None:
     with pytest.raises(ValueError, match="has none"):
         cyclical(schedule)
@@ -102,7 +140,9 @@ def test_a_schedule_without_cycles_has_none_to_sample(schedule: Any) -> None:
 
 
 def test_a_cyclical_schedule_is_the_one_whose_cycles_are_sampled() -> None:
-    schedule = CyclicalSchedule(9)
+    schedule = CyclicalSchedule(
+        9, cycles=3, gamma=0.8, alpha_0=0.01, alpha_r=0.1, epsilon=0.9, denominator="T"
+    )
     assert cyclical(schedule) is schedule
 
 
@@ -158,7 +198,7 @@ def test_a_file_of_the_user_s_says_as_much_as_one_of_the_package(
     study = make_study(tiny)
     assert study.styles["own"] == ("#102030", "v")
     assert study.trajectory_method() == trajectory
-    assert samples(study, "own-repeat-2") == 5 * cycles
+    assert sample_count(study, "own-repeat-2") == 5 * cycles
     assert study.variant("own-repeat-2").posterior() == (prior_sd, 0.01)
 
 
@@ -176,3 +216,41 @@ def test_a_study_without_samples_of_cycles_has_no_trajectory(
     for name in ("checkpoint_ensemble_single", "checkpoint_ensemble_multi", "hmc_cp"):
         del tiny["methods"][name]
     assert make_study(tiny).trajectory_method() is None
+
+
+@given(
+    seed=st.integers(0, 99),
+    fold=st.none() | st.tuples(st.integers(0, 9), st.integers(2, 10)),
+    branch=st.none() | st.integers(-9, 9),
+)
+def test_member_is_read_back_as_it_was_spelt(
+    seed: int, fold: tuple[int, int] | None, branch: int | None
+) -> None:
+    member = Member(seed, *(fold or (None, None)), branch)
+    if fold is None:
+        assert str(member).startswith(str(seed))
+    assert Member.parse(str(member)) == member
+
+
+@pytest.mark.parametrize(
+    ("member", "text"),
+    [
+        (Member(), "0"),
+        (Member(3), "3"),
+        (Member(0, 1, 4), "0-fold-1-of-4"),
+        (Member(branch=-2), "0-branch-2"),
+        (Member(2, 0, 3, 0), "2-fold-0-of-3-branch+0"),
+    ],
+)
+def test_member_is_spelt_as_the_path_of_its_run_has_it(member: Member, text: str) -> None:
+    assert str(member) == text
+
+
+@pytest.mark.parametrize("text", ["", "x", "-1", "0-fold-1", "0-branch2", "0 ", "0-branch+1x"])
+def test_text_that_is_no_member_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="no member"):
+        Member.parse(text)
+
+
+def test_folds_are_runs_that_each_hold_out_one_part() -> None:
+    assert [str(member) for member in folds_of(3)] == [f"0-fold-{k}-of-3" for k in range(3)]

@@ -13,13 +13,7 @@ from torch.nn.functional import softplus
 from torch.nn.utils import parametrize
 
 from cardiouq.methods.base import Member, Training
-from cardiouq.methods.bayes_by_backprop import (
-    Method,
-    Variant,
-    drawn,
-    gaussian_layers,
-    kl_to_prior,
-)
+from cardiouq.methods.bayes_by_backprop import Method, Variant, drawn, gaussian_layers, kl_to_prior
 from cardiouq.recipes.network import UNet
 from cardiouq.recipes.schedule import PolynomialSchedule
 from cardiouq.training.checkpoints import load_tensors, load_weights, save_tensors
@@ -159,7 +153,9 @@ def test_drawn_network_is_certain_and_another_draw_is_another(
     undrawn = posterior()
     assert not torch.equal(undrawn(images), undrawn(images))
     run = make_run({7: posterior}, Member(3))
-    first, second = Method(samples=2).draws([run], PolynomialSchedule(epochs=8), {})
+    first, second = Method(samples=2).draws(
+        [run], PolynomialSchedule(epochs=8, alpha_0=0.01, epsilon=0.9), {}
+    )
     assert torch.equal(first.network(images), first.network(images))
     assert not torch.equal(first.network(images), second.network(images))
     assert [(s.member, s.epoch) for d in (first, second) for s in d.samples] == [(Member(3), 7)] * 2

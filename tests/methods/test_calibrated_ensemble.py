@@ -12,19 +12,13 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, one_hot
 
 from cardiouq.methods.base import Member, Training
-from cardiouq.methods.calibrated_ensemble import (
-    Method,
-    Variant,
-    VoteCounts,
-    biased_loss,
-    heat_map,
-)
+from cardiouq.methods.calibrated_ensemble import Method, Variant, VoteCounts, biased_loss, heat_map
 from cardiouq.recipes.schedule import PolynomialSchedule
 
 MakeTraining = Callable[..., Training]
 
 MEMBERS, CLASSES = 3, 4
-SCHEDULE = PolynomialSchedule(epochs=8)
+SCHEDULE = PolynomialSchedule(epochs=8, alpha_0=0.01, epsilon=0.9)
 Votes = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
 

@@ -7,7 +7,9 @@ import pytest
 from cardiouq.methods.checkpoint_ensemble import Method
 from cardiouq.recipes.schedule import CyclicalSchedule
 
-SCHEDULE = CyclicalSchedule(epochs=30, cycles=3, gamma=0.5)
+SCHEDULE = CyclicalSchedule(
+    30, cycles=3, gamma=0.5, alpha_0=0.01, alpha_r=0.1, epsilon=0.9, denominator="T"
+)
 """Constant phases: epochs 5 to 9, 15 to 19, 25 to 29."""
 LOSSES = dict(enumerate([0.0] * 5 + [0.5, 0.2, 0.9, 0.1, 0.3] + [0.0] * 5 + [5, 4, 3, 2, 1.0]))
 LOSSES |= dict(enumerate([0.0] * 5 + [0.3, 0.3, 0.1, 0.7, 0.8], start=20))

@@ -6,7 +6,7 @@ from cardiouq.methods import cv_ensemble, deep_ensemble
 from cardiouq.methods.base import Member
 from cardiouq.recipes.schedule import PolynomialSchedule
 
-SCHEDULE = PolynomialSchedule(epochs=8)
+SCHEDULE = PolynomialSchedule(epochs=8, alpha_0=0.01, epsilon=0.9)
 
 
 def test_members_are_the_folds() -> None:

@@ -21,7 +21,7 @@ from cardiouq.structures import IGNORED, N_CLASSES
 
 BATCH, SIZE = 3, 16
 HEADS = (2, N_CLASSES)
-SCHEDULE = PolynomialSchedule(epochs=8)
+SCHEDULE = PolynomialSchedule(epochs=8, alpha_0=0.01, epsilon=0.9)
 CASES: dict[str, tuple[dict[str, Any] | None, tuple[int, ...]]] = {
     "plain": (None, HEADS),
     "cross_entropy": (None, HEADS),

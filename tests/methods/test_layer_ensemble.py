@@ -17,7 +17,7 @@ from cardiouq.recipes.schedule import PolynomialSchedule
 
 MakeNetwork = Callable[..., UNet]
 MakeTraining = Callable[..., Training]
-SCHEDULE = PolynomialSchedule(epochs=8)
+SCHEDULE = PolynomialSchedule(epochs=8, alpha_0=0.01, epsilon=0.9)
 HEADS = 8
 """Four stages of the encoder, three of the decoder, the network's own output."""
 

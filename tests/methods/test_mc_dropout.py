@@ -15,7 +15,7 @@ from cardiouq.recipes.schedule import PolynomialSchedule
 
 MakeNetwork = Callable[..., UNet]
 PASSES = 4
-SCHEDULE = PolynomialSchedule(epochs=8)
+SCHEDULE = PolynomialSchedule(epochs=8, alpha_0=0.01, epsilon=0.9)
 
 
 def test_dropout_is_on_and_off_in_vanilla(

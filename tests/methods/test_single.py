@@ -13,7 +13,7 @@ from cardiouq.methods.base import Member
 from cardiouq.methods.single import Method, negative_log_likelihood
 from cardiouq.recipes.schedule import PolynomialSchedule
 
-SCHEDULE = PolynomialSchedule(epochs=8)
+SCHEDULE = PolynomialSchedule(epochs=8, alpha_0=0.01, epsilon=0.9)
 
 
 def volume(temperature: float, seed: int) -> tuple[Tensor, NDArray[np.uint8]]:

@@ -156,7 +156,9 @@ def test_all_samples_of_a_run_come_from_one_draw(
     make_network: MakeNetwork, make_run: Any, images: Tensor
 ) -> None:
     run = make_run({7: Variant(rank=RANK).network(make_network()).eval})
-    [draw] = Method(samples=3).draws([run], PolynomialSchedule(epochs=8), {})
+    [draw] = Method(samples=3).draws(
+        [run], PolynomialSchedule(epochs=8, alpha_0=0.01, epsilon=0.9), {}
+    )
     samples = list(draw.logits(draw.network(images)))
     assert len(samples) == len(draw.samples) == 3
     assert {tuple(logits.shape) for logits in samples} == {(2, CLASSES, 32, 32)}

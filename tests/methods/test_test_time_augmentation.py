@@ -17,7 +17,7 @@ from cardiouq.methods.test_time_augmentation import Method
 from cardiouq.recipes.network import UNet
 from cardiouq.recipes.schedule import PolynomialSchedule
 
-SCHEDULE = PolynomialSchedule(epochs=8)
+SCHEDULE = PolynomialSchedule(epochs=8, alpha_0=0.01, epsilon=0.9)
 NOTHING: dict[str, Any] = {
     "rotation_degrees": 0.0,
     "scale": (1.0, 1.0),

@@ -55,7 +55,12 @@ def make_run(tmp_path: Path, plan: Plan, arrays: Path) -> Callable[..., RunOnDis
         cpu = torch.device("cpu")
         held_out = HeldOut(("c",), arrays, Predictor(plan, 0.25, cpu))
         return RunOnDisk(
-            *(folder, identity["recipe"], Member(member), plan, FINGERPRINT, cpu),
+            folder,
+            identity["recipe"],
+            Member(member),
+            plan,
+            FINGERPRINT,
+            cpu,
             held_out,
             lambda: EARLIER,
         )

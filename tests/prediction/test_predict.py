@@ -28,7 +28,10 @@ from cardiouq.recipes.schedule import CyclicalSchedule, PolynomialSchedule
 
 MakeRun = Callable[..., RunOnDisk]
 Predict = Callable[..., Path]
-LAST = PolynomialSchedule(epochs=20)
+CYCLICAL = CyclicalSchedule(
+    20, cycles=2, gamma=0.5, alpha_0=0.01, alpha_r=0.1, epsilon=0.9, denominator="T"
+)
+LAST = PolynomialSchedule(epochs=20, alpha_0=0.01, epsilon=0.9)
 CPU = torch.device("cpu")
 
 
@@ -127,7 +130,7 @@ def test_ensemble_of_identical_checkpoints_is_the_single_model(
     predicted: Predict, make_run: MakeRun
 ) -> None:
     run = make_run(0, {9: 5, 19: 5})
-    schedule = CyclicalSchedule(epochs=20, cycles=2, gamma=0.5)
+    schedule = CYCLICAL
     block = {"method": "checkpoint_ensemble", "cycles": 2, "checkpoints": 1, "step": 1}
     ensemble = predicted(block, [run], schedule, name="ensemble")
     single = predicted({"method": "single"}, [run], name="single")
@@ -204,7 +207,7 @@ def test_seconds_of_one_draw_are_shared_by_its_samples(
 
 
 def test_what_a_method_learnt_is_written(predicted: Predict, make_run: MakeRun) -> None:
-    run, schedule = make_run(0, {9: 5, 19: 5}), CyclicalSchedule(epochs=20, cycles=2, gamma=0.5)
+    run, schedule = make_run(0, {9: 5, 19: 5}), CYCLICAL
     block: dict[str, Any] = {"method": "single", "temperature": 1.5}
     scaled = predicted(block, [run], name="scaled")
     assert json.loads((scaled / "fitted.json").read_text(encoding="utf-8")) == {"temperature": 1.5}

@@ -22,8 +22,10 @@ from cardiouq.training.history import HISTORY_COLUMNS, write_history
 
 MakeRun = Callable[..., RunOnDisk]
 OpenAgain = Callable[..., RunOnDisk]
-SCHEDULE = CyclicalSchedule(epochs=20, cycles=2, gamma=0.5)
-LAST = PolynomialSchedule(epochs=20)
+SCHEDULE = CyclicalSchedule(
+    20, cycles=2, gamma=0.5, alpha_0=0.01, alpha_r=0.1, epsilon=0.9, denominator="T"
+)
+LAST = PolynomialSchedule(epochs=20, alpha_0=0.01, epsilon=0.9)
 
 
 def network_of(method: BaseMethod, run: RunOnDisk, schedule: Any) -> Any:

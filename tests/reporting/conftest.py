@@ -13,7 +13,8 @@ from scipy.ndimage import gaussian_filter, shift
 from cardiouq.data.readers.identity import hash_of
 from cardiouq.reporting.style import MethodStyle, method_styles
 from cardiouq.structures import STRUCTURES, label_of
-from cardiouq.study import settings
+from cardiouq.study.study import Study as Settings
+from tests.paths import CONFIG, TINY
 
 METHODS = {
     "vanilla": "Vanilla",
@@ -41,12 +42,11 @@ class Study(NamedTuple):
 
 
 @pytest.fixture(scope="session")
-def styles(repository: Path) -> dict[str, MethodStyle]:
+def styles() -> dict[str, MethodStyle]:
     """Those of the tiny study's methods, which are all that there are."""
-    tiny = str(repository / "tests/workflow/tiny.yaml")
     roots = dict.fromkeys(("acdc_root", "mnms_root", "ukbb_root"), "")
     machine = {"study": "tiny", "device": "cpu", **roots}
-    return method_styles(settings.Study(tiny, machine, repository / "config").styles)
+    return method_styles(Settings(str(TINY), machine, CONFIG).styles)
 
 
 @pytest.fixture(scope="session")

@@ -2,11 +2,15 @@
 
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from jinja2 import UndefinedError
 
+from cardiouq.evaluation.quality_control import N_SLICES, N_SUBJECTS, SECONDS
 from cardiouq.reporting.captions import count_cases, count_volumes, render_caption
+from tests.paths import ROOT
+from tests.reporting.reviewed import METHODS, POOR
 
 
 def test_volumes_and_subjects_are_counted_in_order(tmp_path: Path) -> None:
@@ -47,3 +51,21 @@ def test_unknown_parameter_is_an_error(tmp_path: Path) -> None:
     template.write_text("{{ snakemake.params.nothing }}", encoding="utf-8")
     with pytest.raises(UndefinedError, match="nothing"):
         render_caption(template, SimpleNamespace(params=SimpleNamespace()))
+
+
+def caption(name: str, **params: Any) -> str:
+    common = {"seed": 3, "counts": "4 volumes of 2 subjects", "methods": METHODS}
+    snakemake = SimpleNamespace(params=SimpleNamespace(**common, **params))
+    return render_caption(ROOT / "workflow/report" / name, snakemake)
+
+
+def test_captions_say_limits_constants_and_what_one_sample_is() -> None:
+    table = caption("quality_control.rst", title="A study", evaluation={"poor": POOR})
+    figure = caption("figure_quality_control.rst", poor=POOR)
+    for text in (table, figure):
+        assert "RV 1.88, MYO 1.19, LV 1.17" in text
+        assert "One sample: no ranking" in text
+        assert "5 % of all" in text
+        assert "4 volumes of 2 subjects" in text
+    assert f"{N_SUBJECTS:,} subjects with {N_SLICES} slices each, {SECONDS} s for" in table
+    assert "with vanilla, the study's first method" in figure

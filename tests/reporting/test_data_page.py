@@ -125,9 +125,16 @@ def test_flagged_subjects_are_framed_and_linked(text: str) -> None:
 def test_tables_count_subjects_cases_and_flags(text: str) -> None:
     page = " ".join(filter(None, Page(text).texts))
     for words in (
-        *("subjects 6", "cases 12", "subjects with a flag 2", "cases by phase ED 6, ES 6"),
-        *("not split 4, train 1, validation 1", "subjects by vendor A&B 6", "columns 0 to 11"),
-        *(f"subjects by pathology {NOTHING}", "slice distance, mm 10", "pixel, mm 1.6 to 1.9"),
+        "subjects 6",
+        "cases 12",
+        "subjects with a flag 2",
+        "cases by phase ED 6, ES 6",
+        "not split 4, train 1, validation 1",
+        "subjects by vendor A&B 6",
+        "columns 0 to 11",
+        f"subjects by pathology {NOTHING}",
+        "slice distance, mm 10",
+        "pixel, mm 1.6 to 1.9",
     ):
         assert words in page
     for name, flag in FLAGS.items():

@@ -2,24 +2,17 @@
 
 import re
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from cardiouq.reporting.printing import (
-    NOTHING,
-    Cell,
-    PrintedTable,
-    to_html,
-    to_latex,
-    to_markdown,
-)
+from cardiouq.reporting.printing import NOTHING, Cell, PrintedTable, to_html, to_latex, to_markdown
 from cardiouq.reporting.tables.published import read_published, with_published
 from cardiouq.reporting.tables.table1_dice import print_dice
 from cardiouq.reporting.tables.table2_ece import print_ece
+from tests.paths import CONFIG
 
-ZHAO = Path(__file__).parents[2] / "config/published/zhao2022.csv"
+ZHAO = CONFIG / "published/zhao2022.csv"
 METHODS = {"vanilla": "Vanilla", "swa": "SWA", "own": "Own & new_1"}
 TEST_SETS = {"val": "Phantom (ID)", "B": "M&Ms vendor B"}
 CAPTION = "Dice, mean ± SD; 100 % of M&Ms_1 (n = 4)"

@@ -5,13 +5,7 @@ import pandas as pd
 import pytest
 
 from cardiouq.errors import CardiouqError
-from cardiouq.reporting.figures.checkpoints import choose_checkpoints
-from cardiouq.reporting.selection import (
-    Volume,
-    choose_slice,
-    mean_dice,
-    success_and_failures,
-)
+from cardiouq.reporting.selection import Volume, choose_slice, mean_dice, success_and_failures
 from cardiouq.structures import IGNORED
 
 # subject, test set, phase, Dice of two methods
@@ -104,14 +98,6 @@ def test_without_such_a_slice_those_with_most_structures_are_shown() -> None:
     reference[2, 1] = 0
     prediction[:, 0] = 0
     assert choose_slice(reference, [prediction], failure=True) == 3
-
-
-def test_latest_samples_of_each_cycle_are_shown_in_order() -> None:
-    samples = pd.DataFrame({"sample": range(6), "epoch": [29, 28, 27, 9, 8, 19]})
-    chosen = choose_checkpoints(samples, epochs=30, cycles=3, per_cycle=2)
-    assert chosen["epoch"].tolist() == [8, 9, 19, 28, 29]
-    assert chosen["cycle"].tolist() == [0, 0, 1, 2, 2]
-    assert chosen["position"].tolist() == [4, 3, 5, 1, 0]
 
 
 def test_dice_is_of_what_someone_annotated() -> None:

@@ -72,8 +72,16 @@ def as_seen(colour: str, vision: str) -> np.ndarray:
 @pytest.mark.parametrize(
     "name",
     [
-        *("demo", "laptop", "laptop-ng2022", "zhao2022", "zhao2024", "ng2022", "ng2022-acdc"),
-        *("ng2022-mnms", "kushibar2022", "tests/workflow/tiny.yaml"),
+        "demo",
+        "laptop",
+        "laptop-ng2022",
+        "zhao2022",
+        "zhao2024",
+        "ng2022",
+        "ng2022-acdc",
+        "ng2022-mnms",
+        "kushibar2022",
+        "tests/workflow/tiny.yaml",
     ],
 )
 def test_a_method_has_its_own_style_in_every_study(

@@ -13,7 +13,7 @@ def page(repository: Path) -> str:
 
 
 def test_committed_tables_are_those_of_the_schemas(page: str) -> None:
-    assert page.count("<!-- settings of ") == page.count("<!-- end of settings -->") == 5
+    assert page.count("<!-- settings of ") == page.count("<!-- end of settings -->") == 7
     assert with_tables(page) == page, "run `make settings`"
 
 
@@ -30,6 +30,11 @@ def test_committed_tables_are_those_of_the_schemas(page: str) -> None:
         ("structures", "texts", '`["RV", "MYO", "LV"]`'),
         ("test_sets.<name>.part", "text", "`training`"),
         ("test_sets.<name>.published", "text or `null`", "required"),
+        ("single.temperature", "number above 0 or `fitted`", "`1.0`"),
+        ("single.folds", "integer from 2", ""),
+        ("test_time_augmentation.scale", "2 numbers above 0", "`[0.9, 1.1]`"),
+        ("hmc.temperature", "number from 0", "`0.01`"),
+        ("hmc", "", ""),
     ],
 )
 def test_row_says_what_a_setting_may_be_and_what_it_is_unless_set(
@@ -39,7 +44,7 @@ def test_row_says_what_a_setting_may_be_and_what_it_is_unless_set(
     assert row.endswith(f" | {value} | {default} |")
 
 
-@pytest.mark.parametrize("change", ["| `seed` |", "integer from 5", "text or `null`"])
+@pytest.mark.parametrize("change", ["| `seed` |", "integer from 5", "text or `null`", "has none"])
 def test_table_that_was_changed_by_hand_is_made_anew(page: str, change: str) -> None:
     changed = page.replace(change, "other")
     assert changed != page

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cardiouq.structures import IGNORED
-from cardiouq.training.patches import WindowSampler, copy_window, mapped
+from cardiouq.training.patches import WindowSampler, copy_window, memory_map
 
 
 @given(
@@ -49,7 +49,7 @@ def test_arrays_are_mapped_not_read(sampler: WindowSampler, arrays: Path) -> Non
 def test_mapped_array_is_the_one_that_was_saved(tmp_path: Path, dtype: str, order: Any) -> None:
     saved = np.arange(60).reshape(3, 4, 5).astype(dtype, order)
     np.save(tmp_path / "x.npy", saved)
-    found = mapped(tmp_path / "x.npy")
+    found = memory_map(tmp_path / "x.npy")
     assert (found.dtype, found.shape) == (saved.dtype, saved.shape)
     np.testing.assert_array_equal(found, saved)
 

@@ -16,6 +16,7 @@ from cardiouq.recipes.network import build_network, last_decoder_layer
 from cardiouq.recipes.optimiser import build_optimiser
 from cardiouq.recipes.schedule import build_schedule
 from cardiouq.structures import IGNORED
+from cardiouq.study.schema import filled_in
 from cardiouq.training import train as module
 from cardiouq.training.checkpoints import load_tensors, load_weights
 from cardiouq.training.history import HISTORY_COLUMNS, read_history, write_history
@@ -125,7 +126,8 @@ def test_validation_patches_are_the_same_at_every_epoch(
 
 
 def test_sgd_is_nnunet_s() -> None:
-    settings = {"name": "sgd", "momentum": 0.99, "weight_decay": 3e-5}
+    written = {"name": "sgd", "momentum": 0.99, "weight_decay": 3e-5}
+    settings = filled_in(written, "recipes", "any", "optimiser")
     group = build_optimiser(nn.Linear(1, 1), settings).param_groups[0]
     assert (group["momentum"], group["weight_decay"], group["nesterov"]) == (0.99, 3e-5, True)
 

@@ -16,6 +16,8 @@ from urllib.parse import unquote_to_bytes
 
 import pytest
 
+from tests.paths import TINY
+
 SHORT = 5
 """Characters of a secret that chance may spell."""
 COPIED = ("Snakefile", "config", "profiles", "src", "workflow", "envs", "pyproject.toml")
@@ -193,14 +195,12 @@ def copy_repository(repository: Path) -> Callable[[Path], Path]:
 
 @pytest.fixture(scope="module")
 def finished(
-    tmp_path_factory: pytest.TempPathFactory,
-    repository: Path,
-    copy_repository: Callable[[Path], Path],
+    tmp_path_factory: pytest.TempPathFactory, copy_repository: Callable[[Path], Path]
 ) -> Workflow:
     """The tiny study, run from start to end."""
     home = tmp_path_factory.mktemp("workflow")
     (home / "studies").mkdir()
-    shutil.copy(repository / "tests" / "workflow" / "tiny.yaml", home / "studies" / "tiny.yaml")
+    shutil.copy(TINY, home / "studies" / "tiny.yaml")
     workflow = Workflow(
         copy_repository(home / "repository"),
         str(home / "studies" / "tiny.yaml"),
@@ -244,9 +244,9 @@ def code_blocks() -> Callable[[Path, str], list[str]]:
 
 
 @pytest.fixture
-def small_study(repository: Path) -> str:
+def small_study() -> str:
     """The tiny study with Vanilla alone, on one test set, beside no paper, undistorted."""
-    text = (repository / "tests" / "workflow" / "tiny.yaml").read_text(encoding="utf-8")
+    text = TINY.read_text(encoding="utf-8")
     for section, kept in (("methods", "vanilla"), ("test_sets", "phantom-val")):
         lines = re.search(rf"^{section}:\n((?: .*\n)+)", text, re.MULTILINE)
         assert lines

@@ -9,7 +9,9 @@ from typing import Any
 import pandas as pd
 import yaml
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "adding-a-method.md"
+from tests.paths import ROOT
+
+DOCUMENT = ROOT / "docs" / "adding-a-method.md"
 TEXT = DOCUMENT.read_text(encoding="utf-8")
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from cardiouq.files.tables import read_rows
+from tests.paths import ROOT
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "adding-a-table.md"
+DOCUMENT = ROOT / "docs" / "adding-a-table.md"
 TEXT = DOCUMENT.read_text(encoding="utf-8")
 
 

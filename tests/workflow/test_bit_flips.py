@@ -29,9 +29,9 @@ from cardiouq.files.writing import HASHES_FILE
 from cardiouq.provenance import record
 from cardiouq.provenance.describe import content_hash
 from cardiouq.training import run_folder
-
-from .conftest import Workflow
-from .test_faults import OF_TIMES, reduced, takes_long
+from tests.paths import TINY
+from tests.workflow.conftest import Workflow
+from tests.workflow.test_faults import OF_TIMES, reduced, takes_long
 
 RECORD = """\
 import os, pathlib, pickle, sys, uuid
@@ -78,13 +78,23 @@ KINDS = {
     "hashes of files": "*/.*.sha256",
 }
 MAY_CHANGE_NOTHING = {
-    *("phantom's scans", "distorted scans", "distorted labels"),  # in a header
-    *("hashes of folders", "hashes of files"),  # of a file that no job reads alone
+    # in a header
+    "phantom's scans",
+    "distorted scans",
+    "distorted labels",
+    # of a file that no job reads alone
+    "hashes of folders",
+    "hashes of files",
 }
 """Kinds of which no job need read every bit; of all others one does."""
 SCAN_READERS = {
-    *("preprocess", "distort", "check_data", "evaluate", "figure_uncertainty_maps"),
-    *("figure_distorted_examples", "figure_distortion_maps"),
+    "preprocess",
+    "distort",
+    "check_data",
+    "evaluate",
+    "figure_uncertainty_maps",
+    "figure_distorted_examples",
+    "figure_distortion_maps",
 }
 """Scripts that find scans by the case table."""
 
@@ -201,7 +211,7 @@ def study(
     copy_repository: Callable[[Path], Path],
 ) -> Iterator[Study]:
     home = tmp_path_factory.mktemp("flips")
-    text = (repository / "tests" / "workflow" / "tiny.yaml").read_text(encoding="utf-8")
+    text = TINY.read_text(encoding="utf-8")
     tiny = json.loads(json.dumps(yaml.safe_load(text)))
     settings = reduced(tiny)
     settings["recipes"]["biased"] = tiny["recipes"]["biased"]

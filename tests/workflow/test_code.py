@@ -130,15 +130,13 @@ def test_jobs_run_the_code_beside_the_snakefile(
         variables = add_conda(tmp_path / "conda", environment)
         options += ["--sdm", "conda"]
     done = snakemake(
-        *(
-            environment,
-            tmp_path,
-            "-s",
-            second / "Snakefile",
-            *options,
-            "--config",
-            f"study={study}",
-        ),
+        environment,
+        tmp_path,
+        "-s",
+        second / "Snakefile",
+        *options,
+        "--config",
+        f"study={study}",
         **variables,
     )
     assert "ERROR of the second: no folder is given" in done.stdout
@@ -155,8 +153,13 @@ def test_table_and_provenance_are_of_the_second_checkout(
     results = tmp_path / "results" / "small"
     table = results / "reporting" / "tables" / "table1_dice.csv"
     done = snakemake(
-        *(environment, tmp_path, "-s", second / "Snakefile", table.relative_to(tmp_path)),
-        *("--config", f"study={study}"),
+        environment,
+        tmp_path,
+        "-s",
+        second / "Snakefile",
+        table.relative_to(tmp_path),
+        "--config",
+        f"study={study}",
     )
     assert done.returncode == 0, done.stdout
     assert set(pd.read_csv(table)["value"]) == {0.125}

@@ -16,56 +16,6 @@ import pytest
 import yaml
 
 EPOCHS = 60
-JOB = """
-import sys, time
-from pathlib import Path
-from cardiouq.errors import reported_to_user
-from cardiouq.files.writing import atomic_folder, atomic_write
-
-with (
-    reported_to_user("log"),
-    atomic_write("table.csv") as table,
-    atomic_folder("arrays") as folder,
-):
-    table.write_text("half")
-    (folder / "a.npy").write_text("half")
-    print("at work", flush=True)
-    time.sleep(60)
-"""
-
-
-@pytest.mark.parametrize(
-    ("signals", "status"),
-    [([signal.SIGINT], 130), ([signal.SIGTERM], 143), ([signal.SIGINT] * 3, 130)],
-    ids=["Ctrl-C", "SIGTERM", "three times"],
-)
-def test_job_that_is_told_to_leave_says_so_and_leaves_nothing_half_written(
-    repository: Path, tmp_path: Path, signals: list[int], status: int
-) -> None:
-    job = subprocess.Popen(
-        [sys.executable, "-c", JOB],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(repository / "src")},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        encoding="utf-8",
-    )
-    assert job.stdout
-    assert job.stdout.readline() == "at work\n"
-    for number in signals:
-        job.send_signal(number)
-    text, _ = job.communicate(timeout=60)
-    assert job.returncode == status
-    assert text == "stopped as told; the same command goes on from what is finished\n"
-    assert (tmp_path / "log").read_text(encoding="utf-8") == text
-    assert [path.name for path in tmp_path.iterdir()] == ["log"]
-
-
-@pytest.fixture(autouse=True)
-def foreground() -> None:
-    """Ctrl-C, which is ignored where a script started the tests in its background, is heeded."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def one_training(tiny: dict[str, Any]) -> dict[str, Any]:
@@ -125,6 +75,7 @@ class Terminal:
         return self.output.read_text(encoding="utf-8")
 
 
+@pytest.mark.usefixtures("foreground")
 def test_snakemake_stopped_by_ctrl_c_again_and_again_ends_with_the_same_bits(
     repository: Path, tmp_path: Path, tiny: dict[str, Any]
 ) -> None:

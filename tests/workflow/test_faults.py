@@ -16,27 +16,16 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import psutil
 import pytest
-import torch
 import yaml
-from matplotlib.figure import Figure
-from safetensors.torch import save
 
-from cardiouq.errors import DISK_ERRORS, reported_to_user
-from cardiouq.files.writing import (
-    HASHES_FILE,
-    atomic_folder,
-    atomic_write,
-    read_hashes,
-    write_hashes,
-)
+from cardiouq.files.writing import HASHES_FILE, read_hashes
 from cardiouq.provenance.describe import MEASURED, content_hash
 from cardiouq.provenance.record import sha256
 from cardiouq.study.study import NOTE
-from cardiouq.training.run_folder import SideFolder
+from tests.paths import TINY
 
 takes_long = pytest.mark.skipif(
     not os.environ.get("CARDIOUQ_FAULTS"), reason="takes long; CARDIOUQ_FAULTS=1 runs it"
@@ -45,8 +34,13 @@ takes_long = pytest.mark.skipif(
 STAGES = {
     **dict.fromkeys(
         (
-            *("make_phantom", "list_cases", "split_subjects", "check_data"),
-            *("make_plan", "preprocess", "distort"),
+            "make_phantom",
+            "list_cases",
+            "split_subjects",
+            "check_data",
+            "make_plan",
+            "preprocess",
+            "distort",
         ),
         "data",
     ),
@@ -54,16 +48,25 @@ STAGES = {
     "predict": "prediction",
     **dict.fromkeys(
         (
-            *("evaluate", "compare", "quality_control"),
-            *("summarise_distortions", "summarise_repeats"),
+            "evaluate",
+            "compare",
+            "quality_control",
+            "summarise_distortions",
+            "summarise_repeats",
         ),
         "evaluation",
     ),
 }
 """Script -> stage; every other script is of reporting."""
 KILLS = {
-    **{"make_phantom": 3, "preprocess": 3, "distort": 2, "train": 9, "predict": 8, "evaluate": 4},
-    **{"print_table": 3, "figure_distortion_boxes": 2},
+    "make_phantom": 3,
+    "preprocess": 3,
+    "distort": 2,
+    "train": 9,
+    "predict": 8,
+    "evaluate": 4,
+    "print_table": 3,
+    "figure_distortion_boxes": 2,
 }
 """Script -> how often a process that runs it is killed; every other script once."""
 AMID = {
@@ -72,8 +75,13 @@ AMID = {
 }
 """What a job writes amid its work, beside or in its `--output`."""
 OF_TIMES = (
-    *("cost.md", "cost.tex", "cost.html", "quality_cost.png", "quality_cost.pdf"),
-    *("provenance.json", "provenance.html"),
+    "cost.md",
+    "cost.tex",
+    "cost.html",
+    "quality_cost.png",
+    "quality_cost.pdf",
+    "provenance.json",
+    "provenance.html",
 )
 """Files that show times."""
 PATIENCE = 600
@@ -243,7 +251,6 @@ class Undisturbed:
 @pytest.fixture(scope="module")
 def machine(
     tmp_path_factory: pytest.TempPathFactory,
-    repository: Path,
     copy_repository: Callable[[Path], Path],
 ) -> Iterator[Machine]:
     home = tmp_path_factory.mktemp("faults")
@@ -255,9 +262,7 @@ def machine(
         text.replace("SECONDS_BETWEEN_STATES = 60\n", "SECONDS_BETWEEN_STATES = -1\n"),
         encoding="utf-8",
     )
-    tiny = yaml.safe_load(
-        (repository / "tests" / "workflow" / "tiny.yaml").read_text(encoding="utf-8")
-    )
+    tiny = yaml.safe_load(TINY.read_text(encoding="utf-8"))
     (home / "faults.yaml").write_text(yaml.safe_dump(reduced(tiny)), encoding="utf-8")
     machine = Machine(copy, home / "faults.yaml")
     yield machine
@@ -310,92 +315,6 @@ def assert_same(results: Path, expected: Path) -> None:
 
 
 # Quick ones
-
-
-def test_leftovers_of_a_killed_write_go_with_the_next_one(tmp_path: Path) -> None:
-    (tmp_path / ".partial-1-folder").mkdir()
-    for name in (".partial-1-folder/half", ".partial-1-table.csv", ".partial-1-other-table.csv"):
-        (tmp_path / name).write_text("half", encoding="utf-8")
-    with atomic_write(tmp_path / "table.csv") as temporary:
-        temporary.write_text("whole", encoding="utf-8")
-    with atomic_folder(tmp_path / "folder") as temporary:
-        (temporary / "file").write_text("whole", encoding="utf-8")
-    names = {path.name for path in tmp_path.iterdir()}
-    others = {".partial-1-other-table.csv", ".table.csv.sha256"}
-    assert names == {"table.csv", "folder"} | others
-    assert {path.name for path in (tmp_path / "folder").iterdir()} == {"file", HASHES_FILE}
-
-
-def test_failed_folder_is_none(tmp_path: Path) -> None:
-    with pytest.raises(ValueError), atomic_folder(tmp_path / "folder") as temporary:
-        (temporary / "file").write_text("half", encoding="utf-8")
-        raise ValueError
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_run_takes_over_nothing_that_kills_left_behind(tmp_path: Path) -> None:
-    """Amid a write, and while the side folder was removed."""
-    output, done = tmp_path / "seed-0", tmp_path / ".seed-0.done"
-    side = SideFolder(output, {})
-    (side.products / "checkpoints" / ".partial-1-epoch-0001.safetensors").write_bytes(b"half")
-    (done / "products").mkdir(parents=True)
-    side.finish()
-    assert {path.name for path in tmp_path.iterdir()} == {"seed-0"}
-    assert {path.name for path in output.rglob("*")} == {"run.json", HASHES_FILE}
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
-@pytest.mark.parametrize(
-    "write",
-    [
-        lambda path: np.save(path, np.zeros(10_000)),
-        lambda path: path.write_bytes(save({"a": torch.zeros(10_000)})),
-        lambda path: pd.DataFrame({"a": range(10_000)}).to_csv(path),
-        lambda path: Figure().savefig(path, format="pdf"),
-        lambda path: path.write_text("a" * 10_000, encoding="utf-8"),
-    ],
-    ids=["numpy", "safetensors", "pandas", "matplotlib", "text"],
-)
-def test_whatever_library_finds_the_disk_full_the_file_is_named(
-    write: Callable[[Path], Any], tmp_path: Path
-) -> None:
-    log = tmp_path / "log"
-    with (
-        pytest.raises(SystemExit) as raised,
-        reported_to_user(log),
-        atomic_write(tmp_path / "file.npy") as temporary,
-    ):
-        temporary.symlink_to("/dev/full")
-        write(temporary)
-    text = str(raised.value)
-    assert text.startswith(f"\nERROR: {tmp_path / 'file.npy'}: the disk is full (")
-    assert "Traceback" not in text
-    assert log.read_text(encoding="utf-8") == text
-    assert {path.name for path in tmp_path.iterdir()} == {"log"}
-
-
-def test_the_list_of_hashes_is_named_when_the_disk_is_full(tmp_path: Path) -> None:
-    sums = tmp_path / HASHES_FILE
-    sums.symlink_to("/dev/full")
-    told = pytest.raises(SystemExit, match=rf"\nERROR: {sums}: the disk is full \(")
-    with told, reported_to_user(tmp_path / "log"):
-        write_hashes(sums, {"run.json": "0" * 64})
-
-
-@pytest.mark.parametrize("code", sorted(DISK_ERRORS))
-def test_disk_that_takes_not_even_the_log_is_reported(code: int, tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    told = pytest.raises(SystemExit, match=f"file: {DISK_ERRORS[code]}")
-    with told, reported_to_user(tmp_path / "log"):
-        (tmp_path / "log").unlink()
-        (tmp_path / "log").mkdir()  # cannot be opened
-        raise OSError(code, os.strerror(code), tmp_path / "file")
-
-
-def test_other_failures_keep_their_traceback(tmp_path: Path) -> None:
-    for error in (FileNotFoundError(2, "not there", "file"), OSError("no code"), KeyError("a")):
-        with pytest.raises(SystemExit, match="Traceback"), reported_to_user(tmp_path / "log"):
-            raise error
 
 
 # Killed processes
@@ -541,9 +460,15 @@ def test_a_disk_that_fails_is_one_clear_error_and_no_result(
 ) -> None:
     said = {full: "the disk is full", read_only: "the file system can only be read"}
     faults = [
-        *((full, ""), (read_only, "")),
-        *((full, "data"), (read_only, "data"), (full, "training"), (read_only, "training")),
-        *((full, "prediction"), (read_only, "evaluation"), (full, "reporting")),
+        (full, ""),
+        (read_only, ""),
+        (full, "data"),
+        (read_only, "data"),
+        (full, "training"),
+        (read_only, "training"),
+        (full, "prediction"),
+        (read_only, "evaluation"),
+        (full, "reporting"),
     ]
     for fault, stage in faults:
         with ExitStack() as stack:

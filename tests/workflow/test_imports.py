@@ -3,7 +3,6 @@
 import ast
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -14,19 +13,23 @@ from typing import NamedTuple
 
 import pytest
 
-from cardiouq.provenance import code
-from cardiouq.provenance.code import SCRIPTS, SOURCE, code_of, digest_of, modules_of
+from cardiouq.provenance.code import SCRIPTS, SOURCE
 from cardiouq.reporting.tables.registry import TABLES
+from tests.paths import TINY
 
 FOLLOW_NO_CODE = {
-    *("all", "fetch_acdc", "make_phantom", "list_cases", "split_subjects", "make_plan"),
-    *("preprocess", "train", "predict"),
+    "all",
+    "fetch_acdc",
+    "make_phantom",
+    "list_cases",
+    "split_subjects",
+    "make_plan",
+    "preprocess",
+    "train",
+    "predict",
 }
 """Rules before predictions, which are not made again for changed code, and those of no study."""
-VOXELS = {
-    *("distorted", "distortions", "stretch", "preprocessing"),
-    *("noise", "readers/scans"),
-}
+VOXELS = {"distorted", "distortions", "stretch", "preprocessing", "noise", "readers/scans"}
 """Modules of the data room that distorted scans depend on, for whose change they are predicted
 again."""
 WALK = """
@@ -76,19 +79,15 @@ class Walked(NamedTuple):
 
 @pytest.fixture(scope="module")
 def walked(
-    tmp_path_factory: pytest.TempPathFactory,
-    repository: Path,
-    copy_repository: Callable[[Path], Path],
+    tmp_path_factory: pytest.TempPathFactory, copy_repository: Callable[[Path], Path]
 ) -> Walked:
     home = tmp_path_factory.mktemp("walked")
     snakefile = copy_repository(home / "repository") / "Snakefile"
     (home / "walk.smk").write_text(WALK.format(snakefile=str(snakefile)), encoding="utf-8")
-    study = repository / "tests" / "workflow" / "tiny.yaml"
+    command = [sys.executable, "-m", "snakemake", "--snakefile", "walk.smk"]
+    command += ["--list-rules", "--config", f"study={TINY}"]
     done = subprocess.run(
-        [
-            *(sys.executable, "-m", "snakemake", "--snakefile", "walk.smk", "--list-rules"),
-            *("--config", f"study={study}"),
-        ],
+        command,
         cwd=home,
         env=os.environ | {"PYTHONPATH": str(snakefile.parent / "src")},
         stdout=subprocess.PIPE,
@@ -171,42 +170,3 @@ def test_module_does_again_what_is_made_by_it(
     walked: Walked, module: str, redone: set[str]
 ) -> None:
     assert set(walked.rules_of[f"cardiouq/{module}"]) == redone
-
-
-@pytest.fixture
-def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The code, to be changed."""
-    shutil.copytree(SOURCE / "cardiouq", tmp_path / "src" / "cardiouq")
-    shutil.copytree(SCRIPTS, tmp_path / "scripts")
-    monkeypatch.setattr(code, "SOURCE", tmp_path / "src")
-    monkeypatch.setattr(code, "SCRIPTS", tmp_path / "scripts")
-    remembered = (code._imported_by, code._files_of, code._hash_of)
-    for function in remembered:
-        function.cache_clear()
-    yield tmp_path
-    for function in remembered:
-        function.cache_clear()
-
-
-def test_script_and_further_files_are_followed_by_content(copy: Path) -> None:
-    caption = copy / "caption.rst"
-    caption.write_text("one", encoding="utf-8")
-    seen = set()
-    for file, text in (("caption.rst", "two"), ("scripts/data_page.py", "# other"), ("x", "")):
-        code._hash_of.cache_clear()
-        seen.add(code_of("data_page", caption)(None))
-        (copy / file).write_text(text, encoding="utf-8")
-    assert len(seen) == 3
-
-
-def test_what_a_further_module_imports_is_followed_too(copy: Path) -> None:
-    module = copy / "src/cardiouq/reporting/tables/clinical.py"
-    assert copy / "src/cardiouq/evaluation/clinical.py" in modules_of("print_table", module)
-    assert copy / "src/cardiouq/evaluation/clinical.py" not in modules_of("print_table")
-
-
-@pytest.mark.parametrize("named", ["gone.py", "phantom_signal.py", "scans.py"])
-def test_file_to_follow_that_is_not_there_is_an_error(tmp_path: Path, named: str) -> None:
-    """Rather than a list that has lost one."""
-    with pytest.raises(FileNotFoundError, match=named):
-        digest_of([tmp_path / named])

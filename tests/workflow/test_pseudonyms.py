@@ -43,7 +43,10 @@ def test_no_participant_s_id_is_in_any_result(fresh: Any, tiny: dict[str, Any]) 
     study["methods"]["vanilla"].pop("repeats", None)
     study["test_sets"] = {
         "val": {
-            **{"dataset": "ukbb", "split": "validation", "label": "V", "domain": "ID"},
+            "dataset": "ukbb",
+            "split": "validation",
+            "label": "V",
+            "domain": "ID",
             "published": None,
         }
     }

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+
+from tests.paths import TINY
 
 SNAKEFILES = ["Snakefile", "workflow/Snakefile"]
 
@@ -14,11 +15,12 @@ SNAKEFILES = ["Snakefile", "workflow/Snakefile"]
 @pytest.mark.parametrize("snakefile", SNAKEFILES)
 def test_every_rule_is_explained_in_one_sentence(fresh: Any, snakefile: str) -> None:
     """And is made by either Snakefile, all of them if none is named."""
-    checkout = replace(fresh, study=str(fresh.repository / "tests/workflow/tiny.yaml"))
+    checkout = replace(fresh, study=str(TINY))
     told = checkout.run("--list-rules", "--snakefile", str(fresh.repository / snakefile)).stdout
     rules = dict(re.findall(r"^(\w+)(?: \((.*)\))?$", told, re.MULTILINE))
     assert len(rules) > 40
     assert [rule for rule, text in rules.items() if not re.fullmatch(r"[A-Z][^.]+\.", text)] == []
+    assert len(set(rules.values())) == len(rules)
     planned = checkout.plan("--snakefile", str(fresh.repository / snakefile)).jobs
     assert planned.keys() == rules.keys() - {"fetch_acdc"}
 
@@ -39,7 +41,7 @@ def test_jobs_that_print_and_draw_are_one_on_a_cluster(fresh: Any, tmp_path: Pat
         "    print('RULE', each.name, each._group, each.conda_env)  # `group` is of clusters\n",
         encoding="utf-8",
     )
-    study = str(fresh.repository / "tests/workflow/tiny.yaml")
+    study = str(TINY)
     told = fresh.run("--list-rules", "--snakefile", str(telling), study=study).stdout
     rules = re.findall(r"^RULE (\w+) (\w+) (.+)$", told, re.MULTILINE)
     assert {path for name, _, path in rules if name != "all"} == {
@@ -48,13 +50,3 @@ def test_jobs_that_print_and_draw_are_one_on_a_cluster(fresh: Any, tmp_path: Pat
     grouped = {name for name, group, _ in rules if group == "reporting"}
     reporting = re.compile("print_|figure_|data_page|write_provenance")
     assert grouped == {name for name, *_ in rules if reporting.match(name)}
-
-
-def test_catalog_of_workflows_finds_what_it_demands(repository: Path) -> None:
-    """https://github.com/snakemake/snakemake-workflow-catalog, "Standardized usage workflows"."""
-    named = (repository / ".snakemake-workflow-catalog.yml").read_text(encoding="utf-8")
-    usage = yaml.safe_load(named)["usage"]
-    assert {"desc", "flags"} == usage["mandatory-flags"].keys()
-    assert usage["software-stack-deployment"] == {"conda": True, "report": True}
-    assert (repository / "workflow/Snakefile").is_file()
-    assert (repository / "config/README.md").is_file()

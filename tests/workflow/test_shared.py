@@ -21,12 +21,20 @@ import numpy as np
 import pytest
 import yaml
 
+from tests.paths import TINY
+
 FoundIn = Callable[[Sequence[Path], set[str]], set[tuple[str, str]]]
 SharedFiles = Callable[[Path], list[Path]]
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 QUIET = [
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
 ]
 SETTLED = ["--virtual-time-budget=20000", "--dump-dom"]
 PERSON = "jane.doe"
@@ -160,7 +168,9 @@ def make_study(tiny: dict[str, Any], names: list[str]) -> dict[str, Any]:
         "recipes": {"polynomial": recipe},
         "methods": {
             f"m{number}": {
-                **{"method": "single", "recipe": "polynomial", "label": next(labelled)},
+                "method": "single",
+                "recipe": "polynomial",
+                "label": next(labelled),
                 "temperature": 1 + number / 10,
             }
             for number in range(7)
@@ -181,7 +191,7 @@ def study(
         make(scans / name)
     write_nnunet(scans / "nnunet")
     write_csv(scans / "csv", hostile)
-    text = (repository / "tests" / "workflow" / "tiny.yaml").read_text(encoding="utf-8")
+    text = TINY.read_text(encoding="utf-8")
     settings = make_study(json.loads(json.dumps(yaml.safe_load(text))), hostile)
     del settings["phantom"]
     (home / "odd.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")

@@ -19,7 +19,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-ROOT = Path(__file__).parents[2]
+from tests.paths import ROOT, TINY
+
 PROFILE = ROOT / "profiles" / "slurm" / "profile.yaml"
 STATE = Path(os.environ.get("SLURM_LOCAL_STATE", "/var/lib/slurm-local"))
 DISTURBED = ("dropout", "cyclical")
@@ -104,7 +105,7 @@ def setting(
 ) -> Setting:
     home = tmp_path_factory.mktemp("slurm")
     copy_repository(home / "repository")
-    study = yaml.safe_load((ROOT / "tests" / "workflow" / "tiny.yaml").read_text(encoding="utf-8"))
+    study = yaml.safe_load(TINY.read_text(encoding="utf-8"))
     for name in DISTURBED:
         study["recipes"][name]["iterations_per_epoch"] = 60
     (home / "tiny.yaml").write_text(yaml.safe_dump(study, sort_keys=False), encoding="utf-8")

@@ -1,16 +1,10 @@
 """Two processes at the same thing: the second waits for the first one's end, or is refused, or
 nothing that it reads is half written."""
 
-import fcntl
 import logging
-import os
 import runpy
 import shutil
-import subprocess
-import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -22,152 +16,10 @@ import pytest
 
 from cardiouq.data import distorted
 from cardiouq.data.plan import Plan
-from cardiouq.errors import CardiouqError
 from cardiouq.evaluation import scoring
 from cardiouq.files import locks
-from cardiouq.files.locks import exclusive_lock, lock_results, shared_lock, try_lock
-from cardiouq.files.writing import atomic_folder, atomic_write
-from cardiouq.progress.status import status
-from cardiouq.study.study import Study
-
-WRITER = """
-import logging, sys
-from pathlib import Path
-from cardiouq.files import writing
-from cardiouq.files import locks
-logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-locks.SECONDS_BETWEEN_TRIES = 0.02
-way, target, text = sys.argv[1:]
-with getattr(writing, way)(target) as temporary:
-    file = temporary / "file" if way == "atomic_folder" else temporary
-    file.write_text(text, encoding="utf-8")
-    print("writing", flush=True)
-    sys.stdin.readline()
-"""
-WAYS = [
-    ("atomic_write", "table.csv"),
-    ("atomic_write", "a_segmentation.nii.gz"),
-    ("atomic_write", "name with 'quotes', [brackets] and ä.json"),
-    ("atomic_folder", "preprocessed"),
-]
-as_ways = pytest.mark.parametrize(("way", "name"), WAYS)
-
-
-class Writer:
-    """A process that writes, and is amid it until it is told to go on."""
-
-    def __init__(self, way: str, target: Path, text: str) -> None:
-        command = [sys.executable, "-u", "-c", WRITER, way, str(target), text]
-        pipe = subprocess.PIPE
-        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, encoding="utf-8")
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.stdin, self.stdout = self.process.stdin, self.process.stdout
-
-    def says(self) -> str:
-        return self.stdout.readline().strip()
-
-    def ends(self) -> int:
-        self.stdin.write("\n")
-        self.stdin.flush()
-        return self.process.wait(60)
-
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(locks, "SECONDS_BETWEEN_TRIES", 0.02)
-
-
-def content(target: Path) -> str:
-    return (target / "file" if target.is_dir() else target).read_text(encoding="utf-8")
-
-
-def partial(folder: Path) -> list[Path]:
-    return list(folder.glob(".partial-*"))
-
-
-def left_in(folder: Path) -> set[str]:
-    """Names of all but hashes."""
-    return {path.name for path in folder.iterdir() if path.suffix != ".sha256"}
-
-
-@as_ways
-def test_what_a_living_process_writes_is_left_to_it(way: str, name: str, tmp_path: Path) -> None:
-    target = tmp_path / name
-    first = Writer(way, target, "first")
-    assert first.says() == "writing"
-    [half] = partial(tmp_path)
-    second = Writer(way, target, "second")
-    assert second.says() == f"another process works on {target}; waiting for its end"
-    time.sleep(0.2)
-    assert partial(tmp_path) == [half]
-    assert first.ends() == 0
-    assert second.says() == "writing"  # it has said once that it waits
-    assert content(target) == "first"
-    assert second.ends() == 0
-    assert content(target) == "second"
-    assert left_in(tmp_path) == {name}
-
-
-@as_ways
-def test_what_a_killed_process_wrote_is_removed(way: str, name: str, tmp_path: Path) -> None:
-    target = tmp_path / name
-    first = Writer(way, target, "first")
-    assert first.says() == "writing"
-    assert len(partial(tmp_path)) == 1
-    first.process.kill()
-    first.process.wait()
-    second = Writer(way, target, "second")
-    assert second.says() == "writing"
-    assert second.ends() == 0
-    assert content(target) == "second"
-    assert left_in(tmp_path) == {name}
-
-
-def test_process_that_was_killed_while_it_waited_disturbs_nobody(tmp_path: Path) -> None:
-    target = tmp_path / "table.csv"
-    first = Writer("atomic_write", target, "first")
-    assert first.says() == "writing"
-    second = Writer("atomic_write", target, "second")
-    assert second.says().startswith("another process")
-    second.process.kill()
-    second.process.wait()
-    assert first.ends() == 0
-    assert content(target) == "first"
-    assert left_in(tmp_path) == {"table.csv"}
-
-
-def test_leftovers_of_earlier_versions_and_other_hosts_are_removed(tmp_path: Path) -> None:
-    names = (".partial-1-table.csv", f".partial-{os.getpid()}-table.csv", ".partial-0af3-table.csv")
-    for name in names:
-        (tmp_path / name).touch()
-    (tmp_path / ".partial-77-folder").mkdir()
-    (tmp_path / ".partial-1-another-table.csv").touch()  # another's, which may be at work
-    with atomic_write(tmp_path / "table.csv") as temporary:
-        temporary.touch()
-    with atomic_folder(tmp_path / "folder") as temporary:
-        pass
-    assert left_in(tmp_path) == {"table.csv", "folder", ".partial-1-another-table.csv"}
-
-
-def test_file_in_the_place_of_a_folder_is_no_folder_to_replace(tmp_path: Path) -> None:
-    (tmp_path / "results").mkdir()
-    (tmp_path / "results" / "kept").touch()
-    with pytest.raises(IsADirectoryError), atomic_write(tmp_path / "results") as temporary:
-        temporary.touch()
-    assert [path.name for path in tmp_path.rglob("*")] == ["results", "kept"]
-
-
-def test_several_may_read_and_none_writes_meanwhile(tmp_path: Path) -> None:
-    lock = tmp_path / ".vanilla.lock"
-    with shared_lock(tmp_path / "vanilla"):
-        with shared_lock(tmp_path / "vanilla"):
-            assert try_lock(lock) is None
-        assert try_lock(lock) is None  # the one that has ended left it to the other
-    assert list(tmp_path.iterdir()) == []
-    with exclusive_lock(tmp_path / "vanilla"):
-        assert try_lock(lock, fcntl.LOCK_SH) is None
-    assert list(tmp_path.iterdir()) == []
+from cardiouq.files.locks import try_lock
+from tests.paths import TINY
 
 
 def script(repository: Path, name: str, **fields: Any) -> None:
@@ -264,10 +116,10 @@ def test_scans_are_distorted_by_one_process_after_another(
 
 
 @pytest.fixture
-def workflow(fresh: Any, repository: Path, tmp_path: Path) -> Any:
+def workflow(fresh: Any, tmp_path: Path) -> Any:
     """The tiny study, of which nothing has been made but the folder of its results."""
     (tmp_path / "studies").mkdir()
-    study = shutil.copy(repository / "tests" / "workflow" / "tiny.yaml", tmp_path / "studies")
+    study = shutil.copy(TINY, tmp_path / "studies")
     (tmp_path / "work" / "results" / "tiny").mkdir(parents=True)
     return replace(fresh, study=study, directory=tmp_path / "work")
 
@@ -317,59 +169,3 @@ def test_lock_of_a_killed_snakemake_holds_nobody(workflow: Any) -> None:
     done = workflow.run("make_phantom")
     assert done.returncode == 0, done.stdout
     assert not lock.exists()
-
-
-def test_claim_lasts_as_long_as_its_process(tmp_path: Path) -> None:
-    code = (
-        "import sys, pathlib, cardiouq.files.locks as l; l.lock_results(pathlib.Path(sys.argv[1]));"
-    )
-    command = [sys.executable, "-c", code + "print(flush=True); input()", str(tmp_path)]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe) as process:
-        assert process.stdout is not None
-        process.stdout.readline()
-        with pytest.raises(CardiouqError, match="another Snakemake"):
-            lock_results(tmp_path)
-        process.kill()
-    lock_results(tmp_path).close()
-
-
-def test_status_is_printed_while_jobs_write_and_remove(
-    make_study: Callable[[dict[str, Any]], Study], tiny: dict[str, Any], tmp_path: Path
-) -> None:
-    """What a job is seen to have done may be of any moment, but it is seen."""
-    tiny["methods"] = {"vanilla": tiny["methods"]["vanilla"]}
-    tiny["recipes"] = {"polynomial": tiny["recipes"]["polynomial"]}
-    study = make_study(tiny)
-    results = tmp_path / study.results
-    folder = tmp_path / study.run_folder("polynomial", study.members("polynomial")[0])
-    side = folder.with_name(f".{folder.name}.unfinished")
-    log = results / f"logs/train/{folder.parent.name}/{folder.name}.log"
-    others = [
-        results / "logs/predict/vanilla.log",
-        results / "benchmarks/predict/vanilla.tsv",
-        results / "prediction/vanilla/samples.csv",
-        results / "data/test_sets.csv",
-    ]
-    over = threading.Event()
-
-    def work() -> None:
-        while not over.is_set():
-            for path in (log, *others, side / "products" / "history.csv"):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.open("w", encoding="utf-8").close()
-                text = "epoch,seconds\n0,1.5\n" if path.suffix == ".csv" else "s\n1\n"
-                path.write_text(text, encoding="utf-8")
-            side.rename(folder)
-            for path in (log, *others):
-                path.unlink()
-            shutil.rmtree(folder)
-
-    worker = threading.Thread(target=work)
-    worker.start()
-    try:
-        texts = [status(study, tmp_path, 0, time.time()) for _ in range(150)]
-    finally:
-        over.set()
-        worker.join()
-    assert all("Device time" in text for text in texts)

@@ -2,14 +2,14 @@
 
 from cardiouq.provenance.code import code_of
 from cardiouq.reporting.captions import CAPTIONS, count_cases, count_volumes
-from cardiouq.reporting.shown import in_report, labels_in_report
+from cardiouq.reporting.shown import escaped, escaped_labels
 
 TABLES = f"{RESULTS}/reporting/tables"
 FIGURES = f"{RESULTS}/reporting/figures"
 # What `all` asks for and write_provenance describes: every form of each table, figure and page.
 PRODUCTS = []
-METHOD_LABELS = labels_in_report(STUDY["methods"])
-TEST_SET_LABELS = labels_in_report(STUDY["test_sets"])
+METHOD_LABELS = escaped_labels(STUDY["methods"])
+TEST_SET_LABELS = escaped_labels(STUDY["test_sets"])
 TESTED = {
     "cases": f"{RESULTS}/data/cases.csv",
     "test_sets": f"{RESULTS}/data/test_sets.csv",

@@ -1,6 +1,6 @@
 """From scans on disk to the case table, the split, the plan and arrays."""
 
-from cardiouq.data.cases import FORM
+from cardiouq.data.cases import FORMAT_VERSION
 from cardiouq.provenance.code import digest_of
 from cardiouq.structures import PHANTOM
 
@@ -38,7 +38,7 @@ rule list_cases:
     params:
         datasets=STUDY.data_folders(),
         scans=lambda wildcards: STUDY.scan_states(),
-        form=FORM,
+        form=FORMAT_VERSION,
     script:
         "../scripts/list_cases.py"
 
@@ -132,7 +132,7 @@ rule data_page:
         f"{RESULTS}/benchmarks/data_page/all.tsv"
     params:
         code=code_of("data_page", CAPTIONS / "data_page.rst"),
-        title=lambda wildcards: in_report(STUDY["title"]),
+        title=lambda wildcards: escaped(STUDY["title"]),
         seed=STUDY["seed"],
         counts=lambda wildcards, input: count_cases(input.cases),
     script:

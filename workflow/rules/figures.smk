@@ -311,7 +311,7 @@ if DISTORTED:
         params:
             code=code_of("figure_distortion_maps"),
             methods=METHOD_LABELS,
-            places=MAPPED,
+            degrees=MAPPED,
             of=DISTORTED_OF,
             kind=MAPPED_KIND,
             seed=STUDY["seed"],

@@ -27,8 +27,8 @@ rule write_provenance:
         f"{RESULTS}/benchmarks/write_provenance/all.tsv"
     params:
         code=code_of("write_provenance", CAPTIONS / "provenance.rst"),
-        title=lambda wildcards: in_report(STUDY["title"]),
-        settings=lambda wildcards: in_report(
+        title=lambda wildcards: escaped(STUDY["title"]),
+        settings=lambda wildcards: escaped(
             json.dumps(SETTINGS | own_code(STUDY.written))
         ),
         runs=STUDY.all_run_folders(),

@@ -3,14 +3,14 @@
 import json
 from pathlib import PurePath
 
-from cardiouq.reporting.shown import settings_to_show
+from cardiouq.reporting.shown import shareable_settings
 from cardiouq.reporting.tables.published import files_of
 from cardiouq.reporting.tables.registry import module_of, tables_of
 from cardiouq.study.runs import needed_checkpoints, needed_runs
 
-SETTINGS = settings_to_show(STUDY.written)
+SETTINGS = shareable_settings(STUDY.written)
 PAPER = STUDY["reporting"]["published"]
-PAPER_TEST_SETS = labels_in_report(STUDY["test_sets"], "published")
+PAPER_TEST_SETS = escaped_labels(STUDY["test_sets"], "published")
 DOMAINS = {name: block["domain"] for name, block in STUDY["test_sets"].items()}
 # What the verdict reads where scans are distorted.
 MISSING = [] if DISTORTED else ["distortions"]
@@ -19,7 +19,6 @@ MISSING = [] if DISTORTED else ["distortions"]
 for TABLE, ENTRY in tables_of(STUDY).items():
 
     rule:
-        """Print a table of the evaluation's numbers, for machines and for people."""
         name:
             f"print_{TABLE}"
         input:
@@ -45,13 +44,16 @@ for TABLE, ENTRY in tables_of(STUDY).items():
             ),
             table=TABLE,
             reads=ENTRY.reads,
-            title=lambda wildcards: in_report(STUDY["title"]),
+            title=lambda wildcards: escaped(STUDY["title"]),
             paper=PAPER,
             paper_test_sets=PAPER_TEST_SETS,
-            study=lambda wildcards: in_report(json.dumps(SETTINGS)),
+            study=lambda wildcards: escaped(json.dumps(SETTINGS)),
             evaluation=STUDY["evaluation"],
         script:
             "../scripts/print_table.py"
+
+    # A docstring is literal, where these differ.
+    workflow.get_rule(f"print_{TABLE}").docstring = ENTRY.rule
 
 
 # Benchmarks are files of Snakemake's that no rule puts out: they are read where they are.
@@ -71,7 +73,7 @@ rule print_cost:
         f"{RESULTS}/benchmarks/print/cost.tsv"
     params:
         **compared(code_of("print_cost", CAPTIONS / "cost.rst")),
-        title=lambda wildcards: in_report(STUDY["title"]),
+        title=lambda wildcards: escaped(STUDY["title"]),
         domains=DOMAINS,
         runs={method: needed_runs(STUDY, method) for method in METHODS},
         checkpoints={method: needed_checkpoints(STUDY, method) for method in METHODS},

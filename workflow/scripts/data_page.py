@@ -7,14 +7,14 @@ from cardiouq.errors import reported_to_user
 from cardiouq.files.writing import atomic_write
 from cardiouq.reporting.captions import render_caption
 from cardiouq.reporting.data_page import make_data_page
-from cardiouq.reporting.shown import as_written
+from cardiouq.reporting.shown import unescaped
 
 with reported_to_user(snakemake.log[0]):
     page = make_data_page(
         read_case_table(snakemake.input.cases),
         read_split(snakemake.input.split),
         read_checks(snakemake.input.checks),
-        as_written(snakemake.params.title),
+        unescaped(snakemake.params.title),
         render_caption("data_page.rst", snakemake),
     )
     with atomic_write(snakemake.output.html) as temporary:

@@ -3,14 +3,14 @@
 from cardiouq.errors import reported_to_user
 from cardiouq.files.tables import read_rows
 from cardiouq.reporting.figures.distortion_boxes import draw_distortion_boxes
-from cardiouq.reporting.shown import as_written
+from cardiouq.reporting.shown import unescaped
 from cardiouq.reporting.style import method_styles, save_figure
 
 with reported_to_user(snakemake.log[0]):
     figure = draw_distortion_boxes(
         read_rows(snakemake.input.distortions),
         snakemake.wildcards.metric,
-        as_written(snakemake.params.methods),
+        unescaped(snakemake.params.methods),
         snakemake.params.kinds,
         method_styles(snakemake.params.styles),
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 from cardiouq.data.cases import read_case_table
 from cardiouq.errors import reported_to_user
 from cardiouq.reporting.figures.distortion_maps import draw_distortion_maps
-from cardiouq.reporting.shown import as_written
+from cardiouq.reporting.shown import unescaped
 from cardiouq.reporting.style import save_figure
 
 with reported_to_user(snakemake.log[0]):
@@ -13,8 +13,8 @@ with reported_to_user(snakemake.log[0]):
         read_case_table(snakemake.input.cases),
         read_case_table(snakemake.input.distorted),
         Path(snakemake.input.predictions[0]).parents[1],  # prediction/<method>/<test set>
-        as_written(snakemake.params.methods),
-        snakemake.params.places,
+        unescaped(snakemake.params.methods),
+        snakemake.params.degrees,
         snakemake.params.of,
     )
     save_figure(figure, snakemake.output.png, snakemake.output.pdf)

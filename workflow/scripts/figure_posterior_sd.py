@@ -2,9 +2,9 @@
 
 from cardiouq.errors import reported_to_user
 from cardiouq.reporting.figures.posterior_sd import draw_posterior_sd
-from cardiouq.reporting.shown import as_written
+from cardiouq.reporting.shown import unescaped
 from cardiouq.reporting.style import save_figure
 
 with reported_to_user(snakemake.log[0]):
-    figure = draw_posterior_sd(as_written(snakemake.params.posteriors))
+    figure = draw_posterior_sd(unescaped(snakemake.params.posteriors))
     save_figure(figure, snakemake.output.png, snakemake.output.pdf)

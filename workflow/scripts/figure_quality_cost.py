@@ -3,14 +3,14 @@
 from cardiouq.errors import reported_to_user
 from cardiouq.files.tables import read_rows
 from cardiouq.reporting.figures.quality_cost import draw_quality_cost
-from cardiouq.reporting.shown import as_written
+from cardiouq.reporting.shown import unescaped
 from cardiouq.reporting.style import method_styles, save_figure
 
 with reported_to_user(snakemake.log[0]):
     figure = draw_quality_cost(
         read_rows(snakemake.input.cost),
-        as_written(snakemake.params.methods),
-        as_written(snakemake.params.test_sets),
+        unescaped(snakemake.params.methods),
+        unescaped(snakemake.params.test_sets),
         method_styles(snakemake.params.styles),
     )
     save_figure(figure, snakemake.output.png, snakemake.output.pdf)

@@ -5,7 +5,7 @@ from cardiouq.evaluation.calibration import TOP_LABEL
 from cardiouq.evaluation.reading import read_tables
 from cardiouq.files.tables import read_rows
 from cardiouq.reporting.figures.reliability import draw_reliability
-from cardiouq.reporting.shown import as_written
+from cardiouq.reporting.shown import unescaped
 from cardiouq.reporting.style import save_figure
 
 with reported_to_user(snakemake.log[0]):
@@ -13,8 +13,8 @@ with reported_to_user(snakemake.log[0]):
     figure = draw_reliability(
         bins[bins["label"] == TOP_LABEL],
         read_rows(snakemake.input.ece),
-        as_written(snakemake.params.methods),
-        as_written(snakemake.params.test_sets),
+        unescaped(snakemake.params.methods),
+        unescaped(snakemake.params.test_sets),
         n_bins=snakemake.params.ece["bins"],
         n_shown=snakemake.params.n_shown,
         minimum_voxels=snakemake.params.minimum_voxels,

@@ -6,7 +6,7 @@ from cardiouq.data.cases import read_case_table
 from cardiouq.errors import reported_to_user
 from cardiouq.evaluation.reading import read_tables
 from cardiouq.reporting.figures.structural_uncertainty import draw_structural_uncertainty
-from cardiouq.reporting.shown import as_written
+from cardiouq.reporting.shown import unescaped
 from cardiouq.reporting.style import save_figure
 
 with reported_to_user(snakemake.log[0]):
@@ -15,6 +15,6 @@ with reported_to_user(snakemake.log[0]):
         read_tables(snakemake.input.slice_scores, snakemake.params.test_sets),
         read_case_table(snakemake.input.cases),
         Path(snakemake.input.predictions[0]).parents[1],  # prediction/<method>/<test set>
-        as_written(snakemake.params.methods),
+        unescaped(snakemake.params.methods),
     )
     save_figure(figure, snakemake.output.png, snakemake.output.pdf)

@@ -6,7 +6,7 @@ from cardiouq.data.cases import read_case_table
 from cardiouq.errors import reported_to_user
 from cardiouq.evaluation.reading import read_tables
 from cardiouq.reporting.figures.uncertainty_maps import draw_uncertainty_maps
-from cardiouq.reporting.shown import as_written
+from cardiouq.reporting.shown import unescaped
 from cardiouq.reporting.style import save_figure
 
 with reported_to_user(snakemake.log[0]):
@@ -14,8 +14,8 @@ with reported_to_user(snakemake.log[0]):
         read_tables(snakemake.input.scores, snakemake.params.test_sets),
         read_case_table(snakemake.input.cases),
         Path(snakemake.input.predictions[0]).parents[1],  # prediction/<method>/<test set>
-        as_written(snakemake.params.methods),
-        as_written(snakemake.params.test_sets),
+        unescaped(snakemake.params.methods),
+        unescaped(snakemake.params.test_sets),
         snakemake.params.n_failures,
     )
     save_figure(figure, snakemake.output.png, snakemake.output.pdf)

@@ -7,7 +7,7 @@ from cardiouq.data.split import read_test_set_table
 from cardiouq.errors import reported_to_user
 from cardiouq.files.tables import add_columns, read_rows
 from cardiouq.reporting.captions import render_caption
-from cardiouq.reporting.shown import as_written
+from cardiouq.reporting.shown import unescaped
 from cardiouq.reporting.tables.cost import (
     count_slices,
     prediction_cost,
@@ -37,7 +37,7 @@ with reported_to_user(snakemake.log[0]):
     rows = add_columns(rows, columns, ["method"], "the methods' costs")
     printed = print_cost(
         rows,
-        as_written(params.methods),
+        unescaped(params.methods),
         params.domains,
         render_caption("cost.rst", snakemake),
     )

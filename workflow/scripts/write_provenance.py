@@ -8,13 +8,13 @@ from cardiouq.files.writing import atomic_write
 from cardiouq.provenance.describe import describe, printed
 from cardiouq.reporting.captions import render_caption
 from cardiouq.reporting.printing import Cell, PrintedTable, to_html
-from cardiouq.reporting.shown import as_written
+from cardiouq.reporting.shown import unescaped
 
 with reported_to_user(snakemake.log[0]):
     params = snakemake.params
     found = describe(
         Path(snakemake.output.json).parent,
-        json.loads(as_written(params.settings)),
+        json.loads(unescaped(params.settings)),
         params.runs,
         params.predicted,
         snakemake.input.products,

@@ -1,1 +1,1 @@
-"""Scans on disk to case table, split, plan and arrays."""
+"""Data sets from scans on disk to case table, split, plan and arrays."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cardiouq.data.readers.adapters import ADAPTERS, LABELS_FILE, known_labels
+from cardiouq.data.readers.adapters import ADAPTERS
 from cardiouq.data.readers.identity import hash_of, identity_of
 from cardiouq.data.readers.labels import match_labels
 from cardiouq.data.readers.layouts import DataFolder, FoundCase
@@ -33,14 +33,13 @@ log = logging.getLogger(__name__)
 NUMBERS = dict.fromkeys(("frame", "slices", "rows", "columns", "ignored_voxels"), int) | (
     dict.fromkeys(("spacing_z", "spacing_y", "spacing_x"), float)
 )
-"""Columns of the case table that are no text."""
-FORM = 2
-"""Of the case table; another one says that columns or their meaning changed, and has results of
-earlier versions list their cases anew."""
+"""Types of the case table's columns that are not text."""
+FORMAT_VERSION = 2
+"""Version of the case table's columns; a new one has existing results list their cases anew."""
 CASE_NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}"
-"""`+` sets the kind of a distortion apart from the case."""
+"""Pattern of a case's name, without the `+` that sets the kind of a distortion apart."""
 AFFINE_TOLERANCE = 1e-3
-"""mm; larger differences between an image's and its label's affine are an error."""
+"""Largest difference in mm between an image's affine and its label's that is no error."""
 
 
 def make_case_table(datasets: Mapping[str, DataFolder]) -> pd.DataFrame:
@@ -61,11 +60,12 @@ def make_case_table(datasets: Mapping[str, DataFolder]) -> pd.DataFrame:
         if not data.root.is_dir():
             problems.append(f"{data.root}: data set {dataset} is not there; expected a folder")
             continue
+        adapter = ADAPTERS[data.layout]
         try:
-            known = known_labels(data)
-            where = f"{data.root / LABELS_FILE.get(data.layout, '')}: data set {dataset}"
+            known = adapter.known_labels(data.root)
+            where = f"{data.root / adapter.labels_file}: data set {dataset}"
             labels = match_labels(known, data.labels, STRUCTURES, where)
-            found, layout_problems = ADAPTERS[data.layout](data)
+            found, layout_problems = adapter.find(data)
         except CardiouqError as error:
             problems.append(str(error))
             continue
@@ -81,7 +81,7 @@ def make_case_table(datasets: Mapping[str, DataFolder]) -> pd.DataFrame:
             )
         named = [case for case in found if case.case not in strange]
         problems += layout_problems + _not_told_apart(found, data) + _no_names(named, data)
-        whole: set[Path] = set()
+        known_readable: set[Path] = set()
         broken: set[Path] = set()
         # in an order that does not depend on how a layout names its files
         for case in sorted(found, key=lambda case: case.case):
@@ -89,8 +89,8 @@ def make_case_table(datasets: Mapping[str, DataFolder]) -> pd.DataFrame:
             if case.case in strange or not broken.isdisjoint(files):
                 continue  # has been told, of another frame
             try:
-                rows.append({"dataset": dataset} | check_case(case, labels, whole))
-                whole.update(files)
+                rows.append({"dataset": dataset} | check_case(case, labels, known_readable))
+                known_readable.update(files)
             except CardiouqError as error:
                 problems.append(str(error))
                 broken.update(files)
@@ -190,14 +190,14 @@ def _log_ignored(table: pd.DataFrame) -> None:
 
 
 def check_case(
-    found: FoundCase, labels: str, whole: Container[Path] = frozenset()
+    found: FoundCase, labels: str, known_readable: Container[Path] = frozenset()
 ) -> dict[str, Any]:
     """One row of the case table, or a CardiouqError that says what is wrong with the files.
 
-    Each is read to its end, but those that are known to be `whole`.
+    Each is read to its end, but those that are known to be `known_readable`.
     """
     (scan, image), (reference, label) = (
-        read_scan(path, found.frame, to_end=path not in whole)
+        read_scan(path, found.frame, to_end=path not in known_readable)
         for path in (found.image, found.label)
     )
     if scan.shape != reference.shape:
@@ -258,6 +258,6 @@ def check_case(
 
 
 def read_case_table(*paths: str | Path) -> pd.DataFrame:
-    """Read case tables as one; all but numbers is text, where empty means empty."""
+    """Read case tables as one; all but numbers is text, and what is empty is empty text."""
     tables = [read_rows(path, NUMBERS) for path in paths]
     return pd.concat(tables, ignore_index=True).fillna("")

@@ -16,7 +16,7 @@ from cardiouq.seeds import derive
 
 
 def choose_subjects(cases: pd.DataFrame, subjects: int | None, seed: int) -> pd.DataFrame:
-    """The cases of some subjects, the same ones on every machine; of all, if `subjects` is None."""
+    """Rows of some subjects, the same ones on every machine; of all, if `subjects` is None."""
     names = sorted(set(cases["subject"]), key=lambda name: derive(seed, "distorted subjects", name))
     return cases[cases["subject"].isin(names[:subjects])]
 
@@ -28,7 +28,7 @@ def distort_cases(
     seed: int,
     folder: Path,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Write every scan at every degree of every kind, as a network will see it too.
+    """Write every scan at every degree of every kind, and each of them as a network will see it.
 
     A distorted scan has its image and label as NIfTI and its preprocessed array in `folder`. Random
     numbers depend on kind and case, so that only the degree differs between the degrees of a case.

@@ -19,16 +19,18 @@ from cardiouq.errors import CardiouqError
 Distortion = Callable[[Image, Label, float, Spacing, np.random.Generator], tuple[Image, Label]]
 
 KINDS: dict[str, Distortion] = {}
-"""Every kind by name. Takes image and label (slices, rows, columns), the latter in the project's
-order, the degree, spacing (z, y, x) in mm, and the source of every random choice; returns image
-and label of the same shape and leaves what it was given as it was. Raises CardiouqError if the
-degree is not a number from 0."""
+"""Functions that distort, by the name of their kind.
+
+Each takes image and label (slices, rows, columns), the latter in the project's order, the degree,
+spacing (z, y, x) in mm and a generator, and returns image and label of the same shape in new
+arrays. It raises CardiouqError if the degree is not a number from 0.
+"""
 
 
 def distort(
     image: Image, label: Label, kind: str, degree: float, spacing: Spacing, seed: int
 ) -> tuple[Image, Label]:
-    """Image and label under one kind of distortion; see `KINDS` for shapes and errors.
+    """Distort an image and its label; see `KINDS` for shapes and errors.
 
     A seed that does not depend on the degree makes degrees comparable: all of them have the same
     noise, direction or field, only more of it. Raises KeyError for an unknown kind.
@@ -61,7 +63,7 @@ def distortion(function: Distortion) -> Distortion:
 def noise(
     image: Image, label: Label, degree: float, spacing: Spacing, rng: np.random.Generator
 ) -> tuple[Image, Label]:
-    """Rician noise; `degree` is the SD of either channel where the volume's range is 0 to 1."""
+    """Add Rician noise; `degree` is the SD of either channel where the volume's range is 0 to 1."""
     low = image.min()
     noisy: Image = low + add_rician_noise(rng, image - low, degree * float(np.ptp(image)))
     return noisy, label
@@ -71,7 +73,7 @@ def noise(
 def blur(
     image: Image, label: Label, degree: float, spacing: Spacing, rng: np.random.Generator
 ) -> tuple[Image, Label]:
-    """In-plane Gaussian blur; `degree` is its SD in pixels of the scan's own grid."""
+    """Blur in-plane by a Gaussian; `degree` is its SD in pixels of the scan's own grid."""
     blurred: Image = gaussian_filter(image, (0, degree, degree), mode="nearest")
     return blurred, label
 
@@ -80,7 +82,7 @@ def blur(
 def stretch(
     image: Image, label: Label, degree: float, spacing: Spacing, rng: np.random.Generator
 ) -> tuple[Image, Label]:
-    """The heart drawn out along a random in-plane direction; `degree` as in `Stretch`."""
+    """Stretch the heart along a random in-plane direction; `degree` as in `Stretch`."""
     warp = Stretch.around_heart(label, spacing, angle=rng.uniform(0, np.pi), degree=degree)
     return warp.image(image, spacing), warp.label(label, spacing)
 
@@ -89,7 +91,7 @@ def stretch(
 def bias_field(
     image: Image, label: Label, degree: float, spacing: Spacing, rng: np.random.Generator
 ) -> tuple[Image, Label]:
-    """Smooth multiplicative field; `degree` is the range of its logarithm over the volume.
+    """Multiply by a smooth field; `degree` is the range of its logarithm over the volume.
 
     The logarithm is a polynomial of order 3 in the position with random coefficients of the
     Legendre basis (Van Leemput et al., IEEE TMI 1999), 0 on average. MONAI's RandBiasField has
@@ -111,11 +113,11 @@ def bias_field(
 def ghosting(
     image: Image, label: Label, degree: float, spacing: Spacing, rng: np.random.Generator
 ) -> tuple[Image, Label]:
-    """Two ghosts a quarter of the field of view away, as periodic motion makes them; `degree` is
-    a ghost's intensity over the image's.
+    """Add two ghosts a quarter of the field of view away, as periodic motion makes them.
 
-    Line k of k-space is multiplied by 1 + 2 degree cos(2 pi k / 4 + phase), and the magnitude
-    taken. Phase and phase-encoding direction, rows or columns, are random.
+    `degree` is a ghost's intensity over the image's. Line k of k-space is multiplied by 1 + 2
+    degree cos(2 pi k / 4 + phase), and the magnitude taken. Phase and phase-encoding direction,
+    rows or columns, are random.
     """
     axis = int(rng.integers(1, 3))
     phase = rng.uniform(0, 2 * np.pi)
@@ -133,7 +135,7 @@ def ghosting(
 def thick_slices(
     image: Image, label: Label, degree: float, spacing: Spacing, rng: np.random.Generator
 ) -> tuple[Image, Label]:
-    """Every slice the mean over a slab of 1 + `degree` times the distance between slices.
+    """Average each slice over a slab of 1 + `degree` times the distance between slices.
 
     A slice that the slab covers in part counts by that part. Beyond the first and the last slice
     nothing is known: there the mean is over the part of the slab within the volume.

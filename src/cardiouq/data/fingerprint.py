@@ -1,4 +1,4 @@
-"""Which scans, split and plan a run was trained on, as one short text."""
+"""The fingerprint of what a run was trained on: scans, split and plan."""
 
 import hashlib
 
@@ -9,18 +9,17 @@ from cardiouq.data.readers.identity import hash_of
 from cardiouq.data.readers.scans import load_volume
 from cardiouq.data.split import cases_of
 
-LEARNT_FROM = ["case", "image_hash", "label_hash", "spacing_y", "spacing_x"]
-"""Hashes are of values as they are read: of labels, of what their values mean."""
+FINGERPRINT_COLUMNS = ["case", "image_hash", "label_hash", "spacing_y", "spacing_x"]
+"""Columns of the case table whose hashes are of values as read, labels by what they mean."""
 
 
 def fingerprint_of(cases: pd.DataFrame, split: pd.DataFrame, plan: Plan) -> str:
     """Twelve hex digits of the training cases' content (images, labels, spacings) and the plan."""
-    return _digits(cases_of(cases, split, "train")[LEARNT_FROM], plan)
+    return _digits(cases_of(cases, split, "train")[FINGERPRINT_COLUMNS], plan)
 
 
 def earlier_fingerprint_of(cases: pd.DataFrame, split: pd.DataFrame, plan: Plan) -> str:
-    """The same as earlier versions took it, by which their runs are known: of the voxels as they
-    are stored, without spacings. Reads all training scans."""
+    """Fingerprint as earlier versions took it, of voxels as stored; reads all training scans."""
     training = cases_of(cases, split, "train")
     hashes = {
         f"{kind}_hash": [

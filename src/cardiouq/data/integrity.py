@@ -20,15 +20,15 @@ from cardiouq.structures import FOREGROUND, HEART, IGNORED, STRUCTURES, mask_of
 OUTLIER = 3.5
 """Robust z-score beyond which a value is an outlier, as Iglewicz and Hoaglin (1993) advise."""
 PLAUSIBLE_ML = (3, 1000)
-"""Of the heart's structures: dilated ventricles hold up to 700 ml, small ones at ES some 5."""
+"""Volumes of a heart's structure: dilated ventricles hold up to 700 ml, small ones at ES 5."""
 FEWEST_CASES = 10
-"""Among fewer, none is called an outlier."""
+"""Number of cases below which none is called an outlier."""
 FEWEST_SLICES = 3
-"""With a label."""
+"""Number of slices with a label below which a case is flagged."""
 MOST_AT_MAXIMUM = 0.01
-"""Share of an image's voxels that hold its largest value; with more it was clipped."""
+"""Share of voxels at the image's largest value above which it counts as clipped."""
 SPACING_FACTOR = 2.0
-"""Between a spacing and its median over the data set."""
+"""Factor between a spacing and its median over the data set above which it is flagged."""
 MOST_NAMED = 5
 NOT_SPLIT = "not split"
 """Side of a subject of another part or data set than the one that is split."""
@@ -39,7 +39,7 @@ ABOUT += ["image_identity", "label_identity"]
 SPACINGS = ["spacing_z", "spacing_y", "spacing_x"]
 
 Flagged = Iterator[tuple[dict[Any, Any], str, str]]
-"""Rows of `measure_cases`, what was found in each, what was expected."""
+"""Rows of `measure_cases`, with what was found in each and what was expected."""
 
 
 def check_cases(cases: pd.DataFrame, split: pd.DataFrame) -> pd.DataFrame:
@@ -68,7 +68,7 @@ def check_cases(cases: pd.DataFrame, split: pd.DataFrame) -> pd.DataFrame:
 
 
 def measure_cases(cases: pd.DataFrame) -> pd.DataFrame:
-    """What the flags judge each case by: `ABOUT`, spacings, and what is read from its scan."""
+    """Measure what the flags judge each case by: `ABOUT`, spacings, and what its scan shows."""
     rows: Any = cases.itertuples(index=False)
     measured = pd.DataFrame([_measure(case) for case in rows])
     return pd.concat([cases[ABOUT + SPACINGS].reset_index(drop=True), measured], axis=1)
@@ -215,7 +215,7 @@ def _ed_smaller(cases: pd.DataFrame) -> Flagged:
 
 
 class Flag(NamedTuple):
-    """How a flag is found, and when, in words."""
+    """A way to find what is odd, and its condition in words."""
 
     find: Callable[[pd.DataFrame], Flagged]
     when: str
@@ -260,7 +260,7 @@ FLAGS = {
 
 
 def count_flags(checks: pd.DataFrame) -> pd.DataFrame:
-    """Cases and subjects of every flag: columns cases, subjects; indexed by flag, in order."""
+    """Count cases and subjects of every flag, in columns `cases` and `subjects`, in order."""
     counts = {
         name: {
             "cases": of_flag["case"].nunique(),
@@ -273,5 +273,5 @@ def count_flags(checks: pd.DataFrame) -> pd.DataFrame:
 
 
 def read_checks(path: str | Path) -> pd.DataFrame:
-    """Read `checks.csv`; all of it is text."""
+    """Read `checks.csv`, whose columns are all text."""
     return read_rows(path, numbers={})

@@ -62,12 +62,12 @@ SCHEMA = {
     "required": list(NEEDED),
     "additionalProperties": False,
 }
-"""Of `plan.json`."""
+"""JSON schema of `plan.json`."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What the 2D network is built and fed with; pairs are (y, x), that is (rows, columns).
+    """Shapes that the 2D network is built and fed with; pairs are (y, x), that is (rows, columns).
 
     `kernel_sizes` and `strides` have one pair per encoder stage, from the input downwards; a
     stage's stride is that of its first convolution.
@@ -82,9 +82,9 @@ class Plan:
     kernel_sizes: tuple[Pair, ...]
     strides: tuple[Pair, ...]
     intensity: tuple[float, float] | None = None
-    """What is subtracted from every scan, and what it is divided by; None: its own mean and SD."""
+    """Mean and divisor of every scan's intensities; None: its own mean and SD."""
     crop: Pair | None = None
-    """Pixels at the centre of every slice that are learnt from and predicted; None: all."""
+    """Size of the centre of every slice that is learnt from and predicted, in pixels; None: all."""
 
     def to_json(self) -> str:
         """JSON text that `from_json` reads back to an equal plan."""

@@ -1,7 +1,7 @@
-"""From a scan to the array that networks see: z-score, in-plane resampling to the plan's grid and,
-if the plan says so, the centre of each slice.
+"""Preprocessing of a scan to the array that networks see.
 
-None of it looks at the label, so test scans are treated as a new scan would be.
+That is a z-score, in-plane resampling to the plan's grid and, if the plan says so, a crop of each
+slice. None of it looks at the label, so test scans are treated as a new scan would be.
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,15 +20,14 @@ from cardiouq.structures import IGNORE, IGNORED, values_of
 def normalise(
     image: NDArray[np.float32], intensity: tuple[float, float] | None = None
 ) -> NDArray[np.float32]:
-    """Zero mean, unit SD over the volume, nnU-Net's z-score normalisation for MRI; or a plan's
-    `intensity` subtracted and divided by, the same for all volumes."""
+    """Normalise a volume by its own mean and SD, as nnU-Net, or by a plan's `intensity`."""
     offset, divisor = intensity or (image.mean(), max(float(image.std()), 1e-8))
     normalised: NDArray[np.float32] = (image - np.float32(offset)) / np.float32(divisor)
     return normalised
 
 
 def training_intensity(cases: Iterable[Case], normalisation: str) -> tuple[float, float] | None:
-    """A plan's `intensity` from the training scans.
+    """Derive a plan's `intensity` from the training scans.
 
     Ng et al. (IEEE TBME 2022) subtract the mean of the training set and, as it is printed, divide
     by its variance.
@@ -62,13 +61,12 @@ def resampled_shape(
 
 
 def resample_image(image: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
-    """Cubic resampling of every slice of (slices, rows, columns) to `shape`."""
+    """Resample every slice of (slices, rows, columns) to `shape`, by cubic interpolation."""
     return _zoom(image, shape, order=3)
 
 
 def resample_label(label: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.uint8]:
-    """Linear resampling of each class's indicator, then the class with the largest share; what
-    nobody annotated is resampled as if it were one."""
+    """Resample each class's indicator linearly, and take the largest; `IGNORED` counts as one."""
     values = values_of(label)
     shares = [_zoom((label == value).astype(np.float32), shape, order=1) for value in values]
     label_on_grid: NDArray[np.uint8] = values[np.argmax(shares, axis=0)]
@@ -86,7 +84,7 @@ def _zoom(volume: NDArray[np.float32], shape: tuple[int, int], order: int) -> ND
     return zoomed
 
 
-def centre(shape: Sequence[int], crop: tuple[int, int] | None) -> tuple[slice, slice]:
+def centre_crop(shape: Sequence[int], crop: tuple[int, int] | None) -> tuple[slice, slice]:
     """Rows and columns at the centre of (rows, columns), all that there are of a smaller edge."""
     edges = [min(n, wanted) for n, wanted in zip(shape, crop or shape, strict=True)]
     rows, columns = (
@@ -96,15 +94,16 @@ def centre(shape: Sequence[int], crop: tuple[int, int] | None) -> tuple[slice, s
 
 
 def preprocess_case(case: Case, plan: Plan, folder: Path, *, with_label: bool) -> None:
-    """Write `<case>_image.npy` float32 and, if asked, `<case>_label.npy` uint8, both (slices, rows,
-    columns) on the plan's grid and in its crop, for training to map into memory.
+    """Write a case as memory-mappable arrays (slices, rows, columns) on the plan's grid, cropped.
+
+    They are `<case>_image.npy` float32 and, if asked for, `<case>_label.npy` uint8.
 
     Raises:
         CardiouqError: if nothing of what is learnt from is annotated.
     """
     image = normalise(read_image(case), plan.intensity)
     shape = resampled_shape(image.shape[1:], (case.spacing_y, case.spacing_x), plan.spacing)
-    seen = (slice(None), *centre(shape, plan.crop))
+    seen = (slice(None), *centre_crop(shape, plan.crop))
     np.save(folder / f"{case.case}_image.npy", resample_image(image, shape)[seen])
     if with_label:
         label = resample_label(read_label(case), shape)[seen]

@@ -1,4 +1,4 @@
-"""Subject-level split into training, validation and test, folds, and the cases of each test set."""
+"""The split of subjects into training, validation and test, folds, and test sets' cases."""
 
 import hashlib
 from collections import defaultdict
@@ -27,8 +27,7 @@ def split_subjects(
     test_fraction: float,
     seed: int,
 ) -> pd.DataFrame:
-    """Assign each subject of a data set's training part to `train`, `validation` or `test`,
-    stratified by pathology.
+    """Assign a data set's training subjects to `train`, `validation` or `test`, by pathology.
 
     Subjects with an image in common (some patients of ACDC are copies) form one group that stays on
     one side; if another part or data set has the image too, or another part the subject, they are
@@ -87,8 +86,9 @@ def split_subjects(
 def hold_out(
     cases: pd.DataFrame, split: pd.DataFrame, fold: int | None, folds: int | None, seed: int
 ) -> pd.DataFrame:
-    """The split of one run of a cross-validation: the fold's training subjects become its
-    `validation`, and the split's own are left out; without a fold, the split itself.
+    """Make a fold's training subjects the `validation` of one run; without a fold, change nothing.
+
+    The split's own validation subjects are left out then.
 
     The training subjects are dealt out to the folds by pathology; copies of a subject are one.
 

@@ -1,9 +1,9 @@
-"""The state of the scans on disk: when it changes, the case table is made again."""
+"""The state of the scans on disk; when it changes, the case table is made again."""
 
 import hashlib
 from pathlib import Path
 
-from cardiouq.data.readers.adapters import ADAPTERS, known_labels
+from cardiouq.data.readers.adapters import ADAPTERS
 from cardiouq.data.readers.layouts import DataFolder
 from cardiouq.data.readers.pseudonyms import on_disk
 from cardiouq.errors import CardiouqError
@@ -17,9 +17,10 @@ def state_of(data: DataFolder) -> str:
     other. No name can be read off it.
     """
     try:
-        found, problems = ADAPTERS[data.layout](data)
+        adapter = ADAPTERS[data.layout]
+        found, problems = adapter.find(data)
         files = sorted({path for case in found for path in (case.image, case.label)})
-        seen = [known_labels(data), problems, found, *map(_file_state, files)]
+        seen = [adapter.known_labels(data.root), problems, found, *map(_file_state, files)]
     except (CardiouqError, OSError) as error:  # listing the cases tells it
         return f"cannot be listed: {type(error).__name__}"
     text = "\n".join(map(str, seen))

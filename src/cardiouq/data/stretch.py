@@ -42,7 +42,7 @@ class Stretch:
     LIMIT = math.exp(1.5) / 2
     """Degree from which the map would fold, about 2.24."""
     USUAL_WIDTH = 44.0
-    """mm; the median of `around_heart` over ACDC, for volumes without a heart."""
+    """Median width in mm of `around_heart` over ACDC, for volumes without a heart."""
 
     def __post_init__(self) -> None:
         """Raises CardiouqError from `LIMIT` on."""
@@ -56,7 +56,7 @@ class Stretch:
     def around_heart(
         cls, label: Label, spacing: Spacing, *, angle: float, degree: float
     ) -> "Stretch":
-        """Centred on the foreground of a label (slices, rows, columns) with spacing (z, y, x) mm.
+        """Centre a stretch on a label's foreground (slices, rows, columns); spacing (z, y, x), mm.
 
         The window's width is the radius of the disc whose points are as far from its centre as
         the foreground's are from theirs: sqrt(2) times the root mean square. Without foreground
@@ -73,12 +73,12 @@ class Stretch:
         return cls((float(centre[0]), float(centre[1])), math.sqrt(2 * square), angle, degree)
 
     def target(self, points: Floats) -> Floats:
-        """Where points (2, ...), y and x in mm, go."""
+        """Map points (2, ...), y and x in mm, to where the stretch moves them."""
         t, across = self._along_and_across(points)
         return self._moved(points, t * (self._ratio(t, across) - 1))
 
     def source(self, points: Floats) -> Floats:
-        """Where points (2, ...), y and x in mm, come from; the inverse of `target`."""
+        """Map points (2, ...), y and x in mm, to where they came from; the inverse of `target`."""
         t, across = self._along_and_across(points)
         # The source is t times a factor between 1 / (1 + degree) and 1, which bisection finds:
         # positions along a line keep their order.
@@ -90,8 +90,7 @@ class Stretch:
         return self._moved(points, t * (high - 1))
 
     def image(self, image: Image, spacing: Spacing, *, inverse: bool = False) -> Image:
-        """Stretched image, by cubic interpolation in every slice within the image's range; or
-        stretched back."""
+        """Stretch an image, or undo it, by cubic interpolation in every slice within its range."""
         grid = self._grid(image.shape, spacing, inverse)
         stretched: Image = np.stack(
             [map_coordinates(section, grid, order=3, mode="nearest") for section in image]
@@ -99,8 +98,7 @@ class Stretch:
         return stretched.clip(image.min(), image.max())
 
     def label(self, label: Label, spacing: Spacing, *, inverse: bool = False) -> Label:
-        """Stretched label: linear interpolation of each class's indicator, then the class with
-        the largest share, what nobody annotated being taken for one; or stretched back."""
+        """Stretch a label, or undo it; the class with the largest share wins, also `IGNORED`."""
         grid = self._grid(label.shape, spacing, inverse)
         stretched = np.empty_like(label)
         values = values_of(label)

@@ -1,1 +1,1 @@
-"""The machine: its processors, its environment."""
+"""Devices that compute: GPUs and processors, and the environment of jobs."""

@@ -1,4 +1,4 @@
-"""Where training and prediction run, and in which precision."""
+"""Choice of the device and precision of training and prediction."""
 
 import contextlib
 
@@ -10,7 +10,7 @@ from cardiouq.errors import CardiouqError
 
 
 def choose_device() -> torch.device:
-    """The device that the environment names; `auto` is a GPU if there is one, else the CPU.
+    """Choose the device that the environment names; `auto` is a GPU if there is one, else the CPU.
 
     A GPU is locked first, before anything asks CUDA, which then sees no other.
     """
@@ -34,13 +34,13 @@ def choose_device() -> torch.device:
 
 
 def device_name(device: torch.device) -> str:
-    """`cuda, ` or `cpu, ` and the model."""
+    """Name of a device: `cuda, ` or `cpu, ` and the model."""
     cuda = device.type == "cuda"
     return f"{device.type}, {torch.cuda.get_device_name(device) if cuda else processor()}"
 
 
 def trains_in_bf16(device: torch.device) -> bool:
-    """Whether the hardware has bf16.
+    """Tell whether the hardware has bf16.
 
     oneDNN calls bf16 supported on any AVX-512 processor and emulates it, which takes twice the time
     of float32; only the processor's own instructions count here.
@@ -51,11 +51,11 @@ def trains_in_bf16(device: torch.device) -> bool:
 
 
 def training_precision(device: torch.device) -> contextlib.AbstractContextManager[object]:
-    """bf16 autocast where the hardware has it, full precision otherwise."""
+    """Context of bf16 autocast where the hardware has it, of full precision otherwise."""
     return torch.autocast(device.type, torch.bfloat16, enabled=trains_in_bf16(device))
 
 
 def make_deterministic() -> None:
-    """The same numbers for the same seed on the same machine."""
+    """Make cuDNN give the same numbers for the same seed on the same machine."""
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True

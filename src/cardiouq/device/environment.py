@@ -1,4 +1,4 @@
-"""What jobs need of the machine they run on. Imports no torch."""
+"""The environment that jobs inherit: device, structures, paths, memory. Imports no torch."""
 
 import os
 import platform
@@ -16,7 +16,7 @@ DEVICE_VARIABLE = "CARDIOUQ_DEVICE"
 DATA_ROOTS = ("acdc_root", "mnms_root", "ukbb_root")
 KEEP_FREED_MEMORY = str(16 * 1024**3)
 _PREPARED: dict[str, str] = {}
-"""What this process's jobs inherit of a study."""
+"""Variables of the study that this process's jobs inherit."""
 
 
 def prepare_environment(device: str, structures: Sequence[str], *, in_conda: bool = False) -> None:
@@ -58,8 +58,10 @@ def _put_first(variable: str, folder: Path) -> None:
 
 
 def check_checkout(root: Path) -> None:
-    """Raise a CardiouqError if the path of the code has a character by which jobs would not find
-    it: Snakemake's patterns read braces otherwise, PYTHONPATH colons."""
+    """Raise a CardiouqError if the code's path has a character by which jobs would not find it.
+
+    Snakemake's patterns read braces otherwise, PYTHONPATH colons.
+    """
     if found := [character for character in "{}:" if character in str(root)]:
         raise CardiouqError(
             f"{root}: the path of the Snakefile holds {' and '.join(found)}, by which jobs do not "
@@ -78,14 +80,16 @@ def restart_in_utf8() -> None:
 
 
 def config_as_text(arguments: Iterable[str]) -> dict[str, str]:
-    """What the command line's `--config key=text` says, as every key is text: Snakemake takes 2022
-    and 1e3 for numbers, and leaves out what follows a blank and `#`."""
+    """Keys of the command line's `--config key=text` as text, as Snakemake takes 1e3 for a number.
+
+    It also leaves out what follows a blank and `#`.
+    """
     typed = dict(argument.split("=", 1) for argument in arguments)
     return {key: re.sub(r"^(['\"])(.*)\1$", r"\2", text, flags=re.S) for key, text in typed.items()}
 
 
 def data_roots(config: Mapping[str, Any]) -> dict[str, Any]:
-    """`config` with empty data roots taken from CARDIOUQ_ACDC_ROOT and so on, and `~` written out.
+    """Fill empty data roots of `config` from CARDIOUQ_ACDC_ROOT and so on, and expand `~`.
 
     Raises:
         CardiouqError: for the home of a user that this machine does not know.
@@ -102,17 +106,17 @@ def data_roots(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def requested_device() -> str:
-    """`auto`, `cpu` or `cuda`, as Snakemake's process hands it on; `auto` where there is none."""
+    """Device that Snakemake's process asks for: `auto` (also if it names none), `cpu` or `cuda`."""
     return os.environ.get(DEVICE_VARIABLE, "auto")
 
 
 def gpus_per_job(device: str) -> int:
-    """GPUs that a training or prediction asks of Snakemake: 1 or 0. Which one, it claims itself."""
+    """GPUs that a training or prediction asks of Snakemake, 1 or 0; it locks one itself."""
     return int(device == "cuda" or (device == "auto" and any(Path("/dev").glob("nvidia[0-9]*"))))
 
 
 def processor() -> str:
-    """The model, as Linux tells it."""
+    """Model of the processor, as Linux tells it."""
     cpuinfo = Path("/proc/cpuinfo")
     text = cpuinfo.read_text(encoding="utf-8", errors="replace") if cpuinfo.is_file() else ""
     found = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)

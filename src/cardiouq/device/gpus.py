@@ -26,8 +26,7 @@ log = logging.getLogger(__name__)
 VISIBLE_VARIABLE = "CUDA_VISIBLE_DEVICES"
 SHARE_VARIABLE = "CARDIOUQ_GPU_SHARE"
 LOCKS = Path(f"/tmp/cardiouq-gpus-{os.getuid()}")
-"""Neither $TMPDIR nor $XDG_RUNTIME_DIR, as they differ between sessions of a user, and the second
-is removed when the user logs out."""
+"""Folder of a user's locks; $TMPDIR and $XDG_RUNTIME_DIR differ between sessions of a user."""
 SECONDS_BETWEEN_TRIES = 2.0
 SECONDS_BETWEEN_MESSAGES = 60.0
 
@@ -40,6 +39,7 @@ class LockedGpu:
     locked: tuple[io.FileIO, ...]
 
     def release(self) -> None:
+        """Let other processes have the GPU."""
         for file in self.locked:
             file.close()
 
@@ -57,7 +57,7 @@ def acquire_gpu() -> LockedGpu | None:
 
 
 def visible_gpus() -> list[str]:
-    """The GPUs that this process may use, by UUID where nvidia-smi tells it.
+    """List the GPUs that this process may use, by UUID where nvidia-smi tells it.
 
     An index is no identity: SLURM's jobs may each call their only GPU 0, whichever it is. Indices
     count as nvidia-smi does.
@@ -80,8 +80,7 @@ def visible_gpus() -> list[str]:
 
 
 def parse_listing(listing: str) -> list[list[str]]:
-    """For each GPU in the output of `nvidia-smi -L` its UUID, or those of the MIG instances that
-    it is divided into."""
+    """UUID of each GPU in the output of `nvidia-smi -L`, or those of its MIG instances."""
     gpus: list[list[str]] = []
     for kind, uuid in re.findall(r"^\s*(GPU|MIG) .*\(UUID: (\S+)\)", listing, re.MULTILINE):
         if kind == "GPU":
@@ -100,7 +99,7 @@ def _listing() -> str:
 
 
 def jobs_per_gpu() -> int:
-    """1, unless the user says that jobs may share a GPU."""
+    """Number of jobs on a GPU: 1, unless the user says that jobs may share one."""
     text = os.environ.get(SHARE_VARIABLE) or "1"
     if not re.fullmatch("[1-9][0-9]*", text):
         raise CardiouqError(
@@ -133,7 +132,7 @@ def lock_gpu(gpus: Sequence[str], jobs: int = 1) -> LockedGpu:
 
 
 def locks_folder() -> Path:
-    """Of this user on this host; made if it is not there."""
+    """Folder of the locks of this user on this host; it is made if it is not there."""
     try:
         LOCKS.mkdir(mode=0o700)
     except FileExistsError:

@@ -1,8 +1,13 @@
-"""Predictions to scores; needs neither torch nor MONAI."""
+"""Scores of predictions; needs neither torch nor MONAI."""
 
+# not in `scoring`, which imports scipy and pandas: the workflow reads this whenever it starts
 SCORE_TABLES = (
-    *("scores", "slice_scores", "voxels", "slice_voxels", "calibration"),
-    *("sample_volumes", "subjects"),
+    "scores",
+    "slice_scores",
+    "voxels",
+    "slice_voxels",
+    "calibration",
+    "sample_volumes",
+    "subjects",
 )
-"""What `scoring.score_method` returns, each a CSV file of `evaluation/<method>/`. Here, as the
-workflow reads it whenever it starts, and `scoring` imports scipy and pandas."""
+"""Tables that `scoring.score_method` returns, each a CSV file of `evaluation/<method>/`."""

@@ -1,4 +1,4 @@
-"""Bootstrap over subjects, shared by all methods.
+"""Bootstrap over subjects, whose resamples all methods share.
 
 A subject's volumes and slices stay together, since they are not independent. A resample is written
 as weights: how often each case was drawn. Every statistic of the evaluation takes such weights and
@@ -21,7 +21,7 @@ Weights = NDArray[np.float64]
 def subject_weights(
     subjects: Sequence[str] | NDArray[np.str_], resamples: int, seed: int
 ) -> Weights:
-    """How often each case is drawn when subjects are drawn with replacement.
+    """Count how often each case is drawn when subjects are drawn with replacement.
 
     Args:
         subjects: the subject of each case.

@@ -24,7 +24,7 @@ from cardiouq.evaluation.surface import occupied_box
 from cardiouq.structures import STRUCTURES
 
 TOP_LABEL = "top"
-"""What the column `label` of the bins says where a voxel's most probable class was binned."""
+"""Column `label` of the bins where a voxel's most probable class was binned."""
 CLASS_LABELS = ("background", *STRUCTURES)
 
 Box = tuple[slice, ...]
@@ -101,7 +101,7 @@ def _bin(confidence: NDArray[np.floating], correct: NDArray[np.bool_], bins: int
 
 
 def binned_errors(voxels: Floats, confidence: Floats, correct: Floats) -> dict[str, Floats]:
-    """`ece`, `average_ce` and `maximum_ce` of bins.
+    """Calibration errors `ece`, `average_ce` and `maximum_ce` of bins.
 
     Args:
         voxels, confidence, correct: (..., bins) count of voxels and sums over them.
@@ -123,8 +123,10 @@ def binned_errors(voxels: Floats, confidence: Floats, correct: Floats) -> dict[s
 def adaptive_calibration_error(
     probabilities: NDArray[np.floating], reference: NDArray[np.integer], bins: int
 ) -> float:
-    """`adaptive_ce`: mean over classes and bins of |frequency - mean probability|, each class's
-    voxels sorted by probability and cut into bins of (nearly) equally many.
+    """Calibration error `adaptive_ce`, over bins of (nearly) equally many voxels of each class.
+
+    It is the mean over classes and bins of |frequency - mean probability|, each class's voxels
+    sorted by probability.
 
     Voxels of equal probability are cut apart by chance of their order in other codes; here they
     share their mean frequency, so that no order of the voxels matters.

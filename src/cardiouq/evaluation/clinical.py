@@ -1,5 +1,4 @@
-"""What the field reads off a segmentation: ventricular volumes, ejection fractions and myocardial
-mass of a subject, each with the interval that the method's samples give it."""
+"""Clinical quantities: ventricular volumes, ejection fractions, myocardial mass."""
 
 import numpy as np
 import pandas as pd
@@ -9,7 +8,7 @@ from cardiouq.errors import CardiouqError
 from cardiouq.structures import HEART, STRUCTURES
 
 MYOCARDIAL_DENSITY = 1.05
-"""g/ml."""
+"""Density of the myocardium in g/ml."""
 UNITS = {
     "LVEDV": "ml",
     "LVESV": "ml",
@@ -19,8 +18,7 @@ UNITS = {
     "RVEF": "%",
     "LVM": "g",
 }
-"""Quantity -> unit. Mass is the left ventricle's at end-diastole, without papillary muscles where
-the reference counts these to the blood."""
+"""Quantity -> unit; LVM is at ED, without papillary muscles if the reference calls them blood."""
 
 PARTS = [(structure, phase) for structure in HEART for phase in ("ED", "ES")]
 NEEDS = {"LVM": [("MYO", "ED")]} | {
@@ -34,7 +32,7 @@ Floats = NDArray[np.float64]
 
 
 def clinical_quantities(ml: dict[tuple[str, str], Floats]) -> dict[str, Floats]:
-    """Volumes of one subject to what is read off them.
+    """Compute the clinical quantities of one subject from its volumes.
 
     Args:
         ml: (structure, phase) -> volumes in ml, (n,): one per sample, say; index i is of the same
@@ -67,8 +65,10 @@ def _check_told_apart(scores: pd.DataFrame, keys: list[str]) -> None:
 
 
 def score_subjects(scores: pd.DataFrame, samples: pd.DataFrame, confidence: float) -> pd.DataFrame:
-    """Clinical quantities of every visit of a subject that has both ED and ES; none of a study
-    without the heart's structures.
+    """Compute the clinical quantities of every visit of a subject that has both ED and ES.
+
+    Each has the interval that the method's samples give it. A study without the heart's structures
+    has none.
 
     Args:
         scores: rows of `scores.csv` of one method.

@@ -1,4 +1,4 @@
-"""Statistics to tables: summary with intervals, paired comparisons, stability of ranks."""
+"""Tables of statistics: summary with intervals, paired comparisons, stability of ranks."""
 
 from collections.abc import Mapping, Sequence
 from itertools import groupby
@@ -15,7 +15,7 @@ COMPARED = {
     "volume": ("dice", "assd_mm", "hd95_mm", "nll_nats", "brier", "ece_percent"),
     "slice": ("dice", "assd_mm", "nll_nats", "brier"),
 }
-"""The metrics by which methods are compared pairwise and ranked."""
+"""Metrics by which methods are compared pairwise and ranked, by level."""
 LARGER_IS_BETTER = ("dice",)
 MOST_ENUMERATED = 13
 """Subjects up to which all signs of their differences are gone through, as scipy does for ties."""
@@ -24,8 +24,7 @@ Floats = NDArray[np.float64]
 
 
 def summarise(statistics: Mapping[Key, Statistic], confidence: float) -> pd.DataFrame:
-    """One row per statistic: its value, the SD over cases (n - 1) if it is a mean, and its interval
-    over subjects (empty for a single subject)."""
+    """Tabulate each statistic: value, SD over cases if it is a mean, interval over subjects."""
     rows = []
     # as many at once as memory does not notice
     for _, part in groupby(statistics.items(), key=lambda item: (item[0][:3], item[1].n_subjects)):
@@ -56,7 +55,7 @@ def compare_pairs(
     methods: Sequence[str],
     confidence: float,
 ) -> pd.DataFrame:
-    """Differences between all pairs of methods.
+    """Compare all pairs of methods.
 
     Returns:
         Rows of test_set, level, structure, metric, method, other, difference (method less other),
@@ -99,7 +98,7 @@ def compare_pairs(
 def rank_methods(
     statistics: Mapping[Key, Statistic], methods: Sequence[str], confidence: float
 ) -> pd.DataFrame:
-    """Rank of each method (1 is best, ties share their mean) and how stable it is.
+    """Rank the methods (1 is best, ties share their mean) and say how stable that is.
 
     Returns:
         Rows of test_set, level, structure, metric, method, rank, its interval over resamples of

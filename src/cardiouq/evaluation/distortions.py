@@ -1,4 +1,4 @@
-"""What distortions do to accuracy and uncertainty, per 2D slice (Ng et al., IEEE TBME 2022)."""
+"""Effect of distortions on accuracy and uncertainty, per 2D slice (Ng et al., IEEE TBME 2022)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +12,7 @@ OF_STRUCTURES = ("dice", "assd_mm", "hausdorff_mm", "dice_within", "assd_within_
 OF_SLICES = ("nll_nats", "brier", "predictive_entropy_bits", "mutual_information_bits")
 KEYS = ["method", "kind", "place", "degree", "structure", "metric"]
 WHISKER = 1.5
-"""Quartile ranges beyond the box; a whisker ends at the last slice within (Tukey)."""
+"""Quartile ranges beyond the box within which a whisker ends, at the last slice (Tukey)."""
 
 
 def summarise_distortions(
@@ -20,7 +20,7 @@ def summarise_distortions(
     slice_voxels: pd.DataFrame,
     test_sets: Mapping[str, Mapping[str, Any]],
 ) -> pd.DataFrame:
-    """The distribution over slices of every metric at every degree of every kind.
+    """Summarise the slices of every metric at every degree of every kind of distortion.
 
     Degree 0 is the test set that was distorted, of the subjects whose scans were.
 
@@ -51,8 +51,11 @@ def summarise_distortions(
 
 
 def slice_values(slice_scores: pd.DataFrame, slice_voxels: pd.DataFrame) -> pd.DataFrame:
-    """One row per slice, structure and metric: method, test_set, subject, structure, empty (whether
-    reference or prediction lacks the structure), metric and value."""
+    """Values of metrics, a row for each slice, structure and metric.
+
+    Columns are method, test_set, subject, structure, empty (whether reference or prediction lacks
+    the structure), metric and value.
+    """
     empty = slice_scores["predicted_empty"] | slice_scores["reference_empty"]
     kept = ["method", "test_set", "subject", "structure", "empty"]
     tables = (

@@ -20,7 +20,7 @@ def settle_empty(
     perfect: float,
     worst: float,
 ) -> NDArray[np.float64]:
-    """`values` of mask pairs, with `perfect` where both masks are empty and `worst` where one is.
+    """Replace `values` of pairs with empty masks: `perfect` if both are empty, `worst` if one is.
 
     Args:
         values: (pairs,) a metric, of any value where a mask is empty.
@@ -33,7 +33,7 @@ def settle_empty(
 
 
 def mask_sizes(masks: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Voxels in each mask (n, ...), (n,). One call a mask is faster than one over all axes."""
+    """Voxels in each mask (n, ...), (n,); one call a mask is faster than one over all axes."""
     return np.array([np.count_nonzero(mask) for mask in masks], np.int64)
 
 

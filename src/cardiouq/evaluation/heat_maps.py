@@ -1,5 +1,6 @@
-"""What a heat map, the probability of a structure at each voxel, claims about a segmentation, and
-how far it can be trusted (Buddenkotte et al., 2023, arXiv 2209.09563).
+"""Heat maps, the probability of a structure at each voxel, and how far they can be trusted.
+
+The measures are those of Buddenkotte et al. (2023, arXiv 2209.09563).
 
 Stored probabilities are float16: a voxel is possible from 2^-25 on, below which 0 is stored, and
 certain from 0.98999 on, which is stored as the first value above 0.99. No number is left out where
@@ -34,8 +35,9 @@ def heat_map(probabilities: NDArray[np.floating], structure: str) -> Floats:
 
 
 def estimated_dice(heat: Floats, predictions: Masks) -> Floats:
-    """Dice coefficient that each segmentation p has according to its heat map h, 2 sum(h p) /
-    sum(h + p), (n,) from 0 to 1.
+    """Dice coefficient that each segmentation has according to its heat map, (n,) from 0 to 1.
+
+    It is 2 sum(h p) / sum(h + p) of heat map h and segmentation p.
 
     The Dice of an empty segmentation is 1 if the structure is nowhere and else 0. There stands
     1 - max(h), the probability of "nowhere" if the voxels go together, in place of the formula's
@@ -53,8 +55,9 @@ def estimated_dice(heat: Floats, predictions: Masks) -> Floats:
 
 
 def sensitivity_possible(heat: Floats, references: Masks) -> Floats:
-    """Share of each reference's voxels that the heat map holds possible, h > 0, (n,) from 0 to 1
-    (best); 1 where the reference is empty, as nothing of it is missed.
+    """Share of each reference's voxels that the heat map holds possible, h > 0, (n,) from 0 to 1.
+
+    It is 1, the best, where the reference is empty, as nothing of it is missed.
 
     A map that rules out nothing has 1, so it is to be read beside `precision_certain`. Arguments
     as of `estimated_dice`.
@@ -65,8 +68,7 @@ def sensitivity_possible(heat: Floats, references: Masks) -> Floats:
 
 
 def precision_certain(heat: Floats, references: Masks) -> Floats:
-    """Share of the voxels that the heat map holds certain, h >= 0.99, that are of the reference,
-    (n,) from 0 to 1 (best).
+    """Share of voxels held certain, h >= 0.99, that are of the reference, (n,) from 0 to 1.
 
     Where it holds none certain, 1 if the reference is empty too and else 0: a method must not
     gain by never being certain. Arguments as of `estimated_dice`.

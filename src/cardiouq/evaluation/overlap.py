@@ -1,4 +1,4 @@
-"""Overlap of masks."""
+"""Overlap of masks: Dice coefficients and agreement of samples."""
 
 from itertools import pairwise
 

@@ -6,9 +6,9 @@ from numpy.typing import NDArray
 from cardiouq.errors import CardiouqError
 
 SUM_TOLERANCE = 1e-3
-"""By how much probabilities stored as float16 may miss a sum of 1: twice what rounding does."""
+"""Largest error of a sum of probabilities stored as float16: twice what rounding does."""
 SMALLEST = 2.0**-24
-"""The smallest positive float16. A stored 0 stands for anything below, and counts as this."""
+"""Smallest positive float16; a stored 0 stands for anything below, and counts as this."""
 
 Floats = NDArray[np.float64]
 
@@ -16,8 +16,7 @@ Floats = NDArray[np.float64]
 def check_probabilities(
     probabilities: NDArray[np.floating], reference: NDArray[np.integer]
 ) -> None:
-    """Raise a CardiouqError unless these are probabilities (classes, ...) on the reference's grid
-    (...) and the reference holds their classes only."""
+    """Refuse what are no probabilities (classes, ...) of the classes of a reference (...)."""
     if probabilities.shape[1:] != reference.shape:
         raise CardiouqError(
             f"probabilities of shape {probabilities.shape} (classes, slices, rows, columns) do "
@@ -62,10 +61,10 @@ def negative_log_likelihood(
 
 
 def brier_score(probabilities: NDArray[np.floating], reference: NDArray[np.integer]) -> Floats:
-    """Sum over classes of (p - [is the reference's class])^2 at each voxel, from 0 (best) to 2
-    (Brier, Monthly Weather Review 1950, in its form for several classes).
+    """Sum over classes of (p - [is the reference's class])^2 at each voxel, from 0 (best) to 2.
 
-    Arguments and result as of `negative_log_likelihood`.
+    So has it Brier (Monthly Weather Review 1950) for several classes. Arguments and result as of
+    `negative_log_likelihood`.
     """
     score = np.zeros(reference.shape)
     for label, probability in enumerate(probabilities):

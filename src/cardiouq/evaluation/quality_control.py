@@ -1,5 +1,6 @@
-"""Quality control as Ng et al. (IEEE TBME 2022) have it: slices are flagged for review in the order
-of an uncertainty, and what counts is how many poor ones were not flagged.
+"""Quality control of slices, flagged for review by uncertainty (Ng et al., IEEE TBME 2022).
+
+What counts is how many poor slices were not flagged.
 
 Per structure, a slice is poor if its ASSD exceeds the study's limit (`evaluation.poor.slice`). As
 the threshold on ASSD_within falls, more slices are flagged and fewer poor ones are left. Which
@@ -32,13 +33,13 @@ N_SUBJECTS, N_SLICES, SECONDS = 10_000, 10, 30
 """What Ng et al. (2022) count the time of review for: subjects, slices of each, and seconds that a
 structure of a slice takes."""
 HOURS = N_SUBJECTS * N_SLICES * SECONDS / 3600
-"""To review one structure in all of these slices."""
+"""Hours to review one structure in the slices of the paper's subjects."""
 MOST_POINTS = 200
-"""Of a curve in the table of curves."""
+"""Largest number of points of a curve in the table of curves."""
 KEYS = ("method", "test_set", "structure", "by")
 POINT = ("flagged_percent", "poor_left_percent")
 MEANS = {"auc": "mean", "flagged_percent": "mean"}
-"""Columns whose mean over the structures is taken for all of them; of the others the sum."""
+"""Columns of which all structures have the mean; of the others they have the sum."""
 
 
 def quality_control(
@@ -47,7 +48,7 @@ def quality_control(
     test_sets: Sequence[str],
     poor: Mapping[str, Any],
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Quality control with every method on every test set.
+    """Simulate quality control with every method on every test set.
 
     Args:
         slice_scores: rows of `slice_scores.csv` of all methods; rows of other test sets may
@@ -91,8 +92,7 @@ def quality_control(
 
 
 def slice_position(slices: pd.DataFrame) -> Floats:
-    """Distance of each slice from the middle of its volume, as a share of that of the outermost
-    slices: from 0, the middle, to 1, the most basal and the most apical one, which tie.
+    """Distance of each slice from the middle of its volume, 0, to the outermost slices, 1.
 
     As a share, so that the outermost slices of all volumes come first, whatever their number. The
     only slice of a volume is its middle. A volume goes from its first annotated slice to the last.

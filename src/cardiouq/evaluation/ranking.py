@@ -1,4 +1,4 @@
-"""Does uncertainty find the bad segmentations? Measures of a ranking by uncertainty.
+"""Rankings by uncertainty, and whether they find the bad segmentations.
 
 Cases are put in the order of their uncertainty once, in all resamples; each measure then takes what
 the uncertainty should tell and gives one number per resample. Cases of equal uncertainty count as
@@ -17,7 +17,7 @@ Weights = NDArray[np.float64]
 
 
 class Ranking:
-    """Cases in the order of a value, such as an uncertainty, in every resample.
+    """Order of cases by a value, such as an uncertainty, in every resample.
 
     Args:
         values: (cases,)
@@ -63,7 +63,7 @@ class Ranking:
 
     @cached_property
     def weighted_ranks(self) -> Floats:
-        """`centred_ranks` times how often each case was drawn."""
+        """Centred ranks times how often each case was drawn, (resamples, cases)."""
         return self.weights * self.centred_ranks
 
     @cached_property
@@ -77,8 +77,9 @@ class Ranking:
         return RiskCoverage(self.coverage, self.running_share(self.sums(self.weights * risk)))
 
     def auroc_failure(self, failed: NDArray[np.bool_]) -> Floats:
-        """Probability that a failed case is more uncertain than one that did not fail (ties count
-        half), from 0 to 1 (best), (resamples,).
+        """Probability that a failed case is more uncertain than another, (resamples,).
+
+        It goes from 0 to 1 (best); ties count half.
 
         1 where nothing failed, as nothing was left undetected; 0 where everything did, so that such
         a method does not leave the table.
@@ -97,8 +98,10 @@ class Ranking:
 
 
 def spearman(uncertainty: Ranking, error: Ranking) -> Floats:
-    """Spearman's rank correlation of uncertainty and error, both of the same cases and resamples,
-    from -1 to 1 (best), (resamples,); 0 if either is the same for all cases."""
+    """Spearman's rank correlation of uncertainty and error in each resample, (resamples,).
+
+    Both are of the same cases. It goes from -1 to 1 (best), and is 0 if either is the same for all.
+    """
     product = uncertainty.spread * error.spread
     covariance = np.einsum("rc,rc->r", uncertainty.centred_ranks, error.weighted_ranks)
     # ranks are multiples of 1/2: less than this is rounding
@@ -108,9 +111,10 @@ def spearman(uncertainty: Ranking, error: Ranking) -> Floats:
 
 @dataclass(frozen=True)
 class RiskCoverage:
-    """What risk remains as cases are kept, most certain first; a step for every uncertainty that
-    occurs. With poor segmentations as risk, and 1 - coverage for the share that is flagged for
-    review, it is the quality-control curve of Ng et al. (2022).
+    """Risk that remains as cases are kept, most certain first, by the share kept.
+
+    With poor segmentations as risk, and 1 - coverage for the share that is flagged for review, it
+    is the quality-control curve of Ng et al. (2022).
 
     Attributes:
         coverage: share of the cases that is kept, growing from 0 to 1, (resamples, steps).
@@ -121,8 +125,9 @@ class RiskCoverage:
     kept: Floats
 
     def aurc(self) -> Floats:
-        """Area under the risk-coverage curve: the mean risk of the cases that are kept, averaged
-        over the share kept; from 0 (best) to the largest risk, (resamples,).
+        """Area under the risk-coverage curve, from 0 (best) to the largest risk, (resamples,).
+
+        It is the mean risk of the cases that are kept, averaged over the share kept.
 
         As fd-shifts has it (Jaeger et al., ICLR 2023): trapezoids between the thresholds that
         occur, and to the left of the first one the risk stays.
@@ -134,17 +139,19 @@ class RiskCoverage:
         return _area(selective, self.coverage)
 
     def augrc(self) -> Floats:
-        """Area under the generalised risk-coverage curve: the risk that kept cases add to all
-        cases, averaged over the share kept; from 0 (best) to half the largest risk if nothing is
-        ranked, (resamples,) (Traub et al., NeurIPS 2024). Of poor segmentations it is the area
-        under the quality-control curve.
+        """Area under the generalised risk-coverage curve, from 0 (best), (resamples,).
+
+        It is the risk that kept cases add to all cases, averaged over the share kept: half the
+        largest risk if nothing is ranked (Traub et al., NeurIPS 2024). Of poor segmentations it is
+        the area under the quality-control curve.
         """
         return _area(self.kept, self.coverage)
 
     def flagged_share(self, remaining: float) -> Floats:
-        """Share of the cases that must be flagged for at most `remaining` of all cases to be poor
-        and not flagged, from 0 (best) to 1, (resamples,); between two thresholds it is
-        interpolated."""
+        """Share of cases to flag until at most `remaining` of all are left poor, (resamples,).
+
+        It goes from 0 (best) to 1, and is interpolated between two thresholds.
+        """
         flagged, left = 1 - self.coverage, self.kept
         above = np.count_nonzero(left <= remaining, axis=1)[:, None]  # first that leaves too many
         enough = (above == left.shape[1])[:, 0]
@@ -158,9 +165,9 @@ class RiskCoverage:
         return np.where(enough, 0, x0 + part * (x1 - x0))
 
 
-def _area(heights: Floats, places: Floats) -> Floats:
+def _area(heights: Floats, positions: Floats) -> Floats:
     """Area under each curve by trapezoids, as `numpy.trapezoid`, with fewer passes."""
-    widths = np.diff(places, axis=1)
+    widths = np.diff(positions, axis=1)
     area: Floats = np.einsum("rs,rs->r", widths, heights[:, 1:])
     area += np.einsum("rs,rs->r", widths, heights[:, :-1])
     return area / 2

@@ -1,4 +1,4 @@
-"""Reading the tables of an evaluation, of several methods as one."""
+"""Readers of an evaluation's tables, of several methods as one."""
 
 from collections.abc import Collection, Iterable
 from pathlib import Path
@@ -29,7 +29,7 @@ def read_tables(
                 f"{path}: columns {list(table.columns)}; expected {expected} as in {first}; "
                 "run the evaluation of this method again"
             )
-    whole = pd.concat(tables.values(), ignore_index=True)
+    table = pd.concat(tables.values(), ignore_index=True)
     if test_sets is None:
-        return whole
-    return whole[whole["test_set"].isin(list(test_sets))].reset_index(drop=True)
+        return table
+    return table[table["test_set"].isin(list(test_sets))].reset_index(drop=True)

@@ -1,4 +1,4 @@
-"""How far a method's numbers differ from training to training: mean and SD over its repeats."""
+"""Variation of a method's numbers from training to training: mean and SD over its repeats."""
 
 from collections.abc import Mapping, Sequence
 
@@ -15,7 +15,7 @@ def summarise_repeats(
     repeats: Mapping[str, tuple[str, int]],
     test_sets: Sequence[str],
 ) -> pd.DataFrame:
-    """Of each repeat the mean over slices, and of these the mean and SD over the repeats.
+    """Mean over slices of each repeat, and their mean and SD over the repeats.
 
     Ng et al. (IEEE TBME 2022) train everything but deep ensembles five times.
 

@@ -36,7 +36,7 @@ PER_CASE = ["case", "subject", "visit", "phase", "pathology", "vendor"]
 
 @dataclass(frozen=True)
 class Prediction:
-    """What was predicted of one case, checked against its reference.
+    """Prediction of one case, checked against its reference.
 
     Where nobody annotated, reference, segmentation, samples and probabilities are background: no
     structure is seen there, by neither. Maps of uncertainty are as they were predicted.
@@ -65,7 +65,7 @@ class Prediction:
 
     @property
     def uncertainty(self) -> dict[str, NDArray[np.floating]]:
-        """Name of a measure -> its map (slices, rows, columns)."""
+        """Name of a measure of uncertainty -> its map (slices, rows, columns)."""
         return {
             "predictive_entropy_bits": self.entropy,
             "expected_entropy_bits": self.entropy - self.mutual_information,
@@ -75,7 +75,7 @@ class Prediction:
 
 
 def read_prediction(case: Any, folder: Path) -> Prediction:
-    """Read and check what was predicted of a case.
+    """Read and check the prediction of a case.
 
     Args:
         case: a row of the case table.
@@ -86,8 +86,8 @@ def read_prediction(case: Any, folder: Path) -> Prediction:
     """
     reference = read_label(case)
     annotated = reference != IGNORED
-    whole = bool(annotated.all())  # then nothing is touched
-    reference = reference if whole else reference * annotated
+    fully_annotated = bool(annotated.all())  # then nothing is touched
+    reference = reference if fully_annotated else reference * annotated
 
     def volume(name: str) -> NDArray[Any]:
         file = folder / f"{case.case}_{name}.nii.gz"
@@ -106,7 +106,7 @@ def read_prediction(case: Any, folder: Path) -> Prediction:
             )
         if name == "segmentation":
             _check_segmentation(file, array, probabilities)
-        return array if whole else array * annotated
+        return array if fully_annotated else array * annotated
 
     probabilities_file = folder / f"{case.case}_probabilities.npy"
     probabilities = read_array(probabilities_file)
@@ -115,7 +115,7 @@ def read_prediction(case: Any, folder: Path) -> Prediction:
     except CardiouqError as error:
         raise CardiouqError(f"{probabilities_file}: {error}") from error
     segmentation = volume("segmentation")
-    if not whole:
+    if not fully_annotated:
         probabilities[:, ~annotated] = 0
         probabilities[0, ~annotated] = 1
     several = was_made(folder / f"{case.case}_samples.nii.gz")
@@ -154,7 +154,7 @@ def score_method(
     test_sets: pd.DataFrame,
     settings: Mapping[str, Any],
 ) -> dict[str, pd.DataFrame]:
-    """Score one method's predictions, one case in memory at a time.
+    """Score one method's predictions, with one case in memory at a time.
 
     Args:
         method: the method's key, written into every row.

@@ -1,4 +1,4 @@
-"""Every number of a study: each metric of each method on each test set, in every resample."""
+"""Statistics of a study: each metric of each method on each test set, in every resample."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,18 +28,20 @@ VOXEL_METRICS = (
     *("mutual_information_bits", "variance"),
 )
 VOXEL_UNCERTAINTIES = ("predictive_entropy_bits", "mutual_information_bits", "variance")
-"""Means over a volume or slice, the same for all of its structures."""
+"""Uncertainties that are means over a volume or slice, the same for all of its structures."""
 AGREEMENTS = ("dice_within", "pairwise_dice", "aula", "estimated_dice")
-"""Of a structure's samples, or of its heat map and segmentation; they fall as uncertainty grows."""
+"""Agreements of a structure's samples, or of its heat map; they fall as uncertainty grows."""
 VISIT = ["subject", "visit"]
-"""Columns of whom and when clinical quantities are of; resampled are subjects, whole."""
+"""Columns that say whose and when clinical quantities are; resampled are subjects."""
 TABLES = ("scores", "slice_scores", "voxels", "slice_voxels", "calibration", "subjects")
-"""The tables of each method that the statistics are of."""
+"""Tables of each method that the statistics are of."""
 
 
 class Key(NamedTuple):
-    """Which number: a metric of a structure (or quantity) of one method on one test set, over its
-    volumes, slices or subjects."""
+    """Identity of a number: a metric of a structure (or quantity) on a level of a test set.
+
+    Levels are volumes, slices and subjects.
+    """
 
     method: str
     test_set: str
@@ -50,7 +52,7 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True)
 class Statistic:
-    """A number in every resample.
+    """Values of a number in every resample.
 
     Attributes:
         values: (1 + resamples,), of the sample itself first.
@@ -68,7 +70,7 @@ class Statistic:
 
 @dataclass(frozen=True)
 class Group:
-    """The cases of one level of a test set, in one order for all methods."""
+    """Cases of one level of a test set, in one order for all methods."""
 
     index: "pd.Index[Any]"
     subjects: NDArray[Any]
@@ -76,15 +78,15 @@ class Group:
 
     @cached_property
     def n_subjects(self) -> int:
-        """How many subjects the cases are of."""
+        """Number of subjects that the cases are of."""
         return len(np.unique(self.subjects))
 
     def statistic(self, values: Floats, of_cases: Floats | None, empty: Floats) -> Statistic:
-        """A statistic of these cases."""
+        """Make a statistic of these cases."""
         return Statistic(values, of_cases, len(self.index), self.n_subjects, int(empty.sum()))
 
     def mean(self, of_cases: Floats, empty: Floats) -> Statistic:
-        """The mean of the cases' values."""
+        """Make the mean of the cases' values."""
         return self.statistic(weighted_mean(of_cases, self.weights), of_cases, empty)
 
 
@@ -95,7 +97,7 @@ def compute_statistics(
     settings: Mapping[str, Any],
     seed: int,
 ) -> tuple[dict[Key, Statistic], dict[tuple[str, str], Group]]:
-    """Every number of the study.
+    """Compute every number of the study.
 
     Args:
         tables: name (of `TABLES`) -> rows of all methods.
@@ -152,7 +154,8 @@ def compute_statistics(
     return statistics, groups
 
 
-Found = Iterator[tuple[str, str, Statistic]]
+Statistics = Iterator[tuple[str, str, Statistic]]
+"""Structure or quantity, metric, and the statistic of the two."""
 
 
 class _Cases:
@@ -203,7 +206,7 @@ class _Cases:
         return (rows["reference_empty"] | rows["predicted_empty"]).to_numpy(np.float64)
 
 
-def _means(cases: _Cases, group: Group) -> Found:
+def _means(cases: _Cases, group: Group) -> Statistics:
     for structure, rows in cases.by_structure.items():
         for metric in STRUCTURE_METRICS:
             values = rows[metric].to_numpy(np.float64)
@@ -214,7 +217,7 @@ def _means(cases: _Cases, group: Group) -> Found:
 
 
 def is_poor(scores: pd.DataFrame, structure: str, poor_if: Mapping[str, Any]) -> NDArray[np.bool_]:
-    """Which rows of a structure miss its limit, (rows,).
+    """Tell which rows of a structure miss its limit, (rows,).
 
     Args:
         scores: rows of one structure.
@@ -225,7 +228,7 @@ def is_poor(scores: pd.DataFrame, structure: str, poor_if: Mapping[str, Any]) ->
     return np.asarray(score < limit if poor_if["metric"] == "dice" else score > limit)
 
 
-def _rankings(cases: _Cases, group: Group, settings: Mapping[str, Any]) -> Found:
+def _rankings(cases: _Cases, group: Group, settings: Mapping[str, Any]) -> Statistics:
     poor_if, weights = settings["poor"][cases.level], group.weights
     remaining = settings["poor"]["remaining"]
     of_all = {
@@ -262,7 +265,7 @@ def _rankings(cases: _Cases, group: Group, settings: Mapping[str, Any]) -> Found
 
 def _calibration(
     cases: _Cases, group: Group, found: Mapping[str, pd.DataFrame], settings: Mapping[str, Any]
-) -> Found:
+) -> Statistics:
     """Calibration errors in percent, of all voxels of a resample or as mean over its volumes."""
     bins = found["calibration"]
     if set(bins["case"]) != set(group.index):
@@ -308,7 +311,7 @@ def _subject_group(subjects: pd.DataFrame, settings: Mapping[str, Any], seed: in
     return Group(index, names, subject_weights(names, settings["bootstrap"]["resamples"], seed))
 
 
-def _clinical(subjects: pd.DataFrame, group: Group) -> Found:
+def _clinical(subjects: pd.DataFrame, group: Group) -> Statistics:
     """Error against the reference, its absolute value, and what the samples' interval is worth."""
     for quantity in UNITS:
         rows = subjects[subjects["quantity"] == quantity].sort_values(VISIT)

@@ -21,8 +21,7 @@ Masks = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
 REACH = 4
-"""Steps of the smallest spacing within which neighbours are looked up; surfaces of a fair
-segmentation lie closer."""
+"""Steps of the smallest spacing within which neighbours are looked up before a distance map."""
 
 
 @dataclass(frozen=True)
@@ -57,14 +56,19 @@ class SurfaceDistances:
         return self._of_each(lambda there, back: max(there.max(), back.max()))
 
     def hd95(self) -> Floats:
-        """95 % Hausdorff distance of each pair, (n,) mm, from 0 (best): the larger of the 95th
-        percentiles of the two directions (MONAI; medpy's is the percentile of both together)."""
+        """95 % Hausdorff distance of each pair, (n,) mm, from 0 (best).
+
+        It is the larger of the 95th percentiles of the two directions (MONAI; medpy's is the
+        percentile of both together).
+        """
         return self._of_each(lambda there, back: max(_percentile_95(there), _percentile_95(back)))
 
     def surface_dice(self, tolerance_mm: float) -> Floats:
-        """Normalised surface Dice of each pair, (n,) from 0 to 1 (best): the share of both
-        surfaces' voxels that lie within the tolerance of the other one (Nikolov et al., JMIR
-        2021; counted in voxels as by MONAI, not in area)."""
+        """Normalised surface Dice of each pair, (n,) from 0 to 1 (best).
+
+        It is the share of both surfaces' voxels that lie within the tolerance of the other one
+        (Nikolov et al., JMIR 2021; counted in voxels as by MONAI, not in area).
+        """
         return self._of_each(
             lambda there, back: (np.concatenate([there, back]) <= tolerance_mm).mean(),
             perfect=1.0,
@@ -89,8 +93,7 @@ def surface_distances(
     spacing: Sequence[float],
     image_shape: Sequence[int] | None = None,
 ) -> SurfaceDistances:
-    """Distances between the surfaces of each pair of masks; those of a volume of one slice are
-    those of the slice.
+    """Measure the distances between the surfaces of each pair of masks, a lone slice in its plane.
 
     Args:
         predictions: (n, slices, rows, columns) or (n, rows, columns).
@@ -133,8 +136,7 @@ def occupied_box(mask: Masks) -> tuple[slice, ...]:
 
 
 def is_flat(masks: Masks) -> NDArray[np.bool_]:
-    """Which masks (n, slices, rows, columns) have no three neighbouring slices, (n,); of slices
-    (n, rows, columns) none."""
+    """Tell which masks (n, slices, rows, columns) have no three neighbouring slices, (n,)."""
     if masks.ndim < 4:
         return np.zeros(len(masks), bool)
     has = np.asarray(masks.any((2, 3)))
@@ -142,8 +144,7 @@ def is_flat(masks: Masks) -> NDArray[np.bool_]:
 
 
 def surface(masks: Masks, *, in_plane: bool = False) -> Masks:
-    """Voxels of each mask (n, ...) that have a face neighbour outside it or outside the image; of
-    volumes also in their own slice alone."""
+    """Voxels of each mask (n, ...) with a face neighbour outside it, of its slice if `in_plane`."""
     inside = masks.copy()
     for axis in range(2 if in_plane else 1, masks.ndim):
         moved_masks, moved_inside = np.moveaxis(masks, axis, 0), np.moveaxis(inside, axis, 0)
@@ -210,9 +211,9 @@ def _directed(sources: Masks, targets: Masks, spacing: tuple[float, ...]) -> lis
 def _points(
     voxels: NDArray[np.int64], shape: tuple[int, ...], spacing: tuple[float, ...]
 ) -> Floats:
-    """Places (n, axes) in mm of voxels (n,) of an image, faster than `argwhere`."""
-    places = np.stack(np.unravel_index(voxels, shape), axis=1).astype(np.float64)
-    return np.asarray(places * spacing)
+    """Points (n, axes) in mm of voxels (n,) of an image, faster than `argwhere`."""
+    points = np.stack(np.unravel_index(voxels, shape), axis=1).astype(np.float64)
+    return np.asarray(points * spacing)
 
 
 @lru_cache

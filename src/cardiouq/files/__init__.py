@@ -1,1 +1,1 @@
-"""What lies on disk: written whole, sealed, locked, read."""
+"""Files on disk: written atomically with their hashes, locked, read and compared."""

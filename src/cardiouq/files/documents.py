@@ -17,7 +17,7 @@ from cardiouq.files.reading import read, to_delete
 from cardiouq.names import EXPECTED, is_name
 
 FORMATS = FormatChecker(formats=())
-"""`format: name` of a schema is what people read (`cardiouq.names`)."""
+"""Formats of the schemas: `name` is what people read (`cardiouq.names`)."""
 FORMATS.checks("name")(lambda found: not isinstance(found, str) or is_name(found))
 
 
@@ -58,7 +58,7 @@ def check_schema(settings: Any, schema: Mapping[str, Any], name: str) -> None:
 
 
 def with_defaults(settings: Any, schema: Mapping[str, Any]) -> Any:
-    """A copy of settings that keep a schema, with its `default` of each key that is not there."""
+    """Copy settings that keep a schema, with its `default` of each key that is not there."""
     filled = deepcopy(settings)
     for _ in _Filling(schema).iter_errors(filled):
         pass  # it fills in as it goes
@@ -91,7 +91,7 @@ def read_json(path: Path, schema: Mapping[str, Any]) -> Any:
 
 
 def parse_json(content: bytes, path: Path, schema: Mapping[str, Any]) -> Any:
-    """What a JSON file holds; a CardiouqError if it does not keep the schema."""
+    """Parse a JSON file's content; a CardiouqError if it does not keep the schema."""
     try:
         found = json.loads(content, parse_constant=_refuse)
         problem = "; ".join(schema_problems(found, schema))
@@ -107,11 +107,11 @@ def _refuse(constant: str) -> NoReturn:
 
 
 def schema_problems(settings: Any, schema: Mapping[str, Any]) -> Iterator[str]:
-    """Every violation of a schema in words: the key, what was found, what is allowed."""
+    """Describe every violation of a schema: the key, what was found, what is allowed."""
     for error in Draft202012Validator(schema, format_checker=FORMATS).iter_errors(settings):
-        place = ".".join(str(part) for part in error.absolute_path)
+        keys = ".".join(str(part) for part in error.absolute_path)
         yield from (
-            f"{place}{'.' if place and key else ''}{key}: {text}" for key, text in _say(error)
+            f"{keys}{'.' if keys and key else ''}{key}: {text}" for key, text in _say(error)
         )
 
 

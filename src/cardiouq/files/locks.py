@@ -19,12 +19,12 @@ from cardiouq.errors import CardiouqError
 log = logging.getLogger(__name__)
 
 LOCK_SUFFIX = ".lock"
-"""Of the names of files that lock another."""
+"""Suffix of the names of files that lock another."""
 SECONDS_BETWEEN_TRIES = 2.0
 
 
 def try_lock(path: Path, kind: int = fcntl.LOCK_EX) -> io.FileIO | None:
-    """The locked file, which is made if it is not there, or None if another process has it.
+    """Lock a file, which is made if it is not there; None if another process has it.
 
     A file that was removed or replaced since it was opened locks nothing. Where the file system has
     no locks, a warning is all that others are told.

@@ -1,5 +1,6 @@
-"""What was made is what is read: files of other jobs, compared with the hashes noted when they were
-made (`files.py`). What was compared is what is parsed: a file is read once.
+"""Readers of other jobs' files, which are compared with the hashes noted when they were made.
+
+What was compared is what is parsed: a file is read once.
 
 A file without a hash is of a version that noted none, or its writer was killed just before it did.
 It is taken as it is, its hash is noted, and the log says so.
@@ -26,15 +27,15 @@ log = logging.getLogger(__name__)
 Content = TypeVar("Content")
 
 OF_FOLDERS = (".npy", ".gz", ".safetensors")
-"""Endings of files that jobs make by the folder."""
+"""Suffixes of files that jobs make by the folder."""
 FOLDERS_UP = 2
-"""From a checkpoint to its run's folder."""
+"""Number of folders from a checkpoint up to its run's."""
 FOLDERS_KEPT = 16
-"""Whose hashes are kept in memory."""
+"""Number of folders whose hashes are kept in memory."""
 
 
 def read(path: str | Path) -> bytes:
-    """The bytes of a file that another job made.
+    """Read the bytes of a file that another job made.
 
     Raises:
         CardiouqError: it is missing, or not as it was made.
@@ -43,7 +44,7 @@ def read(path: str | Path) -> bytes:
 
 
 def read_array(path: Path) -> NDArray[Any]:
-    """An array of `numpy.save`.
+    """Read an array of `numpy.save`.
 
     Raises:
         CardiouqError: as `read`, or it is none.
@@ -53,7 +54,7 @@ def read_array(path: Path) -> NDArray[Any]:
 
 
 def map_array(path: Path) -> "np.memmap[Any, Any]":
-    """An array of `numpy.save` that stays on disk; it is compared once, here.
+    """Map an array of `numpy.save`, which stays on disk, into memory; it is compared once, here.
 
     Raises:
         CardiouqError: as `read_array`.
@@ -63,12 +64,14 @@ def map_array(path: Path) -> "np.memmap[Any, Any]":
 
 
 def was_made(path: Path) -> bool:
-    """Whether a job made a file, as it makes not all for every method; it may be lost since."""
-    return path.is_file() or any(name in _hashes_in(place) for place, name in _in_folders(path))
+    """Tell whether a job made a file, which not all methods have, even if it is lost since."""
+    return path.is_file() or any(
+        name in _hashes_in(hash_file) for hash_file, name in _in_folders(path)
+    )
 
 
 def to_delete(path: Path) -> Path:
-    """What is made again together with a file: the folder that one job makes, or the file alone."""
+    """Path that is made again together with a file: the folder that one job makes, or the file."""
     for folder in path.parents[:FOLDERS_UP]:
         if (folder / HASHES_FILE).is_file() or (folder / RUN_FILE).is_file():
             return folder
@@ -83,7 +86,7 @@ def _read_and_hash(stream: io.BufferedReader) -> tuple[str, bytes]:
 def _as_made(path: Path, look: Callable[[io.BufferedReader], tuple[str, Content]]) -> Content:
     """What `look` makes of a file beside its hash, once that is the one noted."""
     while True:
-        made, place = _noted(path)
+        made, hash_file = _noted(path)
         try:
             with path.open("rb") as stream:
                 found, content = look(stream)
@@ -94,11 +97,11 @@ def _as_made(path: Path, look: Callable[[io.BufferedReader], tuple[str, Content]
             ) from error
         if found == made:
             return content
-        if _noted(path) == (made, place):  # else it has just been written anew
+        if _noted(path) == (made, hash_file):  # else it has just been written anew
             break
     if made:
         raise CardiouqError(
-            f"{path}: is not as it was made: its SHA-256 is {found}, and {place} says {made}; "
+            f"{path}: is not as it was made: its SHA-256 is {found}, and {hash_file} says {made}; "
             f"delete {to_delete(path)} and run again"
         )
     _take_up(path, found)
@@ -107,13 +110,13 @@ def _as_made(path: Path, look: Callable[[io.BufferedReader], tuple[str, Content]
 
 def _noted(path: Path) -> tuple[str, Path | None]:
     """The hash noted of a file and where it stands; "" if it has none."""
-    for place, name in [(hash_file_of(path), path.name), *_in_folders(path)]:
-        if sums := _hashes_in(place):
+    for hash_file, name in [(hash_file_of(path), path.name), *_in_folders(path)]:
+        if sums := _hashes_in(hash_file):
             if name not in sums:
                 raise CardiouqError(
-                    f"{path}: {place} has no hash of it; delete {to_delete(path)} and run again"
+                    f"{path}: {hash_file} has no hash of it; delete {to_delete(path)} and run again"
                 )
-            return sums[name], place
+            return sums[name], hash_file
     return "", None
 
 
@@ -123,18 +126,18 @@ def _in_folders(path: Path) -> list[tuple[Path, str]]:
     return [(folder / HASHES_FILE, str(path.relative_to(folder))) for folder in folders]
 
 
-def _hashes_in(place: Path) -> dict[str, str]:
+def _hashes_in(hash_file: Path) -> dict[str, str]:
     try:
-        state = place.stat()
+        state = hash_file.stat()
     except FileNotFoundError:
         return {}
-    return _sums(place, state.st_mtime_ns, state.st_size)
+    return _sums(hash_file, state.st_mtime_ns, state.st_size)
 
 
 @lru_cache(maxsize=FOLDERS_KEPT)
-def _sums(place: Path, changed: int, size: int) -> dict[str, str]:
+def _sums(hash_file: Path, changed: int, size: int) -> dict[str, str]:
     """`read_hashes` of a file in a state."""
-    return read_hashes(place)
+    return read_hashes(hash_file)
 
 
 def _take_up(path: Path, digest: str) -> None:

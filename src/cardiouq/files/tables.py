@@ -1,4 +1,4 @@
-"""Reading the program's own tables, in which text stays the text that was written.
+"""Readers of the program's own tables, in which text stays the text that was written.
 
 A reader that guesses takes a subject NA for a missing one, a scanner 001 for 1 and a site 1e3 for
 1000. So it is said here which columns are text; what users wrote is read by `data.layouts`.
@@ -21,7 +21,7 @@ TEXT = (
 )
 """Columns that are text in every table; unless said otherwise, all others are numbers."""
 NOT_MEASURED = ("-", "NA")
-"""What Snakemake's benchmarks say of a job that was too short."""
+"""Cells of Snakemake's benchmarks of a job that was too short to measure."""
 MOST_NAMED = 5
 
 
@@ -44,7 +44,7 @@ def read_rows(path: str | Path, numbers: Mapping[str, type] | None = None) -> pd
 def parse_rows(
     content: bytes, path: str | Path, numbers: Mapping[str, type] | None = None
 ) -> pd.DataFrame:
-    """The rows of a table that no job made, or that one still adds to; else as `read_rows`."""
+    """Parse a table that no job made, or that one still adds to; else as `read_rows`."""
     try:
         return _rows(content, path, numbers)
     except ValueError as error:  # of its encoding or its form
@@ -80,7 +80,7 @@ def read_benchmark(path: str | Path) -> pd.DataFrame:
 def add_columns(
     rows: pd.DataFrame, others: pd.DataFrame, on: Sequence[str], where: str
 ) -> pd.DataFrame:
-    """Each row with the columns of the one row of another table that has the same key.
+    """Join to each row the columns of the one row of another table that has the same key.
 
     Args:
         rows, others: tables with the columns of the key.

@@ -1,7 +1,8 @@
-"""Files and folders that are written whole or not at all, with the SHA-256 of what was written.
+"""Atomic writing of files and folders, with the SHA-256 of what was written.
 
-That of a file stands in a file beside it, those of a folder in one file in it, both as coreutils'
-`sha256sum` writes and checks them. `reading.py` compares them with what is read.
+A file or folder is complete or not there. The hash of a file stands in a file beside it, those of a
+folder in one file in it, both as coreutils' `sha256sum` writes and checks them. `reading.py`
+compares them with what is read.
 """
 
 import errno
@@ -22,7 +23,7 @@ from cardiouq.files.locks import LOCK_SUFFIX, exclusive_lock
 NOTES_BYTES = 2**20
 """Bytes that Snakemake's own notes of a study may take."""
 HASHES_FILE = "SHA256SUMS"
-"""Of a folder that one job makes: the hash of every file in it."""
+"""File with the hash of every file of a folder that one job makes."""
 
 CLUTTER = {
     "__MACOSX",
@@ -34,18 +35,16 @@ CLUTTER = {
     "Network Trash Folder",
     "lost+found",
 }
-"""Names of folders that computers and drives make by themselves, beside those that begin with a
-dot."""
+"""Folders that computers and drives make by themselves, beside those that begin with a dot."""
 
 
 def visible(paths: Iterable[Path]) -> list[Path]:
-    """Paths in order, without those that Macs and network drives leave among a user's files, such
-    as `._scan.nii.gz`."""
+    """Sort paths and leave out what Macs and network drives put among files, as `._scan.nii.gz`."""
     return sorted(p for p in paths if not p.name.startswith(".") and p.name not in CLUTTER)
 
 
 def hash_file_of(path: Path) -> Path:
-    """Where the hash of a file stands that other jobs' files lie beside."""
+    """Path of the file that holds the hash of a file which does not have a folder of its own."""
     return path.with_name(f".{path.name}.sha256")
 
 
@@ -63,7 +62,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """The same for a folder, which is empty at first and takes the place of an older one."""
+    """Yield an empty folder, which takes the place of `path` on success; else it is removed."""
     with _renamed_to(Path(path)) as temporary:
         temporary.mkdir()
         yield temporary
@@ -78,8 +77,7 @@ def write_folder_hashes(folder: Path) -> None:
 
 
 def hashes_of(folder: Path) -> dict[str, str]:
-    """Path in a folder -> hash of every file there that is not hidden: as it was noted when the
-    file was made, or of what the file holds."""
+    """Path in a folder -> hash of every file there that is not hidden, as noted or computed now."""
     names = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     return {
         str(name): read_hashes(hash_file_of(folder / name)).get(name.name) or _hash(folder / name)
@@ -96,8 +94,7 @@ def write_hashes(path: Path, sums: Mapping[str, str]) -> None:
 
 
 def read_hashes(path: Path) -> dict[str, str]:
-    """Path -> hash in a file of `sha256sum`'s; of one that is not there, or that was being written
-    when its writer was killed, none.
+    """Path -> hash in a file of `sha256sum`'s; none if it is missing or its writer was killed.
 
     Raises:
         CardiouqError: it holds something else.
@@ -174,8 +171,10 @@ def _left_behind(folder: Path) -> list[Path]:
 
 @contextmanager
 def disk_errors_naming(path: Path) -> Iterator[None]:
-    """Have a failure of the disk raised as an `OSError` that tells its reason and names `path`,
-    unless it names another file; libraries leave out one or both."""
+    """Have a failure of the disk raised as an `OSError` with its reason and the name of a file.
+
+    That is `path`, unless the error names another; libraries leave out one or both.
+    """
     try:
         yield
     except OSError as error:
@@ -190,7 +189,7 @@ def disk_errors_naming(path: Path) -> Iterator[None]:
 
 
 def expand_home(path: str) -> Path:
-    """A path with `~` as the home folder that a shell takes it for.
+    """Expand `~` in a path to the home folder that a shell takes it for.
 
     Raises:
         CardiouqError: for the home of a user that this machine does not know.
@@ -212,8 +211,10 @@ def check_disk_space(folder: Path, needed: int, what_for: str) -> None:
 
 
 def check_writable(*folders: Path) -> None:
-    """Raise a CardiouqError unless a little can be written to each of some folders, which may yet
-    have to be made: Snakemake's own notes on a full disk end in its traceback."""
+    """Raise a CardiouqError unless a little can be written to some folders, which may be to make.
+
+    Snakemake's own notes on a full disk would end in its traceback.
+    """
     for there in dict.fromkeys(_nearest(folder) for folder in folders):
         if not there.is_dir():
             found = f"a link to {there.readlink()}, no folder" if there.is_symlink() else "a file"

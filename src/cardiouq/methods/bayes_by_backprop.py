@@ -86,12 +86,12 @@ class Variant(BaseVariant):
     prior_sd: float = setting(0.1, exclusiveMinimum=0, help="SD of the prior N(0, prior_sd^2)")
     kl_weight: float = setting(10.0, minimum=0, help="the paper's lambda")
     initial_sd: float = setting(
-        0.005, exclusiveMinimum=0, help="SD of the posterior at the start; the paper does not say"
+        0.005, exclusiveMinimum=0, help="**ambiguity**: SD of the posterior at the start"
     )
     per: Literal["pixel", "image"] = setting(
         "pixel",
-        help="D: all annotated pixels of the training set (its slices, as large as a patch), or its"
-        " slices",
+        help="**ambiguity**: the KL term is divided by all annotated pixels of the training set"
+        " (its slices, as large as a patch), which is the evidence lower bound, or by its slices",
     )
 
     def posterior(self) -> WeightPosterior:

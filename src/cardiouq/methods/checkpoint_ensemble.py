@@ -21,9 +21,7 @@ class Method(BaseMethod):
     cycles: int = setting(1, minimum=1, help="from the last backwards")
     checkpoints: int = setting(30, minimum=1, help="of each cycle")
     step: int = setting(
-        2,
-        minimum=1,
-        help="epochs between checkpoints; for (Multi) the paper leaves open whether 1 or 2",
+        2, minimum=1, help="epochs between checkpoints; **ambiguity** for (Multi): 1 or 2"
     )
     select: Literal["latest", "best"] = setting(
         "latest",

@@ -56,13 +56,16 @@ class Variant(BaseVariant):
     style = Style("#B20000", "p")
 
     temperature: float = setting(
-        0.01, minimum=0, help="T of the cold posterior, unknown in the paper; at 0 it is SGD"
+        0.01,
+        minimum=0,
+        help="**unknown**: T of the posterior exp(-N loss / T); below 1 it is cold, at 0 the run is"
+        " SGD with momentum",
     )
 
     def problems(self, recipe: Block) -> Iterator[str]:
         """The sampler needs SGD's plain momentum and a phase to sample in."""
         optimiser = recipe["optimiser"]
-        if optimiser["name"] != "sgd" or optimiser.get("nesterov", True):
+        if (optimiser["name"], optimiser.get("nesterov")) != ("sgd", False):
             yield "optimiser: hmc needs {name: sgd, nesterov: false}"
         if recipe["schedule"]["name"] != "cyclical":
             yield "schedule: hmc samples in the constant phases of a cyclical schedule"

@@ -45,11 +45,12 @@ class Method(BaseMethod):
     temperature: float | Literal["fitted"] = setting(
         1.0,
         exclusiveMinimum=0,
-        help="by which logits are divided, or `fitted` to the lowest negative log-likelihood of"
-        " held-out subjects",
+        help="by which logits are divided, 1.5 in zhao2022; or `fitted` to the lowest negative"
+        " log-likelihood of held-out subjects, which are the validation side's, or with `folds`"
+        " those of a cross-validation",
     )
     folds: int | None = setting(
-        None, minimum=2, help="fit on the held-out subjects of a cross-validation of so many folds"
+        None, minimum=2, help="of the cross-validation that a temperature is fitted on"
     )
 
     def __post_init__(self) -> None:

@@ -1,1 +1,1 @@
-"""Runs to mean probabilities, uncertainty and segmentations."""
+"""Predictions: from runs to mean probabilities, uncertainty and segmentations."""

@@ -1,4 +1,4 @@
-"""A network applied to a volume, tile by tile."""
+"""A predictor, which applies a network to a volume, tile by tile."""
 
 from collections.abc import Callable
 
@@ -10,14 +10,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from cardiouq.data.plan import Plan
-from cardiouq.data.preprocessing import centre, resampled_shape
+from cardiouq.data.preprocessing import centre_crop, resampled_shape
 from cardiouq.data.readers.scans import Case
 
 TILES_AT_ONCE = 8
 
 
 class Predictor:
-    """Applies networks to preprocessed volumes, and brings logits to a case's own grid."""
+    """A predictor that applies networks to volumes, and brings logits to a case's own grid."""
 
     def __init__(self, plan: Plan, overlap: float, device: torch.device) -> None:
         # nnU-Net's tiling: patches as in training, weighted by a Gaussian where they overlap
@@ -29,7 +29,7 @@ class Predictor:
 
     @torch.inference_mode()
     def output(self, network: Callable[[Tensor], Tensor], image: NDArray[np.float32]) -> Tensor:
-        """The network's output on every slice, blended where tiles overlap.
+        """Network's output on every slice, blended where tiles overlap.
 
         Args:
             network: from (batch, 1, rows, columns) to (batch, channels, rows, columns).
@@ -45,18 +45,17 @@ class Predictor:
 
 @torch.inference_mode()
 def probabilities(logits: Tensor, case: Case, plan: Plan) -> NDArray[np.float32]:
-    """Softmax of logits (slices, classes, rows, columns) on the plan's grid, resampled linearly to
-    a case's own; beyond the plan's crop all is background.
+    """Probabilities (classes, slices, rows, columns) float32 of logits, on a case's own grid.
 
-    Returns:
-        (classes, slices, rows, columns) float32.
+    Logits (slices, classes, rows, columns) are on the plan's grid; softmax comes first, then linear
+    resampling. Beyond the plan's crop all is background.
     """
     own = case.rows, case.columns
     values = logits.softmax(1)
     if plan.crop:
-        whole = resampled_shape(own, (case.spacing_y, case.spacing_x), plan.spacing)
-        seen = (..., *centre(whole, plan.crop))
-        on_crop, values = values, values.new_zeros(*values.shape[:2], *whole)
+        uncropped = resampled_shape(own, (case.spacing_y, case.spacing_x), plan.spacing)
+        seen = (..., *centre_crop(uncropped, plan.crop))
+        on_crop, values = values, values.new_zeros(*values.shape[:2], *uncropped)
         values[:, 0] = 1
         values[seen] = on_crop
     resampled = functional.interpolate(values, own, mode="bilinear")

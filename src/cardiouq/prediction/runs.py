@@ -34,12 +34,12 @@ IDENTITY = {
     },
     "required": ["recipe", "member", "data_fingerprint"],
 }
-"""Schema of what is asked of a `run.json`."""
+"""JSON schema of a `run.json`, as far as it is read here."""
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """The cases that a run did not train on, and where their arrays lie."""
+    """Cases that a run did not train on, and the folder of their arrays."""
 
     cases: Sequence[str]
     arrays: Path
@@ -92,11 +92,11 @@ class RunOnDisk:
         self._held_out = held_out
 
     def network(self, epoch: int) -> nn.Module:
-        """The network after an epoch, in evaluation mode."""
+        """Load the network after an epoch, in evaluation mode."""
         return self._with(self._weights(epoch))
 
     def mean_network(self, epochs: Sequence[int]) -> nn.Module:
-        """The network with the mean of the weights after several epochs, summed in float64."""
+        """Load the network with the mean of the weights after several epochs, summed in float64."""
         sums: dict[str, Tensor] = {}
         for epoch in epochs:
             for name, weight in self._weights(epoch).items():
@@ -106,15 +106,17 @@ class RunOnDisk:
     def held_out(
         self, network: Callable[[Tensor], Tensor]
     ) -> Iterator[tuple[Tensor, NDArray[np.uint8]]]:
-        """Per held-out case the network's output (slices, channels, rows, columns) and the
-        reference (slices, rows, columns), on the plan's grid."""
+        """Yield per held-out case the network's output and the reference, on the plan's grid.
+
+        They are (slices, channels, rows, columns) and (slices, rows, columns).
+        """
         for case in self._held_out.cases:
             image = read_array(self._held_out.arrays / f"{case}_image.npy")
             label = read_array(self._held_out.arrays / f"{case}_label.npy")
             yield self._held_out.predictor.output(network, image), label
 
     def validation_loss(self, epoch: int) -> float:
-        """On held-out patches, after an epoch."""
+        """Validation loss after an epoch, of held-out patches."""
         history = {row["epoch"]: row for row in read_history(self.folder / HISTORY_FILE)}
         return history[epoch]["validation_loss"]
 

@@ -1,4 +1,4 @@
-"""What a case accumulates while the samples of a method pass by."""
+"""Running sums that a case accumulates while the samples of a method pass by."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -31,7 +31,7 @@ class CaseSums:
             np.save(self._sum_file, np.zeros((N_CLASSES + 2, *self.grid), np.float32))
 
     def add(self, probabilities: NDArray[np.float32]) -> None:
-        """Take in one sample: (classes, slices, rows, columns) on the case's own grid."""
+        """Add one sample: (classes, slices, rows, columns) on the case's own grid."""
         total = np.load(self._sum_file)
         total[:N_CLASSES] += probabilities
         total[N_CLASSES] += entropy_bits(probabilities)
@@ -44,8 +44,10 @@ class CaseSums:
         self.samples += 1
 
     def write(self, folder: Path, combine: Combine) -> None:
-        """Write segmentation, entropy map and probabilities; if there are several samples,
-        also their segmentations and the maps of mutual information and of variance.
+        """Write segmentation, entropy map and probabilities.
+
+        If there are several samples, their segmentations and maps of mutual information and
+        variance are written too.
 
         Args:
             folder: to write to.
@@ -72,7 +74,7 @@ class CaseSums:
 
 
 def entropy_bits(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Entropy over classes, in bits (of the mean probabilities: Eq. 3 of Zhao et al., MICCAI 2022).
+    """Entropy over classes in bits (of mean probabilities: Eq. 3 of Zhao et al., MICCAI 2022).
 
     Args:
         probabilities: (classes, ...), summing to 1 over the first axis.

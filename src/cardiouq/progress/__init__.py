@@ -1,1 +1,1 @@
-"""How far a study is, and what is left."""
+"""Progress of a study: what is done, and what is left."""

@@ -1,4 +1,4 @@
-"""Memory and time that a training or a prediction asks a batch system for. Imports no torch.
+"""Estimates of the memory and time of trainings and predictions. Imports no torch.
 
 Both follow nnU-Net's measure of a network, the values in its feature maps: on one core of the
 laptop and demo studies and at the paper's size a training step took 11 to 52 ns for each value of
@@ -19,42 +19,41 @@ from cardiouq.structures import N_CLASSES
 from cardiouq.study.study import Study
 
 NANOSECONDS_PER_VALUE = {"cpu": 60.0, "cuda": 0.6}
-"""Of a training step; on a GPU not measured: nnU-Net takes about 0.2 s for a step at the paper's
-size on the cards of 2018."""
+"""Nanoseconds of a training step for each value; on a GPU by nnU-Net's 0.2 s a step, of 2018."""
 FORWARD_SHARE = 1 / 3
 SECONDS_PER_VOLUME = 0.5
-"""To resample one sample of a volume to its own grid, and to add it up."""
+"""Seconds to resample one sample of a volume to its own grid, and to add it up."""
 SLICES = 12
 START_MINUTES = 15
 LARGEST_FACTOR = 3
 BASE_MB = 2500
-"""Interpreter, torch, MONAI and memory-mapped scans; a laptop's training has 1.0 GB in all."""
+"""Memory of interpreter, torch, MONAI and mapped scans; a laptop's training has 1.0 GB in all."""
 CUDA_MB = 4000
-"""More, for CUDA's libraries and its memory on the host."""
+"""Further memory, for CUDA's libraries and its memory on the host."""
 BYTES_PER_VALUE = 4
 MAPS_KEPT = 3
-"""A convolution's output, its norm's, and a gradient."""
+"""Values kept for each of a feature map: a convolution's output, its norm's, and a gradient."""
 WEIGHTS_KEPT = 6
-"""Weights, gradients, two moments, a checkpoint and a state as they are written."""
+"""Values kept for each weight: itself, gradient, two moments, a checkpoint, a state."""
 VOLUMES = 300
-"""That a method predicts, as long as the test sets are not listed yet."""
+"""Number of volumes that a method predicts, as long as the test sets are not listed yet."""
 USUAL_SCAN = (10, 256, 216), (10.0, 1.5, 1.5)
 """Shape and spacing that a plan is guessed from for as long as it is not made."""
 
 
 class Resources(NamedTuple):
-    """Of one job."""
+    """Memory and time that one job asks for."""
 
     mem_mb: int
     minutes: int
 
     def at(self, attempt: int) -> Self:
-        """What the job asks for after failures; a pre-emption counts as one."""
+        """Resources that the job asks for after failures; a pre-emption counts as one."""
         return type(self)(*(need * min(attempt, LARGEST_FACTOR) for need in self))
 
 
 def training_resources(study: Study, recipe: str, plan_file: str | Path, gpus: int) -> Resources:
-    """Of a run."""
+    """Memory and time that one training run asks for."""
     plan, batch_size = plan_of(study, plan_file), study["recipes"][recipe]["batch_size"]
     return Resources(
         memory_mb(plan, batch_size, gpus),
@@ -65,14 +64,14 @@ def training_resources(study: Study, recipe: str, plan_file: str | Path, gpus: i
 def prediction_resources(
     study: Study, name: str, plan_file: str | Path, test_sets: Iterable[str | Path], gpus: int
 ) -> Resources:
-    """Of a method or a repeat, on all of its test sets."""
+    """Memory and time that a method or a repeat asks for to predict all of its test sets."""
     plan = plan_of(study, plan_file)
     seconds = prediction_seconds(study, name, plan, test_sets, gpus)
     return Resources(memory_mb(plan, SLICES, gpus), _rounded(START_MINUTES + seconds / 60))
 
 
 def training_seconds(study: Study, recipe: str, plan: Plan, gpus: int) -> float:
-    """Of a run."""
+    """Seconds that one training run takes."""
     images = study.own_epochs(recipe) * images_per_epoch(study, recipe)
     return images * seconds_per_image(plan, gpus)
 
@@ -80,7 +79,7 @@ def training_seconds(study: Study, recipe: str, plan: Plan, gpus: int) -> float:
 def prediction_seconds(
     study: Study, name: str, plan: Plan, test_sets: Iterable[str | Path], gpus: int
 ) -> float:
-    """Of a method or a repeat, on all of its test sets."""
+    """Seconds that a method or a repeat takes to predict all of its test sets."""
     fits = study.methods[study.repeated(name)].fits()
     images = images_per_volume(study) * (2 if fits else 1)
     forward = FORWARD_SHARE * images * seconds_per_image(plan, gpus)
@@ -89,26 +88,26 @@ def prediction_seconds(
 
 
 def images_per_epoch(study: Study, recipe: str) -> float:
-    """That cost as much as validation and training do."""
+    """Images that cost as much as training and validation in an epoch."""
     settings = study["recipes"][recipe]
     steps = settings["iterations_per_epoch"] + FORWARD_SHARE * settings["validation_batches"]
     return float(steps * settings["batch_size"])
 
 
 def images_per_volume(study: Study) -> float:
-    """Tiles of all slices; they overlap in each direction."""
+    """Tiles of all slices of a volume; they overlap in each direction."""
     tiles: float = (1 / (1 - study["prediction"]["tile_overlap"])) ** 2
     return SLICES * tiles
 
 
 def sample_count(study: Study, name: str) -> int:
-    """Samples that a method or a repeat draws on the test sets."""
+    """Number of samples that a method or a repeat draws on the test sets."""
     method, schedule = study.methods[study.repeated(name)], study.schedule(study.recipe_of(name))
     return len(study.method_members(name)) * method.samples_per_run(schedule)
 
 
 def plan_of(study: Study, file: str | Path) -> Plan:
-    """A study's plan; as long as it is not made, that for a usual scan."""
+    """Read a study's plan; as long as it is not made, plan for a usual scan."""
     with contextlib.suppress(OSError, ValueError, CardiouqError):  # the job itself will say so
         return Plan.from_json(Path(file).read_bytes(), Path(file))
     shape, spacing = USUAL_SCAN
@@ -117,12 +116,12 @@ def plan_of(study: Study, file: str | Path) -> Plan:
 
 
 def seconds_per_image(plan: Plan, gpus: int) -> float:
-    """Of a training step."""
+    """Seconds of a training step for each image."""
     return NANOSECONDS_PER_VALUE["cuda" if gpus else "cpu"] * 1e-9 * feature_values(plan)
 
 
 def memory_mb(plan: Plan, batch_size: int, gpus: int) -> int:
-    """Of the host; on a GPU the feature maps are not there."""
+    """Megabytes that a job takes on the host, where on a GPU there are no feature maps."""
     values = WEIGHTS_KEPT * weight_count(plan)
     if not gpus:
         values += MAPS_KEPT * batch_size * feature_values(plan)
@@ -131,7 +130,7 @@ def memory_mb(plan: Plan, batch_size: int, gpus: int) -> int:
 
 
 def feature_values(plan: Plan) -> int:
-    """In all feature maps of the network for one image."""
+    """Values in all feature maps of the network for one image."""
     stages = [
         size * width for size, width in zip(_sizes(plan), plan.features_per_stage, strict=True)
     ]
@@ -140,7 +139,7 @@ def feature_values(plan: Plan) -> int:
 
 
 def weight_count(plan: Plan) -> int:
-    """Of the convolutions, which are nearly all."""
+    """Number of weights of the convolutions, which are nearly all."""
     widths = plan.features_per_stage
     encoder = sum(9 * (above + width) * width for above, width in pairwise((1, *widths)))
     decoder = sum((9 * 3 * width + 4 * below) * width for width, below in pairwise(widths))

@@ -33,24 +33,25 @@ STALL_SECONDS = 600
 
 @dataclass
 class Job:
-    """A training, whose steps are epochs, a prediction, whose steps are samples, an evaluation."""
+    """A training in steps of an epoch, a prediction in steps of a sample, or an evaluation."""
 
     kind: str
     name: str
     alike: str
-    """Whose seconds of a step it shares: its recipe's, or those of all of its kind."""
+    """Name of the jobs whose steps take as long: of its recipe, or all of its kind."""
     log: Path
     needs: list[str]
     finished: bool
     steps: int = 1
     work: float = 1.0
-    """Images of a step, by which others' seconds are scaled."""
+    """Images of a step, by which other jobs' seconds are scaled."""
     done: int = 0
     spent: float = 0.0
     guess: float = 0.0
-    """Seconds of it on an old machine."""
+    """Seconds that the job would take on an old machine."""
 
     def state(self, now: float) -> str:
+        """State of the job: done, failed, running, stopped or waiting."""
         if self.finished:
             return "done"
         if error_in(self.log):
@@ -64,6 +65,7 @@ class Job:
 
 
 def training_job(study: Study, recipe: str, member: Member, root: Path, plan: Plan) -> Job:
+    """Describe the training of one member of a recipe."""
     folder = root / study.run_folder(recipe, member)
     finished = (folder / RUN_FILE).is_file()
     products = folder if finished else products_folder(folder)
@@ -83,6 +85,7 @@ def training_job(study: Study, recipe: str, member: Member, root: Path, plan: Pl
 
 
 def method_jobs(study: Study, name: str, root: Path, plan: Plan) -> list[Job]:
+    """Describe the prediction and the evaluation of a method or a repeat."""
     results, recipe, steps = root / study.results, study.recipe_of(name), sample_count(study, name)
     predicted = (results / f"prediction/{name}/samples.csv").is_file()
     evaluated = (results / f"evaluation/{name}/scores.csv").is_file()
@@ -112,7 +115,7 @@ def method_jobs(study: Study, name: str, root: Path, plan: Plan) -> list[Job]:
 
 
 def jobs_of(study: Study, root: Path) -> dict[str, Job]:
-    """Name -> job of a study whose working directory is `root`."""
+    """Jobs, by name, of a study whose working directory is `root`."""
     plan = plan_of(study, root / study.results / "data/plan.json")
     runs = [(recipe, member) for recipe in study["recipes"] for member in study.members(recipe)]
     jobs = [training_job(study, *run, root, plan) for run in runs]
@@ -121,8 +124,11 @@ def jobs_of(study: Study, root: Path) -> dict[str, Job]:
 
 
 def remaining_seconds(jobs: dict[str, Job]) -> dict[str, float]:
-    """Seconds that each job still takes: at its own rate, at that of jobs alike, at that of its
-    kind for each image, or guessed, with others' share of their guess."""
+    """Seconds that each job still takes, by the rates of jobs that have begun.
+
+    A job goes at its own rate, at that of jobs alike, at that of its kind for each image, or as
+    guessed, with others' share of their guess.
+    """
     rates, shares = defaultdict(list), []
     for job in jobs.values():
         if job.spent:
@@ -147,7 +153,7 @@ def critical_path(name: str, jobs: dict[str, Job], seconds: dict[str, float]) ->
 
 
 def error_in(log: Path) -> str:
-    """The error that a log ends with, "" if it ends otherwise."""
+    """Error that a log ends with, "" if it ends otherwise."""
     end = re.split(r"^\d\d:\d\d:\d\d  .*$", _tail(log), flags=re.MULTILINE)[-1]
     found = re.findall(r"^ERROR: .*|^[\w.]*(?:Error|Exception)\b.*", end, re.MULTILINE)
     return str(found[-1]) if found else ""

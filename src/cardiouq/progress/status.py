@@ -14,8 +14,7 @@ DATA = ("cases.csv", "split.csv", "checks.csv", "plan.json", "preprocessed")
 
 
 def status(study: Study, root: Path, at_once: int, now: float) -> str:
-    """The printed status of a study; `at_once` is how many jobs run at a time, 0 for as many as
-    run now."""
+    """Print a study's status to text; `at_once` jobs run at a time, 0 for as many as run now."""
     results, jobs = root / study.results, jobs_of(study, root)
     left, states = remaining_seconds(jobs), {name: job.state(now) for name, job in jobs.items()}
     made = [(results / "data" / name).exists() for name in DATA]
@@ -55,7 +54,7 @@ def status(study: Study, root: Path, at_once: int, now: float) -> str:
 
 
 def failed(results: Path, jobs: dict[str, Job]) -> Iterator[tuple[Path, str]]:
-    """Log and error of every job that failed; Snakemake removes a log when its job starts."""
+    """Logs and errors of all jobs that failed; Snakemake removes a log when its job starts."""
     runs = {job.log for job in jobs.values()}
     for log in sorted((results / "logs").rglob("*.log")):
         if (log in runs or log.parts[-3] != "train") and error_in(log):  # not of runs of the past
@@ -63,5 +62,6 @@ def failed(results: Path, jobs: dict[str, Job]) -> Iterator[tuple[Path, str]]:
 
 
 def hours(seconds: float) -> str:
+    """Write seconds as h:mm:ss."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"

@@ -1,1 +1,1 @@
-"""Where results come from, and whether two are of one state."""
+"""Provenance: where results come from, and whether two are of one state."""

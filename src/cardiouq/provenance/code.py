@@ -1,4 +1,4 @@
-"""What a rule's result is computed by: its script and all of the package that it imports.
+"""The code that a rule's result depends on: its script and what that imports of the package.
 
 Snakemake does not see what a script imports. Rules of the cheap rooms name their script's code in a
 parameter, so that a change computes anew what depends on it, whatever the files' dates and paths.
@@ -24,13 +24,12 @@ def code_of(script: str, *files: Path) -> Callable[[Any], str]:
         files: what else is to be followed by its content, such as a caption, or a module that the
             script imports by a name that it is told.
     """
-    return lambda wildcards: digest_of(
-        [SCRIPTS / f"{script}.py", *files, *modules_of(script, *files)]
-    )
+    own = [SCRIPTS / f"{script}.py", *files]
+    return lambda wildcards: hash_of([*own, *modules_of(script, *files)])
 
 
-def digest_of(files: Iterable[Path]) -> str:
-    """Sixteen hex digits that change with the content of the files, and with nothing else."""
+def hash_of(files: Iterable[Path]) -> str:
+    """Sixteen hex digits that change with what is in any of the files, and with nothing else."""
     return sha256("\n".join(map(_hash_of, files)).encode())[:16]
 
 

@@ -1,4 +1,4 @@
-"""Whether two studies' results come from the same state (`cardiouq compare`)."""
+"""Comparison of two studies' results: whether they come from one state (`cardiouq compare`)."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,10 +7,10 @@ from typing import Any
 
 from cardiouq.errors import CardiouqError
 from cardiouq.files.documents import schema_problems
-from cardiouq.provenance.describe import flat
+from cardiouq.provenance.describe import flattened
 
 PARTS = ("code", "config", "data", "packages", "device")
-"""Of the state, in the order of printing."""
+"""Parts of the state, in the order of printing."""
 SCHEMA = {
     "type": "object",
     "required": ["state", "results"],
@@ -22,7 +22,7 @@ SCHEMA = {
         }
     },
 }
-"""What a comparison reads of a `provenance.json`."""
+"""JSON schema of what a comparison reads of a `provenance.json`."""
 
 
 def read_provenance(file: Path) -> Mapping[str, Any]:
@@ -44,12 +44,12 @@ def read_provenance(file: Path) -> Mapping[str, Any]:
 
 
 def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Part of the state, and `results` -> what differs in it, in words."""
+    """Describe what differs in each part of the state, and in the results."""
     pairs = {part: (one["state"][part], other["state"][part]) for part in PARTS}
     pairs["results"] = (one["results"], other["results"])
     found = {}
     for part, (first, second) in pairs.items():
-        a, b = dict(flat(first)), dict(flat(second))
+        a, b = dict(flattened(first)), dict(flattened(second))
         found[part] = [
             f"{name}: {a.get(name, 'nothing')} -> {b.get(name, 'nothing')}"
             for name in dict.fromkeys([*a, *b])
@@ -59,8 +59,8 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, l
     return found
 
 
-def verdict(found: Mapping[str, Sequence[str]]) -> str:
-    """What differences mean, in one sentence."""
+def conclusion(found: Mapping[str, Sequence[str]]) -> str:
+    """Conclude in one sentence what differences mean."""
     same_state, same_results = not any(found[part] for part in PARTS), not found["results"]
     if same_state and same_results:
         return "The same state and the same results."
@@ -70,13 +70,13 @@ def verdict(found: Mapping[str, Sequence[str]]) -> str:
 
 
 def comparison(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[str]:
-    """The lines that are printed: each part with its differences, and the verdict."""
+    """Yield the lines to print: each part with its differences, and the conclusion."""
     found = differences(one, other)
     for part, lines in found.items():
         versions = f" ({_version(one)} -> {_version(other)})" if part == "code" else ""
         yield f"{part}{versions}: {f'{len(lines)} difference(s)' if lines else 'the same'}"
         yield from (f"  {line}" for line in lines)
-    yield verdict(found)
+    yield conclusion(found)
 
 
 def _version(provenance: Mapping[str, Any]) -> str:

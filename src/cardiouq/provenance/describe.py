@@ -1,4 +1,4 @@
-"""Which state a study's results come from: code, settings, data, packages and device."""
+"""The state that a study's results come from: code, settings, data, packages and device."""
 
 import json
 import platform
@@ -39,7 +39,7 @@ MEASURED = {
 }
 """Columns that no two runs have in common; a table is compared without them."""
 PRINTED = (".csv", ".png")
-"""One form of every table and of every figure."""
+"""Suffixes of one form of every table and of every figure."""
 SHOWS_TIMES = ("quality_cost.png",)
 """Figures that no two runs have in common."""
 
@@ -51,7 +51,7 @@ def describe(
     predicted: Sequence[str],
     products: Iterable[str | Path],
 ) -> dict[str, Any]:
-    """State, results, files and times of a finished study.
+    """Describe the state, results, files and times of a finished study.
 
     Args:
         results: its folder, `results/<study>`.
@@ -95,7 +95,7 @@ def describe(
             if file.is_file()
         },
         "files": {str(file.relative_to(results)): sha256(read(file)) for file in made},
-        "handed on": handed_on(results, runs.values(), predicted),
+        "handed on": intermediate_hashes(results, runs.values(), predicted),
         "times": {
             "written": datetime.now(UTC).isoformat(timespec="seconds"),
             "device asked for": requested_device(),
@@ -106,7 +106,7 @@ def describe(
 
 
 def fingerprints(data: Path) -> dict[str, Any]:
-    """Of what every image and label holds, of the split and of the plan."""
+    """Hashes of what every image and label holds, of the split and of the plan."""
     hashes: dict[str, Any] = {}
     for name in ("cases", "distorted_cases"):
         if (data / f"{name}.csv").is_file():
@@ -123,11 +123,10 @@ def fingerprints(data: Path) -> dict[str, Any]:
     return hashes
 
 
-def handed_on(
+def intermediate_hashes(
     results: Path, runs: Iterable[str | Path], predicted: Iterable[str]
 ) -> dict[str, str]:
-    """SHA-256 of what one job hands to another: of a table, plan or note its own, of a folder that
-    of the file that has those of all files in it."""
+    """SHA-256 of what jobs hand on: tables, plans and notes, and the file of hashes of a folder."""
     predictions = [results / "prediction" / name for name in predicted]
     for folder in predictions:
         read_json(folder / "fitted.json", {"type": "object"})
@@ -142,7 +141,7 @@ def handed_on(
 
 
 def content_hash(path: Path) -> str:
-    """sha256 of a file, of a table with measured columns without them."""
+    """SHA-256 of a file, of a table with measured columns without them."""
     if path.name not in MEASURED:
         return sha256(read(path))
     rest = _table(path).drop(columns=list(MEASURED[path.name]), errors="ignore")
@@ -152,8 +151,10 @@ def content_hash(path: Path) -> str:
 def rule_times(
     results: Path, runs: Sequence[str], predicted: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
-    """Rule -> jobs, seconds, peak memory (MiB) in Snakemake's benchmarks; without those of runs and
-    methods that the study has no more."""
+    """Jobs, seconds and peak memory (MiB) of each rule, by Snakemake's benchmarks.
+
+    Those of runs and methods that the study has no more are left out.
+    """
     folder = results / "benchmarks"
     wanted = {str(Path(run).relative_to(results / "training")) for run in runs}
     jobs: dict[str, list[pd.DataFrame]] = defaultdict(list)
@@ -176,13 +177,13 @@ def rule_times(
 
 
 def printed(provenance: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """(part, what, value) of all that a reader wants to see; the code's files are left out."""
+    """Rows (part, what, value) of all that a reader wants to see, so without the code's files."""
     state, times = provenance["state"], provenance["times"]
     code, device = state["code"], state["device"]
     rows = [("Code", name, code[name]) for name in ("version", "hash")]
     rows += [("Code", *row) for row in _counted(code)]
     rows.append(("Config", "seed", str(state["config"].get("seed"))))
-    rows += [("Data", *row) for row in flat(state["data"])]
+    rows += [("Data", *row) for row in flattened(state["data"])]
     rows.append(("Packages", "", ", ".join(f"{n} {v}" for n, v in state["packages"].items())))
     rows += [("Device", name, device[name]) for name in ("processor", "system")]
     rows += [("Device", *row) for row in _counted(device)]
@@ -200,11 +201,11 @@ def printed(provenance: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     ]
 
 
-def flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """(dotted path, text) of every value of nested settings."""
+def flattened(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Yield (dotted path, text) of every value of nested settings."""
     if isinstance(value, Mapping) and value:
         for key, below in value.items():
-            yield from flat(below, f"{path}.{key}" if path else str(key))
+            yield from flattened(below, f"{path}.{key}" if path else str(key))
     else:
         yield path, value if isinstance(value, str) else json.dumps(value)
 

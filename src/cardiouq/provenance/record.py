@@ -1,4 +1,4 @@
-"""What made a result: the code, the packages, the machine. Imports no torch."""
+"""The record of what made a result: code, packages, machine. Imports no torch."""
 
 import hashlib
 import json
@@ -29,11 +29,11 @@ MACHINES = {
         "additionalProperties": False,
     },
 }
-"""Schema of a `machine.json`."""
+"""JSON schema of a `machine.json`."""
 
 
 def repository() -> Path:
-    """The folder that holds the code: of the repository, or of the package where there is none."""
+    """Folder that holds the code: the repository, or the package where there is none."""
     package = Path(__file__).parents[1]
     root = package.parents[1]
     return root if (root / "Snakefile").is_file() else package
@@ -53,8 +53,7 @@ def check_code_of(folder: Path) -> None:
 
 
 def code_files(root: Path) -> dict[str, str]:
-    """Path of every file that results depend on -> its hash; of a repository its package, its
-    workflow and what was published."""
+    """Path -> hash of every file of the code; of a repository its package, workflow and papers."""
     found = list(root.rglob("*"))
     if (root / "Snakefile").is_file():
         folders = ("src", "workflow", "config/published", "config/schemas")
@@ -69,12 +68,12 @@ def code_files(root: Path) -> dict[str, str]:
 
 
 def code_hash(root: Path) -> str:
-    """One for all files of the code."""
+    """Hash of all files of the code together."""
     return sha256(json.dumps(code_files(root), sort_keys=True).encode())[:16]
 
 
 def git_version(root: Path) -> str:
-    """What `git describe` calls the commit, `-dirty` if files differ from it."""
+    """Commit as `git describe` calls it, `-dirty` if files differ from it."""
     try:
         top, name = (
             subprocess.run(
@@ -104,8 +103,7 @@ def packages() -> dict[str, str]:
 
 
 def note_machine(folder: Path, device: str, precision: str) -> None:
-    """Add this machine and code to those that worked on what is in a folder: an interrupted run may
-    have several."""
+    """Add this machine and code to those that worked on a folder; a resumed run has several."""
     noted = machines(folder)
     here = {"device": device, "precision": precision, "code": code_hash(repository())}
     if here not in noted:
@@ -114,11 +112,11 @@ def note_machine(folder: Path, device: str, precision: str) -> None:
 
 
 def machines(folder: Path) -> list[dict[str, str]]:
-    """Those that were noted; a file that is not as it was written is a CardiouqError."""
+    """Machines noted in a folder; a file that is not as it was written is a CardiouqError."""
     file = folder / MACHINE_FILE
     return read_json(file, MACHINES) if file.is_file() else []
 
 
 def sha256(content: bytes) -> str:
-    """In hexadecimal digits."""
+    """SHA-256 of bytes, in hexadecimal digits."""
     return hashlib.sha256(content).hexdigest()

@@ -5,9 +5,8 @@ Methods 2021, supplementary note 4). Every sample of a batch draws for itself.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,17 +18,14 @@ BLUR_RADIUS = 4
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What a recipe may narrow when its budget is small, or set as another paper than nnU-Net's."""
+    """What a recipe's `augmentation` block says; the schema has the meaning of each setting."""
 
-    rotation_degrees: float = 180.0
-    scale: tuple[float, float] = (0.7, 1.4)
-    mirror: bool = True
-    translation_pixels: int = 0
-    """Along rows and columns, to either side; nnU-Net has none beside where it cuts a patch."""
-    probability: float = 0.2
-    """Of rotating, of scaling and of moving an image."""
-    intensities: bool = True
-    """Whether noise, blur and the rest of nnU-Net's changes to intensities are made."""
+    rotation_degrees: float
+    scale: Sequence[float]
+    mirror: bool
+    translation_pixels: int
+    probability: float
+    intensities: bool
 
     def window(self, patch_size: tuple[int, int]) -> int:
         """Side of the square window that holds the patch under every move, rotation and scale."""
@@ -101,11 +97,6 @@ class Augmentation:
             labels.to(images.dtype), grid, mode="nearest", align_corners=False
         )
         return placed, placed_labels.to(labels.dtype)
-
-
-def build_augmentation(settings: Mapping[str, Any]) -> Augmentation:
-    """The augmentation that a recipe's `augmentation` block describes."""
-    return Augmentation(**{**settings, "scale": tuple(settings["scale"])})
 
 
 def change_intensities(images: Tensor, generator: torch.Generator) -> Tensor:

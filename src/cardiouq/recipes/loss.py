@@ -60,6 +60,10 @@ def dice_and_cross_entropy(logits: Tensor, counts: Tensor) -> Tensor:
     return tversky_loss(logits, counts) + cross_entropy(logits, counts)
 
 
+HEAD_LOSSES = {"dice_cross_entropy": dice_and_cross_entropy, "cross_entropy": cross_entropy}
+"""A recipe's `loss` -> loss of one head."""
+
+
 class DeepSupervisionLoss:
     """Weighted mean of the losses of the first heads, each with half the weight of the one above.
 
@@ -97,8 +101,6 @@ def _pooled(counts: Tensor, size: Sequence[int]) -> Tensor:
 def build_loss(recipe: Mapping[str, Any], heads: int) -> DeepSupervisionLoss:
     """The loss that a recipe asks for, of a network with so many heads."""
     return DeepSupervisionLoss(
-        heads=heads if recipe.get("deep_supervision", True) else 1,
-        head_loss=cross_entropy
-        if recipe.get("loss") == "cross_entropy"
-        else dice_and_cross_entropy,
+        heads=heads if recipe["deep_supervision"] else 1,
+        head_loss=HEAD_LOSSES[recipe["loss"]],
     )

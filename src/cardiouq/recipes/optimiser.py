@@ -10,8 +10,7 @@ from cardiouq.recipes.schedule import Schedule
 
 
 def build_optimiser(network: nn.Module, settings: Mapping[str, Any]) -> torch.optim.Optimizer:
-    """SGD with momentum (Nesterov's, as nnU-Net has it, unless it is switched off), or AdamW for
-    budgets of few iterations.
+    """SGD with momentum, or AdamW, which learns within few iterations.
 
     The learning rate is the schedule's; `set_rate` sets it at every epoch.
     """
@@ -22,7 +21,7 @@ def build_optimiser(network: nn.Module, settings: Mapping[str, Any]) -> torch.op
         network.parameters(),
         lr=0.0,
         momentum=settings["momentum"],
-        nesterov=settings.get("nesterov", True),
+        nesterov=settings["nesterov"],
         weight_decay=decay,
     )
 

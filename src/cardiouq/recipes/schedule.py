@@ -22,8 +22,8 @@ class PolynomialSchedule:
     """nnU-Net's decay: alpha_0 * (1 - t / T) ** epsilon."""
 
     epochs: int
-    alpha_0: float = 0.01
-    epsilon: float = 0.9
+    alpha_0: float
+    epsilon: float
 
     def learning_rate(self, epoch: int) -> float:
         """Learning rate of an epoch in [0, T)."""
@@ -42,9 +42,9 @@ class StepSchedule:
     """
 
     epochs: int
-    alpha_0: float = 1e-4
-    after: int = 30
-    factor: float = 0.1
+    alpha_0: float
+    after: int
+    factor: float
 
     def learning_rate(self, epoch: int) -> float:
         """Learning rate of an epoch in [0, T)."""
@@ -69,12 +69,12 @@ class CyclicalSchedule:
     """
 
     epochs: int
-    cycles: int = 3
-    gamma: float = 0.8
-    alpha_0: float = 0.01
-    alpha_r: float = 0.1
-    epsilon: float = 0.9
-    denominator: Literal["T", "T_c"] = "T"
+    cycles: int
+    gamma: float
+    alpha_0: float
+    alpha_r: float
+    epsilon: float
+    denominator: Literal["T", "T_c"]
 
     def __post_init__(self) -> None:
         if self.epochs % self.cycles:

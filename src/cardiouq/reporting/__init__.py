@@ -1,1 +1,1 @@
-"""Scores to tables and figures."""
+"""Reports: from scores to tables and figures."""

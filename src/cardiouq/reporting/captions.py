@@ -1,4 +1,4 @@
-"""Captions: one text for the report, Markdown, LaTeX and HTML."""
+"""Captions, one text for the report, Markdown, LaTeX and HTML."""
 
 from collections.abc import Sized
 from pathlib import Path
@@ -9,7 +9,7 @@ from jinja2 import Environment, StrictUndefined
 
 from cardiouq.files.tables import add_columns, read_rows
 from cardiouq.provenance.record import repository
-from cardiouq.reporting.shown import as_written
+from cardiouq.reporting.shown import unescaped
 
 CAPTIONS = repository() / "workflow" / "report"
 
@@ -19,7 +19,7 @@ def render_caption(template: str | Path, snakemake: Any) -> str:
 
     Args:
         template: a file in `workflow/report`.
-        snakemake: the job, whose parameters hold texts as `shown.in_report` escapes them.
+        snakemake: the job, whose parameters hold texts as `shown.escaped` escapes them.
 
     Raises:
         jinja2.UndefinedError: the template names a parameter that the rule has not got.
@@ -27,18 +27,17 @@ def render_caption(template: str | Path, snakemake: Any) -> str:
     environment = Environment(trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
     text = environment.from_string((CAPTIONS / template).read_text(encoding="utf-8"))
     lines = text.render(snakemake=snakemake).strip().split("\n")
-    return str(as_written(" ".join(line.strip() for line in lines)))
+    return str(unescaped(" ".join(line.strip() for line in lines)))
 
 
 def count_volumes(cases: str | Path, test_sets: str | Path, labels: dict[str, str]) -> str:
-    """Say how many volumes and subjects each test set holds, and how many volumes are annotated in
-    part only, for captions.
+    """Count the volumes and subjects of each test set in words, and what is annotated in part.
 
     Args:
         cases: path of `cases.csv`.
         test_sets: path of `test_sets.csv`.
         labels: name of a test set -> how it is printed, in the order of printing, for a rule's
-            parameter as `shown.in_report` escapes it.
+            parameter as `shown.escaped` escapes it.
     """
     tested = add_columns(_rows(test_sets), _rows(cases), ["case"], str(cases))
     of_test_set = dict(list(tested.groupby("test_set")))
@@ -46,8 +45,7 @@ def count_volumes(cases: str | Path, test_sets: str | Path, labels: dict[str, st
 
 
 def count_cases(cases: str | Path) -> str:
-    """Say of how many volumes and subjects a case table is, as `count_volumes`; a scan and its
-    distorted twins are one.
+    """Count a case table's volumes and subjects in words; a scan and its distorted twins are one.
 
     Args:
         cases: path of `cases.csv` or `distorted_cases.csv`.

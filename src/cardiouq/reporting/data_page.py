@@ -1,5 +1,4 @@
-"""The data page: what a study's data sets are, what is odd about them, and every subject at a
-glance; one HTML file that needs no other."""
+"""The data page: data sets, what is odd about them, and every subject, in one HTML file."""
 
 import base64
 import io
@@ -19,9 +18,9 @@ from cardiouq.reporting.style import STRUCTURE_COLOURS, use_style
 from cardiouq.structures import FOREGROUND, mask_of
 
 PIXELS = 144
-"""Side of a thumbnail."""
+"""Side of a thumbnail, in pixels."""
 MARGIN = 20.0
-"""Of what is shown around the heart, mm."""
+"""Margin of what is shown around the heart, in mm."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ def middle_slice(reference: np.ndarray[Any, Any]) -> int:
 def make_data_page(
     cases: pd.DataFrame, split: pd.DataFrame, checks: pd.DataFrame, title: str, caption: str
 ) -> str:
-    """The page as HTML.
+    """Make the page as HTML.
 
     Args:
         cases: the case table.
@@ -94,7 +93,7 @@ def make_data_page(
 
 
 def describe(cases: pd.DataFrame, checks: pd.DataFrame) -> dict[str, str]:
-    """Heading -> entry, of one data set."""
+    """Describe one data set: heading -> entry."""
     subjects = cases.drop_duplicates("subject")
     flagged = cases.loc[cases["case"].isin(checks["case"]), "subject"].nunique()
     return {
@@ -134,7 +133,7 @@ def _range(values: "pd.Series[float]") -> str:
 
 
 def draw_thumbnails(cases: pd.DataFrame, checks: pd.DataFrame) -> Iterator[Thumbnail]:
-    """A thumbnail of each subject of one data set: its first case, or its first flagged one.
+    """Draw a thumbnail of each subject of one data set: its first case, or its first flagged one.
 
     Args:
         cases: rows of the case table, with the subjects' side of the `split`.

@@ -1,4 +1,4 @@
-"""Printed tables: Markdown, LaTeX (booktabs) and HTML from one layout. Texts are text in each."""
+"""Printed tables in Markdown, LaTeX (booktabs) and HTML from one layout. Texts are text in each."""
 
 import re
 import unicodedata
@@ -9,9 +9,9 @@ from tabulate import tabulate
 
 NOTHING = "\N{EN DASH}"
 LONG_TEXT = 40
-"""Characters from which on an entry is broken into lines."""
+"""Number of characters from which on an entry is broken into lines."""
 ROWS_OF_A_PAGE = 50
-"""LaTeX's `longtable` breaks a table of more rows over pages."""
+"""Number of rows above which LaTeX breaks a table over pages, as a `longtable`."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class PrintedTable:
 
 
 def to_markdown(table: PrintedTable) -> str:
-    """A pipe table below its caption."""
+    """Print a table as a Markdown pipe table below its caption."""
     spans = [group for group, width in table.groups for _ in range(width)]
     headings = [_markdown(f"{g} {c}".strip()) for g, c in zip(spans, table.columns, strict=True)]
     rows = [[_markdown_cell(cell) for cell in row] for row in table.rows]
@@ -167,8 +167,7 @@ def _long(table: PrintedTable) -> list[bool]:
 
 
 def to_latex(table: PrintedTable) -> str:
-    """A `table*`, or over several pages a `longtable`, with booktabs' rules; special characters are
-    escaped."""
+    """Print a table as LaTeX's `table*` or, over several pages, `longtable`, with booktabs."""
     first, rules = 1, []
     for group, width in table.groups:
         if group:
@@ -246,6 +245,6 @@ td.long { white-space: normal; min-width: 24rem; max-width: 40rem; }
 
 
 def to_html(table: PrintedTable) -> str:
-    """A page of its own, which Snakemake's report shows as it is."""
+    """Print a table as an HTML page of its own, which Snakemake's report shows as it is."""
     environment = Environment(trim_blocks=True, lstrip_blocks=True, autoescape=True)
     return environment.from_string(_HTML).render(table=table, long=_long(table))

@@ -1,4 +1,4 @@
-"""Which volumes and slices the figures show: chosen by rule, never by hand."""
+"""Selection of the volumes and slices that figures show: by rule, never by hand."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from cardiouq.errors import CardiouqError
 from cardiouq.structures import IGNORED, STRUCTURES, label_of
 
-Labels = NDArray[np.integer]
+LabelMap = NDArray[np.integer]
 
 SLIVER = 0.1
 """Share of a structure's largest area below which a slice does not count as holding it."""
@@ -52,9 +52,8 @@ def success_and_failures(scores: pd.DataFrame, n_failures: int) -> list[Volume]:
     ]
 
 
-def mean_dice(reference: Labels, prediction: Labels) -> float:
-    """Dice averaged over the structures, where the reference is annotated; both masks empty count
-    1, one empty 0."""
+def mean_dice(reference: LabelMap, prediction: LabelMap) -> float:
+    """Dice averaged over the structures, where annotated; both masks empty count 1, one empty 0."""
     values = []
     annotated = reference != IGNORED
     for structure in STRUCTURES:
@@ -65,7 +64,7 @@ def mean_dice(reference: Labels, prediction: Labels) -> float:
     return float(np.mean(values))
 
 
-def choose_slice(reference: Labels, predictions: Sequence[Labels], failure: bool) -> int:
+def choose_slice(reference: LabelMap, predictions: Sequence[LabelMap], failure: bool) -> int:
     """Choose the slice of a volume that a figure shows.
 
     The rule: of the annotated slices that hold all structures in the reference (or, if there is

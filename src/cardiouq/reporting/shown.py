@@ -1,4 +1,4 @@
-"""What others may see of a study: its settings without folders, and its texts as text.
+"""Texts and settings of a study that others may see, without folders, escaped for the report.
 
 Snakemake's report takes captions for reStructuredText, and copies the parameters of rules into a
 script element. So texts of the user's are escaped in parameters, and what scripts draw and print is
@@ -14,20 +14,22 @@ from typing import Any
 from cardiouq.provenance.record import sha256
 
 
-def in_report(value: Any) -> Any:
-    """A rule's parameter whose texts mean nothing to reStructuredText and to HTML: all but letters,
-    digits and spaces stands behind a backslash, so that no `</script>` is left. Keys stay."""
+def escaped(value: Any) -> Any:
+    """Escape texts of a rule's parameter, so that they mean nothing to reStructuredText and HTML.
+
+    All but letters, digits and spaces stands behind a backslash, so that no `</script>` is left.
+    Keys stay.
+    """
     return _mapped(value, lambda text: re.sub(r"([^\w\s]|_)", r"\\\1", text))
 
 
-def labels_in_report(blocks: Mapping[str, Mapping[str, Any]], key: str = "label") -> dict[str, str]:
-    """Name -> label of a study's methods or test sets, or another text that those have which have
-    it, as a rule's parameter."""
-    return {name: in_report(block[key]) for name, block in blocks.items() if block.get(key)}
+def escaped_labels(blocks: Mapping[str, Mapping[str, Any]], key: str = "label") -> dict[str, str]:
+    """Labels of a study's methods or test sets by name, escaped, or another text of theirs."""
+    return {name: escaped(block[key]) for name, block in blocks.items() if block.get(key)}
 
 
-def as_written(value: Any) -> Any:
-    """The value that `in_report` was given; any that holds no backslash is left alone."""
+def unescaped(value: Any) -> Any:
+    """Undo `escaped`; a text that holds no backslash is left alone."""
     return _mapped(value, lambda text: re.sub(r"\\(.)", r"\1", text))
 
 
@@ -42,9 +44,8 @@ def _mapped(value: Any, change: Callable[[str], str]) -> Any:
     return value
 
 
-def settings_to_show(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """A study's settings without folders of this machine: of an own method its file, of own data
-    nothing."""
+def shareable_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of a study without folders: of an own method its file, of own data nothing."""
     shown = deepcopy(dict(settings))
     for block in shown["datasets"].values():
         if "/" in block["source"]:

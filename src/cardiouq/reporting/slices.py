@@ -20,7 +20,7 @@ from cardiouq.structures import FOREGROUND, label_of, mask_of
 
 @dataclass(frozen=True)
 class Scan:
-    """A case's image and reference.
+    """Image and reference of a case.
 
     Attributes:
         image: intensities, (slices, rows, columns).
@@ -54,7 +54,7 @@ def load_scan(cases: pd.DataFrame, case: str) -> Scan:
 
 @dataclass(frozen=True)
 class Window:
-    """A square part of the slices, for display only.
+    """Square part of the slices, for display only.
 
     Attributes:
         rows, columns: the part of the array that lies in the square.
@@ -71,8 +71,7 @@ class Window:
     def around(
         cls, reference: NDArray[Any], spacing: tuple[float, float], margin: float = 20.0
     ) -> "Window":
-        """The square around the foreground of one slice's reference, with a margin in mm; around
-        the whole slice if there is no foreground."""
+        """Square around the foreground of a slice's reference with a margin in mm, or the slice."""
         edges = []
         for axis, step in enumerate(spacing):
             hit = np.flatnonzero(mask_of(reference, FOREGROUND).any(axis=1 - axis))
@@ -92,7 +91,7 @@ class Window:
 
     @property
     def extent(self) -> tuple[float, float, float, float]:
-        """Where matplotlib's `imshow` puts the part of the array, mm."""
+        """Corners where matplotlib's `imshow` puts the part of the array, in mm."""
         dy, dx = self.spacing
         return (
             self.columns.start * dx,
@@ -140,12 +139,12 @@ def name_panel(axes: Axes, text: str, size: float = 6) -> None:
     )
 
 
-def close_layout() -> ConstrainedLayoutEngine:
-    """A layout that leaves hardly any space between images."""
+def dense_layout() -> ConstrainedLayoutEngine:
+    """Layout that leaves hardly any space between images."""
     return ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.04, wspace=0, hspace=0)
 
 
-def place_closely(figure: Figure, left: float, bottom: float, top: float) -> None:
+def pack_panels(figure: Figure, left: float, bottom: float, top: float) -> None:
     """Put a figure's panels next to one another, within margins in inches, up to the right edge.
 
     By hand, as matplotlib's layouts leave gaps between so many images.
@@ -162,7 +161,7 @@ def place_closely(figure: Figure, left: float, bottom: float, top: float) -> Non
 
 
 def add_structure_legend(figure: Figure, loc: str) -> None:
-    """Name the contours' colours; `loc` as of matplotlib's `legend`."""
+    """Add a legend of the contours' colours; `loc` as of matplotlib's `legend`."""
     figure.legend(
         handles=[
             Line2D([], [], color=colour, linewidth=2, label=structure)

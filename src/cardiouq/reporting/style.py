@@ -1,4 +1,4 @@
-"""How every figure looks: one colour per method and structure, print sizes, saving."""
+"""Style of every figure: one colour per method and structure, print sizes, saving."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ DOUBLE_COLUMN = 7.0
 HEART_COLOURS = {"RV": "#4DC3FF", "MYO": "#FFD92F", "LV": "#FF5C8A"}
 """Light colours that stand out from grey-scale images, also to colour-blind readers."""
 OTHER_COLOURS = ("#B6E34A", "#FF9E5E", "#C9A0FF", "#5EE6C5", "#FFC2E2")
-"""For structures of other names, in turn."""
+"""Colours of structures of other names, in turn."""
 _spare = itertools.cycle(OTHER_COLOURS)
 STRUCTURE_COLOURS = {name: HEART_COLOURS.get(name) or next(_spare) for name in STRUCTURES}
 
@@ -31,7 +31,7 @@ TRAINING_COLOUR, VALIDATION_COLOUR = "#0072B2", "#D55E00"
 
 
 class MethodStyle(NamedTuple):
-    """How a method's points are drawn."""
+    """Colour and marker of a method's points."""
 
     colour: str
     marker: str
@@ -70,8 +70,7 @@ def method_styles(wanted: Mapping[str, Sequence[str | None]]) -> dict[str, Metho
 
 
 def sequence_colours(count: int) -> list[str]:
-    """Colours of things in an order, such as cycles and test sets: viridis without its pale end,
-    which is hard to see on white."""
+    """Colours of things in an order, such as cycles: viridis without its pale end."""
     return [to_hex(colormaps["viridis"](0.75 * i / max(1, count - 1))) for i in range(count)]
 
 
@@ -100,7 +99,7 @@ def use_style() -> None:
 def add_method_legend(
     figure: Figure, methods: Mapping[str, str], styles: Mapping[str, MethodStyle]
 ) -> None:
-    """Name the methods' colours below a figure; `methods` is key -> printed label, in order."""
+    """Add a legend of the methods below a figure; `methods` is key -> printed label, in order."""
     figure.legend(
         handles=[Patch(color=styles[m].colour, label=label) for m, label in methods.items()],
         loc="outside lower center",

@@ -1,4 +1,4 @@
-"""Writing a table for machines and, in three forms, for people."""
+"""Writer of a table for machines and, in three forms, for people."""
 
 from typing import Any
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from cardiouq.data.distortions import KINDS as DISTORTIONS
 from cardiouq.data.distortions import distort
-from cardiouq.data.readers.adapters import PARTS
+from cardiouq.data.readers.adapters import ADAPTERS
 from cardiouq.data.readers.labels import speaks_of_unknown
 from cardiouq.data.readers.layouts import TRAINING
 from cardiouq.errors import CardiouqError
@@ -117,7 +117,7 @@ def _test_set_problems(study: Settings) -> Iterator[str]:
     for test_set, block in study["test_sets"].items():
         part = block["part"]
         if block["dataset"] in datasets:
-            parts = PARTS.get(datasets[block["dataset"]]["layout"], (part,))
+            parts = ADAPTERS[datasets[block["dataset"]]["layout"]].parts or (part,)
             if part not in parts:
                 yield f"test_sets.{test_set}.part: {part!r} is not one of {list(parts)}"
         if part != TRAINING and "split" in block:

@@ -1,8 +1,9 @@
 """The tables of config/README.md, made from the schemas by `make settings`.
 
-A table stands between a comment that says of which settings it is and `<!-- end of settings -->`;
+A table stands between a comment that says of which settings it is and `<!-- end of settings -->`:
 `<!-- settings of study: split plan -->` are those below two keys of a study,
-`<!-- settings of study at recipes.<name> -->` those of one block.
+`<!-- settings of study at recipes.<name> -->` those of one block, `<!-- settings of methods -->`
+and `<!-- settings of variants -->` those that the methods' files declare.
 """
 
 import json
@@ -10,6 +11,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from cardiouq.methods import method_class, method_names, variant_class
+from cardiouq.methods.base import settings_schema
 from cardiouq.provenance.record import repository
 from cardiouq.study.schema import Schema, block_of, schema_of
 
@@ -36,11 +39,31 @@ def with_tables(page: str) -> str:
 
 def _table(document: Any, place: str | None, keys: str | None) -> str:
     """The Markdown of one table: a row for each setting that has a meaning."""
-    schema = block_of(schema_of(document), *(place.split(".") if place else ()))
-    if keys:
-        schema = schema | {"properties": {key: block_of(schema, key) for key in keys.split()}}
-    rows = [HEADINGS, ["---"] * len(HEADINGS), *_rows(schema)]
-    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+    if document in ("methods", "variants"):
+        rows = _rows_of_methods(document)
+    else:
+        schema = block_of(schema_of(document), *(place.split(".") if place else ()))
+        if keys:
+            schema = schema | {"properties": {key: block_of(schema, key) for key in keys.split()}}
+        rows = _rows(schema)
+    lines = [HEADINGS, ["---"] * len(HEADINGS), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _rows_of_methods(kind: str) -> Iterator[list[str]]:
+    """The settings of each method, or of each variant, or that it has none of its own."""
+    for name in method_names():
+        try:
+            found = method_class(name) if kind == "methods" else variant_class(name)
+        except KeyError:  # most methods train as any
+            continue
+        home = found.__module__.rpartition(".")[2]
+        if home != name:
+            yield [f"`{name}`", f"has those of `{home}`", "", ""]
+        elif settings := settings_schema(found):
+            yield from _rows({"properties": settings}, f"{name}.")
+        else:
+            yield [f"`{name}`", "has none", "", ""]
 
 
 def _rows(schema: Schema, above: str = "") -> Iterator[list[str]]:
@@ -48,7 +71,8 @@ def _rows(schema: Schema, above: str = "") -> Iterator[list[str]]:
     keys, required = _keys_of(schema)
     for key, block in keys.items():
         if "description" in block:
-            default = f"`{_spelt(block['default'])}`" if "default" in block else ""
+            default = block.get("default")  # None cannot be written
+            default = "" if default is None else f"`{_spelt(default)}`"
             default = "required" if key in required else default
             yield [f"`{above}{key}`", block["description"], _value(block), default]
         yield from _rows(block, f"{above}{key}.")
@@ -70,6 +94,9 @@ def _keys_of(schema: Schema) -> tuple[dict[str, Schema], set[str]]:
 
 def _value(block: Schema) -> str:
     """What a setting may be, in words: `2 numbers above 0`."""
+    if "anyOf" in block:
+        shared = {name: block[name] for name in LIMITS if name in block}
+        return " or ".join(_value(shared | option) for option in block["anyOf"])
     if "enum" in block:
         *others, last = (f"`{_spelt(value)}`" for value in block["enum"])
         return f"{', '.join(others)} or {last}" if others else last

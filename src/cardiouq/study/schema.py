@@ -6,6 +6,7 @@ The schemas lie in `config/schemas`; those of a method's own settings are in the
 from functools import cache
 from typing import Any, Literal
 
+from cardiouq.data.readers.adapters import ADAPTERS
 from cardiouq.files.documents import read_yaml, with_defaults
 from cardiouq.provenance.record import repository
 
@@ -14,8 +15,10 @@ Schema = dict[str, Any]
 
 @cache
 def schema_of(document: Literal["config", "study"]) -> Schema:
-    """The schema of `config.yaml`, or of a study's file."""
+    """The schema of `config.yaml`, or of a study, whose layouts are those of the adapters."""
     schema: Schema = read_yaml(repository() / "config" / "schemas" / f"{document}.schema.yaml")
+    if document == "study":
+        block_of(schema, "datasets", "<name>", "layout")["enum"] = list(ADAPTERS)
     return schema
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from cardiouq.data.fetch.sources import read_sources
-from cardiouq.data.readers.adapters import PSEUDONYMOUS
+from cardiouq.data.readers.adapters import ADAPTERS
 from cardiouq.data.readers.layouts import TRAINING, DataFolder
 from cardiouq.data.readers.pseudonyms import read_key
 from cardiouq.data.state import state_of
@@ -69,7 +69,7 @@ class Sources(Settings):
         folder = self.source(dataset)
         if not folder.is_dir():
             return f"`{key}` is {folder}, which is no folder{self._how_to_get(layout, key)}"
-        if layout in PSEUDONYMOUS:
+        if ADAPTERS[layout].is_pseudonymous:
             try:
                 read_key(folder)
             except CardiouqError as error:

@@ -1,1 +1,1 @@
-"""Recipes to runs: trajectories of checkpoints."""
+"""Training: from recipes to runs, which are trajectories of checkpoints."""

@@ -1,4 +1,4 @@
-"""Weights of a network and states of a training, as safetensors: data that run no code."""
+"""Checkpoints: weights and states of a training, as safetensors, data that run no code."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +15,7 @@ from cardiouq.files.writing import atomic_write
 def save_state(
     path: Path, epoch: int, network: nn.Module, optimiser: torch.optim.Optimizer, extra: Tensor
 ) -> None:
-    """Keep what is needed to go on with the epoch after `epoch`."""
+    """Save what is needed to go on with the epoch after `epoch`."""
     tensors = {f"network/{name}": value.detach() for name, value in network.named_parameters()}
     for index, values in optimiser.state_dict()["state"].items():
         for name, value in values.items():
@@ -50,7 +50,7 @@ def load_state(
 
 
 def load_weights(network: nn.Module, weights: dict[str, Tensor]) -> None:
-    """Put weights into a network; raises KeyError if they are another network's.
+    """Load weights into a network; raises KeyError if they are another network's.
 
     Parameters are the whole state: instance norm keeps no running statistics. (MONAI's network
     registers its blocks twice, so its `state_dict` names every tensor twice.)
@@ -64,7 +64,7 @@ def load_weights(network: nn.Module, weights: dict[str, Tensor]) -> None:
 
 
 def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Write tensors as safetensors, whole or not at all."""
+    """Write tensors as safetensors, atomically."""
     with atomic_write(path) as temporary:
         # not `save_file`, whose files no other user can read
         temporary.write_bytes(save({k: v.detach().cpu().contiguous() for k, v in tensors.items()}))

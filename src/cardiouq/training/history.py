@@ -1,4 +1,4 @@
-"""The training curves of a run, as they stand in its folder."""
+"""The history of a run: its training curves, as they stand in its folder."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ HISTORY_COLUMNS = (
 
 
 def write_history(history: Sequence[dict[str, float]], path: Path) -> None:
-    """Write the rows of a run's history, whole or not at all."""
+    """Write the rows of a run's history, atomically."""
     with atomic_write(path) as temporary:
         pd.DataFrame(history, columns=list(HISTORY_COLUMNS)).to_csv(temporary, index=False)
 

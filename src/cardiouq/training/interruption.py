@@ -1,4 +1,4 @@
-"""Leaving when asked to, by Ctrl-C or by a batch system, without losing what is done."""
+"""Interruption by Ctrl-C or by a batch system, without losing what is done."""
 
 import signal
 import sys
@@ -9,7 +9,7 @@ from cardiouq.errors import STOP_SIGNALS
 
 
 class Notice:
-    """While it is entered, Ctrl-C and SIGTERM, however often, end nothing and set `given`."""
+    """A notice to leave: while entered, Ctrl-C and SIGTERM end nothing and set `given`."""
 
     def __init__(self) -> None:
         self.given = 0
@@ -29,8 +29,7 @@ class Notice:
             signal.signal(number, handler)
 
     def leave(self) -> NoReturn:
-        """End the process with the status that a shell reports of one that the signal ended, which
-        Snakemake and batch systems call a failure."""
+        """End the process with the status of one that the signal ended, which counts as failed."""
         sys.exit(128 + self.given)
 
     def _give(self, number: int, frame: FrameType | None) -> None:

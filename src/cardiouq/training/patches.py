@@ -14,7 +14,7 @@ from cardiouq.structures import IGNORED, N_CLASSES
 
 
 class WindowSampler:
-    """Draws square windows around the centres of training patches.
+    """Sampler of square windows around the centres of training patches.
 
     A window is larger than the patch, so that rotation and scaling find image, not padding, at the
     patch's corners. Outside the slice, windows hold 0 (the mean intensity, background).
@@ -34,8 +34,8 @@ class WindowSampler:
         window: int,
         foreground_share: float,
     ) -> None:
-        self.images = [mapped(folder / f"{case}_image.npy") for case in cases]
-        self.labels = [mapped(folder / f"{case}_label.npy") for case in cases]
+        self.images = [memory_map(folder / f"{case}_image.npy") for case in cases]
+        self.labels = [memory_map(folder / f"{case}_label.npy") for case in cases]
         self.foreground = [_voxels_up_to(label) for label in self.labels]
         self.annotated = [np.count_nonzero(label != IGNORED, (1, 2)) for label in self.labels]
         self.in_part = [
@@ -47,7 +47,7 @@ class WindowSampler:
         self.foreground_share = foreground_share
 
     def sample_batch(self, batch_size: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """Images float32 and labels uint8, (batch, 1, window, window).
+        """Sample images float32 and labels uint8, (batch, 1, window, window).
 
         As in nnU-Net, the last `foreground_share` of a batch is centred on a voxel of a structure
         drawn at random; the rest lie anywhere in a random slice of a random case, or in a case that
@@ -79,7 +79,7 @@ class WindowSampler:
         return torch.from_numpy(images), torch.from_numpy(labels)
 
     def annotated_shares(self) -> NDArray[np.float64]:
-        """(slices,) share of each slice that someone annotated, of those of all cases with any."""
+        """Annotated share of each slice of all cases that has any, (slices,)."""
         shares = np.concatenate(
             [
                 counts / label[0].size
@@ -92,10 +92,10 @@ class WindowSampler:
         """Slice, and row and column in it, of a voxel of one of a case's structures."""
         structures = list(self.foreground[case].items())
         value, up_to = structures[rng.integers(len(structures))]
-        place = int(rng.integers(int(up_to[-1])))
-        section = int(np.searchsorted(up_to, place, side="right"))
+        chosen = int(rng.integers(int(up_to[-1])))
+        section = int(np.searchsorted(up_to, chosen, side="right"))
         pixels = np.argwhere(self.labels[case][section] == value)
-        return section, pixels[place - int(up_to[section])].tolist()  # counted from the last
+        return section, pixels[chosen - int(up_to[section])].tolist()  # counted from the last
 
     def _annotated_pixel(self, case: int, rng: np.random.Generator) -> tuple[int, list[int]]:
         """Slice, and row and column in it, of an annotated voxel of a case."""
@@ -119,9 +119,8 @@ class WindowSampler:
         return patch // 2, size - patch + patch // 2
 
 
-def mapped(path: Path) -> NDArray[Any]:
-    """The array of a `.npy` file, mapped into memory. As no file is kept open, there may be more of
-    them than a process may have open files; numpy keeps one for each."""
+def memory_map(path: Path) -> NDArray[Any]:
+    """Map the array of a `.npy` file into memory, without the open file that numpy keeps."""
     array = map_array(path)
     content = torch.from_file(str(path), size=path.stat().st_size, dtype=torch.uint8).numpy()
     return np.ndarray(array.shape, array.dtype, content, array.offset, array.strides)

@@ -16,7 +16,7 @@ from cardiouq.provenance.record import code_hash, machines, repository
 
 
 class SideFolder:
-    """Where a run grows until it is complete; `identity` says which run it is."""
+    """Folder where a run grows until it is complete; `identity` says which run it is."""
 
     def __init__(self, output: Path, identity: dict[str, Any]) -> None:
         self.output = output
@@ -34,7 +34,7 @@ class SideFolder:
             temporary.write_text(self.identity, encoding="utf-8")
 
     def is_finished(self) -> bool:
-        """Whether the output is this run, trained by the present code.
+        """Tell whether the output is this run, trained by the present code.
 
         Snakemake runs a job again whose end it did not see.
         """
@@ -62,7 +62,7 @@ class SideFolder:
         self.remove()
 
     def remove(self) -> None:
-        """Renamed first: a kill while it is deleted leaves no half state to resume."""
+        """Remove the folder, renamed first: a kill meanwhile leaves no half state to resume."""
         done = self.path.with_suffix(".done")
         shutil.rmtree(done, ignore_errors=True)  # of a kill at this point
         self.path.replace(done)

@@ -22,7 +22,7 @@ from cardiouq.files.locks import exclusive_lock
 from cardiouq.methods import build_variant
 from cardiouq.methods.base import BaseVariant, Training
 from cardiouq.provenance.record import note_machine
-from cardiouq.recipes.augmentation import Augmentation, build_augmentation
+from cardiouq.recipes.augmentation import Augmentation
 from cardiouq.recipes.loss import build_loss
 from cardiouq.recipes.network import build_network, channels_last
 from cardiouq.recipes.optimiser import build_optimiser, set_rate
@@ -36,7 +36,7 @@ from cardiouq.training.validation import validate
 log = logging.getLogger(__name__)
 
 MAX_GRADIENT_NORM = 12.0
-"""nnU-Net's clipping; the restarts of Eq. 4 would diverge without it."""
+"""Norm that nnU-Net clips gradients to; the restarts of Eq. 4 would diverge without it."""
 
 
 def train(run: Run, output: Path, device: torch.device) -> None:
@@ -79,7 +79,7 @@ def _train(run: Run, side: SideFolder, device: torch.device, notice: Notice) -> 
 
 
 class Setup(NamedTuple):
-    """What a recipe is made of, built for one run."""
+    """Parts of a recipe, built for one run."""
 
     run: Run
     variant: BaseVariant
@@ -92,8 +92,8 @@ class Setup(NamedTuple):
 
 def set_up(run: Run, device: torch.device) -> Setup:
     """Build what a run trains with; the weights are drawn from a seed of their own."""
-    recipe, patch_size = run.recipe, run.plan.patch_size
-    augmentation = build_augmentation(recipe["augmentation"])
+    recipe, patch_size = run.settings, run.plan.patch_size
+    augmentation = Augmentation(**recipe["augmentation"])
     torch.manual_seed(run.seed_for("weights"))
     variant = build_variant(recipe.get("variant"))
     plain = build_network(run.plan, recipe["dropout"])
@@ -133,7 +133,7 @@ def train_epoch(setup: Setup, epoch: int, leave_if_told: Callable[[], None]) -> 
     Raises:
         FloatingPointError: the mean loss is not finite.
     """
-    run, recipe, network = setup.run, setup.run.recipe, setup.training.network
+    run, recipe, network = setup.run, setup.run.settings, setup.training.network
     device = next(network.parameters()).device
     torch.manual_seed(run.seed_for("dropout", epoch))
     generator = torch.Generator(device).manual_seed(run.seed_for("augmentation", epoch))

@@ -1,4 +1,4 @@
-"""What becomes of a run from epoch to epoch, and what of it is kept, how often."""
+"""The trajectory of a run from epoch to epoch, and what of it is kept, how often."""
 
 import logging
 import time
@@ -25,7 +25,7 @@ SECONDS_BETWEEN_REPORTS = 15
 
 
 class Trajectory:
-    """The epochs of a run, in the side folder where it grows.
+    """Epochs of a run, in the side folder where it grows.
 
     It goes on where an interrupted run stopped, or else from the run that this one branches from.
 
@@ -56,11 +56,11 @@ class Trajectory:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the last epoch is done."""
+        """Tell whether the last epoch is done."""
         return self.next_epoch == self.schedule.epochs
 
     def add(self, train_loss: float, validation: Validation, seconds: float) -> None:
-        """Take in the next epoch, and write what others will ask for of it."""
+        """Add the next epoch, and write what others will ask for of it."""
         epoch = self.next_epoch
         self.history.append(
             {
@@ -81,7 +81,7 @@ class Trajectory:
         self._report()
 
     def is_due(self) -> bool:
-        """Whether the last state is so old that the next one should be kept, or the run is done."""
+        """Tell whether the last state is so old that the next is to be kept, or the run is done."""
         return self.is_complete or time.monotonic() - self.last_kept > SECONDS_BETWEEN_STATES
 
     def keep(self) -> None:
@@ -100,7 +100,7 @@ class Trajectory:
     def _write_checkpoint(self, epoch: int) -> None:
         """Write the weights if the epoch is to be kept; where the recipe selects by validation NLL,
         those of the lowest one so far stand for the last epoch's."""
-        if self.run.recipe.get("selection") == "validation_nll":
+        if "selection" in self.run.settings:
             is_kept = self.history[-1]["validation_nll"] <= min(
                 row["validation_nll"] for row in self.history
             )

@@ -1,4 +1,4 @@
-"""The numbers of the training curves that are of held-out subjects."""
+"""Validation: the numbers of the training curves that are of held-out subjects."""
 
 from typing import NamedTuple
 
@@ -17,11 +17,11 @@ from cardiouq.training.run import Run
 
 
 class Validation(NamedTuple):
-    """How a network does on held-out patches after an epoch."""
+    """Results of a network on held-out patches after an epoch."""
 
     loss: float
     dice: float
-    """Mean over the structures."""
+    """Dice, mean over the structures."""
     nll: float
     """Negative log-likelihood, nats per pixel."""
 
@@ -30,8 +30,7 @@ class Validation(NamedTuple):
 def validate(
     run: Run, variant: BaseVariant, training: Training, sampler: WindowSampler
 ) -> Validation:
-    """Validate on unaugmented patches of held-out subjects, the same ones at every epoch of every
-    run of a study.
+    """Validate on unaugmented patches of held-out subjects, the same ones for a whole study.
 
     The numbers are of the mean over the network's samples, if it has several. The loss is the plain
     one, so that it compares between variants. Dice is over all patches as one, as nnU-Net's pseudo
@@ -46,8 +45,8 @@ def validate(
     network.eval()
     losses, nll = [], []
     overlap = torch.zeros(3, N_CLASSES, dtype=torch.int64)
-    for _ in range(run.recipe["validation_batches"]):
-        windows = sampler.sample_batch(run.recipe["batch_size"], rng)
+    for _ in range(run.settings["validation_batches"]):
+        windows = sampler.sample_batch(run.settings["batch_size"], rng)
         images, labels = (cut_patch(w, run.plan.patch_size).to(device) for w in windows)
         with training_precision(device):
             samples = variant.logits(network(images)).float()
@@ -65,8 +64,7 @@ def validate(
 
 
 def count_overlap(predicted: Tensor, reference: Tensor) -> Tensor:
-    """Annotated voxels per class in both, in the prediction, in the reference: (3, classes)
-    int64."""
+    """Annotated voxels per class in both, in prediction and in reference: (3, classes) int64."""
     annotated = reference != IGNORED
     predicted, reference = predicted[annotated], reference[annotated]
     counts = [

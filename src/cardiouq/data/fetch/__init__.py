@@ -1,1 +1,1 @@
-"""Public data sets: where they are, and how they are fetched."""
+"""Public data sets: their sources, and how they are fetched."""

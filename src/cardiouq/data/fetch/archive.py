@@ -1,4 +1,4 @@
-"""Unpacking a data set's archive: only the folder asked for is written, whatever is in it."""
+"""Unpacking of a data set's archive, of which only the folder asked for is written."""
 
 import logging
 import os
@@ -17,18 +17,18 @@ from cardiouq.files.writing import check_disk_space
 log = logging.getLogger(__name__)
 
 MAX_EXPANSION = 10
-"""Archives that unpack to more bytes per byte are refused; scans are compressed already."""
+"""Largest number of bytes unpacked per byte of archive; scans are compressed already."""
 
 MAX_MEMBERS = 100_000
 CHUNK = 1 << 16
 
 
 class BadArchiveError(CardiouqError):
-    """The archive is what the table of sources says, and yet cannot be unpacked."""
+    """An archive that is what the table of sources says, and yet cannot be unpacked."""
 
 
 def unpack(source: Source, path: Path, folder: Path) -> None:
-    """Unpack what is in `source.archive_folder` of a verified archive to a new folder.
+    """Unpack the `source.archive_folder` of a verified archive into a new folder.
 
     Raises:
         BadArchiveError: if the archive is damaged, unsafe, too large or has no such folder.

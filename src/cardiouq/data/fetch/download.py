@@ -1,4 +1,4 @@
-"""Getting a public data set: its archive is downloaded, verified and unpacked into a data root.
+"""Download of a public data set: its archive is fetched, verified and unpacked to a data root.
 
 The root appears by one rename of a finished folder, so a root that exists is whole. Beside it
 stand, until then, `<root>.part.zip` (what has been downloaded; another call goes on from there),
@@ -33,16 +33,16 @@ MARKER = "source.json"
 """File in a fetched root that says which archive it came from."""
 
 ASSUMED_EXPANSION = 2
-"""Bytes unpacked per byte of archive, in the check of free space before anything is known."""
+"""Bytes per byte of archive that unpacking is assumed to take before anything is known."""
 
 TIMEOUT = (30, 60)
 """Seconds to wait for a connection, and for the next bytes."""
 
 LONGEST_WAIT = 60.0
-"""Seconds between two tries at most."""
+"""Longest wait between two tries, in seconds."""
 
 TRANSIENT = {408, 425, 429, 500, 502, 503, 504}
-"""Answers of a server that may do better the next time."""
+"""HTTP statuses after which a server may do better the next time."""
 
 
 class _TryAgainError(Exception):
@@ -265,14 +265,14 @@ def _check_answer(source: Source, part: _Part, answer: requests.Response) -> Non
             f"{source.by_hand}"
         )
     told = answer.headers.get("Content-Range", "")
-    place = re.fullmatch(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)", told)
-    total = place[2] if place else "*"
+    match = re.fullmatch(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)", told)
+    total = match[2] if match else "*"
     if code == 200 and "Content-Encoding" not in answer.headers:
         total = answer.headers.get("Content-Length", "*")
     if total.isdigit() and int(total) != source.bytes:
         raise _another_size(source, part, f"{int(total):,}")
     etag = answer.headers.get("ETag", "")
-    starts_elsewhere = not place or place[1] != str(part.size())
+    starts_elsewhere = not match or match[1] != str(part.size())
     is_another = bool(part.etag() and etag and etag != part.etag())
     if code == 416 or (code == 206 and (starts_elsewhere or is_another)):
         part.remove()

@@ -1,4 +1,4 @@
-"""Where each public data set is got, by whom and on which terms: `config/data_sources.csv`."""
+"""The sources of public data sets and the terms they are under: `config/data_sources.csv`."""
 
 import re
 from dataclasses import dataclass, fields
@@ -13,8 +13,11 @@ ACCESS = ("open", "form", "application", "private")
 
 @dataclass(frozen=True)
 class Source:
-    """One row of the table; only an `open` data set has an archive: `url`, its `bytes` and `sha256`
-    and the folder inside it whose content becomes the data root (else "" and 0)."""
+    """One data set in the table of sources.
+
+    Only an `open` one has an archive: `url`, its `bytes` and `sha256` and the folder inside it
+    whose content becomes the data root (else "" and 0).
+    """
 
     dataset: str
     access: str
@@ -30,22 +33,22 @@ class Source:
 
     @property
     def by_hand(self) -> str:
-        """What to do where a download fails, as the end of a sentence."""
+        """End of a sentence that says what to do where a download fails."""
         return f"see {self.apply_at} for how to get it by hand"
 
 
 COLUMNS = tuple(field.name for field in fields(Source))
-FORMS = {
+PATTERNS = {
     "url": (r"https?://\S+", "an address"),
     "bytes": (r"[1-9]\d*", "the archive's size in bytes"),
     "sha256": (r"[0-9a-f]{64}", "64 hexadecimal digits, lower case"),
     "archive_folder": (r"[^/\\.][^/\\]*(/[^/\\.][^/\\]*)*", "a folder as in `ACDC/database`"),
 }
-"""What an open data set's archive needs: pattern and words, by column."""
+"""Column -> pattern, and its words, of what an open data set's archive needs."""
 
 
 def read_sources(path: str | Path) -> dict[str, Source]:
-    """Read the table; sources by data set.
+    """Read the table of sources, by data set.
 
     Raises:
         CardiouqError: if there is no such table, or it has other columns.
@@ -75,7 +78,7 @@ def _problems(row: dict[str, str]) -> list[str]:
     problems = [f"{name} is empty" for name in ("dataset", "apply_at") if not row[name]]
     if row["access"] not in ACCESS:
         problems.append(f"access is {row['access']!r}; expected one of {list(ACCESS)}")
-    for name, (pattern, words) in FORMS.items():
+    for name, (pattern, words) in PATTERNS.items():
         if row["access"] == "open" and not re.fullmatch(pattern, row[name]):
             problems.append(f"{name} is {row[name]!r}; an open data set needs {words}")
         if row["access"] != "open" and row[name]:

@@ -1,1 +1,1 @@
-"""The digital phantom of a heart."""
+"""The digital phantom of a heart, scanned."""

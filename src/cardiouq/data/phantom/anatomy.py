@@ -40,7 +40,7 @@ def _taper(level: Floats) -> Floats:
 
 
 def contours(heart: Heart, phase: Phase, x: Floats, y: Floats, z: Floats) -> Contours:
-    """Where the walls are. x, y, z broadcast against each other."""
+    """Find the heart's walls at points x, y, z, which broadcast against each other."""
     systole = phase == "ES"
     longitudinal = heart.longitudinal_shortening if systole else 0.0
     base = np.float32(longitudinal * heart.length)
@@ -87,7 +87,7 @@ def contours(heart: Heart, phase: Phase, x: Floats, y: Floats, z: Floats) -> Con
 
 
 class HeartPainter:
-    """Paints fractions of fat, blood and muscle over each other, the last on top."""
+    """A painter of fractions of fat, blood and muscle over each other, the last on top."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.rest = np.ones(shape, np.float32)
@@ -97,7 +97,7 @@ class HeartPainter:
         }
 
     def paint(self, tissue: Tissue, cover: Floats) -> None:
-        """Cover what is there with a tissue; cover in [0, 1]."""
+        """Cover what is there with a tissue, by shares in [0, 1]."""
         keep = 1 - cover
         self.rest *= keep
         for part in self.parts.values():
@@ -122,7 +122,7 @@ def _ripples(heart: Heart, c: Contours, first: int) -> Floats:
 def heart_plane(
     heart: Heart, phase: Phase, x: Floats, y: Floats, z: Floats, pixel: float
 ) -> tuple[HeartPainter, Floats]:
-    """One thin plane of the heart in each slice.
+    """Paint one thin plane of the heart in each slice.
 
     Args:
         x, y: (slices, rows, columns); z: (slices, 1, 1); mm.

@@ -123,7 +123,7 @@ def _heart_frame(
 
 
 def scan_subject(group: str, scanner: Scanner, seed: int) -> Subject:
-    """Draw one subject of an ACDC group and scan it at end diastole and end systole."""
+    """Make one random subject of an ACDC group and scan it at end diastole and end systole."""
     rng = np.random.default_rng(seed)
     height = round(float(np.clip(rng.normal(171, 9), 150, 195)), 1)
     weight = round(float(np.clip((height / 100) ** 2 * rng.normal(25.5, 3.5), 48, 120)), 1)

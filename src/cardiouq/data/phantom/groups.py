@@ -13,7 +13,7 @@ _TAPER_VOLUME = np.pi * 35 / 48
 
 @dataclass(frozen=True)
 class Group:
-    """Mean of one ACDC group (Bernard et al., IEEE TMI 2018, section III-A); mL, mm, fractions."""
+    """Means of one ACDC group (Bernard et al., IEEE TMI 2018, section III-A); mL, mm, fractions."""
 
     volume: float
     ejection: float
@@ -64,7 +64,7 @@ class Heart:
 
 
 def random_heart(group: str, rng: np.random.Generator, height_cm: float) -> Heart:
-    """A random heart of one group; volumes grow with the body's size."""
+    """Make a random heart of one group; volumes grow with the body's size."""
     mean = GROUP[group]
     volume = mean.volume * (height_cm / 171) ** 2 * rng.lognormal(0, 0.12)
     length = 90 * (volume / 150) ** 0.25 * rng.lognormal(0, 0.04)

@@ -1,4 +1,4 @@
-"""From tissues to a magnitude image: what the scanner does to the phantom."""
+"""The phantom's scanner: from tissues to a magnitude image."""
 
 from dataclasses import dataclass
 from enum import IntEnum
@@ -11,7 +11,7 @@ from cardiouq.data.noise import Floats, add_rician_noise
 
 
 class Tissue(IntEnum):
-    """Index of a tissue along the first axis of the fractions."""
+    """Tissues, by their index along the first axis of the fractions."""
 
     AIR = 0
     LUNG = 1
@@ -25,7 +25,7 @@ class Tissue(IntEnum):
 
 @dataclass(frozen=True)
 class Relaxation:
-    """Proton density (relative to blood) and relaxation times in ms."""
+    """Proton density (relative to blood) and relaxation times in ms of a tissue."""
 
     density: float
     t1: float
@@ -48,7 +48,7 @@ RELAXATION: dict[Tissue, Relaxation] = {
 
 @dataclass(frozen=True)
 class Scanner:
-    """How one vendor's scanner sees the phantom; ranges are drawn from uniformly per subject.
+    """One vendor's scanner; ranges are drawn from uniformly per subject.
 
     Attributes:
         vendor: the vendor's name, and `letter` its letter in M&Ms ("" outside M&Ms).
@@ -155,7 +155,7 @@ def acquire(
     spacing_mm: float,
     noise: float,
 ) -> NDArray[np.int16]:
-    """Image (slices, rows, columns) of tissue fractions (tissues, slices, rows, columns)."""
+    """Acquire an image (slices, rows, columns) of tissues (tissues, slices, rows, columns)."""
     shape = (fractions.shape[1], fractions.shape[2], fractions.shape[3])
     signal = np.tensordot(signals, fractions, axes=1)
     flow = smooth_field(rng, shape, (0.6, 5 / spacing_mm, 5 / spacing_mm))

@@ -1,4 +1,4 @@
-"""What surrounds the phantom's heart: chest wall, lungs, liver, stomach, spine, aorta."""
+"""The phantom's torso: chest wall, lungs, liver, stomach, spine, aorta."""
 
 from dataclasses import dataclass
 
@@ -29,7 +29,7 @@ class Torso:
 
 
 def random_torso(rng: np.random.Generator, weight_kg: float, heart_radius: float) -> Torso:
-    """A random torso; the subcutaneous fat grows with the weight."""
+    """Make a random torso, whose subcutaneous fat grows with the weight."""
     return Torso(
         centre=(rng.normal(28, 8), rng.normal(22, 10)),
         semi_axes=(rng.uniform(102, 122) + heart_radius / 4, rng.uniform(145, 175)),
@@ -49,7 +49,7 @@ def random_torso(rng: np.random.Generator, weight_kg: float, heart_radius: float
 
 
 class TorsoPainter:
-    """Tissue fractions (tissues, slices, rows, columns), painted over each other."""
+    """A painter of tissue fractions (tissues, slices, rows, columns) over each other."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.fractions = np.zeros((len(Tissue), *shape), np.float32)
@@ -57,7 +57,7 @@ class TorsoPainter:
         self._used = [Tissue.AIR]
 
     def paint(self, tissue: Tissue, cover: Floats) -> None:
-        """Cover what is there with a tissue; cover in [0, 1]."""
+        """Cover what is there with a tissue, by shares in [0, 1]."""
         keep = 1 - cover
         for used in self._used:
             self.fractions[used] *= keep
@@ -74,7 +74,7 @@ def _soft(inside_mm: Floats, pixel: float) -> Floats:
 def torso_fractions(
     torso: Torso, x: Floats, y: Floats, z: Floats, rng: np.random.Generator, *, pixel: float
 ) -> Floats:
-    """Fractions of every tissue but the heart's.
+    """Paint the fractions of every tissue but the heart's.
 
     Args:
         x, y: (slices, rows, columns), z: (slices, 1, 1), mm, in the heart's frame.

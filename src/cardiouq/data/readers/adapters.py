@@ -1,11 +1,15 @@
-"""Which adapter reads which layout, and what a study may ask of it."""
+"""The layouts that can be read, each an entry here and a function that finds its cases."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from cardiouq.data.readers.labels import Values
 from cardiouq.data.readers.layouts import (
     MNMS_PARTS,
-    OFFICIAL_LABELS,
     TRAINING,
     DataFolder,
+    Found,
     find_acdc,
     find_mnms,
     find_ukbb,
@@ -18,34 +22,40 @@ from cardiouq.data.readers.own import (
     nnunet_labels,
 )
 
-ADAPTERS = {
-    "acdc": find_acdc,
-    "mnms": find_mnms,
-    "ukbb": find_ukbb,
-    "nnunet": find_nnunet,
-    "csv": find_csv,
-}
-PARTS = {
-    "acdc": (TRAINING, "testing"),
-    "mnms": tuple(MNMS_PARTS),
-    "ukbb": (TRAINING,),
-    "nnunet": tuple(NNUNET_PARTS),
-}
-"""Layout -> its parts; those of a table of files are what the table says."""
-LABELS_FILE = {"nnunet": DESCRIPTION}
-"""Layout -> the file in the root that names its labels, where one does."""
-PSEUDONYMOUS = ("ukbb",)
-"""Layouts whose folders are named by participants: no path below the root may be written."""
 
+@dataclass(frozen=True)
+class Adapter:
+    """How data sets of one layout are read, and what a study may ask of them.
 
-def known_labels(data: DataFolder) -> Values:
-    """The names that a data set gives the values of its labels; none of a table of files.
-
-    Raises:
-        CardiouqError: if its description cannot be read.
+    Attributes:
+        find: the cases of a data set, and in words what is wrong with it.
+        labels: structure -> its value on disk, or what reads that off the root.
+        labels_file: the file in the root that `labels` reads; "" where the layout fixes them.
+        parts: of the data set, as its challenge divides it; None: as its own table does.
+        is_pseudonymous: whether its folders are named by participants, so that no path below the
+            root may be written.
     """
-    return (
-        nnunet_labels(data.root)
-        if data.layout == "nnunet"
-        else OFFICIAL_LABELS.get(data.layout, {})
-    )
+
+    find: Callable[[DataFolder], Found]
+    labels: Values | Callable[[Path], Values] = field(default_factory=dict)
+    labels_file: str = ""
+    parts: Sequence[str] | None = (TRAINING,)
+    is_pseudonymous: bool = False
+
+    def known_labels(self, root: Path) -> Values:
+        """The names that a data set gives the values of its labels; none of a table of files.
+
+        Raises:
+            CardiouqError: if the file that says them cannot be read.
+        """
+        return self.labels(root) if callable(self.labels) else self.labels
+
+
+ADAPTERS = {
+    "acdc": Adapter(find_acdc, {"RV": 1, "MYO": 2, "LV": 3}, parts=(TRAINING, "testing")),
+    "mnms": Adapter(find_mnms, {"LV": 1, "MYO": 2, "RV": 3}, parts=tuple(MNMS_PARTS)),
+    "ukbb": Adapter(find_ukbb, {"LV": 1, "MYO": 2, "RV": 3}, is_pseudonymous=True),
+    "nnunet": Adapter(find_nnunet, nnunet_labels, DESCRIPTION, tuple(NNUNET_PARTS)),
+    "csv": Adapter(find_csv, parts=None),
+}
+"""Layout -> its adapter."""

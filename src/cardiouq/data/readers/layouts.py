@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cardiouq.data.readers.labels import Values, Wanted
+from cardiouq.data.readers.labels import Wanted
 from cardiouq.data.readers.pseudonyms import participants
 from cardiouq.errors import CardiouqError
 from cardiouq.files.writing import visible
@@ -325,11 +325,3 @@ def find_ukbb(data: DataFolder) -> Found:
     if not cases:
         return [], [f"{root}: no <id>/label_sa_ED.nii.gz found in any folder of a participant"]
     return cases, []
-
-
-OFFICIAL_LABELS: Mapping[str, Values] = {
-    "acdc": {"RV": 1, "MYO": 2, "LV": 3},
-    "mnms": {"LV": 1, "MYO": 2, "RV": 3},
-    "ukbb": {"LV": 1, "MYO": 2, "RV": 3},
-}
-"""Layout -> structure -> its value on disk."""

@@ -1,1 +1,1 @@
-"""The figures, one module each."""
+"""Figures of a study, one module each."""

@@ -1,4 +1,4 @@
-"""Predictions of single checkpoints of the cyclical run (Zhao et al. 2022, Fig. 1)."""
+"""Figure of predictions by single checkpoints of the cyclical run (Zhao et al. 2022, Fig. 1)."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from cardiouq.reporting.selection import choose_slice, mean_dice, success_and_fa
 from cardiouq.reporting.slices import (
     Window,
     add_structure_legend,
-    close_layout,
+    dense_layout,
     load_scan,
     name_panel,
 )
@@ -25,7 +25,7 @@ def cycle_of_epoch(epoch: int, epochs: int, cycles: int) -> int:
 def choose_checkpoints(
     samples: pd.DataFrame, epochs: int, cycles: int, per_cycle: int
 ) -> pd.DataFrame:
-    """The latest samples of each cycle.
+    """Choose the latest samples of each cycle.
 
     Args:
         samples: `samples.csv`, whose rows are in the order of the samples' files.
@@ -56,7 +56,7 @@ def draw_checkpoints(
     n_columns = len(checkpoints) + 1
     panel = DOUBLE_COLUMN / (n_columns + 0.25)
     height = panel * len(volumes) + 0.45
-    figure = Figure(figsize=(DOUBLE_COLUMN, height), layout=close_layout())
+    figure = Figure(figsize=(DOUBLE_COLUMN, height), layout=dense_layout())
     axes = figure.subplots(len(volumes), n_columns, squeeze=False)
     for row, volume in zip(axes, volumes, strict=True):
         scan = load_scan(cases, volume.case)

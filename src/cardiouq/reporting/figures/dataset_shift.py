@@ -1,5 +1,4 @@
-"""Dataset shift: accuracy, uncertainty and how one foretells the other on every test set (Ng et
-al., IEEE TBME 2022)."""
+"""Figure of dataset shift: accuracy and uncertainty on every test set (Ng et al., 2022)."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -17,7 +16,7 @@ are 1 apart."""
 
 
 class Bars(NamedTuple):
-    """One row of panels: a metric per slice, and how it is written."""
+    """One row of panels: a metric per slice, and its label."""
 
     metric: str
     label: str

@@ -1,5 +1,4 @@
-"""One slice at every degree of every kind of distortion, with its reference (Ng et al., IEEE TBME
-2022)."""
+"""Figure of one slice at every degree of every kind of distortion (Ng et al., 2022)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +11,7 @@ from cardiouq.reporting.figures.distortion_boxes import kind_label
 from cardiouq.reporting.slices import (
     Window,
     add_structure_legend,
-    close_layout,
+    dense_layout,
     load_scan,
     name_panel,
 )
@@ -20,13 +19,13 @@ from cardiouq.reporting.style import DOUBLE_COLUMN, use_style
 from cardiouq.structures import FOREGROUND, mask_of
 
 LEGEND = 0.3
-"""Inches."""
+"""Height of the legend, in inches."""
 MARGIN = 40.0
-"""Of what is shown around the heart, mm."""
+"""Margin of what is shown around the heart, in mm."""
 
 
 def choose_example(distorted: pd.DataFrame) -> str:
-    """The case, of those that were distorted, that the figures show: the first by name.
+    """Choose the case, of those that were distorted, that the figures show: the first by name.
 
     Args:
         distorted: rows of the distorted scans' case table, named `<case>+<kind>-<place>`.
@@ -59,7 +58,7 @@ def draw_distorted_examples(
     panel = DOUBLE_COLUMN / columns
     figure = Figure(
         figsize=(DOUBLE_COLUMN, panel * len(kinds) + LEGEND + 0.15 * len(kinds)),
-        layout=close_layout(),
+        layout=dense_layout(),
     )
     axes = figure.subplots(len(kinds), columns, squeeze=False)
     for axis in axes.flat:
@@ -71,11 +70,11 @@ def draw_distorted_examples(
             for s in test_sets.values()
             if s["kind"] == kind
         }
-        for place, (name, degree) in shown.items():
-            scan = original if place == 0 else load_scan(distorted, name)
-            row[place].set_axis_on()
-            window.show_image(row[place], scan.image[z])
-            window.draw_contours(row[place], scan.reference[z], linewidths=0.6)
-            name_panel(row[place], degree)
+        for degree_index, (name, degree) in shown.items():
+            scan = original if degree_index == 0 else load_scan(distorted, name)
+            row[degree_index].set_axis_on()
+            window.show_image(row[degree_index], scan.image[z])
+            window.draw_contours(row[degree_index], scan.reference[z], linewidths=0.6)
+            name_panel(row[degree_index], degree)
     add_structure_legend(figure, "outside lower center")
     return figure

@@ -1,5 +1,4 @@
-"""Boxplots over slices of accuracy and uncertainty by kind and degree of distortion (Ng et al.,
-IEEE TBME 2022)."""
+"""Figures of accuracy and uncertainty by kind and degree of distortion (Ng et al., 2022)."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -15,7 +14,7 @@ ROW, LEGEND = 1.7, 0.75
 GROUP = 0.85
 """Width of all boxes of one degree; the degrees are 1 apart."""
 SMALLEST = 1e-4
-"""Where the scale of an uncertainty becomes linear, so that 0 is on it."""
+"""Uncertainty below which its scale is linear, so that 0 is on it."""
 
 KIND_LABELS = {
     "noise": "Rician noise (SD, image in 0 to 1)",
@@ -28,7 +27,7 @@ KIND_LABELS = {
 
 
 class Boxed(NamedTuple):
-    """One figure of boxes: what of, and how its axis is written and scaled."""
+    """One figure of boxes: its structure, and the label and scale of its axis."""
 
     structure: str
     label: str
@@ -47,7 +46,7 @@ BOXED = {
 
 
 def kind_label(kind: str) -> str:
-    """How a kind of distortion is printed, with the unit of its degree if it is known."""
+    """Label of a kind of distortion, with the unit of its degree if it is known."""
     return KIND_LABELS.get(kind, kind.replace("_", " ").capitalize())
 
 
@@ -97,7 +96,7 @@ def draw_distortion_boxes(
                 whiskerprops={"color": style.colour, "linewidth": 0.6},
             )
         degrees = of_kind.drop_duplicates("place").set_index("place")["degree"].sort_index()
-        labels = ["none" if place == 0 else f"{degree:g}" for place, degree in degrees.items()]
+        labels = ["none" if index == 0 else f"{degree:g}" for index, degree in degrees.items()]
         axis.set_xticks(degrees.index, labels)
         axis.set_title(kind_label(kind), loc="left")
         axis.set_ylabel(boxed.label)

@@ -1,5 +1,4 @@
-"""Entropy and mutual information of every method on one slice as a distortion grows (Ng et al.,
-IEEE TBME 2022, under noise)."""
+"""Figure of entropy and mutual information as a distortion grows (Ng et al., 2022)."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 
 from cardiouq.data.readers.scans import load_prediction
 from cardiouq.reporting.figures.distorted_examples import choose_example, largest_slice
-from cardiouq.reporting.slices import Window, load_scan, place_closely
+from cardiouq.reporting.slices import Window, load_scan, pack_panels
 from cardiouq.reporting.style import DOUBLE_COLUMN, use_style
 
 MAPS = {"entropy": "Entropy", "mutual_information": "Mutual information"}
@@ -27,7 +26,7 @@ def draw_distortion_maps(
     distorted: pd.DataFrame,
     predictions: Path,
     methods: Mapping[str, str],
-    places: Mapping[str, float],
+    degrees: Mapping[str, float],
     of: str,
 ) -> Figure:
     """Draw a row per method, and for each map a column per degree.
@@ -36,7 +35,7 @@ def draw_distortion_maps(
         cases, distorted: the case tables.
         predictions: folder `prediction` of the study.
         methods: key -> printed label, in order; a method of one sample has no mutual information.
-        places: distorted test sets of one kind -> degree, in growing order.
+        degrees: distorted test sets of one kind -> degree, in growing order.
         of: the test set that was distorted.
     """
     use_style()
@@ -44,13 +43,13 @@ def draw_distortion_maps(
     scan = load_scan(cases, case)
     z = largest_slice(scan.reference)
     window = Window.around(scan.reference[z], scan.spacing)
-    shown = {of: "none"} | {name: f"{degree:g}" for name, degree in places.items()}
+    shown = {of: "none"} | {name: f"{degree:g}" for name, degree in degrees.items()}
     widths = [*([1] * len(shown)), GAP, *([1] * len(shown))]
     panel = min(TALLEST / (len(methods) + 1), (DOUBLE_COLUMN - LABELS) / sum(widths))
     width, height = LABELS + panel * sum(widths), HEADING + panel * (len(methods) + 1) + FOOT
     figure = Figure(figsize=(width, height))
     axes = figure.subplots(len(methods) + 1, len(widths), squeeze=False, width_ratios=widths)
-    place_closely(figure, LABELS, FOOT, HEADING)
+    pack_panels(figure, LABELS, FOOT, HEADING)
     for axis in axes.flat:
         axis.set_axis_off()
     halves = {"entropy": axes[:, : len(shown)], "mutual_information": axes[:, -len(shown) :]}
@@ -84,7 +83,7 @@ def _finish(figure: Figure, half: NDArray[Any], label: str, foot: float) -> None
         shown.set_clim(0, max(m.get_array().max() for m in maps))
     left, right = half[0, 0].get_position().x0, half[0, -1].get_position().x1
     # a little narrower, as the last number stands half beyond the bar's end
-    place = figure.add_axes((left, 0.75 * foot, 0.97 * (right - left), 0.12 * foot))
-    bar = figure.colorbar(maps[0], cax=place, orientation="horizontal")
+    bar_axes = figure.add_axes((left, 0.75 * foot, 0.97 * (right - left), 0.12 * foot))
+    bar = figure.colorbar(maps[0], cax=bar_axes, orientation="horizontal")
     bar.set_label(f"{label} (bits)", fontsize=7)
     bar.outline.set_visible(False)

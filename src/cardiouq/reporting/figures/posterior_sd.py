@@ -1,4 +1,4 @@
-"""How wide a posterior over the weights is, layer by layer (Ng et al., IEEE TBME 2022)."""
+"""Figure of the SD of a posterior over the weights, layer by layer (Ng et al., 2022)."""
 
 import re
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from cardiouq.reporting.style import DOUBLE_COLUMN, use_style
 RHO = ".parametrizations.weight.0.rho"
 HEADS = "deep_supervision_heads"
 LAYER = re.compile(r"(\w+)(?:\.(\d+))?(?:\.conv_block)?\.(transp_conv|conv1|conv2|conv)\.conv")
-"""Name of a convolution: part of the U-Net, stage of the part, which of the stage."""
+"""Pattern of a convolution's name: part of the U-Net, stage of the part, which of the stage."""
 PARTS = {
     "input_block": "input",
     "downsamples": "down",
@@ -25,26 +25,27 @@ PARTS = {
     "upsamples": "up",
     "output_block": "output",
 }
-"""From input to output -> how they are printed."""
+"""Parts of the U-Net from input to output -> how they are printed."""
 CONVOLUTIONS = {"transp_conv": "T", "conv1": "1", "conv2": "2", "conv": ""}
-"""In the order of a stage -> how they are printed."""
+"""Convolutions of a stage, in order -> how they are printed."""
 PERCENTILES = {"whislo": 5, "q1": 25, "med": 50, "q3": 75, "whishi": 95}
-"""Part of a box in matplotlib -> which percentile it shows."""
+"""Part of a box in matplotlib -> percentile that it shows."""
 
 
 class Posterior(TypedDict):
-    """The posterior of one method's weights, and what it is compared with."""
+    """Posterior of one method's weights, and what it is compared with."""
 
     label: str
     checkpoint: str
     prior_sd: float
     initial_sd: float
-    """Of the posterior before training."""
+    """SD of the posterior before training."""
 
 
 def posterior_sds(checkpoint: str | Path) -> dict[str, NDArray[np.float32]]:
-    """SD of the posterior, softplus(rho), of all weights (flat) of each convolution, from input to
-    output. The heads of deep supervision, which predict nothing, are left out.
+    """SD of the posterior, softplus(rho), of each convolution's weights, from input to output.
+
+    The heads of deep supervision, which predict nothing, are left out.
 
     Raises:
         CardiouqError: no weight has a posterior, or one is of a layer that the U-Net has not got.
@@ -57,13 +58,13 @@ def posterior_sds(checkpoint: str | Path) -> dict[str, NDArray[np.float32]]:
         if not match or match[1] not in PARTS:
             raise CardiouqError(f"{checkpoint}: {name} is in none of {list(PARTS)}")
         part, stage, convolution = match.groups()
-        place = list(PARTS).index(part), int(stage or 0), list(CONVOLUTIONS).index(convolution)
+        position = list(PARTS).index(part), int(stage or 0), list(CONVOLUTIONS).index(convolution)
         number = "" if stage is None else int(stage) + 1
         label = f"{PARTS[part]}{number} {CONVOLUTIONS[convolution]}".strip()
-        found[place] = label, np.logaddexp(0, rho).ravel()
+        found[position] = label, np.logaddexp(0, rho).ravel()
     if not found:
         raise CardiouqError(f"{checkpoint}: expected weights whose names end with {RHO}")
-    return dict(found[place] for place in sorted(found))
+    return dict(found[position] for position in sorted(found))
 
 
 def draw_posterior_sd(posteriors: Sequence[Posterior]) -> Figure:

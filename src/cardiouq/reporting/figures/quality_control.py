@@ -1,4 +1,4 @@
-"""Curves of quality control per slice: what is left poor against what is flagged."""
+"""Figure of quality control per slice: what is left poor against what is flagged."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -25,9 +25,9 @@ BASELINES: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     ORACLE: ("Oracle", {"color": "#000000", "linestyle": (0, (4, 1, 1, 1)), "linewidth": 0.7}),
 }
-"""Label and line."""
+"""Baseline -> label and line style."""
 LIMIT: dict[str, Any] = {"color": "#000000", "linewidth": 0.5}
-"""Line of the share that may be left poor."""
+"""Style of the line of the share that may be left poor."""
 
 
 def draw_quality_control(
@@ -37,8 +37,10 @@ def draw_quality_control(
     styles: Mapping[str, MethodStyle],
     remaining: float,
 ) -> Figure:
-    """Draw a row per test set and a column per structure: the poor slices that are left against the
-    slices that are flagged, one line per method, whose marker is where few enough are left.
+    """Draw a row per test set, a column per structure: slices left poor against slices flagged.
+
+    The marker of a method's line is where few enough are left. The baselines depend on the method's
+    segmentations, so they are drawn of one alone, the first.
 
     The baselines depend on the method's segmentations, so they are drawn of one alone, the first.
 
@@ -66,7 +68,7 @@ def draw_quality_control(
             for method, style in styles.items():
                 flagged, left = parts[test_set, structure, ASSD_WITHIN, method]
                 axis.plot(flagged, left, color=style.colour, linewidth=0.9)
-                axis.plot(*few_enough(flagged, left, 100 * remaining), **_marker(style), zorder=4)
+                axis.plot(*crossing(flagged, left, 100 * remaining), **_marker(style), zorder=4)
             for by, (_, line) in BASELINES.items():
                 axis.plot(*parts[test_set, structure, by, first], **line, zorder=3)
             axis.set(xlim=(0, 100), ylim=(0, None))
@@ -92,8 +94,8 @@ def draw_quality_control(
     return figure
 
 
-def few_enough(flagged: Floats, left: Floats, remaining: float) -> tuple[float, float]:
-    """Where a falling curve (points,) comes down to `remaining`, or its start if that is lower."""
+def crossing(flagged: Floats, left: Floats, remaining: float) -> tuple[float, float]:
+    """Point where a falling curve (points,) comes down to `remaining`, or its start if lower."""
     step = int(np.argmax(left <= remaining))
     if step == 0:
         return float(flagged[0]), float(left[0])

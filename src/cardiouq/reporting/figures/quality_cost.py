@@ -1,4 +1,4 @@
-"""Quality against cost: what a better Dice or ECE takes to train and to predict."""
+"""Figure of quality against cost: what a better Dice or ECE takes to train and to predict."""
 
 from collections.abc import Mapping
 
@@ -18,9 +18,9 @@ COSTS = {
 }
 QUALITIES = {"dice": "Dice", "ece_percent": "ECE (%)"}
 LABEL_SIZE = 5.5
-"""Points."""
+"""Size of a label, in points."""
 LINE = 1.2 * LABEL_SIZE / 72
-"""Height of a label, inches."""
+"""Height of a label, in inches."""
 LABEL_WIDTH, MARGIN, GAP, TOP = 1.0, 0.6, 0.65, 0.25
 """Space for labels beside a panel, left of and below the panels, between and above them, inches."""
 
@@ -96,11 +96,13 @@ def _label(
     low, high = axis.get_ylim()
     ordered = points.loc[list(methods)].sort_values(list(points.columns[::-1]), kind="stable")
     heights = (ordered.iloc[:, 1].to_numpy() - low) / (high - low)
-    for (method, point), place in zip(ordered.iterrows(), spread(heights, spacing), strict=True):
+    for (method, point), height in zip(
+        ordered.iterrows(), space_apart(heights, spacing), strict=True
+    ):
         axis.annotate(
             methods[str(method)],
             xy=(point.iloc[0], point.iloc[1]),
-            xytext=(1.05, place),
+            xytext=(1.05, height),
             textcoords="axes fraction",
             fontsize=LABEL_SIZE,
             va="center",
@@ -117,9 +119,8 @@ def _label(
         )
 
 
-def spread(heights: NDArray[np.float64], spacing: float) -> NDArray[np.float64]:
-    """Move ascending heights within [0, 1] at least `spacing` apart, as little as possible in least
-    squares."""
+def space_apart(heights: NDArray[np.float64], spacing: float) -> NDArray[np.float64]:
+    """Move ascending heights in [0, 1] at least `spacing` apart, by the least squares of moves."""
     steps = spacing * np.arange(len(heights))
     moved = isotonic_regression(heights - steps).x.clip(0, 1 - steps[-1])
     return np.asarray(moved + steps)

@@ -1,4 +1,4 @@
-"""Reliability diagrams: how often a prediction of a confidence is right."""
+"""Figure of reliability: how often a prediction of a confidence is right."""
 
 import itertools
 import math
@@ -13,9 +13,9 @@ from cardiouq.reporting.style import DOUBLE_COLUMN, sequence_colours, use_style
 
 MOST_COLUMNS = 6
 LARGEST_PANEL = 1.8
-"""Inches."""
+"""Largest width of a panel, in inches."""
 MARKERS = "os^D"
-"""Of test sets, in order; then again."""
+"""Markers of test sets, in turn."""
 
 
 def reliability_curve(bins: pd.DataFrame, n_bins: int, n_shown: int) -> pd.DataFrame:
@@ -51,8 +51,7 @@ def draw_reliability(
     n_shown: int,
     minimum_voxels: int,
 ) -> Figure:
-    """Draw a panel per method with a curve per test set: accuracy against confidence, and below it
-    where the voxels are.
+    """Draw a panel per method: accuracy against confidence per test set, and where voxels are.
 
     Args:
         bins: rows of `calibration.csv` of all methods.
@@ -79,15 +78,15 @@ def draw_reliability(
     for number, method in enumerate(methods):
         diagram, counts = panels[number]
         diagram.plot([0, 1], [0, 1], color="#BBBBBB", linewidth=0.8, zorder=0)
-        for place, (test_set, colour) in enumerate(zip(test_sets, colours, strict=True)):
+        for index, (test_set, colour) in enumerate(zip(test_sets, colours, strict=True)):
             curve = reliability_curve(grouped[method, test_set], n_bins, n_shown)
             shown = curve[curve["voxels"] >= minimum_voxels]
             style = {"color": colour, "linewidth": 1, "markersize": 2}
-            marker = MARKERS[place % len(MARKERS)]
+            marker = MARKERS[index % len(MARKERS)]
             diagram.plot(shown["confidence"], shown["accuracy"], marker=marker, **style)
             counts.plot(curve["confidence"], curve["voxels"] / curve["voxels"].sum(), **style)
             diagram.text(
-                *((place + 0.5) / len(test_sets), 1.02),
+                *((index + 0.5) / len(test_sets), 1.02),
                 f"{errors[method, test_set]:.2f}",
                 transform=diagram.transAxes,
                 color=colour,

@@ -1,5 +1,4 @@
-"""Segmentations of single samples beside that of their mean, and how far they differ: structural
-uncertainty (Ng et al., IEEE TBME 2022)."""
+"""Figure of structural uncertainty: single samples beside their mean (Ng et al., 2022)."""
 
 import textwrap
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ from cardiouq.reporting.selection import Volume, choose_slice
 from cardiouq.reporting.slices import (
     Window,
     add_structure_legend,
-    close_layout,
+    dense_layout,
     load_scan,
     name_panel,
 )
@@ -34,8 +33,10 @@ def draw_structural_uncertainty(
     predictions: Path,
     methods: Mapping[str, str],
 ) -> Figure:
-    """Draw a row per method of several samples, for the volume of the lowest mean Dice: the
-    reference, the segmentation of the mean with its ASSD and ASSD_within, and three of the samples.
+    """Draw a row per method of several samples, for the volume of the lowest mean Dice.
+
+    It shows the reference, the segmentation of the mean with its ASSD and ASSD_within, and three of
+    the samples.
 
     Args:
         scores, slice_scores: rows of all methods on the study's own test sets.
@@ -67,7 +68,7 @@ def draw_structural_uncertainty(
     columns = 2 + N_SAMPLES
     panel = min(TALLEST / len(samples), 0.8 * DOUBLE_COLUMN / columns)
     figure = Figure(
-        figsize=(panel * columns + 1.1, panel * len(samples) + LEGEND), layout=close_layout()
+        figsize=(panel * columns + 1.1, panel * len(samples) + LEGEND), layout=dense_layout()
     )
     axes = figure.subplots(len(samples), columns, squeeze=False)
     for row, (method, of_method) in zip(axes, samples.items(), strict=True):

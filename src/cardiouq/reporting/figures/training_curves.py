@@ -1,4 +1,4 @@
-"""Training curves: loss, learning rate and validation Dice of every run."""
+"""Figure of training curves: loss, learning rate and validation Dice of every run."""
 
 import numpy as np
 import pandas as pd

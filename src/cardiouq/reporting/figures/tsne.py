@@ -1,4 +1,4 @@
-"""Where the cyclical run goes: t-SNE of the last decoder layer (Zhao et al. 2022, Fig. 2)."""
+"""Figure of the cyclical run's way: t-SNE of the last decoder layer (Zhao et al. 2022, Fig. 2)."""
 
 from collections.abc import Sequence
 

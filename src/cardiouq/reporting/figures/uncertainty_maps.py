@@ -1,5 +1,4 @@
-"""Predictions and entropy maps of every method on a success and on failures (Zhao et al. 2022,
-Fig. 3)."""
+"""Figure of predictions and entropy maps on a success and failures (Zhao et al. 2022, Fig. 3)."""
 
 import textwrap
 from pathlib import Path
@@ -19,7 +18,7 @@ from cardiouq.reporting.slices import (
     add_structure_legend,
     load_scan,
     name_panel,
-    place_closely,
+    pack_panels,
 )
 from cardiouq.reporting.style import DOUBLE_COLUMN, use_style
 
@@ -29,9 +28,9 @@ GAP = 0.06
 LABELS, TALLEST, HEADING, FOOT = 0.95, 8.1, 0.55, 0.5
 """Width of the methods' labels; height of all panels, above and below them. Inches."""
 LETTER = 0.05
-"""Width of a letter of a heading, inches."""
+"""Width of a letter of a heading, in inches."""
 SMALLEST_SCALE = 0.1
-"""Bits; below this the scale does not shrink, so that certain methods look certain."""
+"""Smallest end of the scale, in bits, so that certain methods look certain."""
 
 
 def draw_uncertainty_maps(
@@ -60,7 +59,7 @@ def draw_uncertainty_maps(
     width, height = LABELS + panel * sum(widths), HEADING + panel * n_rows + FOOT
     figure = Figure(figsize=(width, height))
     axes = figure.subplots(n_rows, len(widths), squeeze=False, width_ratios=widths)
-    place_closely(figure, LABELS, FOOT, HEADING)
+    pack_panels(figure, LABELS, FOOT, HEADING)
     for gap in axes[:, 2::3].flat:
         gap.set_axis_off()
     maps: list[AxesImage] = []
@@ -82,8 +81,8 @@ def draw_uncertainty_maps(
     largest = max(entropy.get_clim()[1] or 0 for entropy in maps)
     for entropy in maps:
         entropy.set_clim(0, max(largest, SMALLEST_SCALE))
-    place = figure.add_axes((0.4, 0.75 * FOOT / height, 0.5, 0.12 * FOOT / height))
-    bar = figure.colorbar(maps[0], cax=place, orientation="horizontal")
+    bar_axes = figure.add_axes((0.4, 0.75 * FOOT / height, 0.5, 0.12 * FOOT / height))
+    bar = figure.colorbar(maps[0], cax=bar_axes, orientation="horizontal")
     bar.set_label("Entropy of the mean prediction (bits)", fontsize=7)
     bar.outline.set_visible(False)
     add_structure_legend(figure, "lower left")

@@ -1,1 +1,1 @@
-"""The printed tables."""
+"""Printed tables of a study, one module each."""

@@ -1,8 +1,8 @@
-"""Proper scores, calibration errors and uncertainty."""
+"""Table of proper scores, calibration errors and uncertainty."""
 
 from functools import partial
 
-from cardiouq.reporting.tables.layout import Block, Found, Made, Settings, make_blocks
+from cardiouq.reporting.tables.layout import Block, MadeTable, Settings, Tables, make_blocks
 from cardiouq.structures import ALL
 
 _of_all = partial(Block, structures=[ALL], spread="interval")
@@ -23,6 +23,6 @@ BLOCKS = [
 ]
 
 
-def make(found: Found, study: Settings, caption: str) -> Made:
-    """Scores, errors and uncertainty over whole volumes."""
-    return make_blocks(found["summary"], BLOCKS, study, caption, "tab:calibration")
+def make(tables: Tables, study: Settings, caption: str) -> MadeTable:
+    """Make the table of scores, errors and uncertainty over volumes."""
+    return make_blocks(tables["summary"], BLOCKS, study, caption, "tab:calibration")

@@ -1,4 +1,4 @@
-"""Clinical quantities of each method against the reference's own."""
+"""Table of the clinical quantities of each method against the reference's own."""
 
 import pandas as pd
 
@@ -6,10 +6,10 @@ from cardiouq.evaluation.clinical import UNITS
 from cardiouq.reporting.printing import NOTHING, Cell, PrintedTable
 from cardiouq.reporting.tables.layout import (
     Block,
-    Found,
     Labels,
-    Made,
+    MadeTable,
     Settings,
+    Tables,
     by_key,
     cell,
     empty_cell,
@@ -17,9 +17,9 @@ from cardiouq.reporting.tables.layout import (
 )
 
 
-def make(found: Found, study: Settings, caption: str) -> Made:
-    """Volumes, ejection fractions and mass, over subjects."""
-    summary = found["summary"]
+def make(tables: Tables, study: Settings, caption: str) -> MadeTable:
+    """Make the table of volumes, ejection fractions and mass, over subjects."""
+    summary = tables["summary"]
     rows = summary[summary["level"] == "subject"]
     return rows, print_clinical(rows, *labels_of(study), caption)
 
@@ -27,7 +27,7 @@ def make(found: Found, study: Settings, caption: str) -> Made:
 def print_clinical(
     summary: pd.DataFrame, methods: Labels, test_sets: Labels, caption: str
 ) -> PrintedTable:
-    """Per quantity and method: bias ± SD, mean absolute error and coverage of the interval.
+    """Lay out, per quantity and method, bias ± SD, mean absolute error and coverage.
 
     Args:
         summary: rows of `summary.csv`.

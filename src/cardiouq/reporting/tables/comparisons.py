@@ -1,4 +1,4 @@
-"""Differences between methods."""
+"""Table of the differences between methods."""
 
 import pandas as pd
 
@@ -6,11 +6,11 @@ from cardiouq.reporting.printing import NOTHING, Cell, PrintedTable
 from cardiouq.reporting.tables.layout import (
     COMPARED,
     Block,
-    Found,
     Labels,
-    Made,
+    MadeTable,
     Numbers,
     Settings,
+    Tables,
     empty_cell,
     labels_of,
     records,
@@ -20,17 +20,18 @@ from cardiouq.reporting.tables.layout import (
 Records = dict[tuple[str, ...], Numbers]
 
 
-def make(found: Found, study: Settings, caption: str) -> Made:
-    """Every pair of methods that the evaluation compared, and a few of them in print."""
-    rows = found["comparisons"]
+def make(tables: Tables, study: Settings, caption: str) -> MadeTable:
+    """Make the table of every pair of methods that was compared, with a few of them in print."""
+    rows = tables["comparisons"]
     return rows, print_comparisons(rows, *labels_of(study), caption)
 
 
 def print_comparisons(
     comparisons: pd.DataFrame, methods: Labels, test_sets: Labels, caption: str
 ) -> PrintedTable:
-    """Every method less the first one and less the best one of each test set: differences, their
-    intervals and adjusted p. Which pairs differ among the others is in the rows alone.
+    """Lay out every method less the first one and less the best one of each test set.
+
+    Which pairs differ among the others is in the rows alone.
 
     Args:
         comparisons: rows of `comparisons.csv`.

@@ -1,4 +1,4 @@
-"""What each method costs to train and to predict with, beside what it achieves."""
+"""Table of what each method costs to train and to predict with, beside what it achieves."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -60,8 +60,7 @@ def prediction_cost(
 
 
 def peak_memory(benchmarks: Sequence[str | Path]) -> float:
-    """Largest resident memory of a process on the host, MiB, in Snakemake's benchmarks; NaN unless
-    all were measured, as files that no rule puts out may be missing."""
+    """Largest resident memory of a process in benchmarks, MiB; NaN unless all were measured."""
     paths = [Path(path) for path in benchmarks]
     if not all(path.is_file() for path in paths):
         return np.nan
@@ -70,7 +69,7 @@ def peak_memory(benchmarks: Sequence[str | Path]) -> float:
 
 
 def count_slices(cases: pd.DataFrame, test_sets: pd.DataFrame) -> int:
-    """Slices of all cases of all test sets; a case of several is predicted once."""
+    """Count the slices of all cases of all test sets; a case of several is predicted once."""
     return int(cases.loc[cases["case"].isin(test_sets["case"]), "slices"].sum())
 
 
@@ -106,7 +105,7 @@ def print_cost(
     domains: Mapping[str, str],
     caption: str,
 ) -> PrintedTable:
-    """Per method its cost and, as a mean over the test sets of each domain, its quality.
+    """Lay out the cost of each method and its quality, as a mean over each domain's test sets.
 
     Args:
         table: `quality`'s rows with the columns of `training_cost` and `prediction_cost`.
@@ -117,7 +116,7 @@ def print_cost(
     costs = table.drop_duplicates("method").set_index("method")
     n_empty = table.groupby("method")["n_empty"].sum()
     of_domain = table["test_set"].map(domains.__getitem__).rename("domain")
-    decimals = {column: places for column, (_, places) in QUALITY.items()}
+    decimals = {column: digits for column, (_, digits) in QUALITY.items()}
     means = table.groupby(["method", of_domain])[list(QUALITY)].mean().round(decimals)
     best = means.groupby("domain").agg({"dice": "max", "ece_percent": "min", "aurc": "min"})
     found: dict[Any, Any] = means.to_dict("index")
@@ -126,10 +125,10 @@ def print_cost(
     for method, label in methods.items():
         row = [Cell(label), *_cost_cells({str(k): v for k, v in costs.loc[method].items()})]
         for domain in test_sets:
-            for column, places in decimals.items():
+            for column, digits in decimals.items():
                 value = found[method, domain][column]
                 is_best = bool(value == best.loc[domain, column])
-                row.append(Cell(f"{value:.{places}f}", best=is_best))
+                row.append(Cell(f"{value:.{digits}f}", best=is_best))
         rows.append([*row, Cell(f"{n_empty[method]:g}")])
     headings = [heading for heading, _ in QUALITY.values()]
     return PrintedTable(

@@ -1,5 +1,4 @@
-"""Numbers that Ng et al. (IEEE TBME 2022) give and our summary has not got, taken from the other
-tables of the evaluation, so that the verdict can set ours beside them."""
+"""Numbers of Ng et al. (2022) that our summary has not got, derived from other tables."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -16,7 +15,7 @@ COLUMNS = [
     *("value", "low", "high", "n_subjects", "n_empty"),
 ]
 NOT_STATED = ""
-"""The test set of the paper's quality control."""
+"""Test set of the paper's quality control, which it does not name."""
 CORRELATION, FLAGGED = "spearman_assd_within_mm_assd_mm", "flagged_percent_assd_within_mm"
 HOURS_SAVED = {
     "random_review": "hours_saved_random",
@@ -27,7 +26,7 @@ HOURS_SAVED = {
 def derive_numbers(
     summary: pd.DataFrame, distortions: pd.DataFrame, quality_control: pd.DataFrame, distorted: str
 ) -> pd.DataFrame:
-    """Further rows of the summary, by the names that the paper's numbers have.
+    """Derive further rows of the summary, by the names that the paper's numbers have.
 
     A kind of distortion is a test set of its own in the rows of the degree of largest uncertainty.
 
@@ -62,12 +61,12 @@ def derive_numbers(
 def _of_distortions(table: pd.DataFrame, distorted: str) -> Iterator[dict[str, Any]]:
     entropy = table[(table["metric"] == "predictive_entropy_bits") & (table["structure"] == ALL)]
     within = table[(table["metric"] == "assd_within_mm") & table["structure"].isin(STRUCTURES)]
-    place = ["method", "kind", "place"]
+    keys = ["method", "kind", "place"]
     for metric, found, unit in (
         ("predictive_entropy_nats_median", entropy, np.log(2)),
         ("assd_within_mm_median", within, 1),
     ):
-        for (method, kind, degree), rows in found[found["place"] > 0].groupby(place, sort=False):
+        for (method, kind, degree), rows in found[found["place"] > 0].groupby(keys, sort=False):
             value = unit * rows["median"].mean()
             yield _row(method, f"{distorted}+{kind}-{degree}", ALL, metric, value, rows)
     for (method, kind), rows in entropy.groupby(["method", "kind"], sort=False):

@@ -1,8 +1,8 @@
-"""Whether uncertainty finds the bad segmentations."""
+"""Table of how well uncertainty finds the bad segmentations."""
 
 from functools import partial
 
-from cardiouq.reporting.tables.layout import Block, Found, Made, Settings, make_blocks
+from cardiouq.reporting.tables.layout import Block, MadeTable, Settings, Tables, make_blocks
 
 _higher = partial(Block, decimals=2, larger_is_better=True)
 _slice = partial(Block, level="slice")
@@ -30,6 +30,6 @@ BLOCKS = [
 ]
 
 
-def make(found: Found, study: Settings, caption: str) -> Made:
-    """Correlations, risk-coverage curves, failure detection and quality control."""
-    return make_blocks(found["summary"], BLOCKS, study, caption, "tab:failure_detection")
+def make(tables: Tables, study: Settings, caption: str) -> MadeTable:
+    """Make the table of correlations, risk-coverage curves, failure detection, quality control."""
+    return make_blocks(tables["summary"], BLOCKS, study, caption, "tab:failure_detection")

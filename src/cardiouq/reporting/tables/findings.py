@@ -1,4 +1,4 @@
-"""What Ng et al. (IEEE TBME 2022) found in words, checked on our numbers, as rows of the verdict.
+"""Findings that Ng et al. (2022) put in words, checked on our numbers, for the verdict.
 
 The paper gives no table for these findings, so a row says whether ours agrees and is never a
 reproduction.
@@ -15,7 +15,7 @@ from cardiouq.structures import ALL, FOREGROUND, STRUCTURES
 
 PAPER = "ng2022"
 COMPARED = ("vanilla", "mcd_0_1", "mcd_0_5", "bbb", "deep_ensemble")
-"""The paper's methods, for its findings of which one is best."""
+"""The methods that the paper compares, called as in its own study, as in `config/published`."""
 BEST = {"noise": "bbb", "blur": "deep_ensemble", "stretch": "deep_ensemble"}
 FALLS_AGAIN = {"noise": True, "blur": True, "stretch": False}
 """Kind -> whether uncertainty is past its peak at the largest degree."""
@@ -24,7 +24,7 @@ REASON = "stated in words, at the paper's own setting"
 
 
 def check_findings(distortions: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
-    """The paper's findings on distortions and on ASSD_within, ours beside each.
+    """Check the paper's findings on distortions and on ASSD_within, ours beside each.
 
     Args:
         distortions: rows of `distortions.csv`.

@@ -1,4 +1,4 @@
-"""Whether each published number and ordering claim was reproduced.
+"""Judging whether each published number and ordering claim was reproduced.
 
 A number of ours may stand for a paper's only if everything that it depends on is the paper's own
 setting. That is derived by comparing the settings of the study that ran with those of the paper's
@@ -22,32 +22,30 @@ REPRODUCED, NOT_REPRODUCED = "reproduced", "not reproduced"
 NOT_COMPARABLE = "not comparable"
 
 ANY = "any"
-"""A paper's method where it gives a number or a range without saying of which method."""
+"""Name of a paper's method where a number is given without saying of which method."""
 RANDOM_REVIEW, RANDOM_FLAGGED = "random_review", "flagged_percent_random"
 """What a claim sets a method against and is none; the metric that its number has, of `any`."""
 
 Settings = Mapping[str, Any]
 Row = Mapping[str, Any]
 Key = tuple[str, ...]
-"""method, test set (ours), level, structure, metric."""
+"""Key of a number: method, test set (ours), level, structure, metric."""
 
 COMPARED_BY_ROW = {"datasets", "split", "recipes", "methods", "test_sets", "evaluation"}
 """Blocks of a study of which each row depends on a part only."""
 
 NO_NUMBER_DEPENDS_ON = {"title", "seed", "phantom", "reporting", "distortions"}
-"""`distortions` make test sets of their own; `phantom` counts through a data set's source; no paper
-states its seed."""
+"""Blocks that matter to no number, or by other blocks; no paper states its seed."""
 
 EVALUATION_OF: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("dice", "hausdorff_mm", "nll_nats", "brier"), ("bootstrap",)),
     "ece_percent": ("ece", "bootstrap"),
     "assd_mm": ("surface", "bootstrap"),
 }
-"""Parts of `evaluation` that a metric and its interval depend on; one that is not listed depends on
-all. A wide interval would agree with anything."""
+"""Metric -> parts of `evaluation` that it and its interval depend on; others depend on all."""
 
 NAMED_DIFFERENCES = 3
-"""More differing settings of a block are counted, not named."""
+"""Number of differing settings of a block that are named; more are counted."""
 
 
 def make_verdict(
@@ -59,7 +57,7 @@ def make_verdict(
     paper_study: Settings | None,
     paper_test_sets: Mapping[str, str],
 ) -> pd.DataFrame:
-    """One row for every number and every claim of one paper.
+    """Judge every number and every claim of one paper, a row each.
 
     Args:
         summary: our numbers; columns method, test_set, level, structure, metric, value, low, high
@@ -298,9 +296,9 @@ def _test_data(study: Settings, test_set: str) -> dict[str, Any]:
     """What a test set holds: its data set, how that is narrowed, and how it was distorted."""
     if test_set not in study["test_sets"]:
         distortions = study["distortions"]
-        kind, _, place = test_set.removeprefix(f"{distortions['test_set']}+").partition("-")
+        kind, _, degree_index = test_set.removeprefix(f"{distortions['test_set']}+").partition("-")
         degrees = distortions["kinds"][kind]
-        degree = degrees[int(place) - 1] if place else degrees
+        degree = degrees[int(degree_index) - 1] if degree_index else degrees
         distortion = {"kind": kind, "degree": degree, "subjects": distortions["subjects"]}
         return {**_test_data(study, distortions["test_set"]), "distortion": distortion}
     block = study["test_sets"][test_set]

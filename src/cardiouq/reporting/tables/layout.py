@@ -1,4 +1,4 @@
-"""What tables of the evaluation's numbers are laid out from: blocks of metrics, cells, labels."""
+"""Layout of tables of the evaluation's numbers: blocks of metrics, cells, labels."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ from cardiouq.structures import ALL, FOREGROUND, STRUCTURES
 
 Labels = dict[str, str]
 Numbers = dict[str, Any]
-"""One row of a table of numbers."""
-Found = Mapping[str, pd.DataFrame]
+"""Row of a table of numbers, by column."""
+Tables = Mapping[str, pd.DataFrame]
 """Name of a table of the evaluation -> its rows."""
 Settings = Mapping[str, Any]
-Made = tuple[pd.DataFrame, PrintedTable]
+MadeTable = tuple[pd.DataFrame, PrintedTable]
 """A table's rows for machines, and its layout for people."""
 
 
@@ -48,7 +48,7 @@ COMPARED = (
     Block("nll_nats", "NLL (nats)", structures=[ALL], decimals=4),
     Block("ece_percent", "ECE (%)", structures=[ALL], decimals=2),
 )
-"""What methods are compared and ranked by in print; the CSV files have more."""
+"""Blocks that methods are compared and ranked by in print; the CSV files have more."""
 
 
 def labels_of(study: Settings) -> tuple[Labels, Labels]:
@@ -62,8 +62,8 @@ def labels_of(study: Settings) -> tuple[Labels, Labels]:
 
 def make_blocks(
     summary: pd.DataFrame, blocks: Sequence[Block], study: Settings, caption: str, label: str
-) -> Made:
-    """A table of metrics one below the other, whose rows are those of the summary that it shows.
+) -> MadeTable:
+    """Make a table of metrics one below the other, from the rows of the summary that it shows.
 
     Arguments as of `print_blocks`, and the settings of the study.
     """
@@ -80,7 +80,7 @@ def print_blocks(
     caption: str,
     label: str,
 ) -> PrintedTable:
-    """Metrics one below the other; all blocks have the same structures.
+    """Lay out metrics one below the other; all blocks have the same structures.
 
     Args:
         summary: rows of `summary.csv`.
@@ -108,8 +108,10 @@ def print_blocks(
 
 
 def by_key(summary: pd.DataFrame, block: Block) -> dict[tuple[str, str, str], Numbers]:
-    """The block's numbers by method, test set and structure; `best` says whether a number is the
-    best of its column, where equal as printed is equally good."""
+    """Numbers of a block by method, test set and structure, each with whether it is the `best`.
+
+    That is of its column; equal as printed is equally good.
+    """
     chosen = (summary["metric"] == block.metric) & (summary["level"] == block.level)
     rows = summary[chosen & summary["structure"].isin(list(block.structures))]
     values = rows["value"].round(block.decimals)
@@ -124,7 +126,7 @@ def by_key(summary: pd.DataFrame, block: Block) -> dict[tuple[str, str, str], Nu
 
 
 def records(table: pd.DataFrame, keys: list[str]) -> dict[tuple[str, ...], Numbers]:
-    """The rows over whole volumes by their keys."""
+    """Rows over volumes, by their keys."""
     volumes = table[table["level"] == "volume"]
     return {
         tuple(row[key] for key in keys): {str(k): v for k, v in row.items()}
@@ -133,7 +135,7 @@ def records(table: pd.DataFrame, keys: list[str]) -> dict[tuple[str, ...], Numbe
 
 
 def cell(number: Numbers, block: Block) -> Cell:
-    """A number as its block prints it."""
+    """Print a number as its block says."""
     text = {
         "": lambda: number_text(number["value"], block.decimals),
         "sd": lambda: plus_minus(number["value"], number["sd"], block.decimals),
@@ -145,12 +147,12 @@ def cell(number: Numbers, block: Block) -> Cell:
 
 
 def empty_cell(numbers: Sequence[Numbers]) -> Cell:
-    """In how many cases of a row a structure is missing in reference or prediction."""
+    """Print in how many cases of a row a structure is missing in reference or prediction."""
     return Cell(str(sum(int(number["n_empty"]) for number in numbers)))
 
 
 def number_text(value: float, decimals: int) -> str:
-    """A number with so many decimals, or the mark of none."""
+    """Print a number with so many decimals, or the mark of none."""
     if pd.isna(value):
         return NOTHING
     text = f"{value:.{decimals}f}"
@@ -159,13 +161,13 @@ def number_text(value: float, decimals: int) -> str:
 
 
 def plus_minus(value: float, sd: float, decimals: int) -> str:
-    """`.911 ± .052`, as the papers print Dice."""
+    """Print a number and its SD, as `.911 ± .052`, the papers' form of Dice."""
     parts = [number_text(part, decimals) for part in (value, sd) if np.isfinite(part)]
     return " ± ".join(parts) or NOTHING
 
 
 def with_interval(value: float, low: float, high: float, decimals: int, sign: str = "") -> str:
-    """`2.56 [2.31, 2.90]`; the number alone if it has no interval."""
+    """Print a number and its interval, as `2.56 [2.31, 2.90]`; alone if it has none."""
     shown = f"{value:{sign}.{decimals}f}"
     if pd.isna(low):
         return shown

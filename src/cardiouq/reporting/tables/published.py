@@ -1,5 +1,4 @@
-"""The papers' numbers and claims, to stand beside ours; the columns are explained in
-`config/published/README.md`."""
+"""Numbers and claims of the papers, as `config/published/README.md` explains, beside ours."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,7 +28,7 @@ ALLOWED = {
 
 
 class Paper(NamedTuple):
-    """What stands beside a study."""
+    """A paper that stands beside a study."""
 
     numbers: pd.DataFrame
     claims: pd.DataFrame
@@ -38,13 +37,13 @@ class Paper(NamedTuple):
 
 
 def files_of(paper: str | None) -> list[Path]:
-    """A paper's numbers, its claims and its own study; none of no paper."""
+    """Files of a paper's numbers, claims and own study; none of no paper."""
     names = ("published/{}.csv", "published/{}_claims.csv", "studies/{}.yaml") if paper else ()
     return [repository() / "config" / name.format(paper) for name in names]
 
 
 def read_paper(study: Mapping[str, Any]) -> Paper:
-    """What the paper says that a study stands beside; nothing if it stands beside none."""
+    """Read the paper that a study stands beside; empty if it stands beside none."""
     files = files_of(study["reporting"]["published"])
     numbers, claims, own = files or (None, None, None)
     return Paper(read_published(numbers), read_claims(claims), read_yaml(own) if own else None)
@@ -84,8 +83,11 @@ def read_claims(path: str | Path | None) -> pd.DataFrame:
 
 
 def find_paper_test_sets(study: Mapping[str, Any]) -> dict[str, str]:
-    """Our test set -> the paper's name of it. Among them are distorted ones, and kinds of
-    distortion, over all degrees, which a paper calls as we do."""
+    """Our test set -> the paper's name of it.
+
+    Among them are distorted ones, and kinds of distortion, over all degrees, which a paper calls as
+    we do.
+    """
     named = {name: block["published"] for name, block in study["test_sets"].items()}
     distortions = study.get("distortions", {"kinds": {}})
     for degree, paper in distortions.get("published", {}).items():
@@ -95,7 +97,7 @@ def find_paper_test_sets(study: Mapping[str, Any]) -> dict[str, str]:
 
 
 def beside_ours(summary: pd.DataFrame, metric: str, study: Mapping[str, Any]) -> pd.DataFrame:
-    """Our numbers of a metric over whole volumes with the columns of `with_published`.
+    """Join to our numbers of a metric over volumes the columns of `with_published`.
 
     Args:
         summary: rows of `summary.csv`.

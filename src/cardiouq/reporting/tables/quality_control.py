@@ -1,4 +1,4 @@
-"""Quality control per slice: what review takes and saves."""
+"""Table of quality control per slice: what review takes and saves."""
 
 import pandas as pd
 
@@ -6,10 +6,10 @@ from cardiouq.evaluation.quality_control import ASSD_WITHIN, ORACLE, RANDOM, SLI
 from cardiouq.reporting.printing import PrintedTable
 from cardiouq.reporting.tables.layout import (
     Block,
-    Found,
     Labels,
-    Made,
+    MadeTable,
     Settings,
+    Tables,
     labels_of,
     print_blocks,
 )
@@ -17,7 +17,7 @@ from cardiouq.structures import ALL, STRUCTURES
 
 SAVED = ["hours_saved_random", "hours_saved_slice_position"]
 TOGETHER = "all three"
-"""What the columns of all structures are called in print."""
+"""Heading of the columns of all structures in print."""
 
 
 def _block(by: str, column: str, label: str, decimals: int, better: bool | None) -> Block:
@@ -39,16 +39,16 @@ BLOCKS = [
 ]
 
 
-def make(found: Found, study: Settings, caption: str) -> Made:
-    """All that was found of each ranking of slices, and a part of it in print."""
-    rows = found["quality_control"]
+def make(tables: Tables, study: Settings, caption: str) -> MadeTable:
+    """Make the table of each ranking of slices, with a part of it in print."""
+    rows = tables["quality_control"]
     return rows, print_quality_control(rows, *labels_of(study), caption)
 
 
 def print_quality_control(
     table: pd.DataFrame, methods: Labels, test_sets: Labels, caption: str
 ) -> PrintedTable:
-    """What is poor, the share that each ranking flags, and the hours that ASSD_within saves.
+    """Lay out what is poor, the share that each ranking flags, the hours that ASSD_within saves.
 
     Args:
         table: rows of `quality_control.csv`.

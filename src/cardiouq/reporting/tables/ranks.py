@@ -1,15 +1,15 @@
-"""Ranks of the methods."""
+"""Table of the ranks of the methods."""
 
 import pandas as pd
 
 from cardiouq.reporting.printing import Cell, PrintedTable
 from cardiouq.reporting.tables.layout import (
     COMPARED,
-    Found,
     Labels,
-    Made,
+    MadeTable,
     Numbers,
     Settings,
+    Tables,
     empty_cell,
     labels_of,
     records,
@@ -17,15 +17,15 @@ from cardiouq.reporting.tables.layout import (
 )
 
 
-def make(found: Found, study: Settings, caption: str) -> Made:
-    """Every rank that the evaluation found, and those of a few metrics in print."""
-    return found["ranks"], print_ranks(found["ranks"], *labels_of(study), caption)
+def make(tables: Tables, study: Settings, caption: str) -> MadeTable:
+    """Make the table of every rank, with those of a few metrics in print."""
+    return tables["ranks"], print_ranks(tables["ranks"], *labels_of(study), caption)
 
 
 def print_ranks(
     ranks: pd.DataFrame, methods: Labels, test_sets: Labels, caption: str
 ) -> PrintedTable:
-    """Rank and its interval of each method by Dice, ASSD, NLL and ECE.
+    """Lay out rank and interval of each method by Dice, ASSD, NLL and ECE.
 
     Args:
         ranks: rows of `ranks.csv`.

@@ -1,5 +1,7 @@
-"""The tables of a study: each is an entry here, a module of the same name beside this one, whose
-`make` lays it out, and a caption of that name in `workflow/report`.
+"""The registry of a study's tables, each an entry here.
+
+A module of an entry's name beside this one lays it out in `make`; its caption has that name in
+`workflow/report`.
 
 No module is imported here: a change of one prints no other table anew.
 """
@@ -18,13 +20,15 @@ class Table:
 
     Attributes:
         title: what the report calls the table.
+        rule: what its rule does, in one sentence.
         reads: names of the evaluation's tables that `make` is given, of those that a study has.
-        is_of: whether a study has the table.
+        applies_to: whether a study has the table.
     """
 
     title: str
+    rule: str
     reads: Sequence[str] = ("summary",)
-    is_of: Callable[[Study], bool] = lambda study: True
+    applies_to: Callable[[Study], bool] = lambda study: True
 
 
 def _has_findings(study: Study) -> bool:
@@ -36,27 +40,49 @@ def _has_ventricles(study: Study) -> bool:
 
 
 TABLES = {
-    "table1_dice": Table("1 Dice"),
-    "table2_ece": Table("2 ECE"),
+    "table1_dice": Table("1 Dice", "Print Dice of whole volumes beside the paper's."),
+    "table2_ece": Table("2 ECE", "Print the expected calibration error beside the paper's."),
     "verdict": Table(
         "Paper versus ours",
+        "Print every number and claim of the paper, and whether ours agrees.",
         reads=["summary", "comparisons", "distortions", "quality_control"],
-        is_of=_has_findings,
+        applies_to=_has_findings,
     ),
-    "segmentation": Table("Segmentation"),
-    "calibration": Table("Calibration"),
-    "failure_detection": Table("Failure detection"),
-    "clinical": Table("Clinical quantities", is_of=_has_ventricles),
-    "comparisons": Table("Comparisons", reads=["comparisons"]),
-    "ranks": Table("Ranks", reads=["ranks"]),
-    "quality_control": Table("Quality control", reads=["quality_control"]),
-    "repeats": Table("Repeats", reads=["repeats"], is_of=lambda study: bool(study.repeats)),
+    "segmentation": Table(
+        "Segmentation", "Print distances between surfaces, and what samples tell of the Dice."
+    ),
+    "calibration": Table("Calibration", "Print proper scores, calibration errors and uncertainty."),
+    "failure_detection": Table(
+        "Failure detection", "Print how well uncertainty finds the bad segmentations."
+    ),
+    "clinical": Table(
+        "Clinical quantities",
+        "Print errors and intervals of volumes, ejection fractions and mass.",
+        applies_to=_has_ventricles,
+    ),
+    "comparisons": Table(
+        "Comparisons",
+        "Print the methods' differences, with intervals and p values.",
+        reads=["comparisons"],
+    ),
+    "ranks": Table("Ranks", "Print the rank of each method by each metric.", reads=["ranks"]),
+    "quality_control": Table(
+        "Quality control",
+        "Print how many slices a review needs, ranked by uncertainty.",
+        reads=["quality_control"],
+    ),
+    "repeats": Table(
+        "Repeats",
+        "Print mean and SD over trainings with other seeds.",
+        reads=["repeats"],
+        applies_to=lambda study: bool(study.repeats),
+    ),
 }
 
 
 def tables_of(study: Study) -> dict[str, Table]:
     """The tables that a study has, by name."""
-    return {name: table for name, table in TABLES.items() if table.is_of(study)}
+    return {name: table for name, table in TABLES.items() if table.applies_to(study)}
 
 
 def module_of(table: str) -> Path:

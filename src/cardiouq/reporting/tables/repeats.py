@@ -5,10 +5,10 @@ import pandas as pd
 from cardiouq.reporting.printing import PrintedTable
 from cardiouq.reporting.tables.layout import (
     Block,
-    Found,
     Labels,
-    Made,
+    MadeTable,
     Settings,
+    Tables,
     labels_of,
     print_blocks,
 )
@@ -25,15 +25,15 @@ BLOCKS = [
 ]
 
 
-def make(found: Found, study: Settings, caption: str) -> Made:
-    """Every number over repeats, and a few of them in print."""
-    return found["repeats"], print_repeats(found["repeats"], *labels_of(study), caption)
+def make(tables: Tables, study: Settings, caption: str) -> MadeTable:
+    """Make the table of every number over repeats, with a few of them in print."""
+    return tables["repeats"], print_repeats(tables["repeats"], *labels_of(study), caption)
 
 
 def print_repeats(
     repeats: pd.DataFrame, methods: Labels, test_sets: Labels, caption: str
 ) -> PrintedTable:
-    """Per metric and method the mean ± SD over repeats, per slice.
+    """Lay out the mean ± SD over repeats of each metric and method, per slice.
 
     Args:
         repeats: rows of `repeats.csv`.

@@ -1,8 +1,8 @@
-"""How well structures are segmented, beside their Dice."""
+"""Table of how well structures are segmented, besides their Dice."""
 
 from functools import partial
 
-from cardiouq.reporting.tables.layout import Block, Found, Made, Settings, make_blocks
+from cardiouq.reporting.tables.layout import Block, MadeTable, Settings, Tables, make_blocks
 
 _slice = partial(Block, level="slice")
 
@@ -21,6 +21,6 @@ BLOCKS = [
 ]
 
 
-def make(found: Found, study: Settings, caption: str) -> Made:
-    """Distances between surfaces and what single slices and heat maps say."""
-    return make_blocks(found["summary"], BLOCKS, study, caption, "tab:segmentation")
+def make(tables: Tables, study: Settings, caption: str) -> MadeTable:
+    """Make the table of distances between surfaces, of single slices and of heat maps."""
+    return make_blocks(tables["summary"], BLOCKS, study, caption, "tab:segmentation")

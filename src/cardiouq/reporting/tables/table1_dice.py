@@ -5,10 +5,10 @@ import pandas as pd
 from cardiouq.reporting.printing import Cell, PrintedTable
 from cardiouq.reporting.tables.layout import (
     Block,
-    Found,
     Labels,
-    Made,
+    MadeTable,
     Settings,
+    Tables,
     by_key,
     cell,
     empty_cell,
@@ -19,17 +19,16 @@ from cardiouq.reporting.tables.published import beside_ours
 from cardiouq.structures import STRUCTURES
 
 
-def make(found: Found, study: Settings, caption: str) -> Made:
-    """Dice over whole volumes."""
-    rows = beside_ours(found["summary"], "dice", study)
+def make(tables: Tables, study: Settings, caption: str) -> MadeTable:
+    """Make the table of Dice over volumes."""
+    rows = beside_ours(tables["summary"], "dice", study)
     return rows, print_dice(rows, *labels_of(study), caption)
 
 
 def print_dice(
     summary: pd.DataFrame, methods: Labels, test_sets: Labels, caption: str
 ) -> PrintedTable:
-    """Table 1 of Zhao et al. (2022): per method a row of ours and below it the paper's, where it
-    has one.
+    """Lay out Table 1 of Zhao et al. (2022), the paper's row, if it has one, below each of ours.
 
     Args:
         summary: rows of `summary.csv` with the columns of `published.with_published`.

@@ -5,10 +5,10 @@ import pandas as pd
 from cardiouq.reporting.printing import Cell, PrintedTable
 from cardiouq.reporting.tables.layout import (
     Block,
-    Found,
     Labels,
-    Made,
+    MadeTable,
     Settings,
+    Tables,
     by_key,
     cell,
     empty_cell,
@@ -19,17 +19,16 @@ from cardiouq.reporting.tables.published import beside_ours
 from cardiouq.structures import ALL
 
 
-def make(found: Found, study: Settings, caption: str) -> Made:
-    """ECE over whole volumes."""
-    rows = beside_ours(found["summary"], "ece_percent", study)
+def make(tables: Tables, study: Settings, caption: str) -> MadeTable:
+    """Make the table of ECE over volumes."""
+    rows = beside_ours(tables["summary"], "ece_percent", study)
     return rows, print_ece(rows, *labels_of(study), caption)
 
 
 def print_ece(
     summary: pd.DataFrame, methods: Labels, test_sets: Labels, caption: str
 ) -> PrintedTable:
-    """Table 2 of Zhao et al. (2022): per test set a column of ours and beside it the paper's, where
-    any is published.
+    """Lay out Table 2 of Zhao et al. (2022), the paper's column, if any, beside each of ours.
 
     Args:
         summary: rows of `summary.csv` with the columns of `published.with_published`.

@@ -1,4 +1,4 @@
-"""Paper versus ours: each published number, claim and finding with ours beside it and a verdict."""
+"""Table of each published number, claim and finding with ours beside it and a verdict."""
 
 from collections.abc import Mapping
 
@@ -8,34 +8,34 @@ from cardiouq.reporting.printing import NOTHING, Cell, PrintedTable
 from cardiouq.reporting.tables.derived import derive_numbers
 from cardiouq.reporting.tables.findings import check_findings
 from cardiouq.reporting.tables.judging import make_verdict
-from cardiouq.reporting.tables.layout import Found, Made, Settings, labels_of
+from cardiouq.reporting.tables.layout import MadeTable, Settings, Tables, labels_of
 from cardiouq.reporting.tables.published import Paper, find_paper_test_sets, read_paper
 
 
-def make(found: Found, study: Settings, caption: str) -> Made:
-    """The verdicts on the study's paper and, if the study distorts scans, on findings."""
-    rows = judge(found, study, read_paper(study))
+def make(tables: Tables, study: Settings, caption: str) -> MadeTable:
+    """Make the table of verdicts on the study's paper and, with distortions, on findings."""
+    rows = judge(tables, study, read_paper(study))
     return rows, print_verdict(rows, *labels_of(study), caption)
 
 
-def judge(found: Found, study: Settings, paper: Paper) -> pd.DataFrame:
-    """Rows of `make_verdict` and, of a study that distorts scans, of `check_findings`.
+def judge(tables: Tables, study: Settings, paper: Paper) -> pd.DataFrame:
+    """Judge the paper's numbers and claims and, of a study that distorts scans, its findings.
 
     Args:
-        found: `summary` and `comparisons`; of a study that distorts scans `distortions` and
+        tables: `summary` and `comparisons`; of a study that distorts scans `distortions` and
             `quality_control` too, from which the summary is completed.
         study: settings of the study that ran.
         paper: what the paper says.
     """
-    summary = found["summary"]
+    summary = tables["summary"]
     numbers, findings = [summary], []
-    if "distortions" in found:
-        tables = found["distortions"], found["quality_control"]
-        numbers.append(derive_numbers(summary, *tables, study["distortions"]["test_set"]))
-        findings.append(check_findings(found["distortions"], summary))
+    if "distortions" in tables:
+        derived_from = tables["distortions"], tables["quality_control"]
+        numbers.append(derive_numbers(summary, *derived_from, study["distortions"]["test_set"]))
+        findings.append(check_findings(tables["distortions"], summary))
     verdicts = make_verdict(
         pd.concat(numbers, ignore_index=True),
-        found["comparisons"],
+        tables["comparisons"],
         paper.numbers,
         paper.claims,
         study,

@@ -1,0 +1,38 @@
+"""Values and folders are read as they were typed, with home folders written out."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cardiouq.device.environment import config_as_text, data_roots
+from cardiouq.errors import CardiouqError
+
+
+@pytest.mark.parametrize(
+    ("typed", "read"),
+    [
+        ("acdc_root=", ""),
+        ("acdc_root=/data/a=b", "/data/a=b"),
+        ("acdc_root=/data/ACDC #2", "/data/ACDC #2"),
+        ("acdc_root='/data/ACDC #2'", "/data/ACDC #2"),
+        ("acdc_root=/data/l'été 'x'", "/data/l'été 'x'"),
+    ],
+)
+def test_value_is_read_as_it_was_typed(typed: str, read: str) -> None:
+    assert config_as_text([typed]) == {"acdc_root": read}
+
+
+def test_home_in_a_data_root_is_written_out(
+    tmp_path: Path, local_config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("CARDIOUQ_MNMS_ROOT", "~/M&Ms")
+    monkeypatch.delenv("CARDIOUQ_UKBB_ROOT", raising=False)
+    roots = data_roots(local_config | {"acdc_root": "~/data/acdc"})
+    assert roots["acdc_root"] == str(tmp_path / "data" / "acdc")
+    assert roots["mnms_root"] == str(tmp_path / "M&Ms")
+    assert roots["ukbb_root"] == ""
+    assert data_roots(local_config | {"acdc_root": "./~"})["acdc_root"] == "~"
+    with pytest.raises(CardiouqError, match="~no-such-user/acdc: no such home folder"):
+        data_roots(local_config | {"acdc_root": "~no-such-user/acdc"})

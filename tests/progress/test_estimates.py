@@ -1,0 +1,146 @@
+"""What jobs ask a batch system for, against what was measured and published."""
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cardiouq.data.plan import Plan
+from cardiouq.progress.estimates import (
+    START_MINUTES,
+    Resources,
+    feature_values,
+    prediction_resources,
+    training_resources,
+    weight_count,
+)
+from cardiouq.study.study import Study
+from tests.paths import CONFIG, ROOT
+
+LAPTOP_PLAN = ROOT / "docs/results/laptop-acdc/plan.json"
+NO_PLAN = "not made yet"
+DAY = 24 * 60
+# study, its results, its plan, volumes of its test sets
+RESULTS = [("demo", "demo", NO_PLAN, 36), ("laptop", "laptop-acdc", str(LAPTOP_PLAN), 46)]
+
+
+def shipped(name: str) -> Study:
+    roots = dict.fromkeys(("acdc_root", "mnms_root", "ukbb_root"), "somewhere")
+    return Study(name, {"study": name, "device": "cpu"} | roots, CONFIG)
+
+
+def listing(folder: Path, volumes: int) -> list[Path]:
+    """The table of test sets, with so many volumes in all."""
+    (folder / "test_sets.csv").write_text("test_set,case\n" + "a,b\n" * volumes, encoding="utf-8")
+    return [folder / "test_sets.csv"]
+
+
+def measured(results: str, rule: str) -> list[tuple[str, float, float]]:
+    """Job, seconds and peak memory in MB, on one CPU core."""
+    with (ROOT / "docs/results" / results / "times.csv").open(encoding="utf-8") as stream:
+        return [
+            (row["job"], float(row["seconds"]), float(row["peak_memory_mb"]))
+            for row in csv.DictReader(stream)
+            if row["rule"] == rule
+        ]
+
+
+def check(needs: Resources, seconds: float, peak: float) -> None:
+    """Enough, and not so much that the job would wait for a place for nothing."""
+    assert peak < needs.mem_mb < 2500 + 2 * peak
+    assert seconds < 60 * needs.minutes < 30 * 60 + 10 * seconds
+
+
+@pytest.mark.parametrize(("study", "results", "plan", "volumes"), RESULTS)
+def test_measured_jobs_fit_and_not_much_more_is_asked_for(
+    study: str, results: str, plan: str, volumes: int, tmp_path: Path
+) -> None:
+    settings = shipped(study)
+    for job, seconds, peak in measured(results, "train"):
+        recipe = job.rpartition("/")[0].rpartition("-")[0]
+        check(training_resources(settings, recipe, plan, gpus=0), seconds, peak)
+    test_sets = listing(tmp_path, volumes)
+    for method, seconds, peak in measured(results, "predict"):
+        check(prediction_resources(settings, method, plan, test_sets, gpus=0), seconds, peak)
+
+
+def test_network_is_as_large_as_nnu_net_counts_it() -> None:
+    """For the reference network of nnU-Net's plans, and the weights of a U-Net of the laptop's."""
+    plan = Plan.from_json(LAPTOP_PLAN.read_bytes(), LAPTOP_PLAN)
+    assert weight_count(plan) == pytest.approx(1_286_860, rel=0.01)  # counted by the benchmark
+    paper = Plan(
+        spacing=(1.5, 1.5),
+        patch_size=(256, 224),
+        batch_size=20,
+        n_stages=6,
+        features_per_stage=(32, 64, 128, 256, 512, 512),
+        kernel_sizes=((3, 3),) * 6,
+        strides=((1, 1), *((2, 2),) * 5),
+    )
+    by_hand = 256 * 224 * (2 * (32 + 16 + 8 + 4 + 2 + 0.5) + 3 * (32 + 16 + 8 + 4 + 2) + 4)
+    assert feature_values(paper) == by_hand
+
+
+def test_papers_trainings_fit_in_a_day_of_a_gpu() -> None:
+    for name in ("zhao2022", "zhao2024", "ng2022", "kushibar2022", "buddenkotte2023"):
+        study = shipped(name)
+        for recipe in study["recipes"]:
+            needs = training_resources(study, recipe, NO_PLAN, gpus=1)
+            assert 20 <= needs.minutes < DAY
+            assert needs.mem_mb < 16_000
+
+
+def test_training_takes_longer_with_more_images_and_less_on_a_gpu_or_as_a_branch(
+    tiny: dict[str, Any], make_study: Callable[[dict[str, Any]], Study]
+) -> None:
+    for name in ("polynomial", "biased"):
+        tiny["recipes"][name] |= {"iterations_per_epoch": 100_000}
+
+    def minutes(recipe: str = "polynomial", gpus: int = 0) -> int:
+        return training_resources(make_study(tiny), recipe, NO_PLAN, gpus).minutes
+
+    plain = minutes()
+    assert minutes(gpus=1) < plain
+    # the last quarter of eight epochs
+    assert minutes("biased") - START_MINUTES == pytest.approx((plain - START_MINUTES) / 4, abs=10)
+    for key in ("iterations_per_epoch", "batch_size"):
+        tiny["recipes"]["polynomial"][key] *= 2
+        assert minutes() - START_MINUTES == pytest.approx(2 * (plain - START_MINUTES), abs=20)
+        tiny["recipes"]["polynomial"][key] //= 2
+
+
+def test_prediction_takes_longer_with_more_samples_and_volumes(
+    tiny: dict[str, Any], make_study: Callable[[dict[str, Any]], Study], tmp_path: Path
+) -> None:
+    study = make_study(tiny)
+
+    def minutes(method: str, volumes: int) -> int:
+        return prediction_resources(study, method, NO_PLAN, listing(tmp_path, volumes), 0).minutes
+
+    assert minutes("vanilla", 10) == minutes("vanilla-repeat-2", 10) == 20
+    vanilla = minutes("vanilla", 10_000)
+    assert vanilla > 4 * minutes("vanilla", 10)
+    assert minutes("mc_dropout", 10_000) > 2.5 * vanilla
+    assert minutes("checkpoint_ensemble_multi", 10_000) > 4.5 * vanilla
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"\xff\x00"])
+def test_unreadable_files_are_left_for_the_job_to_report(content: bytes, tmp_path: Path) -> None:
+    study = shipped("demo")
+    broken = tmp_path / "broken"
+    broken.write_bytes(content)
+    assert training_resources(study, "polynomial", broken, 0) == training_resources(
+        study, "polynomial", NO_PLAN, 0
+    )
+    assert prediction_resources(study, "vanilla", broken, [broken], 0).minutes > 0
+
+
+def test_every_failure_asks_for_more_up_to_three_times() -> None:
+    assert [Resources(1000, 10).at(attempt) for attempt in (1, 2, 3, 9)] == [
+        (1000, 10),
+        (2000, 20),
+        (3000, 30),
+        (3000, 30),
+    ]

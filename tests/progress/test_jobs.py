@@ -1,0 +1,113 @@
+"""What each job of a study has done and will take, from folders as a run leaves them."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cardiouq.progress.jobs import Job, critical_path, error_in, jobs_of, remaining_seconds
+from cardiouq.progress.status import status
+from cardiouq.study.study import Study
+
+Settings = dict[str, Any]
+BEGUN = (("polynomial", 0), ("polynomial", 1), ("cyclical", 0))
+MEAN = (2 + 4 + 1) / 3
+"""Seconds of an epoch of all runs that have begun."""
+
+
+def test_each_job_has_its_state(study: Study, begun: Path) -> None:
+    states = {name: job.state(time.time()) for name, job in jobs_of(study, begun).items()}
+    assert {name: state for name, state in states.items() if state != "waiting"} == {
+        "polynomial, seed 0": "done",
+        "polynomial, seed 1": "running",
+        "cyclical, seed 0": "stopped",
+        "dropout, seed 0": "failed",
+        "predict vanilla": "done",
+        "predict mc_dropout": "running",
+    }
+    assert states["biased, seed 0-fold-0-of-2-branch+1"] == "waiting"
+
+
+def test_every_run_method_and_repeat_is_a_job(study: Study, tmp_path: Path) -> None:
+    jobs = jobs_of(study, tmp_path)
+    kinds = [job.kind for job in jobs.values()]
+    assert kinds.count("training") == len(study.all_run_folders())
+    assert kinds.count("prediction") == kinds.count("evaluation") == len(study.methods) + 1
+    assert set().union(*(job.needs for job in jobs.values())) <= jobs.keys()
+
+
+@pytest.mark.parametrize(
+    ("job", "seconds"),
+    [
+        ("polynomial, seed 0", 0),
+        ("polynomial, seed 1", 5 * 4),  # its own rate
+        ("cyclical, seed 0", 6 * 1),
+        ("polynomial, seed 0-fold-0-of-2", 8 * 3),  # its recipe's
+        ("dropout, seed 0", 8 * MEAN),  # others', as it has as many images
+        ("biased, seed 0-fold-0-of-2-branch+1", 2 * MEAN),  # the last quarter of eight epochs
+        ("predict vanilla", 0),
+        ("predict mc_dropout", 2 * 6),
+        ("predict mcd_0_1", 2 * 8),  # two passes at the mean of 10 and 6
+        ("predict swa", 8),  # one network of two checkpoints
+    ],
+)
+def test_what_remains_follows_the_nearest_rate(
+    study: Study, begun: Path, job: str, seconds: float
+) -> None:
+    assert remaining_seconds(jobs_of(study, begun))[job] == pytest.approx(seconds)
+
+
+def test_larger_batches_take_longer(
+    make_study: Callable[[Settings], Study], tiny: Settings, begun: Path
+) -> None:
+    tiny["recipes"]["middle_dropout_0_1"]["batch_size"] *= 2
+    seconds = remaining_seconds(jobs_of(make_study(tiny), begun))
+    assert seconds["middle_dropout_0_1, seed 0"] == pytest.approx(2 * 8 * MEAN)
+
+
+def test_without_any_run_a_guess_is_all_there_is(study: Study, tmp_path: Path) -> None:
+    jobs = jobs_of(study, tmp_path)
+    assert all(
+        s > 0 for name, s in remaining_seconds(jobs).items() if jobs[name].kind != "evaluation"
+    )
+    text = status(study, tmp_path, 0, time.time())
+    assert "guessed" in text
+    assert "begun" not in text
+
+
+def test_guess_is_scaled_by_what_has_been_measured(study: Study, begun: Path) -> None:
+    guess = jobs_of(study, begun)["predict ssn"].guess
+    for name in ("prediction/vanilla/samples.csv", "logs/predict/mc_dropout.log"):
+        (begun / study.results / name).unlink()
+    jobs = jobs_of(study, begun)
+    began = [jobs[f"{run}, seed {seed}"] for run, seed in BEGUN]
+    shares = [job.spent / job.done / (job.guess / job.steps) for job in began]
+    assert remaining_seconds(jobs)["predict ssn"] == pytest.approx(guess * sum(shares) / 3)
+    assert "(prediction guessed for an old machine)" in status(study, begun, 0, time.time())
+
+
+def test_prediction_ends_after_its_slowest_run_and_what_that_branches_from() -> None:
+    needs = {"base": [], "branch": ["base"], "other": [], "predict": ["branch", "other"]}
+    jobs = {
+        name: Job("training", name, name, Path("log"), list(before), False)
+        for name, before in needs.items()
+    }
+    seconds = {"base": 5.0, "branch": 2.0, "other": 6.0, "predict": 1.0}
+    assert critical_path("predict", jobs, seconds) == 8
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("", ""),
+        ("10:00:00  a: loss 1\n", ""),
+        ("10:00:00  a: loss 1\n\nERROR: two problems:\n  - one\n  - two\n", "ERROR: two problems:"),
+        ("Traceback (most recent call last):\n  File\nKeyError: 'a'\n", "KeyError: 'a'"),
+        ("\nERROR: old\n10:00:00  a: loss 1\n", ""),
+    ],
+)
+def test_error_is_what_a_log_ends_with(tmp_path: Path, text: str, error: str) -> None:
+    (tmp_path / "a.log").write_text(text, encoding="utf-8")
+    assert error_in(tmp_path / "a.log") == error

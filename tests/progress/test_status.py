@@ -1,0 +1,70 @@
+"""How far a study is, in words."""
+
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from cardiouq.progress.jobs import jobs_of, remaining_seconds
+from cardiouq.progress.status import status
+from cardiouq.study.study import Study
+
+
+def test_status_has_stages_rates_failures_and_the_end(study: Study, begun: Path) -> None:
+    text = status(study, begun, 4, time.time())
+    lines = {line.split("  ")[0]: line.split() for line in text.splitlines() if line}
+    # done, of, running, stopped, failed, waiting
+    n_runs = len(study.members("polynomial"))
+    counts = ["1", str(n_runs), "1", "0", "0", str(n_runs - 2), "0:00:28"]
+    assert lines["training polynomial"][2:9] == counts
+    assert lines["training dropout"][2:8] == ["0", "1", "0", "0", "1", "0"]
+    assert lines["polynomial, seed 1"][3:] == ["running", "3", "8", "4", "0:00:20"]
+    assert lines["cyclical, seed 0"][3:] == ["stopped", "6", "12", "1", "0:00:06"]
+    assert "seed-0.log: ERROR: the disk is full" in text
+    assert "another study" not in text
+    assert "0:00:50 spent" in text  # 16 + 12 + 6 of training, 10 + 6 of prediction
+    total = sum(remaining_seconds(jobs_of(study, begun)).values())
+    assert f"With 4 at once 0:{total / 4 // 60:02.0f}:" in text
+
+
+def test_status_is_printed_while_jobs_write_and_remove(
+    make_study: Callable[[dict[str, Any]], Study], tiny: dict[str, Any], tmp_path: Path
+) -> None:
+    """What a job is seen to have done may be of any moment, but it is seen."""
+    tiny["methods"] = {"vanilla": tiny["methods"]["vanilla"]}
+    tiny["recipes"] = {"polynomial": tiny["recipes"]["polynomial"]}
+    study = make_study(tiny)
+    results = tmp_path / study.results
+    folder = tmp_path / study.run_folder("polynomial", study.members("polynomial")[0])
+    side = folder.with_name(f".{folder.name}.unfinished")
+    log = results / f"logs/train/{folder.parent.name}/{folder.name}.log"
+    others = [
+        results / "logs/predict/vanilla.log",
+        results / "benchmarks/predict/vanilla.tsv",
+        results / "prediction/vanilla/samples.csv",
+        results / "data/test_sets.csv",
+    ]
+    over = threading.Event()
+
+    def work() -> None:
+        while not over.is_set():
+            for path in (log, *others, side / "products" / "history.csv"):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.open("w", encoding="utf-8").close()
+                text = "epoch,seconds\n0,1.5\n" if path.suffix == ".csv" else "s\n1\n"
+                path.write_text(text, encoding="utf-8")
+            side.rename(folder)
+            for path in (log, *others):
+                path.unlink()
+            shutil.rmtree(folder)
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    try:
+        texts = [status(study, tmp_path, 0, time.time()) for _ in range(150)]
+    finally:
+        over.set()
+        worker.join()
+    assert all("Device time" in text for text in texts)

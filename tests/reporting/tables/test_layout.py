@@ -1,0 +1,53 @@
+"""Blocks of metrics laid out from a summary: what stands where, and what is bold."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cardiouq.reporting.tables.layout import Block, print_blocks
+from cardiouq.structures import ALL
+from tests.reporting.tables.summaries import METHODS, TEST_SETS, bold, summary, texts
+
+
+@pytest.mark.parametrize(
+    ("larger_is_better", "best"),
+    [(False, {(1, 2), (1, 3)}), (True, {(0, 2), (0, 3)}), (None, set())],
+)
+def test_a_block_has_a_row_per_method_and_the_best_is_bold(
+    larger_is_better: bool | None, best: set[tuple[int, int]]
+) -> None:
+    block = Block("nll_nats", "NLL", "volume", [ALL], 2, larger_is_better, "interval")
+    found = summary("nll_nats", "volume", [ALL], 0.1)
+    table = print_blocks(found, [block], METHODS, TEST_SETS, "", "tab:x")
+    assert table.columns == ["Metric", "Method", "", "", "Empty"]
+    assert texts(table) == [
+        ["NLL", "Vanilla", "1.50 [1.00, 2.00]", "1.50 [1.00, 2.00]", "2"],
+        ["", "SWA", "1.40 [1.00, 2.00]", "1.40 [1.00, 2.00]", "2"],
+    ]
+    assert bold(table) == best
+
+
+def test_equal_as_printed_is_equally_good() -> None:
+    found = summary("nll_nats", "volume", [ALL], 0.001)
+    block = Block("nll_nats", "NLL", structures=[ALL], decimals=2)
+    assert len(bold(print_blocks(found, [block], METHODS, TEST_SETS, "", ""))) == 4
+
+
+def test_blocks_of_slices_and_of_volumes_are_told_apart() -> None:
+    found = pd.concat(
+        [
+            summary("assd_mm", level, ["RV", "MYO", "LV"], less)
+            for level, less in (("volume", 0.5), ("slice", 1.0))
+        ]
+    )
+    blocks = [Block("assd_mm", "volumes", decimals=1), Block("assd_mm", "slices", "slice")]
+    table = print_blocks(found, blocks, METHODS, TEST_SETS, "", "")
+    assert table.groups == [("", 2), ("Phantom (ID)", 3), ("Vendor B", 3), ("", 1)]
+    assert [row[0] for row in texts(table)] == ["volumes", "", "slices", ""]
+    assert texts(table)[1][2] == "1.0" and texts(table)[3][2] == ".500"
+
+
+def test_a_number_without_an_interval_stands_alone() -> None:
+    found = summary("nll_nats", "volume", [ALL], 0).assign(low=np.nan, high=np.nan)
+    block = Block("nll_nats", "NLL", structures=[ALL], decimals=2, spread="interval")
+    assert texts(print_blocks(found, [block], METHODS, TEST_SETS, "", ""))[0][2] == "1.50"

@@ -1,0 +1,76 @@
+"""Quality control in print: every number of every method, in every form."""
+
+import pandas as pd
+import pytest
+
+from cardiouq.reporting.printing import PrintedTable, to_html, to_latex, to_markdown
+from cardiouq.reporting.tables.quality_control import print_quality_control
+from cardiouq.structures import STRUCTURES
+from tests.reporting.reviewed import METHODS, TEST_SETS, review
+
+Tables = tuple[pd.DataFrame, pd.DataFrame]
+
+
+@pytest.fixture(scope="module")
+def tables() -> Tables:
+    return review()
+
+
+def printed(rows: pd.DataFrame) -> PrintedTable:
+    return print_quality_control(rows, METHODS, TEST_SETS, "Quality control.")
+
+
+def numbers(table: PrintedTable, name: str) -> dict[str, list[str]]:
+    """What stands in the columns of the first test set and `all three`, by method."""
+    start = next(k for k, row in enumerate(table.rows) if row[0].text == name)
+    block = table.rows[start : start + len(METHODS)]
+    return {row[1].text: [cell.text for cell in row[2:6]] for row in block}
+
+
+def test_table_has_every_method_s_numbers(tables: Tables) -> None:
+    rows, _ = tables
+    table = printed(rows)
+    assert table.columns == ["Metric", "Method", *(*STRUCTURES, "all three") * 2, "Empty"]
+    assert {len(row) for row in table.rows} == {len(table.columns)}
+    found = rows.query("test_set == 'val'").set_index(["by", "method", "structure"])
+    of_swa = [found.loc[("oracle", "swa", s)] for s in (*STRUCTURES, "all")]
+    flagged = numbers(table, "Flagged (%): oracle")
+    assert flagged["swa"] == [f"{row['flagged_percent']:.1f}" for row in of_swa]
+    poor = numbers(table, "Poor (%)")["swa"]
+    assert poor == [f"{100 * row['n_poor'] / row['n_slices']:.1f}" for row in of_swa]
+    hours = [float(text) for text in numbers(table, "Hours saved against random")["bbb"]]
+    assert hours[3] == pytest.approx(sum(hours[:3]), abs=2)
+    assert hours[3] > 0
+    # one slice of each volume, in three structures of two test sets
+    assert {row[-1].text for row in table.rows} == {"12"}
+    # one sample ranks by chance, and saves nothing
+    assert numbers(table, "Hours saved against random")["vanilla"] == ["0"] * 4
+    same = [numbers(table, f"Flagged (%): {by}")["vanilla"] for by in ("ASSD_within", "random")]
+    assert same[0] == same[1]
+
+
+def test_no_hours_saved_are_printed_without_a_sign(
+    tables: Tables,
+) -> None:
+    rows, _ = tables
+    shown = numbers(printed(rows.assign(hours_saved_random=-0.3)), "Hours saved against random")
+    assert shown["bbb"] == ["0"] * 4
+
+
+def test_more_hours_and_fewer_flagged_are_bold(tables: Tables) -> None:
+    rows, _ = tables
+    rank = rows["method"].map({method: number for number, method in enumerate(METHODS)})
+    table = printed(rows.assign(hours_saved_random=rank, flagged_percent=rank))
+    bold = {(row[1].text, k // len(METHODS)) for k, row in enumerate(table.rows) if row[2].best}
+    first, last = (list(METHODS.values())[k] for k in (0, -1))
+    names = [row[0].text for row in table.rows if row[0].text]
+    assert (first, names.index("Flagged (%): ASSD_within")) in bold
+    assert (last, names.index("Hours saved against random")) in bold
+    assert not any(names[k].startswith("Flagged (%): r") for _, k in bold)
+
+
+def test_table_is_written_in_every_form(tables: Tables) -> None:
+    table = printed(tables[0])
+    assert r"ASSD\_within" in to_latex(table)
+    assert "Hours saved against slice position" in to_html(table)
+    assert to_markdown(table).count("\n|") >= len(table.rows)
