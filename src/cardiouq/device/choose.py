@@ -3,6 +3,7 @@
 import contextlib
 
 import torch
+from torch import Tensor
 
 from cardiouq.device.environment import processor, requested_device
 from cardiouq.device.gpus import acquire_gpu
@@ -59,3 +60,10 @@ def make_deterministic() -> None:
     """Make cuDNN give the same numbers for the same seed on the same machine."""
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
+
+
+def sent_to(device: torch.device, tensor: Tensor) -> Tensor:
+    """The tensor on a device, which it reaches while the host goes on."""
+    if device.type == tensor.device.type:
+        return tensor
+    return tensor.pin_memory().to(device, non_blocking=True)

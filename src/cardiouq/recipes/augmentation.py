@@ -1,19 +1,69 @@
-"""nnU-Net's augmentation of 2D images, done on whole batches.
+"""nnU-Net's augmentation of 2D images, image by image.
 
 Kinds, probabilities and ranges are those of nnU-Net v2's default trainer (Isensee et al., Nature
-Methods 2021, supplementary note 4). Every sample of a batch draws for itself.
+Methods 2021, supplementary note 4). What is done to an image is decided on the host, so that only
+that is computed, and nothing waits for the device.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from cardiouq.device.choose import sent_to
+
 BLUR_RADIUS = 4
 """Pixels; four standard deviations at the largest sigma."""
+
+
+class Location(NamedTuple):
+    """Where a patch lies in a slice."""
+
+    image: Tensor
+    """(rows, columns) float32."""
+    labels: Tensor
+    """(rows, columns) uint8."""
+    centre: Sequence[int]
+    """Row and column, between the pixels before it and that of this index."""
+
+
+class Move(NamedTuple):
+    """How a patch is turned, scaled, moved and mirrored."""
+
+    angle: float
+    """Radians."""
+    zoom: float
+    """Pixels of the slice to one of the patch."""
+    shift: Sequence[float]
+    """Pixels of the slice, down and right."""
+    mirrored: Sequence[bool]
+    """Rows, columns."""
+
+    @property
+    def is_on_grid(self) -> bool:
+        """Whether the patch's pixels are pixels of the slice."""
+        return self.angle == 0 and self.zoom == 1 and not any(self.shift)
+
+    def affine(self, location: Location, patch_size: Sequence[int]) -> list[list[float]]:
+        """(2, 3) from the patch's normalised coordinates (x, y) to the slice's."""
+        cos, sin = self.zoom * math.cos(self.angle), self.zoom * math.sin(self.angle)
+        height, width = (
+            -size if mirrored else size
+            for size, mirrored in zip(patch_size, self.mirrored, strict=True)
+        )
+        rows, columns = location.image.shape
+        down, right = (
+            middle + shift for middle, shift in zip(location.centre, self.shift, strict=True)
+        )
+        return [
+            [cos * width / columns, -sin * height / columns, 2 * right / columns - 1],
+            [sin * width / rows, cos * height / rows, 2 * down / rows - 1],
+        ]
 
 
 @dataclass(frozen=True)
@@ -27,191 +77,147 @@ class Augmentation:
     probability: float
     intensities: bool
 
-    def window(self, patch_size: tuple[int, int]) -> int:
-        """Side of the square window that holds the patch under every move, rotation and scale."""
-        side = math.ceil(math.hypot(*patch_size) * max(self.scale[1], 1.0))
-        side += 2 * self.translation_pixels
-        return side + side % 2  # even, as patches are: their pixels then lie on the window's
-
     def __call__(
         self,
-        images: Tensor,
-        labels: Tensor,
-        patch_size: tuple[int, int],
-        generator: torch.Generator,
+        locations: Sequence[Location],
+        patch_size: Sequence[int],
+        rng: np.random.Generator,
+        noise: torch.Generator,
     ) -> tuple[Tensor, Tensor]:
-        """Augmented patches.
+        """Cut patches and augment them.
 
         Args:
-            images: (batch, 1, window, window) float32.
-            labels: (batch, 1, window, window) uint8.
+            locations: of the patches, all on one device.
             patch_size: (rows, columns) of what is returned.
-            generator: on the tensors' device; the only source of randomness.
+            rng: of what is decided.
+            noise: generator of the noise in images, on their device.
 
         Returns:
             Images (batch, 1, rows, columns) float32 and labels of the same shape, uint8.
         """
-        images, labels = self._place(images, labels, patch_size, generator)
+        images, labels = moved(locations, [self._move(rng) for _ in locations], patch_size)
         if self.intensities:
-            images = change_intensities(images, generator)
-        if self.mirror:
-            for axis in (2, 3):
-                flip = _chosen(images, generator, 0.5)
-                images = torch.where(flip, images.flip(axis), images)
-                labels = torch.where(flip, labels.flip(axis), labels)
-        return images, labels
+            images = [change_intensities(image, rng, noise) for image in images]
+        return torch.stack(images)[:, None], torch.stack(labels)[:, None]
 
-    def _place(
-        self,
-        images: Tensor,
-        labels: Tensor,
-        patch_size: tuple[int, int],
-        generator: torch.Generator,
-    ) -> tuple[Tensor, Tensor]:
-        """Rotate, scale and move, each with a probability of its own, and cut out the patch."""
-        n = len(images)
-        limit = math.radians(self.rotation_degrees)
-        angle = _uniform(images, generator, -limit, limit) * _chosen(
-            images, generator, self.probability
+    def _move(self, rng: np.random.Generator) -> Move:
+        """Draw how a patch is moved."""
+
+        def chosen(probability: float) -> bool:
+            return rng.random() < probability
+
+        limit, reach = math.radians(self.rotation_degrees), self.translation_pixels
+        return Move(
+            angle=rng.uniform(-limit, limit) if chosen(self.probability) else 0.0,
+            zoom=rng.uniform(*self.scale) if chosen(self.probability) else 1.0,
+            shift=rng.uniform(-reach, reach, 2) if chosen(self.probability) else (0.0, 0.0),
+            mirrored=[self.mirror and chosen(0.5) for _ in range(2)],
         )
-        zoomed = _chosen(images, generator, self.probability)
-        zoom = torch.where(zoomed, _uniform(images, generator, *self.scale), 1.0)
-        angle, zoom = angle.view(n), zoom.view(n)
-        cos, sin = zoom * angle.cos(), zoom * angle.sin()
-        rows, columns = (size / images.shape[-1] for size in patch_size)
-        right = down = torch.zeros_like(cos)
-        if self.translation_pixels:
-            # normalised coordinates: the window is 2 wide
-            limit = 2 * self.translation_pixels / images.shape[-1]
-            moved = _chosen(images, generator, self.probability)
-            right, down = (
-                (_uniform(images, generator, -limit, limit) * moved).view(n) for _ in range(2)
-            )
-        # maps the patch's normalised coordinates (x, y) to the window's
-        affine = torch.stack(
-            [cos * columns, -sin * rows, right, sin * columns, cos * rows, down], dim=1
-        ).view(n, 2, 3)
-        grid = functional.affine_grid(affine, [n, 1, *patch_size], align_corners=False)
-        placed = functional.grid_sample(images, grid, mode="bilinear", align_corners=False)
-        placed_labels = functional.grid_sample(
-            labels.to(images.dtype), grid, mode="nearest", align_corners=False
-        )
-        return placed, placed_labels.to(labels.dtype)
 
 
-def change_intensities(images: Tensor, generator: torch.Generator) -> Tensor:
-    """nnU-Net's changes that leave labels where they are, in its order."""
-    images = add_noise(images, generator)
-    images = blur(images, generator)
-    images = scale_brightness(images, generator)
-    images = scale_contrast(images, generator)
-    images = lower_resolution(images, generator)
-    images = change_gamma(images, generator, probability=0.1, invert=True)
-    return change_gamma(images, generator, probability=0.3, invert=False)
+def moved(
+    locations: Sequence[Location], moves: Sequence[Move], patch_size: Sequence[int]
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Patches (rows, columns) of images, bilinearly, and of labels, by the nearest one; 0, the mean
+    intensity and background, beyond a slice."""
+    affine = [
+        move.affine(location, patch_size)
+        for location, move in zip(locations, moves, strict=True)
+        if not move.is_on_grid
+    ]
+    grids = iter(())
+    if affine:
+        device = locations[0].image.device
+        matrices = sent_to(device, torch.tensor(affine))
+        size = [len(affine), 1, *patch_size]
+        grids = iter(functional.affine_grid(matrices, size, align_corners=False).split(1))
+    images, labels = [], []
+    for location, move in zip(locations, moves, strict=True):
+        if move.is_on_grid:
+            axes = [axis for axis, mirrored in enumerate(move.mirrored) if mirrored]
+            image, label = (part.flip(axes) for part in cut_patch(location, patch_size))
+        else:
+            grid = next(grids)
+            image = _sampled(location.image, grid, "bilinear")
+            label = _sampled(location.labels.float(), grid, "nearest").to(torch.uint8)
+        images.append(image)
+        labels.append(label)
+    return images, labels
 
 
-def cut_patch(window: Tensor, patch_size: tuple[int, int]) -> Tensor:
-    """The centre of (batch, 1, window, window), without augmentation."""
-    rows, columns = ((window.shape[-1] - size) // 2 for size in patch_size)
-    return window[..., rows : rows + patch_size[0], columns : columns + patch_size[1]]
+def _sampled(image: Tensor, grid: Tensor, mode: str) -> Tensor:
+    return functional.grid_sample(image[None, None], grid, mode=mode, align_corners=False)[0, 0]
 
 
-def add_noise(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Gaussian noise of variance 0 to 0.1, probability 0.1."""
-    deviation = _uniform(images, generator, 0.0, 0.1).sqrt() * _chosen(images, generator, 0.1)
-    noise = torch.empty_like(images).normal_(generator=generator)
-    return images + noise * deviation
+def cut_patch(location: Location, patch_size: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """The patch's image and labels (rows, columns), not augmented; 0 beyond the slice."""
+    first = [middle - size // 2 for middle, size in zip(location.centre, patch_size, strict=True)]
+    extents = list(zip(first, patch_size, location.image.shape, strict=True))
+    inside = tuple(slice(max(start, 0), start + size) for start, size, _ in extents)
+    beyond = [(max(-start, 0), max(start + size - extent, 0)) for start, size, extent in extents]
+    padding = [pixels for sides in reversed(beyond) for pixels in sides]
+    image, labels = (functional.pad(part[inside], padding) for part in location[:2])
+    return image, labels
 
 
-def blur(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Gaussian blur with sigma 0.5 to 1 pixel, probability 0.2 x 0.5 (per image and channel)."""
-    sigma = _uniform(images, generator, 0.5, 1.0)
-    is_blurred = _chosen(images, generator, 0.1)
-    offsets = torch.arange(-BLUR_RADIUS, BLUR_RADIUS + 1, device=images.device)
-    kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
-    kernel = torch.where(is_blurred, kernel / kernel.sum(-1, keepdim=True), (offsets == 0).float())
-    padded = functional.pad(images.transpose(0, 1), [BLUR_RADIUS] * 4, mode="replicate")
-    groups = len(images)
-    padded = functional.conv2d(padded, kernel.transpose(2, 3), groups=groups)
-    return functional.conv2d(padded, kernel, groups=groups).transpose(0, 1)
+def change_intensities(image: Tensor, rng: np.random.Generator, noise: torch.Generator) -> Tensor:
+    """nnU-Net's changes of an image (rows, columns) that leave labels where they are, in its order
+    and with its probabilities, per image and channel."""
+    if rng.random() < 0.1:
+        image = add_noise(image, rng.uniform(0.0, 0.1), noise)
+    if rng.random() < 0.2 * 0.5:
+        image = blur(image, rng.uniform(0.5, 1.0))
+    if rng.random() < 0.15:
+        image = image * rng.uniform(0.75, 1.25)
+    if rng.random() < 0.15:
+        image = scale_contrast(image, rng.uniform(0.75, 1.25))
+    if rng.random() < 0.25 * 0.5:
+        image = lower_resolution(image, rng.uniform(0.5, 1.0))
+    if rng.random() < 0.1:
+        image = -change_gamma(-image, rng.uniform(0.7, 1.5))
+    if rng.random() < 0.3:
+        image = change_gamma(image, rng.uniform(0.7, 1.5))
+    return image
 
 
-def scale_brightness(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Multiply by 0.75 to 1.25, probability 0.15."""
-    factor = _uniform(images, generator, 0.75, 1.25)
-    return torch.where(_chosen(images, generator, 0.15), images * factor, images)
+def add_noise(image: Tensor, variance: float, noise: torch.Generator) -> Tensor:
+    """Add Gaussian noise."""
+    return image + math.sqrt(variance) * torch.empty_like(image).normal_(generator=noise)
 
 
-def scale_contrast(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Stretch about the mean by 0.75 to 1.25 within the old range, probability 0.15."""
-    factor = _uniform(images, generator, 0.75, 1.25)
-    mean = images.mean((1, 2, 3), keepdim=True)
-    low, high = _range(images)
-    changed = ((images - mean) * factor + mean).clamp(low, high)
-    return torch.where(_chosen(images, generator, 0.15), changed, images)
+def blur(image: Tensor, sigma: float) -> Tensor:
+    """Blur by a Gaussian with an SD of `sigma` pixels; the edge's pixels go on beyond it."""
+    weights = [math.exp(-0.5 * (offset / sigma) ** 2) for offset in range(BLUR_RADIUS + 1)]
+    total = 2 * sum(weights) - weights[0]
+    for axis in (0, 1):
+        size = image.shape[axis]
+        sides = [0, 0, BLUR_RADIUS, BLUR_RADIUS] if axis == 0 else [BLUR_RADIUS, BLUR_RADIUS, 0, 0]
+        padded = functional.pad(image[None, None], sides, mode="replicate")[0, 0]
+        blurred = image * (weights[0] / total)
+        for offset, weight in enumerate(weights[1:], start=1):
+            for start in (BLUR_RADIUS - offset, BLUR_RADIUS + offset):
+                blurred.add_(padded.narrow(axis, start, size), alpha=weight / total)
+        image = blurred
+    return image
 
 
-def lower_resolution(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Sample down to 0.5 to 1 of the size and back up, probability 0.25 x 0.5."""
-    factors = _uniform(images, generator, 0.5, 1.0).double()
-    factors = torch.where(_chosen(images, generator, 0.125), factors, 1.0)
-    for axis in (2, 3):
-        images = _lower_resolution_along(images, factors, axis)
-    return images
+def scale_contrast(image: Tensor, factor: float) -> Tensor:
+    """Stretch about the mean within the old range."""
+    mean = image.mean()
+    return ((image - mean) * factor + mean).clamp(image.min(), image.max())
 
 
-def _lower_resolution_along(images: Tensor, factors: Tensor, axis: int) -> Tensor:
-    """Nearest neighbours at a fraction of the size, and linear interpolation between them; what has
-    the factor 1 stays as it is."""
-    size = images.shape[axis]
-    along = [size if each == axis else 1 for each in range(images.dim())]
-    small = (size * factors).round().clamp_min(1).float()
-    # where the pixels lie among the small image's, pixel centres at half numbers
-    position = (torch.arange(size, device=images.device).view(along) + 0.5) * (small / size) - 0.5
-    before = position.clamp_min(0).floor()
-    after = (before + 1).minimum(small - 1)
-    weight = position.clamp_min(0) - before
-    shape = [extent if each != axis else size for each, extent in enumerate(images.shape)]
-    low, high = (
-        images.take_along_dim(((index + 0.5) * (size / small)).long().expand(shape), axis)
-        for index in (before, after)
-    )
-    return low + weight * (high - low)
+def lower_resolution(image: Tensor, factor: float) -> Tensor:
+    """Sample down to a fraction of the size and back up."""
+    small = [max(1, round(extent * factor)) for extent in image.shape]
+    low = functional.interpolate(image[None, None], small, mode="nearest-exact")
+    return functional.interpolate(low, image.shape, mode="bilinear")[0, 0]
 
 
-def change_gamma(
-    images: Tensor, generator: torch.Generator, probability: float, invert: bool
-) -> Tensor:
-    """Gamma of 0.7 to 1.5 on the image's own range, keeping mean and SD; optionally on the
-    negative."""
-    gamma = _uniform(images, generator, 0.7, 1.5)
-    source = -images if invert else images
-    low, high = _range(source)
+def change_gamma(image: Tensor, gamma: float) -> Tensor:
+    """Raise to a power on the image's own range, keeping mean and SD."""
+    low, high = image.min(), image.max()
     width = (high - low).clamp_min(1e-7)
-    curved = ((source - low) / width).clamp(0, 1) ** gamma * width + low
-    mean, deviation = _moments(source)
-    curved_mean, curved_deviation = _moments(curved)
-    curved = (curved - curved_mean) / curved_deviation.clamp_min(1e-7) * deviation + mean
-    return torch.where(
-        _chosen(images, generator, probability), -curved if invert else curved, images
-    )
-
-
-def _uniform(like: Tensor, generator: torch.Generator, low: float, high: float) -> Tensor:
-    """One number per sample, (batch, 1, 1, 1)."""
-    return torch.empty(len(like), 1, 1, 1, device=like.device).uniform_(
-        low, high, generator=generator
-    )
-
-
-def _chosen(like: Tensor, generator: torch.Generator, probability: float) -> Tensor:
-    """One decision per sample, (batch, 1, 1, 1) bool."""
-    return _uniform(like, generator, 0.0, 1.0) < probability
-
-
-def _range(images: Tensor) -> tuple[Tensor, Tensor]:
-    return images.amin((1, 2, 3), keepdim=True), images.amax((1, 2, 3), keepdim=True)
-
-
-def _moments(images: Tensor) -> tuple[Tensor, Tensor]:
-    return images.mean((1, 2, 3), keepdim=True), images.std((1, 2, 3), keepdim=True)
+    curved = ((image - low) / width).clamp(0, 1) ** gamma * width + low
+    deviation = image.std() / curved.std().clamp_min(1e-7)
+    return (curved - curved.mean()) * deviation + image.mean()
