@@ -12,7 +12,7 @@ rule fetch_acdc:
         "results/logs/fetch_acdc.log",
     params:
         script=ROOT / "workflow/scripts/fetch.py",
-        root=lambda wildcards: STUDY.machine["acdc_root"],
+        root=lambda wildcards: STUDY.local_config["acdc_root"],
     shell:
         "python {params.script:q} --dataset acdc --root={params.root:q}"
         " --sources {input.sources:q} --log {log:q}"

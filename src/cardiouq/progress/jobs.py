@@ -78,7 +78,7 @@ def training(study: Study, recipe: str, member: Member, root: Path, plan: Plan) 
         work=images_per_epoch(study, recipe),
         done=len(seconds),
         spent=sum(seconds),
-        guess=training_seconds(study, recipe, plan, gpus_per_job(study.machine["device"])),
+        guess=training_seconds(study, recipe, plan, gpus_per_job(study.local_config["device"])),
     )
 
 
@@ -89,7 +89,7 @@ def of_method(study: Study, name: str, root: Path, plan: Plan) -> list[Job]:
     log = results / f"logs/predict/{name}.log"
     said = re.findall(r": (\d+) sample\(s\) of .* (\d+) s$", _tail(log), re.MULTILINE)
     drawn = min(int(said[-1][0]), steps) if said else 0
-    gpus = gpus_per_job(study.machine["device"])
+    gpus = gpus_per_job(study.local_config["device"])
     tables = (results / "data").glob("*test_sets.csv")
     prediction = Job(
         *("prediction", f"predict {name}", "prediction", log),

@@ -36,7 +36,7 @@ class Augmentation:
     def __call__(
         self, images: Tensor, labels: Tensor, patch_size: tuple[int, int], draw: torch.Generator
     ) -> tuple[Tensor, Tensor]:
-        """Augmented patches.
+        """Augment windows and cut the patches out of them.
 
         Args:
             images: (batch, 1, window, window) float32.
@@ -162,8 +162,7 @@ def lower_resolution(images: Tensor, draw: torch.Generator) -> Tensor:
 
 
 def change_gamma(images: Tensor, draw: torch.Generator, probability: float, invert: bool) -> Tensor:
-    """Gamma of 0.7 to 1.5 on the image's own range, keeping mean and SD; optionally on the
-    negative."""
+    """Gamma of 0.7 to 1.5 on the image's own range or its negative's, keeping mean and SD."""
     gamma = _uniform(images, draw, 0.7, 1.5)
     source = -images if invert else images
     low, high = _range(source)

@@ -26,12 +26,14 @@ class Sources(Settings):
             return Path(self.results, "data", PHANTOM, settings["layout"])
         if "/" in settings["source"]:
             return self.beside(settings["source"])
-        return Path(self.machine[settings["source"]])
+        return Path(self.local_config[settings["source"]])
 
     def data_folders(self) -> dict[str, dict[str, Any]]:
-        """Data set -> the fields of its `DataFolder`. Its parts are those that the study uses: of a
-        split one (or one that is not used at all) the part for training, and those of the test
-        sets."""
+        """Data set -> the fields of its `DataFolder`.
+
+        Its parts are those that the study uses: the part for training of one that is split (or not
+        used at all), and those of the test sets.
+        """
         parts: dict[str, set[str]] = {name: set() for name in self["datasets"]}
         parts[self["split"]["dataset"]].add(TRAINING)
         for block in self["test_sets"].values():
@@ -61,7 +63,7 @@ class Sources(Settings):
         layout, key = (self["datasets"][dataset][name] for name in ("layout", "source"))
         if key == PHANTOM:
             return ""
-        if not self.machine.get(key, key):
+        if not self.local_config.get(key, key):
             return (
                 f"`{key}` is empty; set it in config/config.yaml or by `--config {key}=FOLDER` (or "
                 f"CARDIOUQ_{key.upper()} in the environment){self._how_to_get(layout, key)}"

@@ -29,8 +29,8 @@ class Study(Runs, Sources):
         ProblemsError: listing every misspelt, missing, out-of-range or inconsistent key.
     """
 
-    def __init__(self, name: str, machine: Mapping[str, Any], config_folder: Path) -> None:
-        super().__init__(name, machine, config_folder)
+    def __init__(self, name: str, local_config: Mapping[str, Any], config_folder: Path) -> None:
+        super().__init__(name, local_config, config_folder)
         if problems := study_problems(self):
             raise ProblemsError(f"{self.file}: {len(problems)} problem(s):", problems)
 
