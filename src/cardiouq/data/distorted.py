@@ -57,8 +57,16 @@ def distort_cases(
             write_volume(changed, case, files[0])
             write_label(followed, case, files[1])
             found = FoundCase(
-                *(name, case.subject, case.phase, case.pathology, case.vendor, case.centre),
-                *(*files, -1, case.part, case.visit),
+                case=name,
+                subject=case.subject,
+                phase=case.phase,
+                pathology=case.pathology,
+                vendor=case.vendor,
+                centre=case.centre,
+                image=files[0],
+                label=files[1],
+                part=case.part,
+                visit=case.visit,
             )
             rows.append(
                 {"test_set": test_set, "dataset": case.dataset} | check_case(found, case.labels)

@@ -88,9 +88,11 @@ class Variant(BaseVariant):
         return StochasticSegmentation(plain, self.rank)
 
     def loss(self, output: Tensor, labels: Tensor, training: Training) -> Tensor:
-        """-log of the mean likelihood of the samples, per annotated pixel (Eq. 6), plus the Dice
-        term of the mean's logits, without which few iterations learn no small structure; that term
-        is left out where the recipe's loss is cross-entropy alone."""
+        """-log of the samples' mean likelihood per annotated pixel (Eq. 6), plus a Dice term.
+
+        Without that term, of the mean's logits, few iterations learn no small structure; it is left
+        out where the recipe's loss is cross-entropy alone.
+        """
         logits = sample_logits(output, self.samples)
         annotated = labels != IGNORED
         truth = labels.where(annotated, 0).long().expand(self.samples, *labels.shape)
@@ -105,7 +107,6 @@ class Variant(BaseVariant):
         return loss + plain.dice_loss(output[:, :N_CLASSES], labels) if plain.dice else loss
 
     def logits(self, output: Tensor) -> Tensor:
-        """The mean's."""
         return output[None, :, :N_CLASSES]
 
 
@@ -118,7 +119,6 @@ class Method(BaseMethod):
     samples: int = setting(50, minimum=1, help="of the logits")
 
     def samples_per_run(self, schedule: Schedule) -> int:
-        """One for each sample of the logits."""
         return self.samples
 
     def draws(self, runs: Runs, schedule: Schedule, fitted: Fitted) -> Iterator[Draw]:

@@ -40,7 +40,7 @@ class Augmentation:
         patch_size: tuple[int, int],
         generator: torch.Generator,
     ) -> tuple[Tensor, Tensor]:
-        """Augmented patches.
+        """Augment windows and cut the patches out of them.
 
         Args:
             images: (batch, 1, window, window) float32.
@@ -174,8 +174,7 @@ def lower_resolution(images: Tensor, generator: torch.Generator) -> Tensor:
 def change_gamma(
     images: Tensor, generator: torch.Generator, probability: float, invert: bool
 ) -> Tensor:
-    """Gamma of 0.7 to 1.5 on the image's own range, keeping mean and SD; optionally on the
-    negative."""
+    """Gamma of 0.7 to 1.5 on the image's own range or its negative's, keeping mean and SD."""
     gamma = _uniform(images, generator, 0.7, 1.5)
     source = -images if invert else images
     low, high = _range(source)

@@ -10,14 +10,14 @@ from torch import Tensor, nn
 from cardiouq.structures import IGNORED
 
 Loss = Callable[[Tensor, Tensor], Tensor]
-"""Of logits (batch, classes, ...) on labels (batch, 1, ...)."""
+"""Loss of logits (batch, classes, ...) on labels (batch, 1, ...)."""
 
 
 class DeepSupervisionLoss(nn.Module):
-    """Dice + cross-entropy, or cross-entropy alone, over all heads, each head with half the weight
-    of the one above; heads beyond `heads` do not count.
+    """Dice + cross-entropy, or cross-entropy alone, over all heads.
 
-    With `in_part`, labels may be `IGNORED`: as in nnU-Net, these pixels have no loss.
+    Each head has half the weight of the one above; heads beyond `heads` do not count. With
+    `in_part`, labels may be `IGNORED`: as in nnU-Net, these pixels have no loss.
     """
 
     def __init__(self, heads: int, *, dice: bool = True, in_part: bool = False) -> None:
@@ -39,8 +39,10 @@ class DeepSupervisionLoss(nn.Module):
         self.dice_loss = self.of_annotated(DiceLoss(**settings))
 
     def of_annotated(self, loss: Loss) -> Loss:
-        """The loss of the annotated pixels of a batch, taken for an image of one row; 0 if there is
-        none. What sees the pixels of a batch as one sees no difference."""
+        """A loss of the annotated pixels of a batch, taken for an image of one row.
+
+        What sees the pixels of a batch as one sees no difference. It is 0 if none is annotated.
+        """
         if not self.in_part:
             return loss
 
@@ -54,8 +56,13 @@ class DeepSupervisionLoss(nn.Module):
         return within
 
     def forward(self, logits: Tensor, labels: Tensor, head_loss: Loss | None = None) -> Tensor:
-        """Loss of logits (batch, heads, classes, rows, columns) on labels (batch, 1, rows,
-        columns), by Dice + cross-entropy or by another loss of one head."""
+        """The loss over all heads; `head_loss` stands in for Dice + cross-entropy of one head.
+
+        Args:
+            logits: (batch, heads, classes, rows, columns).
+            labels: (batch, 1, rows, columns).
+            head_loss: of the logits (batch, classes, rows, columns) of one head.
+        """
         loss_of = self.of_annotated(head_loss) if head_loss else self.head_loss
         losses = [
             weight * loss_of(logits[:, head], labels) for head, weight in enumerate(self.weights)
