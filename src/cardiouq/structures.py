@@ -17,18 +17,21 @@ HEART = ("RV", "MYO", "LV")
 STRUCTURES = tuple(os.environ.get(STRUCTURES_VARIABLE, ",".join(HEART)).split(","))
 """Foreground structures: a structure's label is its index + 1, background is 0."""
 
-BACKGROUND, FOREGROUND, ALL = "background", "foreground", "all"
-"""What is no structure, what scores call all structures taken as one, and what stands for the
-structure in a number that is of all classes."""
+BACKGROUND = "background"
+FOREGROUND = "foreground"
+"""Name, in scores, of all structures taken as one."""
+ALL = "all"
+"""Name in place of a structure's for a number that is of all classes."""
 
 PHANTOM = "phantom"
 """Source, in a study, of a data set whose scans a rule generates."""
 
 N_CLASSES = len(STRUCTURES) + 1
 
-IGNORE, IGNORED = "ignore", 255
-"""What nobody annotated, as nnU-Net calls it: a name that no structure has, and its label. It is no
-class: there is no loss and no score there."""
+IGNORE = "ignore"
+"""Name that no structure has, of what nobody annotated, as nnU-Net calls it."""
+IGNORED = 255
+"""Label of what nobody annotated; it is no class, and there is no loss and no score there."""
 
 
 def label_of(structure: str) -> int:

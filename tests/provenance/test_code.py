@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cardiouq.provenance import code
-from cardiouq.provenance.code import SCRIPTS, SOURCE, code_of, hash_of, modules_of
+from cardiouq.provenance.code import SCRIPTS, SOURCE, code_of, digest_of, modules_of
 
 
 @pytest.fixture
@@ -46,4 +46,4 @@ def test_what_a_further_module_imports_is_followed_too(copy: Path) -> None:
 def test_file_to_follow_that_is_not_there_is_an_error(tmp_path: Path, named: str) -> None:
     """Rather than a list that has lost one."""
     with pytest.raises(FileNotFoundError, match=named):
-        hash_of([tmp_path / named])
+        digest_of([tmp_path / named])

@@ -44,7 +44,12 @@ with reported_to_user(arguments.log):
         fingerprint = fingerprint_of(cases, seen, plan)
         runs.append(
             RunOnDisk(
-                *(path.parent, settings["recipe"], member, plan, fingerprint, device),
+                path.parent,
+                settings["recipe"],
+                member,
+                plan,
+                fingerprint,
+                device,
                 HeldOut(held_out, arguments.arrays[0], predictor),
                 partial(earlier_fingerprint_of, cases, seen, plan),
             )

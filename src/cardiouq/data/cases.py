@@ -182,11 +182,9 @@ def _log_ignored(table: pd.DataFrame) -> None:
         of_cases = cases["ignored_voxels"]
         if of_cases.any():
             voxels = (cases["slices"] * cases["rows"] * cases["columns"]).sum()
-            log.info(
-                "%s: nobody annotated %d voxels (%.1f %%), in %d of %d cases; they have no score",
-                *(dataset, of_cases.sum(), 100 * of_cases.sum() / voxels),
-                *((of_cases > 0).sum(), len(cases)),
-            )
+            text = "%s: nobody annotated %d voxels (%.1f %%), in %d of %d cases; they have no score"
+            ignored, where = of_cases.sum(), (of_cases > 0).sum()
+            log.info(text, dataset, ignored, 100 * ignored / voxels, where, len(cases))
 
 
 def check_case(

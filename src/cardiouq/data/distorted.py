@@ -11,6 +11,7 @@ from cardiouq.data.distortions import distort
 from cardiouq.data.plan import Plan
 from cardiouq.data.preprocessing import preprocess_case
 from cardiouq.data.readers.layouts import FoundCase
+from cardiouq.data.readers.own import SAID
 from cardiouq.data.readers.scans import Case, read_image, read_label, write_label, write_volume
 from cardiouq.seeds import derive
 
@@ -50,16 +51,14 @@ def distort_cases(
         voxel = (case.spacing_z, case.spacing_y, case.spacing_x)
         for test_set, settings in test_sets.items():
             kind = settings["kind"]
-            drawn = derive(seed, "distortion", kind, case.case)
-            changed, followed = distort(image, label, kind, settings["degree"], voxel, drawn)
+            of_case = derive(seed, "distortion", kind, case.case)
+            changed, followed = distort(image, label, kind, settings["degree"], voxel, of_case)
             name = f"{case.case}+{kind}-{settings['place']}"
             files = folder / f"{name}.nii.gz", folder / f"{name}_label.nii.gz"
             write_volume(changed, case, files[0])
             write_label(followed, case, files[1])
-            found = FoundCase(
-                *(name, case.subject, case.phase, case.pathology, case.vendor, case.centre),
-                *(*files, -1, case.part, case.visit),
-            )
+            said = {column: getattr(case, column) for column in ("part", *SAID)}
+            found = FoundCase(case=name, image=files[0], label=files[1], frame=-1, **said)
             rows.append(
                 {"test_set": test_set, "dataset": case.dataset} | check_case(found, case.labels)
             )

@@ -16,6 +16,8 @@ COMPARED = {
     "slice": ("dice", "assd_mm", "nll_nats", "brier"),
 }
 """Metrics by which methods are compared pairwise and ranked, by level."""
+COMPARED_KEY = Key._fields[1:]
+"""Parts of a number's key by which the methods' numbers are compared."""
 LARGER_IS_BETTER = ("dice",)
 MOST_ENUMERATED = 13
 """Subjects up to which all signs of their differences are gone through, as scipy does for ties."""
@@ -67,7 +69,7 @@ def compare_pairs(
     """
     parts = []
     first, second = np.triu_indices(len(methods), 1)
-    for (test_set, level, structure, metric), found in _by_metric(statistics, methods):
+    for what, found in _by_metric(statistics, methods):
         of_methods = list(found.values())
         values = np.stack([statistic.values for statistic in of_methods])
         differences = values[first] - values[second]
@@ -75,15 +77,18 @@ def compare_pairs(
         n_empty = np.array([statistic.n_empty for statistic in of_methods])
         p = np.full(len(first), np.nan)
         if all(statistic.of_cases is not None for statistic in of_methods):
-            means = _means_of_subjects(of_methods, groups[test_set, level].subjects)
+            means = _means_of_subjects(of_methods, groups[what[:2]].subjects)
             p = _paired_tests(means[first] - means[second])
         parts.append(
             pd.DataFrame(
-                {
-                    **{"test_set": test_set, "level": level, "structure": structure},
-                    **{"metric": metric, "method": np.array(methods, object)[first]},
+                dict(zip(COMPARED_KEY, what, strict=True))
+                | {
+                    "method": np.array(methods, object)[first],
                     "other": np.array(methods, object)[second],
-                    **{"difference": differences[:, 0], "low": low, "high": high, "p": p},
+                    "difference": differences[:, 0],
+                    "low": low,
+                    "high": high,
+                    "p": p,
                     "n_empty": n_empty[first] + n_empty[second],
                 }
             )
@@ -106,8 +111,8 @@ def rank_methods(
         (Wiesenfarth et al., Scientific Reports 2021), and n_empty.
     """
     rows = []
-    for (test_set, level, structure, metric), found in _by_metric(statistics, methods):
-        sign = -1 if metric in LARGER_IS_BETTER else 1
+    for what, found in _by_metric(statistics, methods):
+        sign = -1 if what[-1] in LARGER_IS_BETTER else 1
         values = np.stack([statistic.values for statistic in found.values()])
         # rounded, so that equal numbers summed in another order are ties
         ranks = rankdata(sign * values.round(12), axis=0)
@@ -115,10 +120,13 @@ def rank_methods(
         for method, of_method, low, high in zip(found, ranks, *ends, strict=True):
             first = of_method == ranks.min(0)
             rows.append(
-                {
-                    **{"test_set": test_set, "level": level, "structure": structure},
-                    **{"metric": metric, "method": method, "rank": of_method[0]},
-                    **{"low": low, "high": high, "first_percent": 100 * first[1:].mean()},
+                dict(zip(COMPARED_KEY, what, strict=True))
+                | {
+                    "method": method,
+                    "rank": of_method[0],
+                    "low": low,
+                    "high": high,
+                    "first_percent": 100 * first[1:].mean(),
                     "n_empty": found[method].n_empty,
                 }
             )

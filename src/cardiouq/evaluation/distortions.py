@@ -79,7 +79,10 @@ def _box(values: "pd.Series[float]") -> "pd.Series[float]":
     return pd.Series(
         {
             "mean": numbers.mean(),
-            **{"low": min(inside.min(), q1), "q1": q1, "median": median, "q3": q3},
+            "low": min(inside.min(), q1),
+            "q1": q1,
+            "median": median,
+            "q3": q3,
             "high": max(inside.max(), q3),
         }
     )

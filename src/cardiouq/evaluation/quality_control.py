@@ -27,13 +27,16 @@ from cardiouq.structures import ALL, STRUCTURES
 
 Floats = NDArray[np.float64]
 
-ASSD_WITHIN, SLICE_POSITION = "assd_within", "slice_position"
-RANDOM, ORACLE = "random", "oracle"
-N_SUBJECTS, N_SLICES, SECONDS = 10_000, 10, 30
-"""What Ng et al. (2022) count the time of review for: subjects, slices of each, and seconds that a
-structure of a slice takes."""
+ASSD_WITHIN = "assd_within"
+SLICE_POSITION = "slice_position"
+RANDOM = "random"
+ORACLE = "oracle"
+# what Ng et al. (2022) count the time of review for: subjects, slices of each, seconds a slice
+N_SUBJECTS = 10_000
+N_SLICES = 10
+SECONDS = 30
 HOURS = N_SUBJECTS * N_SLICES * SECONDS / 3600
-"""Hours to review one structure in the slices of the paper's subjects."""
+"""Hours to review one structure of all these slices."""
 MOST_POINTS = 200
 """Largest number of points of a curve in the table of curves."""
 KEYS = ("method", "test_set", "structure", "by")

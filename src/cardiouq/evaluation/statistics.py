@@ -18,15 +18,12 @@ from cardiouq.structures import ALL, FOREGROUND, STRUCTURES
 
 Floats = NDArray[np.float64]
 
-STRUCTURE_METRICS = (
-    *("dice", "assd_mm", "hausdorff_mm", "hd95_mm", "surface_dice"),
-    *("dice_within", "assd_within_mm", "pairwise_dice", "aula"),
-    *("estimated_dice", "estimated_dice_error", "sensitivity_possible", "precision_certain"),
-)
-VOXEL_METRICS = (
-    *("nll_nats", "brier", "predictive_entropy_bits", "expected_entropy_bits"),
-    *("mutual_information_bits", "variance"),
-)
+SEGMENTATION = ("dice", "assd_mm", "hausdorff_mm", "hd95_mm", "surface_dice")
+SAMPLES = ("dice_within", "assd_within_mm", "pairwise_dice", "aula")
+HEAT_MAP = ("estimated_dice", "estimated_dice_error", "sensitivity_possible", "precision_certain")
+STRUCTURE_METRICS = (*SEGMENTATION, *SAMPLES, *HEAT_MAP)
+ENTROPIES = ("predictive_entropy_bits", "expected_entropy_bits", "mutual_information_bits")
+VOXEL_METRICS = ("nll_nats", "brier", *ENTROPIES, "variance")
 VOXEL_UNCERTAINTIES = ("predictive_entropy_bits", "mutual_information_bits", "variance")
 """Uncertainties that are means over a volume or slice, the same for all of its structures."""
 AGREEMENTS = ("dice_within", "pairwise_dice", "aula", "estimated_dice")

@@ -14,11 +14,9 @@ from pandas.api.types import is_numeric_dtype
 from cardiouq.errors import CardiouqError
 from cardiouq.files.reading import read
 
-TEXT = (
-    *("dataset", "part", "subject", "visit", "case", "phase", "pathology", "vendor", "centre"),
-    *("method", "other", "test_set", "level", "structure", "quantity", "unit", "metric"),
-    *("label", "kind", "by", "member"),
-)
+CASES = ("dataset", "part", "subject", "visit", "case", "phase", "pathology", "vendor", "centre")
+SCORES = ("method", "other", "test_set", "level", "structure", "quantity", "unit", "metric")
+TEXT = (*CASES, *SCORES, "label", "kind", "by", "member")
 """Columns that are text in every table; unless said otherwise, all others are numbers."""
 NOT_MEASURED = ("-", "NA")
 """Cells of Snakemake's benchmarks of a job that was too short to measure."""

@@ -135,8 +135,7 @@ class Sample:
 
 
 def split_classes(output: "Tensor") -> Iterable["Tensor"]:
-    """The logits (batch, classes, rows, columns) of each sample in (batch, samples * classes, rows,
-    columns)."""
+    """Logits of each sample: (batch, samples * classes, rows, columns) to (batch, classes, ...)."""
     samples: Iterable[Tensor] = output.split(N_CLASSES, dim=1)  # type: ignore[no-untyped-call]
     return samples
 
@@ -171,13 +170,15 @@ class TrainedRun(Protocol):
     def held_out(
         self, network: "Callable[[Tensor], Tensor]"
     ) -> "Iterator[tuple[Tensor, NDArray[np.uint8]]]":
-        """Per case that the run did not train on: the network's output (slices, channels, rows,
-        columns) and the reference (slices, rows, columns), `IGNORED` where nobody annotated, on
-        the plan's grid. These are the cases of the run's fold, or of the split's validation
-        side."""
+        """Outputs and references of the cases of the run's fold, or of the validation side.
+
+        Yields:
+            The network's output (slices, channels, rows, columns) and the reference (slices, rows,
+            columns) on the plan's grid, `IGNORED` where nobody annotated.
+        """
 
     def validation_loss(self, epoch: int) -> float:
-        """On held-out patches, after an epoch."""
+        """Loss on held-out patches after an epoch."""
 
 
 class Style(NamedTuple):
@@ -189,9 +190,9 @@ class Style(NamedTuple):
     """
 
     colour: str
-    """As `#0072B2`."""
+    """Red, green and blue, as `#0072B2`."""
     marker: str
-    """Of matplotlib."""
+    """One of matplotlib's."""
 
 
 Runs = Sequence[TrainedRun]
@@ -222,18 +223,15 @@ class BaseMethod:
         return [schedule.epochs - 1]
 
     def samples_per_run(self, schedule: Schedule) -> int:
-        """How many samples come from each run, by which the time of a prediction is estimated; one
-        per checkpoint by default."""
+        """How many samples come from each run; as many as checkpoints by default."""
         return len(self.checkpoint_epochs(schedule))
 
     def cycles_sampled(self) -> int:
-        """How many cycles of a run's trajectory the samples come from, for the figures that show
-        one; 0 where they are no trajectory."""
+        """How many cycles of a run the samples come from; 0 if they are no trajectory."""
         return 0
 
     def fits(self) -> bool:
-        """Whether `fit` looks at subjects held out of training, which must then not be tested on.
-        (Those of a fold never are.)"""
+        """Whether `fit` looks at held-out subjects, which must then not be tested on."""
         return False
 
     def fit(self, runs: Runs, schedule: Schedule) -> Fitted:
@@ -289,7 +287,7 @@ class WeightPosterior(NamedTuple):
 
     prior_sd: float
     initial_sd: float
-    """Of the posterior before training."""
+    """SD of the posterior before training."""
 
 
 @dataclass(frozen=True)
@@ -322,6 +320,7 @@ class BaseVariant:
         return plain
 
     def loss(self, output: "Tensor", labels: "Tensor", training: Training) -> "Tensor":
+<<<<<<< HEAD
         """The loss of the network's output in training mode on labels (batch, 1, rows, columns).
 
         Nobody annotated what is `IGNORED`: `recipes.loss.count_labels` counts it for no class, and
@@ -332,11 +331,19 @@ class BaseVariant:
                 own resolution.
             labels: uint8.
             training: what else there is to know of the run.
+=======
+        """The loss that is minimised.
+
+        Args:
+            output: of the network in training mode.
+            labels: (batch, 1, rows, columns), `IGNORED` where nobody annotated, which
+                `training.plain_loss.of_annotated` leaves out of any loss.
+            training: what it is part of.
+>>>>>>> issue-17
         """
         loss: Tensor = training.plain_loss(output, labels)
         return loss
 
     def logits(self, output: "Tensor") -> "Tensor":
-        """The output in evaluation mode to (samples, batch, classes, rows, columns), for the
-        training curves."""
+        """Logits (samples, batch, classes, ...) of an output in evaluation mode, for the curves."""
         return output[None]

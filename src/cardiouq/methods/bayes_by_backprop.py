@@ -42,7 +42,7 @@ class Gaussian(nn.Module):
 
     @property
     def sd(self) -> Tensor:
-        """Of the weight's posterior, the weight's shape."""
+        """SD of the posterior, in the weight's shape."""
         return softplus(self.rho)
 
     def forward(self, mu: Tensor) -> Tensor:
@@ -51,8 +51,10 @@ class Gaussian(nn.Module):
 
 
 def gaussian_layers(network: nn.Module) -> dict[str, tuple[Tensor, Gaussian]]:
-    """Name of each convolution -> its weight's mu and posterior; MONAI's network has some under
-    several names, of which the first counts."""
+    """Name of each convolution -> its weight's mu and posterior.
+
+    MONAI's network has some under several names, of which the first counts.
+    """
     return {
         name: (module.parametrizations.weight.original, module.parametrizations.weight[0])
         for name, module in network.named_modules()
@@ -95,7 +97,6 @@ class Variant(BaseVariant):
     )
 
     def posterior(self) -> WeightPosterior:
-        """Of every convolution's weights."""
         return WeightPosterior(self.prior_sd, self.initial_sd)
 
     def network(self, plain: "UNet") -> nn.Module:
@@ -122,11 +123,10 @@ class Method(BaseMethod):
     samples: int = setting(50, minimum=1, help="draws of the weights")
 
     def samples_per_run(self, schedule: Schedule) -> int:
-        """One for each draw."""
         return self.samples
 
     def draws(self, runs: Runs, schedule: Schedule, fitted: Fitted) -> Iterator[Draw]:
-        """Each with plain convolutions that hold the drawn weights."""
+        """Networks with plain convolutions that hold the drawn weights."""
         for run in runs:
             for _ in range(self.samples):
                 epoch = schedule.epochs - 1

@@ -46,12 +46,11 @@ class Variant(BaseVariant):
     """
 
     def problems(self, recipe: Block) -> Iterator[str]:
-        """The loss is the method's own."""
         if "loss" in recipe:
             yield "loss: calibrated_ensemble trains by Tversky and weighted cross-entropy"
 
     def loss(self, output: Tensor, labels: Tensor, training: Training) -> Tensor:
-        """Over all heads of deep supervision, weighted as in the plain loss."""
+        """The member's loss over all heads of deep supervision, weighted as in the plain loss."""
         w = training.member.branch or 0
         loss: Tensor = training.plain_loss(output, labels, partial(biased_loss, w=w))
         return loss
@@ -116,8 +115,7 @@ class Method(BaseMethod):
     def combine(
         self, mean: NDArray[np.float32], labels: NDArray[np.uint8], fitted: Fitted
     ) -> NDArray[np.float32]:
-        """The heat map: each structure's probability given the members' votes; what is left to 1 is
-        the background's."""
+        """Each structure's probability given the members' votes; the rest is the background's."""
         return heat_map(labels, fitted[self.calibration], self.calibration)
 
 
@@ -153,8 +151,7 @@ class VoteCounts:
             self.of_class[value] += np.bincount(patterns.ravel()[truth], minlength=size)
 
     def by_count(self) -> NDArray[np.float64]:
-        """(classes, 1 + members): frequency of the class where so many members vote for it; 0
-        where none does, as the paper has it."""
+        """Frequency of each class by votes for it, (classes, 1 + members); 0 for no vote."""
         count = np.bitwise_count(np.arange(2**self.members))
         frequency = np.zeros((N_CLASSES, 1 + self.members))
         for votes in range(1, 1 + self.members):
@@ -167,8 +164,7 @@ class VoteCounts:
         return frequency
 
     def by_pattern(self) -> NDArray[np.float64]:
-        """(classes, members): coefficients of the votes whose sum is nearest to the class in least
-        squares over voxels that any member votes for."""
+        """Coefficients (classes, members) of the votes, by least squares over voxels with any."""
         votes = pattern_bits(np.arange(1, 2**self.members), self.members)
         coefficients = []
         for voxels, hits in zip(self.voxels[:, 1:], self.of_class[:, 1:], strict=True):
@@ -187,7 +183,7 @@ def vote_patterns(labels: NDArray[np.uint8], value: int) -> NDArray[np.int64]:
 
 
 def pattern_bits(patterns: NDArray[np.int64], members: int) -> NDArray[np.int64]:
-    """(patterns, members), 1 where a member votes."""
+    """Who votes in each pattern: (patterns, members), 1 where a member does."""
     return patterns[:, None] >> np.arange(members) & 1
 
 

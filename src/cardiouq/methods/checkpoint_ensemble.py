@@ -6,7 +6,17 @@ from typing import Literal
 
 import numpy as np
 
-from cardiouq.methods.base import BaseMethod, Block, Draw, Fitted, Runs, Sample, Style, setting
+from cardiouq.methods.base import (
+    BaseMethod,
+    Block,
+    Draw,
+    Fitted,
+    Runs,
+    Sample,
+    Style,
+    TrainedRun,
+    setting,
+)
 from cardiouq.recipes.schedule import Schedule, cyclical
 
 
@@ -34,7 +44,6 @@ class Method(BaseMethod):
         return Style("#CC79A7", "P") if self.cycles == 1 else Style("#D55E00", "X")
 
     def cycles_sampled(self) -> int:
-        """The samples are a trajectory."""
         return self.cycles
 
     def checkpoint_epochs(self, schedule: Schedule) -> list[int]:
@@ -46,19 +55,8 @@ class Method(BaseMethod):
         return self.select == "best"
 
     def fit(self, runs: Runs, schedule: Schedule) -> Fitted:
-        """The epochs that are used of each run."""
-        if not self.fits():
-            return {str(run.member): np.array(self.checkpoint_epochs(schedule)) for run in runs}
-        return {
-            str(run.member): np.array(
-                [
-                    epoch
-                    for cycle in self._candidates(schedule)
-                    for epoch in sorted(sorted(cycle, key=run.validation_loss)[: self.checkpoints])
-                ]
-            )
-            for run in runs
-        }
+        """The epochs that are used of each run, by member."""
+        return {str(run.member): np.array(self._epochs_of(run, schedule)) for run in runs}
 
     def draws(self, runs: Runs, schedule: Schedule, fitted: Fitted) -> Iterator[Draw]:
         """One network per checkpoint."""
@@ -66,8 +64,15 @@ class Method(BaseMethod):
             for epoch in fitted[str(run.member)].tolist():
                 yield Draw([Sample(run.member, epoch)], run.network(epoch))
 
+    def _epochs_of(self, run: TrainedRun, schedule: Schedule) -> list[int]:
+        if not self.fits():
+            return self.checkpoint_epochs(schedule)
+        cycles = self._candidates(schedule)
+        best = [sorted(cycle, key=run.validation_loss)[: self.checkpoints] for cycle in cycles]
+        return [epoch for cycle in best for epoch in sorted(cycle)]
+
     def _candidates(self, schedule: Schedule) -> list[list[int]]:
-        """Epochs of each cycle."""
+        """Epochs of each cycle that may be used."""
         whole = cyclical(schedule)
         if self.cycles > whole.cycles:
             raise ValueError(f"{self.cycles} cycles are asked for, the recipe has {whole.cycles}")

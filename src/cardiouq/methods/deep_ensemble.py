@@ -7,8 +7,7 @@ from cardiouq.methods.base import BaseMethod, Member, Style, setting
 
 @dataclass(frozen=True)
 class Method(BaseMethod):
-    """The last weights of several runs on all training subjects, which differ in initial weights
-    and order of data."""
+    """The last weights of runs that differ in initial weights and order of data."""
 
     usual_style = Style("#0072B2", "D")
 

@@ -19,10 +19,10 @@ Method = CheckpointEnsemble
 
 
 class SGHMC(torch.optim.SGD):
-    """SGD with momentum 1 - a whose gradient, while sampling, carries the noise that makes
-    exp(-N * loss / T) its stationary distribution (to first order in the learning rate).
+    """SGD with momentum 1 - a whose gradient carries noise while the posterior is sampled.
 
-    In terms of the velocity v = -lr * (SGD's buffer): v <- (1 - a) v - lr * gradient
+    The noise makes exp(-N * loss / T) its stationary distribution, to first order in the learning
+    rate. In terms of the velocity v = -lr * (SGD's buffer): v <- (1 - a) v - lr * gradient
     + sqrt(2 * lr * a * T / N) * eps; w <- w + v. At T = 0 it is `torch.optim.SGD`, bit for bit.
 
     Args:

@@ -80,7 +80,6 @@ class Variant(BaseVariant):
     """Heads on every stage, trained by the sum of their multi-class soft Dice losses."""
 
     def problems(self, recipe: Block) -> Iterator[str]:
-        """The loss is the method's own."""
         for key in ("loss", "deep_supervision"):
             if key in recipe:
                 yield f"{key}: layer_ensemble trains every head by soft Dice"
@@ -96,7 +95,6 @@ class Variant(BaseVariant):
         return torch.stack(losses).sum()
 
     def logits(self, output: Tensor) -> Tensor:
-        """Of every head."""
         return torch.stack(list(split_classes(output)))
 
 

@@ -31,7 +31,6 @@ class Method(BaseMethod):
         return Style("#4CBD71", "<") if dropout["p"] < 0.3 else Style("#085340", ">")
 
     def samples_per_run(self, schedule: Schedule) -> int:
-        """One for each pass."""
         return self.passes
 
     def draws(self, runs: Runs, schedule: Schedule, fitted: Fitted) -> Iterator[Draw]:

@@ -68,12 +68,10 @@ class Method(BaseMethod):
         return [Member(), *(folds_of(self.folds) if self.folds else [])]
 
     def fits(self) -> bool:
-        """Whether the temperature is fitted."""
         return self.temperature == "fitted"
 
     def fit(self, runs: Runs, schedule: Schedule) -> Fitted:
-        """The temperature of the lowest mean negative log-likelihood over the annotated voxels that
-        are held out."""
+        """The temperature of the lowest negative log-likelihood of held-out annotated voxels."""
         if not self.fits():
             return {"temperature": np.array(self.temperature)}
         held_out = [

@@ -84,6 +84,7 @@ class Variant(BaseVariant):
         return StochasticSegmentation(plain, self.rank)
 
     def loss(self, output: Tensor, labels: Tensor, training: Training) -> Tensor:
+<<<<<<< HEAD
         """-log of the mean likelihood of the samples, per annotated pixel (Eq. 6), plus the Dice
         term of the mean's logits, without which few iterations learn no small structure; that term
         is left out where the recipe's loss is cross-entropy alone."""
@@ -95,9 +96,27 @@ class Variant(BaseVariant):
         if training.plain_loss.head_loss is cross_entropy:
             return loss
         return loss + tversky_loss(output[:, :N_CLASSES], counts)
+=======
+        """-log of the samples' mean likelihood per annotated pixel (Eq. 6), plus a Dice term.
+
+        Without that term, of the mean's logits, few iterations learn no small structure; it is left
+        out where the recipe's loss is cross-entropy alone.
+        """
+        logits = sample_logits(output, self.samples)
+        annotated = labels != IGNORED
+        truth = labels.where(annotated, 0).long().expand(self.samples, *labels.shape)
+        of_pixels = log_softmax(logits, 2).gather(2, truth).where(annotated, 0)
+        of_images = of_pixels.flatten(2).sum(2)
+        plain = training.plain_loss
+        pixels: Tensor | int = labels[0].numel()
+        if plain.in_part:  # on the batch's mean, as cross-entropy is of its pixels as one
+            pixels = annotated.sum().clamp_min(1) / len(labels)
+        likelihood = (of_images.logsumexp(0) - math.log(self.samples)) / pixels
+        loss: Tensor = -likelihood.mean()
+        return loss + plain.dice_loss(output[:, :N_CLASSES], labels) if plain.dice else loss
+>>>>>>> issue-17
 
     def logits(self, output: Tensor) -> Tensor:
-        """The mean's."""
         return output[None, :, :N_CLASSES]
 
 
@@ -110,7 +129,6 @@ class Method(BaseMethod):
     samples: int = setting(50, minimum=1, help="of the logits")
 
     def samples_per_run(self, schedule: Schedule) -> int:
-        """One for each sample of the logits."""
         return self.samples
 
     def draws(self, runs: Runs, schedule: Schedule, fitted: Fitted) -> Iterator[Draw]:

@@ -25,7 +25,6 @@ class Method(BaseMethod):
         return whole.sampling_epochs(whole.cycles - 1, self.checkpoints, self.step)
 
     def samples_per_run(self, schedule: Schedule) -> int:
-        """The averaged network."""
         return 1
 
     def draws(self, runs: Runs, schedule: Schedule, fitted: Fitted) -> Iterator[Draw]:

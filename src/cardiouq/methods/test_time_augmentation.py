@@ -15,8 +15,10 @@ from cardiouq.recipes.schedule import Schedule
 
 @dataclass(frozen=True)
 class Method(BaseMethod):
-    """Passes of one network over images that are turned, scaled, mirrored and noised at random; the
-    logits are brought back. Ranges should be those of the recipe's augmentation at most."""
+    """Passes of one network over images that are turned, scaled, mirrored and noised at random.
+
+    The logits are brought back. Ranges should be those of the recipe's augmentation at most.
+    """
 
     usual_style = Style("#4C1908", "h")
 
@@ -35,7 +37,6 @@ class Method(BaseMethod):
     )
 
     def samples_per_run(self, schedule: Schedule) -> int:
-        """One for each pass."""
         return self.passes
 
     def draws(self, runs: Runs, schedule: Schedule, fitted: Fitted) -> Iterator[Draw]:
@@ -68,8 +69,12 @@ class Method(BaseMethod):
 
 
 def _resample(images: Tensor, pixels: Tensor) -> Tensor:
-    """Images at the places that a map (2, 2) of (x, y) in pixels about the centre sends each pixel
-    to; the edge goes on outside."""
+    """Images at the places that a map sends each pixel to; the edge goes on outside.
+
+    Args:
+        images: (batch, channels, rows, columns).
+        pixels: the map (2, 2) of (x, y), in pixels about the centre.
+    """
     if torch.equal(pixels, torch.eye(2).to(pixels)):
         return images
     rows, columns = images.shape[2:]

@@ -72,7 +72,9 @@ def training_job(study: Study, recipe: str, member: Member, root: Path, plan: Pl
     seconds = _column(products / HISTORY_FILE, "seconds")
     base = study.base_run(recipe, member)
     return Job(
-        *("training", f"{recipe}, seed {member}", recipe),
+        kind="training",
+        name=f"{recipe}, seed {member}",
+        alike=recipe,
         log=root / study.results / f"logs/train/{folder.parent.name}/{folder.name}.log",
         needs=[f"{base[0]}, seed {base[1]}"] if base else [],
         finished=finished,
@@ -91,20 +93,25 @@ def method_jobs(study: Study, name: str, root: Path, plan: Plan) -> list[Job]:
     evaluated = (results / f"evaluation/{name}/scores.csv").is_file()
     log = results / f"logs/predict/{name}.log"
     said = re.findall(r": (\d+) sample\(s\) of .* (\d+) s$", _tail(log), re.MULTILINE)
-    drawn = min(int(said[-1][0]), steps) if said else 0
+    predicted_samples = min(int(said[-1][0]), steps) if said else 0
     gpus = gpus_per_job(study.local_config["device"])
     tables = (results / "data").glob("*test_sets.csv")
     prediction = Job(
-        *("prediction", f"predict {name}", "prediction", log),
+        kind="prediction",
+        name=f"predict {name}",
+        alike="prediction",
+        log=log,
         needs=[f"{recipe}, seed {member}" for member in study.method_members(name)],
         finished=predicted,
         steps=steps,
-        done=steps if predicted else drawn,
+        done=steps if predicted else predicted_samples,
         spent=_took(results, "predict", name) if predicted else sum(float(s) for _, s in said),
         guess=prediction_seconds(study, name, plan, tables, gpus),
     )
     evaluation = Job(
-        *("evaluation", f"evaluate {name}", "evaluation"),
+        kind="evaluation",
+        name=f"evaluate {name}",
+        alike="evaluation",
         log=results / f"logs/evaluation/evaluate/{name}.log",
         needs=[prediction.name],
         finished=evaluated,

@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from cardiouq.structures import N_CLASSES
 
+<<<<<<< HEAD
 HeadLoss = Callable[[Tensor, Tensor], Tensor]
 """Loss of one head: logits (batch, classes, rows, columns), and the counts of `count_labels`."""
 
@@ -70,12 +71,24 @@ class DeepSupervisionLoss:
     Attributes:
         weights: of the heads, from the full resolution down.
         head_loss: of each.
+=======
+Loss = Callable[[Tensor, Tensor], Tensor]
+"""Loss of logits (batch, classes, ...) on labels (batch, 1, ...)."""
+
+
+class DeepSupervisionLoss(nn.Module):
+    """Dice + cross-entropy, or cross-entropy alone, over all heads.
+
+    Each head has half the weight of the one above; heads beyond `heads` do not count. With
+    `in_part`, labels may be `IGNORED`: as in nnU-Net, these pixels have no loss.
+>>>>>>> issue-17
     """
 
     def __init__(self, heads: int, head_loss: HeadLoss = dice_and_cross_entropy) -> None:
         self.weights = [0.5**head / (2 - 0.5 ** (heads - 1)) for head in range(heads)]
         self.head_loss = head_loss
 
+<<<<<<< HEAD
     def __call__(
         self, heads: Sequence[Tensor], labels: Tensor, head_loss: HeadLoss | None = None
     ) -> Tensor:
@@ -87,6 +100,37 @@ class DeepSupervisionLoss:
         for weight, logits in zip(self.weights, heads, strict=False):
             counts = _pooled(counts, logits.shape[2:])
             losses.append(weight * loss_of(logits, counts))
+=======
+    def of_annotated(self, loss: Loss) -> Loss:
+        """A loss of the annotated pixels of a batch, taken for an image of one row.
+
+        What sees the pixels of a batch as one sees no difference. It is 0 if none is annotated.
+        """
+        if not self.in_part:
+            return loss
+
+        def within(logits: Tensor, labels: Tensor) -> Tensor:
+            annotated = labels[:, 0] != IGNORED
+            if not annotated.any():
+                return 0 * logits.sum()
+            of_pixels = logits.movedim(1, -1)[annotated]
+            return loss(of_pixels.T[None], labels[:, 0][annotated][None, None])
+
+        return within
+
+    def forward(self, logits: Tensor, labels: Tensor, head_loss: Loss | None = None) -> Tensor:
+        """The loss over all heads; `head_loss` stands in for Dice + cross-entropy of one head.
+
+        Args:
+            logits: (batch, heads, classes, rows, columns).
+            labels: (batch, 1, rows, columns).
+            head_loss: of the logits (batch, classes, rows, columns) of one head.
+        """
+        loss_of = self.of_annotated(head_loss) if head_loss else self.head_loss
+        losses = [
+            weight * loss_of(logits[:, head], labels) for head, weight in enumerate(self.weights)
+        ]
+>>>>>>> issue-17
         return torch.stack(losses).sum()
 
 

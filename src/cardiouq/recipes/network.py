@@ -39,6 +39,11 @@ class UNet(DynUNet):  # type: ignore[misc]
         heads = zip(self.deep_supervision_heads, reversed(coarse), strict=False)
         return [logits, *(head(features) for head, features in heads)]
 
+    @property
+    def encoder_stages(self) -> list[nn.Module]:
+        """The stages of the encoder, from the input down to the bottleneck."""
+        return [self.input_block, *self.downsamples, self.bottleneck]
+
     def encode(
         self, images: Tensor, *, known: Sequence[Tensor] = (), last: int | None = None
     ) -> list[Tensor]:
@@ -49,9 +54,8 @@ class UNet(DynUNet):  # type: ignore[misc]
             known: features of the first stages, which are not computed again.
             last: index of the last stage to compute (-1: none); None is the bottleneck's.
         """
-        stages = [self.input_block, *self.downsamples, self.bottleneck]
         features = list(known)
-        for stage in stages[len(known) : None if last is None else last + 1]:
+        for stage in self.encoder_stages[len(known) : None if last is None else last + 1]:
             features.append(stage(features[-1] if features else images))
         return features
 
@@ -64,15 +68,11 @@ class UNet(DynUNet):  # type: ignore[misc]
 
     def first_dropout_stage(self) -> int:
         """Index of the encoder's first stage with dropout; the number of stages if none has."""
-        stages = [self.input_block, *self.downsamples, self.bottleneck]
-        return next(
-            (
-                index
-                for index, stage in enumerate(stages)
-                if any(isinstance(m, nn.Dropout) and m.p > 0 for m in stage.modules())
-            ),
-            len(stages),
-        )
+        has_dropout = [
+            any(isinstance(module, nn.Dropout) and module.p > 0 for module in stage.modules())
+            for stage in self.encoder_stages
+        ]
+        return [*has_dropout, True].index(True)
 
 
 def build_network(plan: Plan, dropout: Mapping[str, Any]) -> UNet:
@@ -121,8 +121,10 @@ def channels_last(network: nn.Module) -> nn.Module:
 
 
 def last_decoder_layer(network: nn.Module) -> Tensor:
-    """Weights of the last convolution before the segmentation head, flattened; of one that is
-    parametrized (`torch.nn.utils.parametrize`), the original ones."""
+    """Weights of the last convolution before the segmentation head, flattened.
+
+    Of one that is parametrized (`torch.nn.utils.parametrize`) they are the original ones.
+    """
     [*_, weights] = [
         parameter
         for name, parameter in network.named_parameters()

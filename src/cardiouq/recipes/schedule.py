@@ -1,62 +1,55 @@
 """Learning rate by epoch, and the epochs at which a cyclical run samples its posterior."""
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
-
-
-class Schedule(Protocol):
-    """What training and methods ask of a schedule; epochs count from 0."""
-
-    @property
-    def epochs(self) -> int: ...
-
-    def learning_rate(self, epoch: int) -> float: ...
-
-    def is_sampling(self, epoch: int) -> bool: ...
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
-class PolynomialSchedule:
-    """nnU-Net's decay: alpha_0 * (1 - t / T) ** epsilon."""
+class Schedule(ABC):
+    """What training and methods ask of a schedule; epochs count from 0."""
 
     epochs: int
-    alpha_0: float
-    epsilon: float
 
+    @abstractmethod
     def learning_rate(self, epoch: int) -> float:
         """Learning rate of an epoch in [0, T)."""
-        return float(self.alpha_0 * (1 - epoch / self.epochs) ** self.epsilon)
 
     def is_sampling(self, epoch: int) -> bool:
-        """Whether an epoch is in a phase of constant rate: never."""
+        """Whether an epoch is in a phase of constant rate, from which the posterior is sampled."""
         return False
 
 
 @dataclass(frozen=True)
-class StepSchedule:
+class PolynomialSchedule(Schedule):
+    """nnU-Net's decay: alpha_0 * (1 - t / T) ** epsilon."""
+
+    alpha_0: float
+    epsilon: float
+
+    def learning_rate(self, epoch: int) -> float:
+        return float(self.alpha_0 * (1 - epoch / self.epochs) ** self.epsilon)
+
+
+@dataclass(frozen=True)
+class StepSchedule(Schedule):
     """A constant rate that falls once: alpha_0, and `factor` times as much from epoch `after` on.
 
     Ng et al. (IEEE TBME 2022) train 50 epochs at 1e-4 and, after 30, 1e-5.
     """
 
-    epochs: int
     alpha_0: float
     after: int
     factor: float
 
     def learning_rate(self, epoch: int) -> float:
-        """Learning rate of an epoch in [0, T)."""
         return self.alpha_0 * (self.factor if epoch >= self.after else 1.0)
-
-    def is_sampling(self, epoch: int) -> bool:
-        """Whether an epoch is in a phase that the posterior is sampled in: never."""
-        return False
 
 
 @dataclass(frozen=True)
-class CyclicalSchedule:
+class CyclicalSchedule(Schedule):
     """Cyclical training that restarts from a high rate and samples at a constant one.
 
     Eq. 4 of Zhao et al., MICCAI 2022 (doi 10.1007/978-3-031-16452-1_51), with t_c = t mod T_c and
@@ -68,7 +61,6 @@ class CyclicalSchedule:
     The paper prints D = T; `denominator: T_c` is the other reading.
     """
 
-    epochs: int
     cycles: int
     gamma: float
     alpha_0: float
@@ -82,11 +74,10 @@ class CyclicalSchedule:
 
     @property
     def cycle_length(self) -> int:
-        """T_c, epochs in a cycle."""
+        """T_c, the epochs of a cycle."""
         return self.epochs // self.cycles
 
     def learning_rate(self, epoch: int) -> float:
-        """Learning rate of an epoch in [0, T)."""
         in_cycle = epoch % self.cycle_length
         if in_cycle == 0:
             return self.alpha_r
@@ -100,7 +91,6 @@ class CyclicalSchedule:
         return cycle * self.cycle_length + before, (cycle + 1) * self.cycle_length
 
     def is_sampling(self, epoch: int) -> bool:
-        """Whether an epoch is in a phase of constant rate, from which the posterior is sampled."""
         return epoch >= self.constant_phase(epoch // self.cycle_length)[0]
 
     def sampling_epochs(self, cycle: int, count: int, step: int) -> list[int]:
@@ -127,15 +117,14 @@ def cyclical(schedule: Schedule) -> CyclicalSchedule:
     return schedule
 
 
-AnySchedule = PolynomialSchedule | StepSchedule | CyclicalSchedule
-SCHEDULES: dict[str, type[AnySchedule]] = {
+SCHEDULES: dict[str, type[Schedule]] = {
     "polynomial": PolynomialSchedule,
     "step": StepSchedule,
     "cyclical": CyclicalSchedule,
 }
 
 
-def build_schedule(settings: Mapping[str, Any]) -> AnySchedule:
+def build_schedule(settings: Mapping[str, Any]) -> Schedule:
     """The schedule that a recipe's `schedule` block describes."""
     arguments = {key: value for key, value in settings.items() if key != "name"}
     return SCHEDULES[settings["name"]](**arguments)

@@ -26,6 +26,7 @@ from cardiouq.structures import FOREGROUND, IGNORE, PHANTOM
 from cardiouq.study.settings import Settings
 
 TINY_SCAN = np.arange(8, dtype=np.float32).reshape(2, 2, 2), np.ones((2, 2, 2), np.uint8)
+"""Image and label on which degrees are tried, so that one is refused before any training."""
 
 
 def study_problems(study: Settings) -> list[str]:
@@ -140,7 +141,7 @@ def _distortion_problems(study: Settings) -> Iterator[str]:
         if degrees != sorted(set(degrees)):
             yield f"distortions.kinds.{kind}: {degrees} does not grow from degree to degree"
         for degree in degrees if kind in DISTORTIONS else ():
-            try:  # on a scan of a few voxels, so that a degree is refused before any training
+            try:
                 distort(*TINY_SCAN, kind, degree, (1.0, 1.0, 1.0), seed=0)
             except CardiouqError as error:
                 yield f"distortions.kinds.{kind}: {error}"
@@ -163,11 +164,8 @@ def _recipe_problems(study: Settings) -> Iterator[str]:
     for name, block in study["recipes"].items():
         place = f"recipes.{name}"
         if "variant" in block:
-            found = list(
-                _settings_problems(
-                    f"{place}.variant", block["variant"], "name", ("name",), variant_class
-                )
-            )
+            own = f"{place}.variant", block["variant"], "name"
+            found = _settings_problems(*own, ("name",), variant_class)
             yield from found
             if not found:
                 written = study.written["recipes"][name]  # no default is asked for
@@ -190,13 +188,13 @@ def _method_problems(study: Settings) -> Iterator[str]:
     """Methods that do not go with their recipe, or that would be tested on what they fit."""
     for name, block in study["methods"].items():
         place = f"methods.{name}"
-        found = list(_settings_problems(place, block, "method", COMMON_KEYS, method_class))
+        found = _settings_problems(place, block, "method", COMMON_KEYS, method_class)
         yield from found
         if found or block["recipe"] not in study["recipes"]:
             continue
         try:
-            method = build_method(block)
-            method.checkpoint_epochs(study.schedule(block["recipe"]))
+            method, schedule = build_method(block), study.schedule(block["recipe"])
+            epochs = method.checkpoint_epochs(schedule)
         except ValueError as error:
             yield f"{place}: does not go with recipe {block['recipe']!r}: {error}"
             continue
@@ -207,8 +205,7 @@ def _method_problems(study: Settings) -> Iterator[str]:
                 f"`branch`, which {block['method']} {'does not use' if branches else 'needs'}"
             )
         selects = "selection" in study["recipes"][block["recipe"]]
-        epochs = study.schedule(block["recipe"]).epochs
-        if selects and method.checkpoint_epochs(study.schedule(block["recipe"])) != [epochs - 1]:
+        if selects and epochs != [schedule.epochs - 1]:
             yield (
                 f"{place}.recipe: {block['recipe']!r} has a `selection` and keeps one epoch's "
                 f"weights; {block['method']} needs several"
@@ -234,19 +231,18 @@ def _settings_problems(
     key: str,
     common: Sequence[str],
     find: Callable[[str], type[BaseMethod] | type[BaseVariant]],
-) -> Iterator[str]:
+) -> list[str]:
     """What is wrong with the settings of a method or a variant, named by `block[key]`."""
     try:
         settings = settings_schema(find(block[key]))
     except KeyError:
-        yield (
+        return [
             f"{place}.{key}: {block[key]!r} is not one of {method_names()}, nor the path of a file "
             f"with a class {'Method' if key == 'method' else 'Variant'}"
-        )
-        return
+        ]
     schema = {
         "type": "object",
         "properties": dict.fromkeys(common, True) | settings,
         "additionalProperties": False,
     }
-    yield from (f"{place}.{problem}" for problem in schema_problems(block, schema))
+    return [f"{place}.{problem}" for problem in schema_problems(block, schema)]

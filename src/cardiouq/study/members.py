@@ -13,8 +13,10 @@ class Members(Settings):
 
     @cached_property
     def repeats(self) -> dict[str, tuple[str, int]]:
-        """Name of every repeat but the first, which is the method itself -> the method that it
-        repeats with other seeds, and which repeat it is, from 1."""
+        """Name of every repeat -> the method that it repeats with other seeds, and which it is.
+
+        Repeats count from 1; the first, 0, is the method itself and not among them.
+        """
         return {
             f"{name}-repeat-{repeat + 1}": (name, repeat)
             for name, block in self["methods"].items()
@@ -82,8 +84,7 @@ class Members(Settings):
         return (branch["from"], replace(member, branch=None)) if branch else None
 
     def trajectory_method(self) -> str | None:
-        """The method that samples the most cycles of a run, which the figures of a trajectory show;
-        None if the study has no such method."""
+        """The method that samples the most cycles of a run, for the figures of a trajectory."""
         cycles = {name: method.cycles_sampled() for name, method in self.methods.items()}
         most = max(cycles, key=cycles.__getitem__)
         return most if cycles[most] else None
@@ -94,8 +95,10 @@ class Members(Settings):
 
     @cached_property
     def styles(self) -> dict[str, tuple[str | None, str | None]]:
-        """Method -> colour and marker in figures: the study's colour, else what its variant or the
-        method itself says; None: in that of a spare style."""
+        """Method -> colour and marker in figures; None: those of a spare style.
+
+        The colour is the study's, else what the variant or the method itself says.
+        """
         return {name: self._style(name) for name in self.methods}
 
     def _style(self, name: str) -> tuple[str | None, str | None]:

@@ -29,8 +29,9 @@ class Runs(Members):
             "recipe": self.written["recipes"][recipe],
             "keep_epochs": self.keep_epochs(recipe, member),
             "dataset": self.written["datasets"][self["split"]["dataset"]],
-            **{part: self.written.get(part) for part in ("seed", "phantom", "split", "plan")},
         }
+        for part in ("seed", "phantom", "split", "plan"):
+            depends_on[part] = self.written.get(part)
         if states := self.branch_epochs(recipe, member):
             depends_on["branch_epochs"] = states
         if "structures" in self.written:
@@ -65,9 +66,8 @@ class Runs(Members):
 
     def base_state(self, recipe: str, member: Member) -> str | None:
         """File of the state that a run starts from; None if it starts from scratch."""
-        for folder in self.base_folder(recipe, member):
-            return f"{folder}/{state_file(self.branch_epoch(recipe))}"
-        return None
+        base = self.base_run(recipe, member)
+        return f"{self.run_folder(*base)}/{state_file(self.branch_epoch(recipe))}" if base else None
 
     def run_settings(self, recipe: str, member: Member) -> str:
         """JSON of what a run needs beside the data."""
@@ -101,8 +101,7 @@ class Runs(Members):
 
 
 def _own_code(name: str | None) -> dict[str, str]:
-    """A hash of the user's own file of a method, so that changed code is computed anew; nothing for
-    a method of the package."""
+    """A hash of the user's own file of a method, so that changed code is computed anew."""
     if name is None or not name.endswith(".py"):
         return {}
     return {"code": hashlib.sha256(Path(name).read_bytes()).hexdigest()[:8]}

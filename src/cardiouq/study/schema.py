@@ -1,6 +1,6 @@
-"""What a setting may be, what it means and what it is unless it is set: the one place for it.
+"""The schemas: what a setting may be, what it means and what it is unless it is set.
 
-The schemas lie in `config/schemas`; those of a method's own settings are in the method's file.
+They lie in `config/schemas`; those of a method's own settings are in the method's file.
 """
 
 from functools import cache

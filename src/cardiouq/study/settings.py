@@ -11,11 +11,11 @@ from cardiouq.files.documents import check_schema, read_yaml
 from cardiouq.files.writing import expand_home
 from cardiouq.methods import build_method
 from cardiouq.methods.base import BaseMethod
-from cardiouq.recipes.schedule import AnySchedule, build_schedule
+from cardiouq.recipes.schedule import Schedule, build_schedule
 from cardiouq.study.schema import filled_in, schema_of
 
 NAME = r"\w[\w.+-]*"
-"""Of a study: it stands in paths of its results, and so in Snakemake's patterns and in commands."""
+"""Pattern of a study's name, which stands in paths and so in Snakemake's patterns and commands."""
 
 
 class Settings:
@@ -63,13 +63,16 @@ class Settings:
         """Foreground structures in the order of their labels."""
         return tuple(self["structures"])
 
-    def schedule(self, recipe: str) -> AnySchedule:
+    def schedule(self, recipe: str) -> Schedule:
         """The schedule of a recipe."""
         return build_schedule(self["recipes"][recipe]["schedule"])
 
     def distorted_test_sets(self) -> dict[str, dict[str, Any]]:
-        """Name of each test set of distorted scans -> the test set it is made from, kind, place of
-        the degree (from 1; 0 would be the test set itself) and degree."""
+        """Name of each test set of distorted scans -> what it is made from, and how.
+
+        That is the test set `of`, `kind`, `place` of the degree (from 1; 0 would be the test set
+        itself) and `degree`.
+        """
         if "distortions" not in self:
             return {}
         test_set = self["distortions"]["test_set"]

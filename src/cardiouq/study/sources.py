@@ -29,9 +29,11 @@ class Sources(Settings):
         return Path(self.local_config[settings["source"]])
 
     def data_folders(self) -> dict[str, dict[str, Any]]:
-        """Data set -> the fields of its `DataFolder`. Its parts are those that the study uses: of a
-        split one (or one that is not used at all) the part for training, and those of the test
-        sets."""
+        """Data set -> the fields of its `DataFolder`.
+
+        Its parts are those that the study uses: the part for training of one that is split (or not
+        used at all), and those of the test sets.
+        """
         parts: dict[str, set[str]] = {name: set() for name in self["datasets"]}
         parts[self["split"]["dataset"]].add(TRAINING)
         for block in self["test_sets"].values():

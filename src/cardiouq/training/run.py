@@ -8,7 +8,7 @@ from typing import Any
 
 from cardiouq.data.plan import Plan
 from cardiouq.methods.base import Member
-from cardiouq.recipes.schedule import AnySchedule, build_schedule
+from cardiouq.recipes.schedule import Schedule, build_schedule
 from cardiouq.seeds import derive
 from cardiouq.study.schema import filled_in
 
@@ -41,7 +41,7 @@ class Run:
         return filled
 
     @property
-    def schedule(self) -> AnySchedule:
+    def schedule(self) -> Schedule:
         """The learning rate of every epoch."""
         return build_schedule(self.settings["schedule"])
 

@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 DIGITS = 16
-"""Hexadecimal digits of either text."""
+"""Hexadecimal digits of a hash and of an identity."""
 
 
 def hash_of(volume: NDArray[Any]) -> str:

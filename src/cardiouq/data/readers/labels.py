@@ -16,6 +16,7 @@ from cardiouq.errors import CardiouqError
 from cardiouq.structures import BACKGROUND, IGNORE, IGNORED, label_of
 
 LARGEST_VALUE = 255
+"""The largest value that a label file may hold."""
 Values = Mapping[str, int | Sequence[int]]
 """Name on disk -> its value or values."""
 Wanted = Mapping[str, str | int | Sequence[str | int]]
@@ -27,7 +28,7 @@ UNKNOWN = re.compile(
     r"|un ?(annotated|assigned|certain|classified|clear|defined|known|labell?ed|segmented|specified"
     r"|sure)|(not?|non) ?(annotat|assigned|defined|known|label|segmented|specified)\w*)\b"
 )
-"""In the words of a label's name, where nobody said what is there."""
+"""What words of a label's name say that nobody said what is there."""
 
 
 def match_labels(known: Values, wanted: Wanted, structures: Iterable[str], where: str) -> str:
@@ -80,8 +81,7 @@ def match_labels(known: Values, wanted: Wanted, structures: Iterable[str], where
 
 
 def _ignored(known: Values, wanted: Wanted, classes: set[int], where: str) -> set[int]:
-    """Values that the study calls `ignore`, and that the data set itself does; a CardiouqError if
-    one is of the classes too."""
+    """Values that the study or the data set calls `ignore`; a CardiouqError if one is a class."""
     of_data_set = [IGNORE] if IGNORE in known else []
     ignored = {*_values(wanted.get(IGNORE, []), known, where), *_values(of_data_set, known, where)}
     if taken := sorted(ignored & classes):
@@ -93,15 +93,13 @@ def _ignored(known: Values, wanted: Wanted, classes: set[int], where: str) -> se
 
 
 def speaks_of_unknown(name: str) -> bool:
-    """Whether a label of that name is where nobody said what is there, as `void`, `un-labelled` or
-    `Don't care`."""
+    """Whether a label's name says that nobody annotated: `void`, `un-labelled`, `Don't care`."""
     words = re.sub(r"(?<=[a-z])(?=[A-Z])|[\W\d_]+", " ", name)
     return UNKNOWN.search(words.lower()) is not None
 
 
 def _check_rest(rest: Mapping[str, list[int]], told: set[int], where: str) -> None:
-    """Raise a CardiouqError if what the study does not name, and so would be background, is where
-    nobody annotated."""
+    """Raise a CardiouqError if what nobody annotated would be background, as nothing names it."""
     for name, values in rest.items():
         silent = set(values) - told
         if silent and (speaks_of_unknown(name) or VOID in silent):
@@ -148,6 +146,6 @@ def to_disk(text: str) -> NDArray[np.uint8]:
 
 
 def _label(name: str) -> int:
-    """In the project's order, of what a text of labels names."""
+    """Label in the project's order of what a text of labels names."""
     special = {BACKGROUND: 0, IGNORE: IGNORED}
     return special[name] if name in special else label_of(name)

@@ -52,28 +52,33 @@ class DataFolder:
     visit: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FoundCase:
-    """One labelled volume on disk; `frame` is the index in a 4-D file, -1 for a 3-D file, `part`
-    which part of its data set it is in, as the challenge divides it, and `visit` which of several
-    of its subject (or view, or rater) it is of."""
+    """One labelled volume on disk.
+
+    Attributes:
+        frame: index in a 4-D file, -1 for a 3-D file.
+        part: of its data set, as the challenge divides it.
+        visit: which of several of its subject (or view, or rater) it is of.
+        columns: what else the data set says of it.
+    """
 
     case: str
     subject: str
     phase: str
-    pathology: str
-    vendor: str
-    centre: str
+    pathology: str = ""
+    vendor: str = ""
+    centre: str = ""
     image: Path
     label: Path
-    frame: int
+    frame: int = -1
     part: str = TRAINING
     visit: str = ""
     columns: Mapping[str, str] = field(default_factory=dict)
-    """What else the data set says of it."""
 
 
 Found = tuple[list[FoundCase], list[str]]
+"""Cases of a data set, and in words what is wrong with it."""
 
 
 def find_acdc(data: DataFolder) -> Found:
@@ -118,11 +123,8 @@ def find_acdc(data: DataFolder) -> Found:
                     subject=folder.name,
                     phase=phase,
                     pathology=info.get("Group", ""),
-                    vendor="",
-                    centre="",
                     image=stem.with_name(f"{stem.name}.nii.gz"),
                     label=stem.with_name(f"{stem.name}_gt.nii.gz"),
-                    frame=-1,
                     part=folder.parent.name,
                 )
             )
@@ -130,7 +132,7 @@ def find_acdc(data: DataFolder) -> Found:
 
 
 def _folders(paths: Iterable[Path]) -> list[Path]:
-    """Visible folders, and links to some that are gone, whose subjects are not to go unnoticed."""
+    """Visible folders, and links to folders that are gone: no subject is to go unnoticed."""
     return [path for path in visible(paths) if path.is_dir() or path.is_symlink()]
 
 
@@ -160,6 +162,7 @@ def read_text(path: Path) -> str:
 
 
 Row = Mapping[str, str]
+"""Column -> cell of a row of a table."""
 
 
 def read_table(path: Path, needed: Sequence[str]) -> dict[int, Row]:
@@ -200,12 +203,12 @@ def _on_one_line(cell: str) -> str:
 
 
 def _repeated(names: Iterable[str]) -> list[str]:
-    """Some of the names that there are more than once."""
+    """Names that there are more than once, at most as many as an error lists."""
     return [name for name, count in Counter(names).items() if count > 1][:MOST_NAMED]
 
 
 def by_column(column: str, path: Path, rows: Mapping[int, Row]) -> dict[str, Row]:
-    """The rows by what they have in a column.
+    """What rows have in a column -> the row.
 
     Raises:
         CardiouqError: if two have the same.
@@ -228,6 +231,7 @@ def is_index(text: str) -> bool:
 
 MNMS_COLUMNS = ("External code", "Vendor", "Centre", "ED", "ES")
 MNMS_PARTS = {TRAINING: "Training/Labeled", "validation": "Validation", "testing": "Testing"}
+"""Part of M&Ms -> its folder."""
 
 
 def find_mnms(data: DataFolder) -> Found:
@@ -280,7 +284,6 @@ def find_mnms(data: DataFolder) -> Found:
                     case=f"{code}_{phase}",
                     subject=code,
                     phase=phase,
-                    pathology="",
                     vendor=row["Vendor"],
                     centre=row["Centre"],
                     image=folder / f"{code}_sa.nii.gz",
@@ -293,9 +296,10 @@ def find_mnms(data: DataFolder) -> Found:
 
 
 def find_ukbb(data: DataFolder) -> Found:
-    """Cases of UK Biobank as `ukbb_cardiac` (Bai et al., JCMR 2018) lays them out, each participant
-    under a pseudonym: `<id>/sa_ED.nii.gz`, `<id>/label_sa_ED.nii.gz` and the same of ES. It has
-    no parts.
+    """Cases of UK Biobank as `ukbb_cardiac` (Bai et al., JCMR 2018) lays them out.
+
+    `<id>/sa_ED.nii.gz`, `<id>/label_sa_ED.nii.gz` and the same of ES, each participant under a
+    pseudonym. It has no parts.
     """
     root = data.root
     try:
@@ -309,12 +313,8 @@ def find_ukbb(data: DataFolder) -> Found:
             case=f"{subject}_{phase}",
             subject=subject,
             phase=phase,
-            pathology="",
-            vendor="",
-            centre="",
             image=root / subject / f"sa_{phase}.nii.gz",
             label=root / subject / f"label_sa_{phase}.nii.gz",
-            frame=-1,
         )
         for subject, folder in found.items()
         for phase in PHASES

@@ -38,14 +38,30 @@ log = logging.getLogger(__name__)
 TABLE = "cases.csv"
 DESCRIPTION = "dataset.json"
 NNUNET_PARTS = {TRAINING: "Tr", "testing": "Ts"}
+"""Part of nnU-Net's raw format -> how its folders' names end."""
 SAID = ("subject", "visit", "phase", "pathology", "vendor", "centre")
 """Columns that every layout has."""
 READ = {"image", "label", "frame", "case", "name", "part", *SAID}
 """Columns of a data set's table that mean something to the program."""
 RESERVED = {
-    *("dataset", "labels", "image_hash", "label_hash", "image_identity", "label_identity"),
-    *("slices", "rows", "columns", "spacing_z", "spacing_y", "spacing_x", "ignored_voxels"),
-    *("split", "test_set", "method", "structure", "slice"),
+    "dataset",
+    "labels",
+    "image_hash",
+    "label_hash",
+    "image_identity",
+    "label_identity",
+    "slices",
+    "rows",
+    "columns",
+    "spacing_z",
+    "spacing_y",
+    "spacing_x",
+    "ignored_voxels",
+    "split",
+    "test_set",
+    "method",
+    "structure",
+    "slice",
 }
 """Names that a column of the user's own cannot have, as tables of the program have them."""
 
@@ -94,8 +110,10 @@ def find_csv(data: DataFolder) -> Found:
 
 
 def find_nnunet(data: DataFolder) -> Found:
-    """Cases of nnU-Net's raw format: `dataset.json`, `imagesTr/<case>_0000.nii.gz` (the first
-    channel is read) and `labelsTr/<case>.nii.gz`; `imagesTs` and `labelsTs` are the part testing.
+    """Cases of nnU-Net's raw format.
+
+    That is `dataset.json`, `imagesTr/<case>_0000.nii.gz` (the first channel is read) and
+    `labelsTr/<case>.nii.gz`; `imagesTs` and `labelsTs` are the part testing.
 
     The format does not say which cases are of one subject, and a subject on both sides of a split
     makes every number worthless: `cases.csv` says it in the columns case and subject (and `name`,
@@ -142,8 +160,10 @@ def _folder(kind: str, part: str) -> str:
 def _nnunet_files(
     description: Mapping[str, Any], part: str, ending: str, data: DataFolder
 ) -> dict[str, tuple[Path, Path]]:
-    """Case -> image (its first channel) and label: those that the description lists under
-    `dataset`, as nnU-Net v2 lets it for training, else those in the folders.
+    """Case -> image (its first channel) and label.
+
+    They are those that the description lists under `dataset`, as nnU-Net v2 lets it for training,
+    else those in the folders.
 
     Raises:
         CardiouqError: if the description lists something else than images and labels.
@@ -203,8 +223,7 @@ def nnunet_labels(root: Path) -> Values:
 
 
 def _check_ignore(named: Values, file: Path) -> None:
-    """Raise a CardiouqError unless `ignore`, if it is there, is the one largest value, as nnU-Net
-    has it."""
+    """Raise a CardiouqError unless `ignore`, if it is there, is above all other labels' values."""
     ignore = named.get(IGNORE, LARGEST_VALUE + 1)
     others = [values for name, values in named.items() if name != IGNORE]
     largest = max(np.hstack([0, *others]).tolist())
@@ -253,6 +272,7 @@ def _subject(name: str, data: DataFolder) -> str:
 def _case(
     name: str, row: Row, image: Path, label: Path, frame: int, part: str, data: DataFolder
 ) -> FoundCase:
+    """The case of a row of the user's table."""
     said = {column: row.get(column, "") for column in SAID}
     if data.visit:
         said["visit"] = row.get(data.visit, "")

@@ -15,8 +15,9 @@ from cardiouq.files.writing import visible
 
 KEY_FILE = "pseudonym.key"
 FEWEST_BYTES = 32
+"""Bytes of a key at least, so that ids cannot be guessed by trying all."""
 MOST_BYTES = 4096
-"""What is beyond is not read."""
+"""Bytes of a key's file that are read."""
 DIGITS = 12
 """Hex digits of a pseudonym: among 10,000 participants two agree with a probability of 2e-7."""
 
@@ -25,7 +26,7 @@ def read_key(root: Path) -> bytes:
     """The key of a data set.
 
     Raises:
-        CardiouqError: if there is none, or it is so short that ids could be guessed by trying all.
+        CardiouqError: if there is none, or it is too short.
     """
     file = root / KEY_FILE
     key = b""

@@ -35,34 +35,34 @@ Volume = TypeVar("Volume", bound=NDArray[Any])
 log = logging.getLogger(__name__)
 silent = logging.getLogger(f"{__name__}.nibabel")
 silent.disabled = True
-"""For what nibabel mends in a header, without naming a file; what matters is checked here."""
+"""Takes what nibabel says of a header, which names no file; what matters is checked here."""
 
 MOST_VOXELS = 2**25
-"""Of a volume, whatever the machine's memory."""
+"""Voxels of a volume that may always be read, however little memory there is."""
 MOST_BYTES = 2**30
-"""Of a file with all its frames, unpacked, likewise."""
+"""Bytes of a file with all its frames, unpacked, that may always be read."""
 BYTES_PER_VOXEL = 64
 """Memory that a voxel takes on its way from the file to the scores, at most."""
 MOST_HEADER = 2**20
 """Bytes in which a header and its extensions end."""
 VOXEL_MM = (0.01, 100.0)
-"""Smallest and largest edge of a voxel."""
+"""Smallest and largest edge of a voxel, mm."""
 VOXEL_TOLERANCE = 1e-3
-"""Relative; voxel sizes that differ by more contradict one another."""
+"""Relative difference above which two voxel sizes contradict one another."""
 OTHER_UNITS = {1: "metres", 3: "micrometres"}
-"""Of `xyzt_units`; all that is neither is taken for mm, as ACDC and M&Ms do not say it."""
+"""Values of `xyzt_units` that are not mm; all others are taken for mm, as ACDC does not say it."""
 FEWER_SLICES = 3
-"""Of a scan of cubes, slices lie along an axis that has so many times fewer voxels than axis 3."""
+"""Slices of cubes lie along an axis that has so many times fewer voxels than axis 3."""
 LABEL_TOLERANCE = 5e-4
-"""Of a label's value that is no integer, as nibabel's scaling may leave it."""
+"""Distance of a label's value from an integer that scaling may leave."""
 ORTHONORMAL_TOLERANCE = 1e-4
-"""Of the direction cosines' products; above it, ITK reads a file no more."""
+"""Error of the direction cosines' products above which ITK reads a file no more."""
 MOST_NAMED = 5
+"""Unknown values of a label that an error names."""
 MOST_LOOKED_AT = 10_000
-"""Of a label's voxels with unknown values, to name a few of these."""
-
+"""Voxels with unknown values that are looked at for these."""
 FREE_TEXT = {"descrip", "aux_file", "intent_name", "db_name", "data_type"}
-"""Fields of a NIfTI header."""
+"""Fields of a NIfTI header that may say who was scanned."""
 
 
 class Case(Protocol):
@@ -84,7 +84,7 @@ class Case(Protocol):
 
 
 def dimensions_of(frame: int) -> int:
-    """Of the file that holds a frame, -1 being the only one."""
+    """How many dimensions a file has that holds a frame; -1 is the only one of a 3-D file."""
     return 3 if frame < 0 else 4
 
 
@@ -138,8 +138,7 @@ def _regular_file(path: Path) -> Path:
 
 @contextmanager
 def _one_error(path: Path) -> Iterator[None]:
-    """What a library says of a broken file as one error, without the folder that a pseudonym
-    hides."""
+    """Raise what a library says of a broken file as an error that names no participant."""
     try:
         yield
     except CardiouqError:
@@ -183,8 +182,10 @@ def _unpacked(voxels: Any) -> int:
 
 
 def _orthonormal(path: Path, affine: NDArray[Any], voxel: list[float]) -> NDArray[Any]:
-    """The affine itself if its directions are orthonormal, else of the nearest that are (the polar
-    factor), with the header's voxel size and the same first voxel."""
+    """The affine, with the nearest orthonormal directions (the polar factor) if its own are not.
+
+    Then it has the header's voxel size, and the same first voxel.
+    """
     axes = affine[:3, :3]
     if not np.isfinite(affine).all() or np.linalg.matrix_rank(axes) < 3:
         raise CardiouqError(
@@ -250,7 +251,7 @@ def check_axes(path: Path, scan: nib.Nifti1Image) -> None:
 
 @cache
 def _warn_of_repair(path: Path) -> None:
-    """Once a process, however often the file is opened."""
+    """Warn of a repaired header once a process, however often the file is opened."""
     log.warning("%s: direction cosines are not orthonormal; the nearest that are stand in", path)
 
 
@@ -302,8 +303,7 @@ def load_volume(path: str | Path, frame: int) -> NDArray[Any]:
 
 
 def load_prediction(path: Path) -> NDArray[Any]:
-    """Read a NIfTI that `write_volume` wrote: (slices, rows, columns), of samples (samples, slices,
-    rows, columns).
+    """Read a NIfTI that `write_volume` wrote, (slices, rows, columns) with samples before them.
 
     Raises:
         CardiouqError: if it is missing, not as it was made, or cannot be read.
@@ -324,8 +324,9 @@ def read_image(case: Case) -> NDArray[np.float32]:
 
 
 def read_label(case: Case) -> NDArray[np.uint8]:
-    """Reference segmentation of a case, (slices, rows, columns), in the project's label order;
-    `IGNORED` where nobody annotated.
+    """Reference segmentation of a case, (slices, rows, columns), in the project's label order.
+
+    It is `IGNORED` where nobody annotated.
 
     Raises:
         CardiouqError: as `load_volume`, or they are others than when the case was listed.
@@ -335,6 +336,7 @@ def read_label(case: Case) -> NDArray[np.uint8]:
 
 
 def _as_listed(volume: Volume, listed: str, path: str) -> Volume:
+    """The volume, if its hash is the one in the case table; else a CardiouqError."""
     if (found := hash_of(volume)) != listed:
         raise CardiouqError(
             f"{path}: has changed since it was listed: the hash of its voxels is {found}, and "
@@ -345,8 +347,9 @@ def _as_listed(volume: Volume, listed: str, path: str) -> Volume:
 
 
 def in_project_order(label: NDArray[Any], labels: str, path: str | Path) -> NDArray[np.uint8]:
-    """A label with the values on disk, as `labels` names them, in the project's order; what scaling
-    left of an integer is that integer.
+    """A label with the values on disk, as `labels` names them, in the project's order.
+
+    What scaling left of an integer is that integer.
 
     Raises:
         CardiouqError: if it holds another value.
@@ -373,9 +376,13 @@ def write_label(label: NDArray[np.uint8], case: Case, path: Path) -> None:
 
 
 def write_volume(volume: NDArray[Any], case: Case, path: Path) -> None:
-    """Write a volume (slices, rows, columns) or samples (samples, slices, rows, columns) as NIfTI
-    with the geometry of the case's image, so that a viewer shows it in the right place. Its free
-    text stays behind, as it may say who was scanned."""
+    """Write a volume as NIfTI with the geometry of the case's image, without its free text.
+
+    Args:
+        volume: (slices, rows, columns), or samples (samples, slices, rows, columns).
+        case: whose geometry it has, so that a viewer shows it in the right place.
+        path: of the file.
+    """
     image = open_scan(case.image, dimensions_of(case.frame))
     header = image.header.copy()
     for field in FREE_TEXT & set(header.keys()):  # NIfTI-2 has fewer

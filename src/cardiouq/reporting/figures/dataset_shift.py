@@ -10,9 +10,11 @@ from matplotlib.figure import Figure
 from cardiouq.reporting.style import DOUBLE_COLUMN, MethodStyle, add_method_legend, use_style
 from cardiouq.structures import ALL, STRUCTURES
 
-ROW, LEGEND, GROUP = 1.25, 0.75, 0.85
-"""Height of a metric's panel and of the legend, inches; width of all bars of one test set, which
-are 1 apart."""
+# heights in inches
+ROW = 1.25
+LEGEND = 0.75
+GROUP = 0.85
+"""Width of all bars of one test set; the test sets are 1 apart."""
 
 
 class Bars(NamedTuple):

@@ -9,8 +9,9 @@ from matplotlib.figure import Figure
 from cardiouq.reporting.style import DOUBLE_COLUMN, MethodStyle, add_method_legend, use_style
 from cardiouq.structures import ALL, FOREGROUND
 
-ROW, LEGEND = 1.7, 0.75
-"""Height of a kind's panel and of the legend, inches."""
+# heights in inches
+ROW = 1.7
+LEGEND = 0.75
 GROUP = 0.85
 """Width of all boxes of one degree; the degrees are 1 apart."""
 SMALLEST = 1e-4

@@ -16,9 +16,13 @@ from cardiouq.reporting.style import DOUBLE_COLUMN, use_style
 
 MAPS = {"entropy": "Entropy", "mutual_information": "Mutual information"}
 COLOUR_MAP = "inferno"
-LABELS, TALLEST, HEADING, FOOT, GAP = 0.95, 8.3, 0.2, 0.5, 0.15
-"""Width of the methods' labels; height of all panels, above and below them (inches); width of the
-space between the maps, in panels."""
+# the width of the methods' labels, and heights of all panels, above and below them, in inches
+LABELS = 0.95
+TALLEST = 8.3
+HEADING = 0.2
+FOOT = 0.5
+GAP = 0.15
+"""Width of the space between the maps, in panels."""
 
 
 def draw_distortion_maps(
@@ -66,11 +70,9 @@ def draw_distortion_maps(
                     window.show(half[row, column], load_prediction(path)[z], cmap=COLOUR_MAP)
     for kind, half in halves.items():
         _finish(figure, half, MAPS[kind], FOOT / height)
+    style = {"ha": "right", "va": "center", "fontsize": 6.5}
     for axis, label in zip(axes[:, 0], ["Image", *methods.values()], strict=True):
-        axis.text(
-            *(-0.1, 0.5, textwrap.fill(label, 16)),
-            **{"transform": axis.transAxes, "ha": "right", "va": "center", "fontsize": 6.5},
-        )
+        axis.text(-0.1, 0.5, textwrap.fill(label, 16), transform=axis.transAxes, **style)
     return figure
 
 

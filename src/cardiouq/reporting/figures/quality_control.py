@@ -15,8 +15,9 @@ from cardiouq.structures import STRUCTURES
 
 Floats = NDArray[np.float64]
 
-PANEL, LEGEND = 2.2, 1.2
-"""Heights of a row of panels and of the legend, inches."""
+# heights in inches
+PANEL = 2.2
+LEGEND = 1.2
 BASELINES: dict[str, tuple[str, dict[str, Any]]] = {
     RANDOM: ("Random", {"color": "#6A6A6A", "linestyle": (0, (5, 2)), "linewidth": 1.5}),
     SLICE_POSITION: (

@@ -21,8 +21,11 @@ LABEL_SIZE = 5.5
 """Size of a label, in points."""
 LINE = 1.2 * LABEL_SIZE / 72
 """Height of a label, in inches."""
-LABEL_WIDTH, MARGIN, GAP, TOP = 1.0, 0.6, 0.65, 0.25
-"""Space for labels beside a panel, left of and below the panels, between and above them, inches."""
+# space for labels beside a panel, left of and below the panels, between and above them, in inches
+LABEL_WIDTH = 1.0
+MARGIN = 0.6
+GAP = 0.65
+TOP = 0.25
 
 
 def draw_quality_cost(

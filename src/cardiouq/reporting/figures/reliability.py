@@ -86,7 +86,8 @@ def draw_reliability(
             diagram.plot(shown["confidence"], shown["accuracy"], marker=marker, **style)
             counts.plot(curve["confidence"], curve["voxels"] / curve["voxels"].sum(), **style)
             diagram.text(
-                *((index + 0.5) / len(test_sets), 1.02),
+                (index + 0.5) / len(test_sets),
+                1.02,
                 f"{errors[method, test_set]:.2f}",
                 transform=diagram.transAxes,
                 color=colour,

@@ -22,8 +22,9 @@ from cardiouq.reporting.style import DOUBLE_COLUMN, use_style
 from cardiouq.structures import FOREGROUND
 
 N_SAMPLES = 3
-TALLEST, LEGEND = 8.3, 0.6
-"""Inches."""
+# heights in inches
+TALLEST = 8.3
+LEGEND = 0.6
 
 
 def draw_structural_uncertainty(

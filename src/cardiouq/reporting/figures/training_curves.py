@@ -14,8 +14,9 @@ from cardiouq.reporting.style import (
     use_style,
 )
 
-TALLEST_ROW, TALLEST = 1.5, 8.2
-"""Of a recipe, of all of them; inches."""
+# heights of a recipe and of all of them, in inches
+TALLEST_ROW = 1.5
+TALLEST = 8.2
 
 
 def draw_training_curves(histories: dict[str, dict[str, pd.DataFrame]]) -> Figure:

@@ -25,8 +25,11 @@ from cardiouq.reporting.style import DOUBLE_COLUMN, use_style
 COLOUR_MAP = "inferno"
 GAP = 0.06
 """Width of the space between volumes, in panels."""
-LABELS, TALLEST, HEADING, FOOT = 0.95, 8.1, 0.55, 0.5
-"""Width of the methods' labels; height of all panels, above and below them. Inches."""
+# the width of the methods' labels, and heights of all panels, above and below them, in inches
+LABELS = 0.95
+TALLEST = 8.1
+HEADING = 0.55
+FOOT = 0.5
 LETTER = 0.05
 """Width of a letter of a heading, in inches."""
 SMALLEST_SCALE = 0.1

@@ -130,26 +130,14 @@ def print_cost(
                 is_best = bool(value == best.loc[domain, column])
                 row.append(Cell(f"{value:.{digits}f}", best=is_best))
         rows.append([*row, Cell(f"{n_empty[method]:g}")])
-    headings = [heading for heading, _ in QUALITY.values()]
-    return PrintedTable(
-        caption,
-        "tab:cost",
-        [
-            *(("", 1), ("Training", 3), ("Prediction", 4)),
-            *(
-                (domain if count == 1 else f"{domain}, mean of {count}", len(QUALITY))
-                for domain, count in test_sets.items()
-            ),
-            ("", 1),
-        ],
-        [
-            *("Method", "iterations", "time (h:min:s)", "memory (GiB)"),
-            *("samples", "s / slice", "memory (GiB)", "checkpoints (MiB)"),
-            *(headings * len(test_sets)),
-            "Empty",
-        ],
-        rows,
-    )
+    training = ["iterations", "time (h:min:s)", "memory (GiB)"]
+    prediction = ["samples", "s / slice", "memory (GiB)", "checkpoints (MiB)"]
+    quality = [heading for heading, _ in QUALITY.values()]
+    groups = [("", 1), ("Training", len(training)), ("Prediction", len(prediction))]
+    for domain, count in test_sets.items():
+        groups.append((domain if count == 1 else f"{domain}, mean of {count}", len(quality)))
+    columns = ["Method", *training, *prediction, *(quality * len(test_sets)), "Empty"]
+    return PrintedTable(caption, "tab:cost", [*groups, ("", 1)], columns, rows)
 
 
 def _cost_cells(cost: Mapping[str, Any]) -> list[Cell]:

@@ -7,13 +7,11 @@ import numpy as np
 import pandas as pd
 
 from cardiouq.evaluation.quality_control import ASSD_WITHIN, N_SUBJECTS, RANDOM
+from cardiouq.evaluation.statistics import Key
 from cardiouq.reporting.tables.judging import ANY, RANDOM_FLAGGED
 from cardiouq.structures import ALL, STRUCTURES
 
-COLUMNS = [
-    *("method", "test_set", "level", "structure", "metric"),
-    *("value", "low", "high", "n_subjects", "n_empty"),
-]
+COLUMNS = [*Key._fields, "value", "low", "high", "n_subjects", "n_empty"]
 NOT_STATED = ""
 """Test set of the paper's quality control, which it does not name."""
 CORRELATION, FLAGGED = "spearman_assd_within_mm_assd_mm", "flagged_percent_assd_within_mm"
@@ -104,8 +102,6 @@ def _row(
     method: Any, test_set: Any, structure: Any, metric: str, value: float, rows: pd.DataFrame
 ) -> dict[str, Any]:
     """A number without an interval, and the rows that it was taken from."""
-    return {
-        **{"method": method, "test_set": test_set, "level": "slice", "structure": structure},
-        **{"metric": metric, "value": value, "low": np.nan, "high": np.nan},
-        **{"n_subjects": rows["n_subjects"].max(), "n_empty": rows["n_empty"].sum()},
-    }
+    key = Key(method, test_set, "slice", structure, metric)
+    counts = rows["n_subjects"].max(), rows["n_empty"].sum()
+    return dict(zip(COLUMNS, [*key, value, np.nan, np.nan, *counts], strict=True))

@@ -53,31 +53,23 @@ def _of_distortions(table: pd.DataFrame) -> Iterator[dict[str, Any]]:
             index="method", columns="place", values="median"
         )
         for method in means.index:
-            yield _row(
-                *(f"Accuracy falls with the degree of {kind}", method, kind, "dice"),
-                agrees=bool((np.diff(means.loc[method]) <= 0).all()),
-                ours=means.loc[method].iloc[0] - means.loc[method].iloc[-1],
-                n_empty=n_empty[method],
-            )
+            what = f"Accuracy falls with the degree of {kind}"
+            agrees = bool((np.diff(means.loc[method]) <= 0).all())
+            lost = means.loc[method].iloc[0] - means.loc[method].iloc[-1]
+            yield _row(what, method, kind, "dice", agrees, lost, n_empty[method])
             peak = int(medians.loc[method].idxmax())
             falls = "rises, then falls" if FALLS_AGAIN[kind] else "rises to the largest degree"
-            yield _row(
-                *(f"Uncertainty {falls} under {kind}", method, kind, "predictive_entropy_bits"),
-                agrees=peak > 0 and (peak < medians.shape[1] - 1) == FALLS_AGAIN[kind],
-                ours=peak,
-                n_empty=0,
-            )
+            what = f"Uncertainty {falls} under {kind}"
+            agrees = peak > 0 and (peak < medians.shape[1] - 1) == FALLS_AGAIN[kind]
+            yield _row(what, method, kind, "predictive_entropy_bits", agrees, peak, n_empty=0)
         best = BEST[kind]
         others = [method for method in COMPARED if method in means.index and method != best]
         if best in means.index and others:
             over_degrees = means.drop(columns=0).mean(axis=1)
             lead = over_degrees[best] - over_degrees[others].max()
-            yield _row(
-                *(f"Most accurate of the paper's methods under {kind}", best, kind, "dice"),
-                agrees=bool(lead > 0),
-                ours=lead,
-                n_empty=n_empty[[best, *others]].sum(),
-            )
+            what = f"Most accurate of the paper's methods under {kind}"
+            empty = n_empty[[best, *others]].sum()
+            yield _row(what, best, kind, "dice", bool(lead > 0), lead, empty)
 
 
 def _of_measures(summary: pd.DataFrame) -> Iterator[dict[str, Any]]:
@@ -89,21 +81,28 @@ def _of_measures(summary: pd.DataFrame) -> Iterator[dict[str, Any]]:
         if means["assd_within_mm"] == means["dice_within"] == 0:
             continue  # one sample: nothing is within
         lead = means["assd_within_mm"] - means[list(UNCERTAINTIES)].max()
-        yield _row(
-            *("ASSD_within correlates best with ASSD", str(method), str(test_set)),
-            "spearman_assd_within_mm_assd_mm",
-            agrees=bool(lead > 0),
-            ours=lead,
-            n_empty=rows.loc[rows["metric"] == "spearman_assd_within_mm_assd_mm", "n_empty"].sum(),
-        )
+        what, metric = "ASSD_within correlates best with ASSD", "spearman_assd_within_mm_assd_mm"
+        n_empty = rows.loc[rows["metric"] == metric, "n_empty"].sum()
+        yield _row(what, method, test_set, metric, bool(lead > 0), lead, n_empty)
 
 
 def _row(
-    what: str, method: Any, where: Any, metric: str, *, agrees: bool, ours: float, n_empty: float
+    what: str, method: Any, where: Any, metric: str, agrees: bool, ours: float, n_empty: float
 ) -> dict[str, Any]:
     return dict.fromkeys(COLUMNS, "") | {
-        **{"kind": "finding", "paper": PAPER, "what": what, "method": method, "test_set": where},
-        **{"level": "slice", "metric": metric, "published": np.nan, "ours": ours},
-        **{"low": np.nan, "high": np.nan, "n_empty": n_empty},
-        **{"agrees": "yes" if agrees else "no", "verdict": NOT_COMPARABLE, "reason": REASON},
+        "kind": "finding",
+        "paper": PAPER,
+        "what": what,
+        "method": method,
+        "test_set": where,
+        "level": "slice",
+        "metric": metric,
+        "published": np.nan,
+        "ours": ours,
+        "low": np.nan,
+        "high": np.nan,
+        "n_empty": n_empty,
+        "agrees": "yes" if agrees else "no",
+        "verdict": NOT_COMPARABLE,
+        "reason": REASON,
     }

@@ -14,17 +14,19 @@ import pandas as pd
 
 from cardiouq.reporting.tables.published import find_paper_test_sets
 
-COLUMNS = [
-    *("kind", "paper", "table", "what", "method", "versus", "test_set", "level", "metric"),
-    *("structure", "published", "ours", "low", "high", "n_empty", "agrees", "verdict", "reason"),
-]
+SOURCE = ["kind", "paper", "table", "what"]
+NUMBER = ["method", "versus", "test_set", "level", "metric", "structure"]
+OUTCOME = ["published", "ours", "low", "high", "n_empty", "agrees", "verdict", "reason"]
+COLUMNS = [*SOURCE, *NUMBER, *OUTCOME]
 REPRODUCED, NOT_REPRODUCED = "reproduced", "not reproduced"
 NOT_COMPARABLE = "not comparable"
 
 ANY = "any"
 """Name of a paper's method where a number is given without saying of which method."""
-RANDOM_REVIEW, RANDOM_FLAGGED = "random_review", "flagged_percent_random"
-"""What a claim sets a method against and is none; the metric that its number has, of `any`."""
+RANDOM_REVIEW = "random_review"
+"""Name of what a claim sets a method against that is no method."""
+RANDOM_FLAGGED = "flagged_percent_random"
+"""Metric of the number of random review, which is of `any` method."""
 
 Settings = Mapping[str, Any]
 Row = Mapping[str, Any]

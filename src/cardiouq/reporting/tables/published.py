@@ -12,14 +12,10 @@ from cardiouq.files.tables import parse_rows
 from cardiouq.provenance.record import repository
 from cardiouq.structures import FOREGROUND, STRUCTURES
 
-COLUMNS = [
-    *("paper", "table", "method", "test_set", "level", "metric", "structure"),
-    *("value", "sd", "n_subjects", "unknown"),
-]
-CLAIM_COLUMNS = [
-    *("paper", "claim", "table", "text", "level", "metric", "test_set", "structure"),
-    *("smaller", "larger", "strict", "unknown"),
-]
+NUMBER = ["method", "test_set", "level", "metric", "structure"]
+COLUMNS = ["paper", "table", *NUMBER, "value", "sd", "n_subjects", "unknown"]
+PAIR = ["level", "metric", "test_set", "structure", "smaller", "larger"]
+CLAIM_COLUMNS = ["paper", "claim", "table", "text", *PAIR, "strict", "unknown"]
 ALLOWED = {
     "level": ["volume", "slice", ""],
     "structure": [*STRUCTURES, FOREGROUND, "all"],
@@ -59,7 +55,7 @@ def read_published(path: str | Path | None) -> pd.DataFrame:
     Raises:
         CardiouqError: columns differ, an entry is not allowed, or a number is given twice.
     """
-    table = _read(path, COLUMNS, ["method", "test_set", "level", "metric", "structure"])
+    table = _read(path, COLUMNS, NUMBER)
     for column in ("value", "sd", "n_subjects"):
         numbers = pd.to_numeric(table[column], errors="coerce").astype(float)
         required = (table[column] != "") | (column == "value")
@@ -77,8 +73,7 @@ def read_claims(path: str | Path | None) -> pd.DataFrame:
     Raises:
         CardiouqError: columns differ, an entry is not allowed, or a pair is given twice.
     """
-    keys = ["claim", "level", "metric", "test_set", "structure", "smaller", "larger"]
-    table = _read(path, CLAIM_COLUMNS, keys)
+    table = _read(path, CLAIM_COLUMNS, ["claim", *PAIR])
     return table.assign(strict=table["strict"] == "true")
 
 

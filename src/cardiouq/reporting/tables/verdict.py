@@ -55,10 +55,8 @@ def print_verdict(
         methods, test_sets: key -> printed label; keys without one are printed as they are.
         caption: plain text.
     """
-    columns = [
-        *("Table", "What", "Method", "Test set", "Published", "Ours", "95 % interval"),
-        *("Empty", "Agrees", "Verdict", "Reason"),
-    ]
+    numbers = ["Published", "Ours", "95 % interval", "Empty"]
+    columns = ["Table", "What", "Method", "Test set", *numbers, "Agrees", "Verdict", "Reason"]
     rows = []
     for row in table.to_dict("records"):
         pair = [methods.get(key, key) for key in (row["method"], row["versus"]) if key]
