@@ -62,6 +62,11 @@ def make_deterministic() -> None:
     torch.backends.cudnn.deterministic = True
 
 
+def has_room(device: torch.device, needed: int) -> bool:
+    """Whether so many bytes of data leave half of a device's free memory to the training."""
+    return device.type == "cpu" or needed < torch.cuda.mem_get_info(device)[0] / 2
+
+
 def sent_to(device: torch.device, tensor: Tensor) -> Tensor:
     """The tensor on a device, which it reaches while the host goes on."""
     if device.type == tensor.device.type:

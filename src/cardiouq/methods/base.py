@@ -319,29 +319,19 @@ class BaseVariant:
         """The optimiser; its parameter groups are told `lr` and `sampling` at every epoch."""
         return plain
 
-    def loss(self, output: "Tensor", labels: "Tensor", training: Training) -> "Tensor":
-<<<<<<< HEAD
-        """The loss of the network's output in training mode on labels (batch, 1, rows, columns).
+    def loss(self, heads: "Sequence[Tensor]", labels: "Tensor", training: Training) -> "Tensor":
+        """The loss that is minimised.
 
         Nobody annotated what is `IGNORED`: `recipes.loss.count_labels` counts it for no class, and
         the losses of that module leave it out.
 
         Args:
-            output: float32; the plain network's is a list of logits, one for each head, each at its
-                own resolution.
-            labels: uint8.
-            training: what else there is to know of the run.
-=======
-        """The loss that is minimised.
-
-        Args:
-            output: of the network in training mode.
-            labels: (batch, 1, rows, columns), `IGNORED` where nobody annotated, which
-                `training.plain_loss.of_annotated` leaves out of any loss.
+            heads: the list that the network returns in training mode, float32: of the plain one
+                the logits (batch, classes, rows, columns) of each head at its own resolution.
+            labels: (batch, 1, rows, columns) uint8.
             training: what it is part of.
->>>>>>> issue-17
         """
-        loss: Tensor = training.plain_loss(output, labels)
+        loss: Tensor = training.plain_loss(heads, labels)
         return loss
 
     def logits(self, output: "Tensor") -> "Tensor":

@@ -1,7 +1,7 @@
 """Bayes by Backprop (Blundell et al., ICML 2015), as Ng et al. (IEEE TBME 2022) have it."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -107,10 +107,10 @@ class Variant(BaseVariant):
                 parametrize.register_parametrization(module, "weight", posterior)
         return plain
 
-    def loss(self, output: Tensor, labels: Tensor, training: Training) -> Tensor:
+    def loss(self, heads: Sequence[Tensor], labels: Tensor, training: Training) -> Tensor:
         """The plain loss of one draw of the weights, and the KL term in closed form."""
         images = training.images * (training.pixels if self.per == "pixel" else 1)
-        loss: Tensor = training.plain_loss(output, labels)
+        loss: Tensor = training.plain_loss(heads, labels)
         return loss + self.kl_weight / images * kl_to_prior(training.network, self.prior_sd)
 
 

@@ -49,10 +49,10 @@ class Variant(BaseVariant):
         if "loss" in recipe:
             yield "loss: calibrated_ensemble trains by Tversky and weighted cross-entropy"
 
-    def loss(self, output: Tensor, labels: Tensor, training: Training) -> Tensor:
+    def loss(self, heads: Sequence[Tensor], labels: Tensor, training: Training) -> Tensor:
         """The member's loss over all heads of deep supervision, weighted as in the plain loss."""
         w = training.member.branch or 0
-        loss: Tensor = training.plain_loss(output, labels, partial(biased_loss, w=w))
+        loss: Tensor = training.plain_loss(heads, labels, partial(biased_loss, w=w))
         return loss
 
 

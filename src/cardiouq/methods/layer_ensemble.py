@@ -45,7 +45,7 @@ class LayerEnsemble(nn.Module):
             nn.Conv2d(width, N_CLASSES, kernel_size=3, padding=1) for width in widths
         )
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> Tensor | list[Tensor]:
         """Logits of every head."""
         encoded = self.unet.encode(images)
         decoded = self.unet.decode(encoded)
@@ -53,7 +53,8 @@ class LayerEnsemble(nn.Module):
             upsampled(head(features), images.shape[2:])
             for head, features in zip(self.heads, [*encoded, *decoded], strict=True)
         ]
-        return torch.cat([*logits, self.unet.output_block(decoded[-1])], dim=1)
+        logits.append(self.unet.output_block(decoded[-1]))
+        return logits if self.training else torch.cat(logits, dim=1)
 
 
 def upsampled(logits: Tensor, size: Sequence[int]) -> Tensor:
@@ -88,10 +89,10 @@ class Variant(BaseVariant):
         """The plain network with heads."""
         return LayerEnsemble(plain)
 
-    def loss(self, output: Tensor, labels: Tensor, training: Training) -> Tensor:
+    def loss(self, heads: Sequence[Tensor], labels: Tensor, training: Training) -> Tensor:
         """Sum of the heads' soft Dice losses."""
         counts = count_labels(labels)
-        losses = [tversky_loss(logits, counts) for logits in split_classes(output)]
+        losses = [tversky_loss(logits, counts) for logits in heads]
         return torch.stack(losses).sum()
 
     def logits(self, output: Tensor) -> Tensor:

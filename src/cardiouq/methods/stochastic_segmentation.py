@@ -1,7 +1,7 @@
 """Stochastic segmentation networks (Monteiro et al., NeurIPS 2020, arXiv 2006.06015)."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -47,10 +47,11 @@ class StochasticSegmentation(nn.Module):
         nn.init.constant_(self.spread.bias, 0.0)  # type: ignore[arg-type]
         nn.init.constant_(self.spread.bias[:N_CLASSES], -5.0)  # type: ignore[index]
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> Tensor | list[Tensor]:
         """Parameters of the Gaussian."""
         features = self.unet.decode(self.unet.encode(images))[-1]
-        return torch.cat([self.unet.output_block(features), self.spread(features)], dim=1)
+        output = torch.cat([self.unet.output_block(features), self.spread(features)], dim=1)
+        return [output] if self.training else output
 
 
 def sample_logits(output: Tensor, samples: int) -> Tensor:
@@ -83,11 +84,13 @@ class Variant(BaseVariant):
         """The plain network with heads for the covariance."""
         return StochasticSegmentation(plain, self.rank)
 
-    def loss(self, output: Tensor, labels: Tensor, training: Training) -> Tensor:
-<<<<<<< HEAD
-        """-log of the mean likelihood of the samples, per annotated pixel (Eq. 6), plus the Dice
-        term of the mean's logits, without which few iterations learn no small structure; that term
-        is left out where the recipe's loss is cross-entropy alone."""
+    def loss(self, heads: Sequence[Tensor], labels: Tensor, training: Training) -> Tensor:
+        """-log of the samples' mean likelihood per annotated pixel (Eq. 6), plus a Dice term.
+
+        Without that term, of the mean's logits, few iterations learn no small structure; it is left
+        out where the recipe's loss is cross-entropy alone.
+        """
+        [output] = heads
         counts = count_labels(labels)
         of_classes = sample_logits(output, self.samples).log_softmax(2) * counts
         pixels = counts.sum().clamp_min(1) / len(labels)  # as cross-entropy, of the batch as one
@@ -96,25 +99,6 @@ class Variant(BaseVariant):
         if training.plain_loss.head_loss is cross_entropy:
             return loss
         return loss + tversky_loss(output[:, :N_CLASSES], counts)
-=======
-        """-log of the samples' mean likelihood per annotated pixel (Eq. 6), plus a Dice term.
-
-        Without that term, of the mean's logits, few iterations learn no small structure; it is left
-        out where the recipe's loss is cross-entropy alone.
-        """
-        logits = sample_logits(output, self.samples)
-        annotated = labels != IGNORED
-        truth = labels.where(annotated, 0).long().expand(self.samples, *labels.shape)
-        of_pixels = log_softmax(logits, 2).gather(2, truth).where(annotated, 0)
-        of_images = of_pixels.flatten(2).sum(2)
-        plain = training.plain_loss
-        pixels: Tensor | int = labels[0].numel()
-        if plain.in_part:  # on the batch's mean, as cross-entropy is of its pixels as one
-            pixels = annotated.sum().clamp_min(1) / len(labels)
-        likelihood = (of_images.logsumexp(0) - math.log(self.samples)) / pixels
-        loss: Tensor = -likelihood.mean()
-        return loss + plain.dice_loss(output[:, :N_CLASSES], labels) if plain.dice else loss
->>>>>>> issue-17
 
     def logits(self, output: Tensor) -> Tensor:
         return output[None, :, :N_CLASSES]

@@ -6,7 +6,7 @@ that is computed, and nothing waits for the device.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -109,8 +109,10 @@ class Augmentation:
         limit, reach = math.radians(self.rotation_degrees), self.translation_pixels
         return Move(
             angle=rng.uniform(-limit, limit) if chosen(self.probability) else 0.0,
-            zoom=rng.uniform(*self.scale) if chosen(self.probability) else 1.0,
-            shift=rng.uniform(-reach, reach, 2) if chosen(self.probability) else (0.0, 0.0),
+            zoom=rng.uniform(self.scale[0], self.scale[1]) if chosen(self.probability) else 1.0,
+            shift=[rng.uniform(-reach, reach) for _ in range(2)]
+            if chosen(self.probability)
+            else (0.0, 0.0),
             mirrored=[self.mirror and chosen(0.5) for _ in range(2)],
         )
 
@@ -125,12 +127,11 @@ def moved(
         for location, move in zip(locations, moves, strict=True)
         if not move.is_on_grid
     ]
-    grids = iter(())
+    grids: Iterator[Tensor] = iter(())
     if affine:
-        device = locations[0].image.device
-        matrices = sent_to(device, torch.tensor(affine))
+        matrices = sent_to(locations[0].image.device, torch.tensor(affine))
         size = [len(affine), 1, *patch_size]
-        grids = iter(functional.affine_grid(matrices, size, align_corners=False).split(1))
+        grids = iter(functional.affine_grid(matrices, size, align_corners=False))
     images, labels = [], []
     for location, move in zip(locations, moves, strict=True):
         if move.is_on_grid:
@@ -146,7 +147,9 @@ def moved(
 
 
 def _sampled(image: Tensor, grid: Tensor, mode: str) -> Tensor:
-    return functional.grid_sample(image[None, None], grid, mode=mode, align_corners=False)[0, 0]
+    return functional.grid_sample(image[None, None], grid[None], mode=mode, align_corners=False)[
+        0, 0
+    ]
 
 
 def cut_patch(location: Location, patch_size: Sequence[int]) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""Batches of 2D windows from preprocessed cases that stay memory-mapped on disk."""
+"""Where patches lie in preprocessed cases, which are on the device or memory-mapped on disk."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,19 +7,19 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+from cardiouq.device.choose import has_room, sent_to
 from cardiouq.files.reading import map_array
+from cardiouq.recipes.augmentation import Location
 from cardiouq.structures import IGNORED, N_CLASSES
 
 
-class WindowSampler:
-    """Sampler of square windows around the centres of training patches.
-
-    A window is larger than the patch, so that rotation and scaling find image, not padding, at the
-    patch's corners. Outside the slice, windows hold 0 (the mean intensity, background).
+class PatchSampler:
+    """Sampler of where the patches of a batch lie.
 
     Attributes:
+        images: per case (slices, rows, columns) float32, on the device if all of them have room.
+        labels: the same of uint8.
         foreground: per case value of a structure -> how many voxels of it there are up to the end
             of each slice, (slices,).
         annotated: per case (slices,) how many pixels of each slice someone annotated.
@@ -31,59 +31,61 @@ class WindowSampler:
         folder: Path,
         cases: Sequence[str],
         patch_size: tuple[int, int],
-        window: int,
         foreground_share: float,
+        device: torch.device,
     ) -> None:
-        self.images = [memory_map(folder / f"{case}_image.npy") for case in cases]
-        self.labels = [memory_map(folder / f"{case}_label.npy") for case in cases]
-        self.foreground = [_voxels_up_to(label) for label in self.labels]
-        self.annotated = [np.count_nonzero(label != IGNORED, (1, 2)) for label in self.labels]
+        images = [memory_map(folder / f"{case}_image.npy") for case in cases]
+        self._labels = [memory_map(folder / f"{case}_label.npy") for case in cases]
+        self.foreground = [_voxels_up_to(label) for label in self._labels]
+        self.annotated = [np.count_nonzero(label != IGNORED, (1, 2)) for label in self._labels]
         self.in_part = [
             int(counts.sum()) < label.size
-            for counts, label in zip(self.annotated, self.labels, strict=True)
+            for counts, label in zip(self.annotated, self._labels, strict=True)
         ]
         self.patch_size = patch_size
-        self.window = window
         self.foreground_share = foreground_share
+        self.device = device
+        needed = sum(volume.nbytes for volume in (*images, *self._labels))
+        near = device if has_room(device, needed) else torch.device("cpu")
+        self.images, self.labels = (
+            [torch.from_numpy(volume).to(near) for volume in volumes]
+            for volumes in (images, self._labels)
+        )
 
-    def sample_batch(self, batch_size: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """Sample images float32 and labels uint8, (batch, 1, window, window).
+    def sample_batch(self, batch_size: int, rng: np.random.Generator) -> list[Location]:
+        """Sample the slices of a batch, which are on the device, and the patches' centres in them.
 
         As in nnU-Net, the last `foreground_share` of a batch is centred on a voxel of a structure
         drawn at random; the rest lie anywhere in a random slice of a random case, or in a case that
         is annotated in part around a random annotated voxel.
         """
-        images = np.zeros((batch_size, 1, self.window, self.window), np.float32)
-        labels = np.zeros((batch_size, 1, self.window, self.window), np.uint8)
         first_forced = batch_size - round(batch_size * self.foreground_share)
-        for sample in range(batch_size):
-            case = int(rng.integers(len(self.images)))
-            image, label = self.images[case], self.labels[case]
-            if sample >= first_forced and self.foreground[case]:
-                section, centre = self._pixel_of_a_structure(case, rng)
-                centre = self._nearest_centre(centre, image.shape[1:])
-            elif self.in_part[case]:
-                section, centre = self._annotated_pixel(case, rng)
-                centre = self._nearest_centre(centre, image.shape[1:])
-            else:
-                section = int(rng.integers(len(image)))
-                centre = [
-                    int(rng.integers(low, high + 1))
-                    for low, high in (
-                        self._centres(n, p)
-                        for n, p in zip(image.shape[1:], self.patch_size, strict=True)
-                    )
-                ]
-            copy_window(image[section], centre, images[sample, 0])
-            copy_window(label[section], centre, labels[sample, 0])
-        return torch.from_numpy(images), torch.from_numpy(labels)
+        return [self._sample(sample >= first_forced, rng) for sample in range(batch_size)]
+
+    def _sample(self, is_forced: bool, rng: np.random.Generator) -> Location:
+        case = int(rng.integers(len(self.images)))
+        slices, *shape = self.images[case].shape
+        if is_forced and self.foreground[case]:
+            section, centre = self._pixel_of_a_structure(case, rng)
+            centre = self._nearest_centre(centre, shape)
+        elif self.in_part[case]:
+            section, centre = self._annotated_pixel(case, rng)
+            centre = self._nearest_centre(centre, shape)
+        else:
+            section = int(rng.integers(slices))
+            centre = [
+                int(rng.integers(low, high + 1))
+                for low, high in map(self._centres, shape, self.patch_size)
+            ]
+        image, labels = (part[case][section] for part in (self.images, self.labels))
+        return Location(sent_to(self.device, image), sent_to(self.device, labels), centre)
 
     def annotated_shares(self) -> NDArray[np.float64]:
         """Annotated share of each slice of all cases that has any, (slices,)."""
         shares = np.concatenate(
             [
                 counts / label[0].size
-                for counts, label in zip(self.annotated, self.labels, strict=True)
+                for counts, label in zip(self.annotated, self._labels, strict=True)
             ]
         )
         return np.asarray(shares[shares > 0])
@@ -94,14 +96,14 @@ class WindowSampler:
         value, up_to = structures[rng.integers(len(structures))]
         chosen = int(rng.integers(int(up_to[-1])))
         section = int(np.searchsorted(up_to, chosen, side="right"))
-        pixels = np.argwhere(self.labels[case][section] == value)
+        pixels = np.argwhere(self._labels[case][section] == value)
         return section, pixels[chosen - int(up_to[section])].tolist()  # counted from the last
 
     def _annotated_pixel(self, case: int, rng: np.random.Generator) -> tuple[int, list[int]]:
         """Slice, and row and column in it, of an annotated voxel of a case."""
         counts = self.annotated[case]
         section = int(rng.choice(len(counts), p=counts / counts.sum()))
-        pixels = np.argwhere(self.labels[case][section] != IGNORED)
+        pixels = np.argwhere(self._labels[case][section] != IGNORED)
         return section, pixels[rng.integers(len(pixels))].tolist()
 
     def _nearest_centre(self, centre: Sequence[int], shape: Sequence[int]) -> list[int]:
@@ -132,14 +134,3 @@ def _voxels_up_to(label: NDArray[np.uint8]) -> dict[int, NDArray[np.int64]]:
         value: np.count_nonzero(label == value, (1, 2)).cumsum() for value in range(1, N_CLASSES)
     }
     return {value: up_to for value, up_to in counts.items() if up_to[-1]}
-
-
-def copy_window(source: NDArray, centre: Sequence[int], window: NDArray) -> None:  # type: ignore[type-arg]
-    """Copy the part of a slice around `centre` into `window`, leaving what lies outside as is."""
-    here: list[slice] = []
-    there: list[slice] = []
-    for middle, size, extent in zip(centre, source.shape, window.shape, strict=True):
-        start = middle - extent // 2
-        here.append(slice(max(start, 0), min(start + extent, size)))
-        there.append(slice(here[-1].start - start, here[-1].stop - start))
-    window[tuple(there)] = source[tuple(here)]

@@ -3,14 +3,14 @@
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from cardiouq.device.choose import (
     device_name,
@@ -27,11 +27,11 @@ from cardiouq.recipes.loss import build_loss
 from cardiouq.recipes.network import build_network, channels_last
 from cardiouq.recipes.optimiser import build_optimiser, set_rate
 from cardiouq.training.interruption import Notice
-from cardiouq.training.patches import WindowSampler
+from cardiouq.training.patches import PatchSampler
 from cardiouq.training.run import Run
 from cardiouq.training.run_folder import SideFolder
 from cardiouq.training.trajectory import Trajectory
-from cardiouq.training.validation import validate
+from cardiouq.training.validation import held_out_batches, validate
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ def _train(run: Run, side: SideFolder, device: torch.device, notice: Notice) -> 
         start = time.monotonic()
         set_rate(setup.optimiser, run.schedule, epoch)
         loss = train_epoch(setup, epoch, leave_if_told)
-        validation = validate(run, setup.variant, setup.training, setup.held_out)
+        validation = validate(setup.variant, setup.training, setup.held_out)
         trajectory.add(loss, validation, time.monotonic() - start)
         if notice.given or trajectory.is_due():
             trajectory.keep()
@@ -86,8 +86,8 @@ class Setup(NamedTuple):
     training: Training
     optimiser: torch.optim.Optimizer
     augmentation: Augmentation
-    windows: WindowSampler
-    held_out: WindowSampler
+    patches: PatchSampler
+    held_out: Sequence[tuple[Tensor, Tensor]]
 
 
 def set_up(run: Run, device: torch.device) -> Setup:
@@ -100,23 +100,21 @@ def set_up(run: Run, device: torch.device) -> Setup:
     network = variant.network(plain).to(device)
     if not trains_in_bf16(device):
         network = channels_last(network)
-    window, share = augmentation.window(patch_size), recipe["foreground_share"]
-    windows, held_out = (
-        WindowSampler(run.arrays, cases, patch_size, window, share)
+    patches, held_out = (
+        PatchSampler(run.arrays, cases, patch_size, recipe["foreground_share"], device)
         for cases in (run.train_cases, run.validation_cases)
     )
-    annotated = windows.annotated_shares()
+    annotated = patches.annotated_shares()
     training = Training(
         member=run.member,
         network=network,
-        plain_loss=build_loss(
-            recipe, heads=1 + plain.deep_supr_num, in_part=any(windows.in_part + held_out.in_part)
-        ),
+        plain_loss=build_loss(recipe, heads=1 + plain.deep_supr_num),
         images=len(annotated),
         pixels=math.prod(patch_size) * float(annotated.mean()),
     )
     optimiser = variant.optimiser(build_optimiser(network, recipe["optimiser"]), training)
-    return Setup(run, variant, training, optimiser, augmentation, windows, held_out)
+    batches = held_out_batches(run, held_out)
+    return Setup(run, variant, training, optimiser, augmentation, patches, batches)
 
 
 def train_epoch(setup: Setup, epoch: int, leave_if_told: Callable[[], None]) -> float:
@@ -136,19 +134,20 @@ def train_epoch(setup: Setup, epoch: int, leave_if_told: Callable[[], None]) -> 
     run, recipe, network = setup.run, setup.run.settings, setup.training.network
     device = next(network.parameters()).device
     torch.manual_seed(run.seed_for("dropout", epoch))
-    generator = torch.Generator(device).manual_seed(run.seed_for("augmentation", epoch))
-    rng = np.random.default_rng(run.seed_for("patches", epoch))
+    noise = torch.Generator(device).manual_seed(run.seed_for("noise", epoch))
+    where, how = (
+        np.random.default_rng(run.seed_for(purpose, epoch))
+        for purpose in ("patches", "augmentation")
+    )
     network.train()
     losses = []
     for _ in range(recipe["iterations_per_epoch"]):
         leave_if_told()
-        images, labels = (
-            part.to(device) for part in setup.windows.sample_batch(recipe["batch_size"], rng)
-        )
-        images, labels = setup.augmentation(images, labels, run.plan.patch_size, generator)
+        locations = setup.patches.sample_batch(recipe["batch_size"], where)
+        images, labels = setup.augmentation(locations, run.plan.patch_size, how, noise)
         with training_precision(device):
-            output = network(images)
-        loss = setup.variant.loss(output.float(), labels, setup.training)
+            heads = network(images)
+        loss = setup.variant.loss([head.float() for head in heads], labels, setup.training)
         setup.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(network.parameters(), MAX_GRADIENT_NORM)
