@@ -1,6 +1,7 @@
 """Choice of the device and precision of training and prediction."""
 
 import contextlib
+import os
 
 import torch
 from torch import Tensor
@@ -57,9 +58,14 @@ def training_precision(device: torch.device) -> contextlib.AbstractContextManage
 
 
 def make_deterministic() -> None:
-    """Make cuDNN give the same numbers for the same seed on the same machine."""
+    """Have the same seed give the same numbers on the same machine, in full precision but for
+    `training_precision`; what cannot do so is an error, in users' own methods too."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # as cuBLAS asks for
+    torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
-    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
 
 
 def has_room(device: torch.device, needed: int) -> bool:

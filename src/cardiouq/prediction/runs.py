@@ -1,8 +1,10 @@
 """Runs on disk: from checkpoints to networks ready to predict."""
 
+import copy
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -124,10 +126,16 @@ class RunOnDisk:
         return load_tensors(self.folder / checkpoint_file(epoch))
 
     def _with(self, weights: dict[str, Tensor]) -> nn.Module:
-        plain = build_network(self.plan, self.recipe["dropout"])
-        network = build_variant(self.recipe.get("variant")).network(plain)
+        network = copy.deepcopy(self._untrained)
         load_weights(network, weights)
         return channels_last(network).to(self.device).eval()
+
+    @cached_property
+    def _untrained(self) -> nn.Module:
+        """The network that takes the weights; its first ones are of no account."""
+        with torch.random.fork_rng(devices=[]):
+            plain = build_network(self.plan, self.recipe["dropout"])
+            return build_variant(self.recipe.get("variant")).network(plain)
 
 
 def _differing(found: Any, expected: Any, path: str = "") -> Iterator[str]:
