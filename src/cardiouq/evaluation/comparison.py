@@ -136,7 +136,7 @@ def rank_methods(
 def _by_metric(
     statistics: Mapping[Key, Statistic], methods: Sequence[str]
 ) -> list[tuple[tuple[str, str, str, str], dict[str, Statistic]]]:
-    """What is compared -> the statistic of each method."""
+    """Statistics of each method, by what they are compared by."""
     chosen = [key for key in statistics if key.metric in COMPARED.get(key.level, ())]
     chosen.sort(key=lambda key: key[1:])
     return [
@@ -146,7 +146,7 @@ def _by_metric(
 
 
 def _means_of_subjects(of_methods: Sequence[Statistic], subjects: NDArray[np.str_]) -> Floats:
-    """(methods, subjects)"""
+    """Mean of each subject's cases of each method, (methods, subjects)."""
     _, of_case = np.unique(subjects, return_inverse=True)
     sums = [np.bincount(of_case, statistic.of_cases) for statistic in of_methods]
     means: Floats = np.stack(sums) / np.bincount(of_case)

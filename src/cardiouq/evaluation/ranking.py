@@ -30,7 +30,7 @@ class Ranking:
         self.starts = np.flatnonzero(np.diff(values[self.order], prepend=-np.inf))
         """Where in the order the cases of each value that occurs begin."""
         self.drawn = self.sums(weights)
-        """(resamples, values that occur)"""
+        """How often the cases of each value that occurs were drawn, (resamples, values)."""
         self.total = weights.sum(1, keepdims=True)
 
     def sums(self, of_cases: Floats) -> Floats:

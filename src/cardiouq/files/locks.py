@@ -46,7 +46,7 @@ def try_lock(path: Path, kind: int = fcntl.LOCK_EX) -> io.FileIO | None:
 
 @cache
 def _warn_of_no_locks(folder: Path, error: str) -> None:
-    """Once a process, however many files of a folder are to be locked."""
+    """Warn once a process, however many files of a folder are to be locked."""
     log.warning("%s: no locks (%s); let no other process work on the same", folder, error)
 
 

@@ -84,7 +84,7 @@ def _read_and_hash(stream: io.BufferedReader) -> tuple[str, bytes]:
 
 
 def _as_made(path: Path, look: Callable[[io.BufferedReader], tuple[str, Content]]) -> Content:
-    """What `look` makes of a file beside its hash, once that is the one noted."""
+    """What `look` makes of a file beside its hash, once that hash is the one noted."""
     while True:
         made, hash_file = _noted(path)
         try:
@@ -149,7 +149,7 @@ def _take_up(path: Path, digest: str) -> None:
 
 @cache
 def _say_taken_up(folder: Path) -> None:
-    """Once a process for each folder."""
+    """Warn, once a process for each folder, that files are taken as they are."""
     log.warning(
         "%s: holds files that no hash was noted of when they were made, as earlier versions noted "
         "none; they are taken as they are, and compared from now on",

@@ -116,8 +116,7 @@ def _hash(path: Path) -> str:
 
 @contextmanager
 def _renamed_to(target: Path) -> Iterator[Path]:
-    """Two processes that write the same do it one after the other, so whatever else is on the way
-    to `target` belongs to one that was killed."""
+    """Rename what is written to `target`; as others wait, leftovers are of killed ones."""
     temporary = _beside(target)
     with disk_errors_naming(target), exclusive_lock(target):
         try:
