@@ -1,9 +1,7 @@
 """Readers of other jobs' files, which are compared with the hashes noted when they were made.
 
-What was compared is what is parsed: a file is read once.
-
-A file without a hash is of a version that noted none, or its writer was killed just before it did.
-It is taken as it is, its hash is noted, and the log says so.
+What was compared is what is parsed: a file is read once. One without a hash is of a version that
+noted none, or its writer was killed just before; it is taken as it is, and its hash is noted.
 """
 
 import hashlib
