@@ -77,7 +77,7 @@ def restart_in_utf8() -> None:
 
 
 def config_as_text(arguments: Iterable[str]) -> dict[str, str]:
-    """Keys of `--config key=text` as text, where Snakemake reads 1e3 as a number, ` #` as an end."""
+    """Keys of `--config key=text` as text, where Snakemake reads 1e3 as a number, # as an end."""
     typed = dict(argument.split("=", 1) for argument in arguments)
     return {key: re.sub(r"^(['\"])(.*)\1$", r"\2", text, flags=re.S) for key, text in typed.items()}
 

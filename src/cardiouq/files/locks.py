@@ -51,10 +51,7 @@ def _warn_of_no_locks(folder: Path, error: str) -> None:
 
 
 def exclusive_lock(path: Path) -> AbstractContextManager[None]:
-    """Wait until no other process works on what is, or is to be, at a path, and keep others off.
-
-    One may go on after its Snakemake was killed.
-    """
+    """Wait until no other process works on a path, as one that outlived its Snakemake may."""
     return _locked(path, fcntl.LOCK_EX)
 
 

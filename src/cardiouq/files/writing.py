@@ -210,10 +210,7 @@ def check_disk_space(folder: Path, needed: int, what_for: str) -> None:
 
 
 def check_writable(*folders: Path) -> None:
-    """Raise a CardiouqError unless a little can be written to some folders, which may be to make.
-
-    Snakemake's own notes on a full disk would end in its traceback.
-    """
+    """Raise a CardiouqError unless folders can be written to; Snakemake's notes would crash it."""
     for there in dict.fromkeys(_nearest(folder) for folder in folders):
         if not there.is_dir():
             found = f"a link to {there.readlink()}, no folder" if there.is_symlink() else "a file"
