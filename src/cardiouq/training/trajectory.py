@@ -98,7 +98,8 @@ class Trajectory:
         self.side.finish()
 
     def _write_checkpoint(self, epoch: int) -> None:
-        """Write the weights if the epoch is kept; a selection's best ones stand for the last's."""
+        """Write the weights if the epoch is to be kept; where the recipe selects by validation NLL,
+        those of the lowest one so far stand for the last epoch's."""
         if self.run.recipe.get("selection") == "validation_nll":
             is_kept = self.history[-1]["validation_nll"] <= min(
                 row["validation_nll"] for row in self.history
