@@ -1,7 +1,7 @@
 """The code that a rule's result depends on: its script and what that imports of the package.
 
-Snakemake does not see what a script imports. Rules that are cheap to run name their script's code in
-a parameter, so that a change computes anew what depends on it, whatever the files' dates and paths.
+Snakemake does not see what a script imports. Rules that are cheap name their script's code in a
+parameter, so that a change computes anew what depends on it, whatever the files' dates and paths.
 """
 
 import ast
