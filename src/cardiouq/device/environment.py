@@ -58,10 +58,7 @@ def _put_first(variable: str, folder: Path) -> None:
 
 
 def check_checkout(root: Path) -> None:
-    """Raise a CardiouqError if the code's path has a character by which jobs would not find it.
-
-    Snakemake's patterns read braces otherwise, PYTHONPATH colons.
-    """
+    """Raise a CardiouqError if jobs would not find the code, for braces or colons in its path."""
     if found := [character for character in "{}:" if character in str(root)]:
         raise CardiouqError(
             f"{root}: the path of the Snakefile holds {' and '.join(found)}, by which jobs do not "
@@ -80,10 +77,7 @@ def restart_in_utf8() -> None:
 
 
 def config_as_text(arguments: Iterable[str]) -> dict[str, str]:
-    """Keys of the command line's `--config key=text` as text, as Snakemake takes 1e3 for a number.
-
-    It also leaves out what follows a blank and `#`.
-    """
+    """Keys of `--config key=text` as text, where Snakemake reads 1e3 as a number, # as an end."""
     typed = dict(argument.split("=", 1) for argument in arguments)
     return {key: re.sub(r"^(['\"])(.*)\1$", r"\2", text, flags=re.S) for key, text in typed.items()}
 

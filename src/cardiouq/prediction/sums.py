@@ -45,7 +45,6 @@ class CaseSums:
         variance are written too.
 
         Args:
-            folder: to write to.
             combine: mean probabilities (classes, slices, rows, columns) and labels (samples,
                 slices, rows, columns) of the samples to the method's probabilities.
         """

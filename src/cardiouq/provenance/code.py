@@ -1,6 +1,6 @@
 """The code that a rule's result depends on: its script and what that imports of the package.
 
-Snakemake does not see what a script imports. Rules of the cheap rooms name their script's code in a
+Snakemake does not see what a script imports. Rules that are cheap name their script's code in a
 parameter, so that a change computes anew what depends on it, whatever the files' dates and paths.
 """
 
