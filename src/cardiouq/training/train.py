@@ -16,7 +16,6 @@ from cardiouq.device.choose import (
     device_name,
     make_deterministic,
     pays_to_compile,
-    training_precision,
     trains_in_bf16,
 )
 from cardiouq.files.locks import exclusive_lock
@@ -101,8 +100,8 @@ def set_up(run: Run, device: torch.device) -> Setup:
     variant = build_variant(recipe.get("variant"))
     plain = build_network(run.plan, recipe["dropout"])
     network = variant.network(plain).to(device)
-    is_compiled = pays_to_compile(run.steps, device)
-    if is_compiled or not trains_in_bf16(device):
+    in_bf16, is_compiled = trains_in_bf16(device), pays_to_compile(run.steps, device)
+    if is_compiled or not in_bf16:
         network = channels_last(network)
     patches, held_out = (
         PatchSampler(run.arrays, cases, patch_size, recipe["foreground_share"], device)
@@ -118,7 +117,7 @@ def set_up(run: Run, device: torch.device) -> Setup:
     )
 
     def loss(images: Tensor, labels: Tensor) -> Tensor:
-        with training_precision(device):
+        with torch.autocast(device.type, torch.bfloat16, enabled=in_bf16):
             heads = network(images)
         return variant.loss([head.float() for head in heads], labels, training)
 
