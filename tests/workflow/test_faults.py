@@ -84,6 +84,8 @@ OF_TIMES = (
     "provenance.html",
 )
 """Files that show times."""
+KEPT = "        self.epochs_kept = self.next_epoch\n"
+"""Line of a training that has kept its state."""
 PATIENCE = 600
 """Seconds that no wait should take on any machine."""
 
@@ -258,8 +260,11 @@ def machine(
     training = copy / "src" / "cardiouq" / "training" / "trajectory.py"
     text = training.read_text(encoding="utf-8")
     assert "SECONDS_BETWEEN_STATES = 60\n" in text
+    assert KEPT in text
     training.write_text(
-        text.replace("SECONDS_BETWEEN_STATES = 60\n", "SECONDS_BETWEEN_STATES = -1\n"),
+        text.replace("SECONDS_BETWEEN_STATES = 60\n", "SECONDS_BETWEEN_STATES = -1\n").replace(
+            KEPT, f"{KEPT}        time.sleep(0.1)  # for kills amid a training to find one\n"
+        ),
         encoding="utf-8",
     )
     tiny = yaml.safe_load(TINY.read_text(encoding="utf-8"))
