@@ -100,7 +100,7 @@ def test_nnunet_s_raw_form_of_acdc_is_the_same_data_set(
 
 @needs_acdc
 def test_acdc_is_split_into_eighty_and_twenty_alike_in_every_group(acdc: pd.DataFrame) -> None:
-    split = split_subjects(acdc, "acdc", 0.2, seed=2022)
+    split = split_subjects(acdc, "acdc", 0.2, 0, 2022)
     counts = split.groupby(["split", "pathology"]).size().unstack()
     assert (counts.loc["train"] == 16).all()
     assert (counts.loc["validation"] == 4).all()
@@ -114,7 +114,7 @@ def test_patients_with_the_same_images_are_on_one_side(acdc: pd.DataFrame) -> No
     assert rows["image_hash"].nunique() == 2
     assert rows["label_hash"].nunique() > 2
     for seed in range(10):
-        split = split_subjects(acdc, "acdc", 0.2, seed).set_index("subject")["split"]
+        split = split_subjects(acdc, "acdc", 0.2, 0, seed).set_index("subject")["split"]
         assert split[copies].nunique() == 1
 
 

@@ -320,10 +320,16 @@ def assert_same(results: Path, expected: Path) -> None:
 # Killed processes
 
 
-def draw_moment(job: Job, work: float, rng: Random) -> Callable[[], bool]:
-    """Whether a random moment of a job has come: after some of its work, amid it or at its end."""
+def draw_moment(job: Job, work: float, left: int, rng: Random) -> Callable[[], bool]:
+    """Whether a random moment of a job has come: after some of its work, amid it or at its end.
+
+    The few trainings and predictions come to their end once all other kills of them are done.
+    """
     some = rng.random() * work
-    kind = rng.choice(["amid" if job.stage in AMID else "some work"] * 2 + ["some work", "end"])
+    if job.stage in AMID:
+        kind = rng.choice(["amid", "amid", "some work"]) if left > 1 else "end"
+    else:
+        kind = rng.choice(["some work"] * 3 + ["end"])
     if kind == "amid":
         return job.is_amid_its_work
     return (lambda: False) if kind == "end" else (lambda: job.work > some)
@@ -338,7 +344,7 @@ def moments_to_kill(
     while session.runs:
         for job in session.jobs():
             if left[job.script] > 0 and job not in moments:
-                moments[job] = draw_moment(job, work[job.script], rng)
+                moments[job] = draw_moment(job, work[job.script], left[job.script], rng)
         for job, has_come in list(moments.items()):
             if job.is_alive and not has_come():
                 continue

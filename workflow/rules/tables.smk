@@ -52,8 +52,10 @@ for TABLE, ENTRY in tables_of(STUDY).items():
         script:
             "../scripts/print_table.py"
 
-    # A docstring is literal, where these differ.
-    workflow.get_rule(f"print_{TABLE}").docstring = ENTRY.rule
+    # A docstring is literal, where these differ; a module has its rules under other names.
+    NAME = workflow.modifier.modify_rulename(f"print_{TABLE}")
+    if workflow.is_rule(NAME):
+        workflow.get_rule(NAME).docstring = ENTRY.rule
 
 
 # Benchmarks are files of Snakemake's that no rule puts out: they are read where they are.
