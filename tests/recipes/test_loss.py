@@ -35,7 +35,9 @@ PEERS = {
 def make_heads(*strides: Sequence[int], seed: int = 1) -> list[Tensor]:
     """Random logits (3, 4, ...) of heads with these strides, float64."""
     draw = torch.Generator().manual_seed(seed)
-    sizes = [[size // by for size, by in zip(peers.SIZE, stride, strict=True)] for stride in strides]
+    sizes = [
+        [size // by for size, by in zip(peers.SIZE, stride, strict=True)] for stride in strides
+    ]
     return [
         (3 * torch.randn(peers.BATCH, N_CLASSES, *size, generator=draw).double()).requires_grad_()
         for size in sizes
@@ -85,9 +87,7 @@ def test_weights_of_classes_do_not_change_what_the_sum_is_divided_by(
     factors = torch.tensor(weights, dtype=torch.float64)
 
     def theirs(logits: Tensor, labels: Tensor) -> Tensor:
-        of_pixels = functional.cross_entropy(
-            logits, labels[:, 0].long(), factors, reduction="none"
-        )
+        of_pixels = functional.cross_entropy(logits, labels[:, 0].long(), factors, reduction="none")
         return of_pixels.mean()
 
     ours = cross_entropy(logits, count_labels(labels), factors)
