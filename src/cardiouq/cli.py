@@ -52,7 +52,7 @@ def compare(given: argparse.Namespace) -> int:
     exit status is 0 if state and results are the same, 1 if something differs, 2 after an error.
 
     examples:
-      cardiouq compare results/demo/provenance.json elsewhere/results/demo/provenance.json
+      cardiouq compare results/demo elsewhere/results/demo
       cardiouq compare before.json after.json && echo "nothing has changed"
     """
     from cardiouq.provenance.compare import comparison, differences, read_provenance
@@ -102,7 +102,7 @@ def parser() -> argparse.ArgumentParser:
     added.add_argument("study", metavar="STUDY", help="its name in config/studies, or a YAML file")
     added.add_argument("--jobs", type=int, default=0, help="at once; by default as many as run now")
     added = add(compare)
-    added.add_argument("one", type=Path, metavar="A", help="a study's provenance.json")
+    added.add_argument("one", type=Path, metavar="A", help="a provenance.json, or its folder")
     added.add_argument("other", type=Path, metavar="B", help="another's, or an earlier one")
     added = add(pseudonym)
     added.add_argument("root", type=Path, metavar="ROOT", help="folder that holds pseudonym.key")

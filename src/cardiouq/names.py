@@ -13,10 +13,7 @@ EXPECTED = f"1 to {MOST_CHARACTERS} visible characters on one line, without a sp
 
 
 def is_name(text: str) -> bool:
-    """Tell whether a text may be a name: one line, all of it seen, nothing that changes the rest.
-
-    Control characters and ends of lines break tables; U+202E turns a line round.
-    """
+    """Tell whether a text may be a name: one line, all of it seen, nothing that turns it round."""
     return (
         0 < len(text) <= MOST_CHARACTERS
         and text == text.strip()

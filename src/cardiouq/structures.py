@@ -1,4 +1,4 @@
-"""The structures that every room speaks of, in the project's label order.
+"""Structures of a study, in the project's label order.
 
 A process works on one study, whose structures reach it through the environment, as its device does
 (`device/environment.py`); without one they are the heart's three.

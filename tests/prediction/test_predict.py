@@ -106,7 +106,7 @@ def test_temperature_divides_the_logits(plan: Plan, arrays: Path, make_run: Make
     image = np.load(arrays / "a_image.npy")
     output = predictor.output(network, image)
     plain, scaled = (
-        torch.from_numpy(probabilities_of(logits, on_grid(40, 40), plan))
+        probabilities_of(logits, on_grid(40, 40), plan)
         for temperature in (1.0, 1.5)
         for logits in logits_of(temperature, output)
     )
@@ -358,7 +358,7 @@ def test_two_predictions_of_a_method_follow_one_another(
     tmp_path: Path,
     killed: bool,
 ) -> None:
-    """The second leaves the scratch of the first alone, and takes its place if that is killed."""
+    """The second leaves alone what the first has, and takes its place if that is killed."""
     block, runs = {"method": "mc_dropout", "passes": 2}, [make_run(0, {19: 0}, dropout=0.5)]
     expected = predicted(block, runs, name="undisturbed")
     output = tmp_path / "predictions" / "out"
@@ -379,18 +379,18 @@ def test_two_predictions_of_a_method_follow_one_another(
     )
     first.start()
     assert stops[0][0].wait(120)
-    scratch = set(output.glob(f"{module.SCRATCH_PREFIX}*/*"))
+    unfinished = set(output.glob(".partial-*"))
     second.start()
     assert not stops[1][0].wait(3)  # it waits for the first
-    assert scratch == set(output.glob(f"{module.SCRATCH_PREFIX}*/*"))
-    assert len(scratch) == 2
+    assert unfinished == set(output.glob(".partial-*"))
+    assert len(unfinished) == 2
     if killed:
         first.kill()
     else:
         stops[0][1].set()
     first.join()
     assert stops[1][0].wait(120)
-    assert not scratch & set(output.glob(f"{module.SCRATCH_PREFIX}*/*"))
+    assert not unfinished & set(output.glob(".partial-*"))
     stops[1][1].set()
     second.join()
     assert [first.exitcode, second.exitcode] == [-9 if killed else 0, 0]

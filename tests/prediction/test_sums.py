@@ -1,12 +1,12 @@
 """Running sums give what a stack of all samples would have given."""
 
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import nibabel as nib
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays as array_strategy
@@ -28,14 +28,17 @@ def mean_of(mean: Any, labels: Any) -> Any:
     return mean
 
 
+def sums_of(case: Any, samples: Any) -> CaseSums:
+    sums = CaseSums(case)
+    for sample in samples:
+        sums.add(torch.from_numpy(sample))
+    return sums
+
+
 @pytest.fixture
 def written(cases: list[Any], tmp_path: Path) -> tuple[Any, Path]:
     samples = random_samples(7, (4, 50, 44))
-    with tempfile.TemporaryDirectory() as scratch:
-        sums = CaseSums(cases[0], Path(scratch))
-        for sample in samples:
-            sums.add(sample)
-        sums.write(tmp_path / "out", mean_of)
+    sums_of(cases[0], samples).write(tmp_path / "out", mean_of)
     return samples, tmp_path / "out"
 
 
@@ -89,10 +92,8 @@ def test_variance_is_the_samples_own_averaged_over_classes(written: tuple[Any, P
 def test_equal_samples_have_neither_mutual_information_nor_variance(
     cases: list[Any], tmp_path: Path
 ) -> None:
-    sums = CaseSums(cases[0], tmp_path)
-    for _ in range(3):
-        sums.add(random_samples(1, (4, 50, 44))[0])
-    sums.write(tmp_path / "out", mean_of)
+    sample = random_samples(1, (4, 50, 44))[0]
+    sums_of(cases[0], [sample] * 3).write(tmp_path / "out", mean_of)
     for name in ("mutual_information", "variance"):
         found = read(tmp_path / "out" / f"a_{name}.nii.gz")
         assert found.min() >= 0
@@ -118,10 +119,7 @@ def test_distribution_of_the_method_s_own_decides_segmentation_and_entropy_alone
         given.append((mean, labels))
         return mean[::-1].copy()
 
-    sums = CaseSums(cases[0], tmp_path)
-    for sample in samples:
-        sums.add(sample)
-    sums.write(tmp_path / "combined", combine)
+    sums_of(cases[0], samples).write(tmp_path / "combined", combine)
     [(mean, labels)] = given
     np.testing.assert_allclose(mean, samples.mean(0), atol=1e-6)
     np.testing.assert_array_equal(labels, samples.argmax(1))
@@ -140,16 +138,14 @@ def test_distribution_of_the_method_s_own_decides_segmentation_and_entropy_alone
 def test_entropy_map_is_that_of_the_method_s_own_distribution(
     cases: list[Any], tmp_path: Path
 ) -> None:
-    sums = CaseSums(cases[0], tmp_path)
-    sums.add(random_samples(1, (4, 50, 44))[0])
-    sums.write(tmp_path / "out", lambda mean, labels: np.full_like(mean, 0.25))
+    sums_of(cases[0], random_samples(1, (4, 50, 44))).write(
+        tmp_path / "out", lambda mean, labels: np.full_like(mean, 0.25)
+    )
     np.testing.assert_allclose(read(tmp_path / "out" / "a_entropy.nii.gz"), 2, rtol=1e-6)
 
 
 def test_a_single_sample_has_no_file_of_samples(cases: list[Any], tmp_path: Path) -> None:
-    sums = CaseSums(cases[0], tmp_path)
-    sums.add(random_samples(1, (4, 50, 44))[0])
-    sums.write(tmp_path / "out", mean_of)
+    sums_of(cases[0], random_samples(1, (4, 50, 44))).write(tmp_path / "out", mean_of)
     names = {path.name for path in visible((tmp_path / "out").iterdir())}
     assert names == {"a_probabilities.npy", "a_segmentation.nii.gz", "a_entropy.nii.gz"}
 

@@ -28,3 +28,6 @@ def test_file_that_is_no_provenance_is_one_clear_error(
         read_provenance(file)
     assert str(caught.value).startswith(f"{file}: ")
     assert found in str(caught.value)
+    with pytest.raises(CardiouqError) as of_folder:
+        read_provenance(tmp_path)
+    assert str(of_folder.value) == str(caught.value)

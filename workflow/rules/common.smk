@@ -1,4 +1,4 @@
-"""What rules of several rooms share: inputs, outputs of one kind, and parameters."""
+"""Inputs, outputs of one kind, and parameters that rules of several files share."""
 
 from cardiouq.provenance.code import code_of
 from cardiouq.reporting.captions import CAPTIONS, count_cases, count_volumes

@@ -38,8 +38,6 @@ def distort_cases(
         cases: rows of the case table to distort.
         test_sets: from `Study.distorted_test_sets`.
         plan: says how scans are preprocessed.
-        seed: the study's.
-        folder: to write to.
 
     Returns:
         Rows of a case table, and rows of test_set and case.

@@ -46,7 +46,6 @@ def check_cases(cases: pd.DataFrame, split: pd.DataFrame) -> pd.DataFrame:
     """Read every scan of the case table and list what is odd.
 
     Args:
-        cases: the case table.
         split: sides of the subjects that were split.
 
     Returns:
@@ -131,8 +130,7 @@ def _duplicate_label(cases: pd.DataFrame) -> Flagged:
 
 
 def _outliers(cases: pd.DataFrame, column: str, name: str, unit: str = "") -> Flagged:
-    """Cases whose logarithm is further from the median than `OUTLIER` robust standard deviations,
-    which are 1.4826 times the median of absolute deviations."""
+    """Cases whose logarithm is more than `OUTLIER` robust SDs from the median, as 1.4826 MAD."""
     positive = cases[cases[column] > 0]
     if len(positive) < FEWEST_CASES:
         return

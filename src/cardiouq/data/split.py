@@ -36,11 +36,8 @@ def split_subjects(
     platform and does not depend on the order of rows.
 
     Args:
-        cases: the case table.
-        dataset: the one to split.
         validation_fraction: share of each pathology's subjects held out.
         test_fraction: share of each pathology's subjects held out from validation too.
-        seed: the study's seed.
 
     Returns:
         Columns dataset, subject, pathology, split; one row per subject, sorted by subject.

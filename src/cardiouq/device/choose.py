@@ -1,13 +1,19 @@
 """Choice of the device and precision of training and prediction."""
 
 import contextlib
+import os
+import shutil
+from importlib.util import find_spec
 
 import torch
 from torch import Tensor
 
-from cardiouq.device.environment import processor, requested_device
+from cardiouq.device.environment import COMPILE_VARIABLE, processor, requested_device
 from cardiouq.device.gpus import acquire_gpu
 from cardiouq.errors import CardiouqError
+
+STEPS_TO_COMPILE = 4000
+"""Steps after which compilation has paid for itself, on either device, with a margin."""
 
 
 def choose_device() -> torch.device:
@@ -56,10 +62,27 @@ def training_precision(device: torch.device) -> contextlib.AbstractContextManage
     return torch.autocast(device.type, torch.bfloat16, enabled=trains_in_bf16(device))
 
 
+def pays_to_compile(steps: int, device: torch.device) -> bool:
+    """Whether a training of so many steps is to be compiled, by the local config's `compile`."""
+    wanted = os.environ.get(COMPILE_VARIABLE, "auto")
+    if device.type == "cuda":
+        has_compiler = find_spec("triton") is not None
+    else:
+        has_compiler = shutil.which(os.environ.get("CXX", "g++")) is not None
+    return wanted == "always" or (wanted == "auto" and has_compiler and steps >= STEPS_TO_COMPILE)
+
+
 def make_deterministic() -> None:
-    """Make cuDNN give the same numbers for the same seed on the same machine."""
+    """Have the same seed give the same numbers on the same machine, in full precision but for
+    `training_precision`; what cannot do so is an error, in users' own methods too."""
+    # read when cuBLAS and the compiler are first used
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    os.environ.setdefault("TORCHINDUCTOR_DETERMINISTIC", "1")
+    torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
-    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
 
 
 def has_room(device: torch.device, needed: int) -> bool:

@@ -13,17 +13,20 @@ from cardiouq.files.writing import expand_home
 from cardiouq.structures import STRUCTURES_VARIABLE
 
 DEVICE_VARIABLE = "CARDIOUQ_DEVICE"
+COMPILE_VARIABLE = "CARDIOUQ_COMPILE"
 DATA_ROOTS = ("acdc_root", "mnms_root", "ukbb_root")
 KEEP_FREED_MEMORY = str(16 * 1024**3)
 _PREPARED: dict[str, str] = {}
 """Variables of the study that this process's jobs inherit."""
 
 
-def prepare_environment(device: str, structures: Sequence[str], *, in_conda: bool = False) -> None:
+def prepare_environment(
+    device: str, structures: Sequence[str], *, compiles: str = "auto", in_conda: bool = False
+) -> None:
     """Set what every job inherits from Snakemake's process.
 
-    The device is not a parameter of a rule, so that another device retrains nothing; the study's
-    structures change the keys of the runs.
+    The device, and whether trainings are compiled for it, are no parameters of a rule, so that
+    another one retrains nothing; the study's structures change the keys of the runs.
 
     Python imports the package from where this process did, whatever is installed, and names files
     in UTF-8, whatever the locale. `python` becomes the interpreter that runs Snakemake, whether its
@@ -34,7 +37,11 @@ def prepare_environment(device: str, structures: Sequence[str], *, in_conda: boo
     Raises:
         CardiouqError: if the process works on a study with another device or other structures.
     """
-    wanted = {DEVICE_VARIABLE: device, STRUCTURES_VARIABLE: ",".join(structures)}
+    wanted = {
+        DEVICE_VARIABLE: device,
+        COMPILE_VARIABLE: compiles,
+        STRUCTURES_VARIABLE: ",".join(structures),
+    }
     for variable, value in wanted.items():
         if _PREPARED.setdefault(variable, value) != value:
             raise CardiouqError(
@@ -58,10 +65,7 @@ def _put_first(variable: str, folder: Path) -> None:
 
 
 def check_checkout(root: Path) -> None:
-    """Raise a CardiouqError if the code's path has a character by which jobs would not find it.
-
-    Snakemake's patterns read braces otherwise, PYTHONPATH colons.
-    """
+    """Raise a CardiouqError if jobs would not find the code, for braces or colons in its path."""
     if found := [character for character in "{}:" if character in str(root)]:
         raise CardiouqError(
             f"{root}: the path of the Snakefile holds {' and '.join(found)}, by which jobs do not "
@@ -80,10 +84,7 @@ def restart_in_utf8() -> None:
 
 
 def config_as_text(arguments: Iterable[str]) -> dict[str, str]:
-    """Keys of the command line's `--config key=text` as text, as Snakemake takes 1e3 for a number.
-
-    It also leaves out what follows a blank and `#`.
-    """
+    """Keys of `--config key=text` as text, where Snakemake reads 1e3 as a number, # as an end."""
     typed = dict(argument.split("=", 1) for argument in arguments)
     return {key: re.sub(r"^(['\"])(.*)\1$", r"\2", text, flags=re.S) for key, text in typed.items()}
 

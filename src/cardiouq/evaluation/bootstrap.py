@@ -26,7 +26,6 @@ def subject_weights(
     Args:
         subjects: the subject of each case.
         resamples: number of resamples.
-        seed: the study's.
 
     Returns:
         (1 + resamples, cases); the first row is all ones.

@@ -125,11 +125,9 @@ def adaptive_calibration_error(
 ) -> float:
     """Calibration error `adaptive_ce`, over bins of (nearly) equally many voxels of each class.
 
-    It is the mean over classes and bins of |frequency - mean probability|, each class's voxels
-    sorted by probability.
-
-    Voxels of equal probability are cut apart by chance of their order in other codes; here they
-    share their mean frequency, so that no order of the voxels matters.
+    It is the mean over classes and bins of |frequency - mean probability|, voxels sorted by
+    probability. Voxels of equal probability share their mean frequency, so that no order of them
+    matters, by which other codes cut them apart.
 
     Args:
         probabilities: (classes, ...); reference: labels (...); bins: number of bins.

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,8 +17,6 @@ COMPARED = {
     "slice": ("dice", "assd_mm", "nll_nats", "brier"),
 }
 """Metrics by which methods are compared pairwise and ranked, by level."""
-COMPARED_KEY = Key._fields[1:]
-"""Parts of a number's key by which the methods' numbers are compared."""
 LARGER_IS_BETTER = ("dice",)
 MOST_ENUMERATED = 13
 """Subjects up to which all signs of their differences are gone through, as scipy does for ties."""
@@ -77,12 +76,12 @@ def compare_pairs(
         n_empty = np.array([statistic.n_empty for statistic in of_methods])
         p = np.full(len(first), np.nan)
         if all(statistic.of_cases is not None for statistic in of_methods):
-            means = _means_of_subjects(of_methods, groups[what[:2]].subjects)
+            means = _means_of_subjects(of_methods, groups[what["test_set"], what["level"]].subjects)
             p = _paired_tests(means[first] - means[second])
         parts.append(
             pd.DataFrame(
-                dict(zip(COMPARED_KEY, what, strict=True))
-                | {
+                {
+                    **what,
                     "method": np.array(methods, object)[first],
                     "other": np.array(methods, object)[second],
                     "difference": differences[:, 0],
@@ -112,7 +111,7 @@ def rank_methods(
     """
     rows = []
     for what, found in _by_metric(statistics, methods):
-        sign = -1 if what[-1] in LARGER_IS_BETTER else 1
+        sign = -1 if what["metric"] in LARGER_IS_BETTER else 1
         values = np.stack([statistic.values for statistic in found.values()])
         # rounded, so that equal numbers summed in another order are ties
         ranks = rankdata(sign * values.round(12), axis=0)
@@ -120,8 +119,8 @@ def rank_methods(
         for method, of_method, low, high in zip(found, ranks, *ends, strict=True):
             first = of_method == ranks.min(0)
             rows.append(
-                dict(zip(COMPARED_KEY, what, strict=True))
-                | {
+                {
+                    **what,
                     "method": method,
                     "rank": of_method[0],
                     "low": low,
@@ -135,18 +134,19 @@ def rank_methods(
 
 def _by_metric(
     statistics: Mapping[Key, Statistic], methods: Sequence[str]
-) -> list[tuple[tuple[str, str, str, str], dict[str, Statistic]]]:
-    """What is compared -> the statistic of each method."""
+) -> list[tuple[dict[str, Any], dict[str, Statistic]]]:
+    """Statistics of each method, by what they are compared by."""
     chosen = [key for key in statistics if key.metric in COMPARED.get(key.level, ())]
     chosen.sort(key=lambda key: key[1:])
+    names = Key._fields[1:]
     return [
-        (what, {m: statistics[Key(m, *what)] for m in methods})
+        (dict(zip(names, what, strict=True)), {m: statistics[Key(m, *what)] for m in methods})
         for what, _ in groupby(chosen, key=lambda key: key[1:])
     ]
 
 
 def _means_of_subjects(of_methods: Sequence[Statistic], subjects: NDArray[np.str_]) -> Floats:
-    """(methods, subjects)"""
+    """Mean of each subject's cases of each method, (methods, subjects)."""
     _, of_case = np.unique(subjects, return_inverse=True)
     sums = [np.bincount(of_case, statistic.of_cases) for statistic in of_methods]
     means: Floats = np.stack(sums) / np.bincount(of_case)

@@ -1,10 +1,9 @@
 """Heat maps, the probability of a structure at each voxel, and how far they can be trusted.
 
-The measures are those of Buddenkotte et al. (2023, arXiv 2209.09563).
-
-Stored probabilities are float16: a voxel is possible from 2^-25 on, below which 0 is stored, and
-certain from 0.98999 on, which is stored as the first value above 0.99. No number is left out where
-a mask is empty; each function says what stands there.
+The measures are those of Buddenkotte et al. (2023, arXiv 2209.09563). Stored probabilities are
+float16: a voxel is possible from 2^-25 on, below which 0 is stored, and certain from 0.98999 on,
+which is stored as the first value above 0.99. No number is left out where a mask is empty; each
+function says what stands there.
 """
 
 import numpy as np
@@ -37,11 +36,9 @@ def heat_map(probabilities: NDArray[np.floating], structure: str) -> Floats:
 def estimated_dice(heat: Floats, predictions: Masks) -> Floats:
     """Dice coefficient that each segmentation has according to its heat map, (n,) from 0 to 1.
 
-    It is 2 sum(h p) / sum(h + p) of heat map h and segmentation p.
-
-    The Dice of an empty segmentation is 1 if the structure is nowhere and else 0. There stands
-    1 - max(h), the probability of "nowhere" if the voxels go together, in place of the formula's
-    0, by which a method that finds nothing would foresee its failures.
+    It is 2 sum(h p) / sum(h + p) of heat map h and segmentation p. The Dice of an empty p is 1 if
+    the structure is nowhere and else 0. There stands 1 - max(h), the probability of "nowhere" if
+    the voxels go together: by the formula's 0, who finds nothing would foresee its failures.
 
     Args:
         heat: (n, ...) from 0 to 1.
@@ -57,10 +54,8 @@ def estimated_dice(heat: Floats, predictions: Masks) -> Floats:
 def sensitivity_possible(heat: Floats, references: Masks) -> Floats:
     """Share of each reference's voxels that the heat map holds possible, h > 0, (n,) from 0 to 1.
 
-    It is 1, the best, where the reference is empty, as nothing of it is missed.
-
-    A map that rules out nothing has 1, so it is to be read beside `precision_certain`. Arguments
-    as of `estimated_dice`.
+    It is 1, the best, where the reference is empty, as nothing of it is missed. A map that rules
+    out nothing has 1 too: see `precision_certain`. Arguments as of `estimated_dice`.
     """
     sizes = mask_sizes(references)
     share = mask_sizes(references & (heat > 0)) / np.maximum(sizes, 1)

@@ -1,7 +1,5 @@
 """Quality control of slices, flagged for review by uncertainty (Ng et al., IEEE TBME 2022).
 
-What counts is how many poor slices were not flagged.
-
 Per structure, a slice is poor if its ASSD exceeds the study's limit (`evaluation.poor.slice`). As
 the threshold on ASSD_within falls, more slices are flagged and fewer poor ones are left. Which
 slices are poor depends on the method's own segmentation, so each method has its own baselines:

@@ -30,7 +30,7 @@ class Ranking:
         self.starts = np.flatnonzero(np.diff(values[self.order], prepend=-np.inf))
         """Where in the order the cases of each value that occurs begin."""
         self.drawn = self.sums(weights)
-        """(resamples, values that occur)"""
+        """How often the cases of each value that occurs were drawn, (resamples, values)."""
         self.total = weights.sum(1, keepdims=True)
 
     def sums(self, of_cases: Floats) -> Floats:
@@ -79,10 +79,8 @@ class Ranking:
     def auroc_failure(self, failed: NDArray[np.bool_]) -> Floats:
         """Probability that a failed case is more uncertain than another, (resamples,).
 
-        It goes from 0 to 1 (best); ties count half.
-
-        1 where nothing failed, as nothing was left undetected; 0 where everything did, so that such
-        a method does not leave the table.
+        It goes from 0 to 1 (best); ties count half. It is 1 where nothing failed, as nothing was
+        left undetected, and 0 where everything did, so that such a method stays in the table.
 
         Args:
             failed: (cases,)
@@ -127,10 +125,8 @@ class RiskCoverage:
     def aurc(self) -> Floats:
         """Area under the risk-coverage curve, from 0 (best) to the largest risk, (resamples,).
 
-        It is the mean risk of the cases that are kept, averaged over the share kept.
-
-        As fd-shifts has it (Jaeger et al., ICLR 2023): trapezoids between the thresholds that
-        occur, and to the left of the first one the risk stays.
+        It is the mean risk of the cases kept, averaged over the share kept, as in fd-shifts (Jaeger
+        et al., ICLR 2023): by trapezoids, and to the left of the first threshold the risk stays.
         """
         some = self.coverage > 0
         selective = np.divide(self.kept, self.coverage, out=np.zeros_like(self.kept), where=some)

@@ -159,7 +159,6 @@ def score_method(
     Args:
         method: the method's key, written into every row.
         predictions: folder with a folder per test set.
-        cases: the case table.
         test_sets: rows of test_set and case.
         settings: the study's `evaluation` block.
 
@@ -310,8 +309,7 @@ def _score_structures(
 def _read_heat_map(
     found: Prediction, structure: str, true_dice: NDArray[np.float64], *, by_slice: bool
 ) -> dict[str, NDArray[np.float64]]:
-    """What the heat map says. It is read as a whole: far from the heart, too, it may hold the
-    structure possible."""
+    """Measures of a whole heat map, as it may hold a structure possible far from the heart, too."""
     heat = heat_map(found.probabilities, structure)
     predicted, expected = (mask_of(m, structure) for m in (found.segmentation, found.reference))
     if not by_slice:

@@ -22,8 +22,7 @@ FORMATS.checks("name")(lambda found: not isinstance(found, str) or is_name(found
 
 
 class _Loader(yaml.SafeLoader):
-    """Takes keys as they are written, where YAML's own loader makes 1 of 001 and False of `no`, and
-    refuses a key that stands twice, where that one silently takes the last."""
+    """A loader of keys as written, each once, where YAML's makes 1 of 001 and takes twins."""
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
         super().flatten_mapping(node)

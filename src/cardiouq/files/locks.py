@@ -46,15 +46,12 @@ def try_lock(path: Path, kind: int = fcntl.LOCK_EX) -> io.FileIO | None:
 
 @cache
 def _warn_of_no_locks(folder: Path, error: str) -> None:
-    """Once a process, however many files of a folder are to be locked."""
+    """Warn once a process, however many files of a folder are to be locked."""
     log.warning("%s: no locks (%s); let no other process work on the same", folder, error)
 
 
 def exclusive_lock(path: Path) -> AbstractContextManager[None]:
-    """Wait until no other process works on what is, or is to be, at a path, and keep others off.
-
-    One may go on after its Snakemake was killed.
-    """
+    """Wait until no other process works on a path, as one that outlived its Snakemake may."""
     return _locked(path, fcntl.LOCK_EX)
 
 

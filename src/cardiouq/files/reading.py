@@ -1,9 +1,7 @@
 """Readers of other jobs' files, which are compared with the hashes noted when they were made.
 
-What was compared is what is parsed: a file is read once.
-
-A file without a hash is of a version that noted none, or its writer was killed just before it did.
-It is taken as it is, its hash is noted, and the log says so.
+What was compared is what is parsed: a file is read once. One without a hash is of a version that
+noted none, or its writer was killed just before; it is taken as it is, and its hash is noted.
 """
 
 import hashlib
@@ -84,7 +82,7 @@ def _read_and_hash(stream: io.BufferedReader) -> tuple[str, bytes]:
 
 
 def _as_made(path: Path, look: Callable[[io.BufferedReader], tuple[str, Content]]) -> Content:
-    """What `look` makes of a file beside its hash, once that is the one noted."""
+    """What `look` makes of a file beside its hash, once that hash is the one noted."""
     while True:
         made, hash_file = _noted(path)
         try:
@@ -149,7 +147,7 @@ def _take_up(path: Path, digest: str) -> None:
 
 @cache
 def _say_taken_up(folder: Path) -> None:
-    """Once a process for each folder."""
+    """Warn, once a process for each folder, that files are taken as they are."""
     log.warning(
         "%s: holds files that no hash was noted of when they were made, as earlier versions noted "
         "none; they are taken as they are, and compared from now on",

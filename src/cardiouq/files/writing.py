@@ -116,8 +116,7 @@ def _hash(path: Path) -> str:
 
 @contextmanager
 def _renamed_to(target: Path) -> Iterator[Path]:
-    """Two processes that write the same do it one after the other, so whatever else is on the way
-    to `target` belongs to one that was killed."""
+    """Rename what is written to `target`; as others wait, leftovers are of killed ones."""
     temporary = _beside(target)
     with disk_errors_naming(target), exclusive_lock(target):
         try:
@@ -211,10 +210,7 @@ def check_disk_space(folder: Path, needed: int, what_for: str) -> None:
 
 
 def check_writable(*folders: Path) -> None:
-    """Raise a CardiouqError unless a little can be written to some folders, which may be to make.
-
-    Snakemake's own notes on a full disk would end in its traceback.
-    """
+    """Raise a CardiouqError unless folders can be written to; Snakemake's notes would crash it."""
     for there in dict.fromkeys(_nearest(folder) for folder in folders):
         if not there.is_dir():
             found = f"a link to {there.readlink()}, no folder" if there.is_symlink() else "a file"

@@ -26,7 +26,7 @@ class SGHMC(torch.optim.SGD):
     + sqrt(2 * lr * a * T / N) * eps; w <- w + v. At T = 0 it is `torch.optim.SGD`, bit for bit.
 
     Args:
-        params, lr, momentum, weight_decay: as `torch.optim.SGD` has them.
+        params, lr, momentum, weight_decay, fused: as `torch.optim.SGD` has them.
         temperature: T; below 1 the posterior is cold.
         n: N, training samples that the loss is a mean over.
     """
@@ -43,9 +43,8 @@ class SGHMC(torch.optim.SGD):
                 continue
             friction = 1 - group["momentum"]
             sd = math.sqrt(2 * friction * self.temperature / (self.n * group["lr"]))
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    parameter.grad.add_(torch.randn_like(parameter), alpha=sd)
+            gradients = [each.grad for each in group["params"] if each.grad is not None]
+            torch._foreach_add_(gradients, [torch.randn_like(each) for each in gradients], alpha=sd)
         return super().step(closure)
 
 
@@ -73,5 +72,5 @@ class Variant(BaseVariant):
     def optimiser(self, plain: torch.optim.Optimizer, training: Training) -> SGHMC:
         """The sampler over the plain optimiser's parameters."""
         [group] = plain.param_groups
-        settings = {key: group[key] for key in ("lr", "momentum", "weight_decay")}
+        settings = {key: group[key] for key in ("lr", "momentum", "weight_decay", "fused")}
         return SGHMC(group["params"], temperature=self.temperature, n=training.images, **settings)

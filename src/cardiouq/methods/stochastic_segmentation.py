@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -119,8 +118,9 @@ class Method(BaseMethod):
         """One draw of all samples of a run."""
         for run in runs:
             epoch = schedule.epochs - 1
-            yield Draw(
-                [Sample(run.member, epoch)] * self.samples,
-                run.network(epoch),
-                partial(sample_logits, samples=self.samples),
-            )
+            yield Draw([Sample(run.member, epoch)] * self.samples, run.network(epoch), self._logits)
+
+    def _logits(self, output: Tensor) -> Iterator[Tensor]:
+        """Draw the samples one after the other, as all of a volume would fill the memory."""
+        for _ in range(self.samples):
+            yield sample_logits(output, 1)[0]

@@ -3,33 +3,34 @@
 import itertools
 import json
 import logging
-import shutil
-import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 
 from cardiouq.data.readers.scans import Case
-from cardiouq.device.choose import device_name
+from cardiouq.device.choose import device_name, make_deterministic
 from cardiouq.files.locks import exclusive_lock
 from cardiouq.files.reading import read_array
 from cardiouq.files.run_files import MACHINE_FILE
 from cardiouq.files.writing import atomic_folder, atomic_write
-from cardiouq.methods.base import BaseMethod, Draw, Runs
+from cardiouq.methods.base import BaseMethod, Draw, Runs, Sample
 from cardiouq.prediction.predictor import Predictor, probabilities
 from cardiouq.prediction.sums import CaseSums
 from cardiouq.provenance.record import note_machine
 from cardiouq.recipes.schedule import Schedule
 from cardiouq.seeds import derive
+from cardiouq.structures import N_CLASSES
 
 log = logging.getLogger(__name__)
 
-SCRATCH_PREFIX = ".sums-"
+SUMS_BYTES = 2**30
+"""Memory for the sums of cases; networks are loaded once for all cases that it has room for."""
 
 
 def predict(
@@ -44,10 +45,11 @@ def predict(
 ) -> None:
     """Predict every test set with one method.
 
-    Each network is made once and sees all cases before the next one is made. The products of a
-    case go to `output/<test set>/`; `samples.csv` says which weights each sample had and how long
-    it took, `fitted.json` what the method learnt from held-out subjects, `machine.json` where. They
-    take the place of what another prediction left there, once that has ended.
+    Each network sees all cases, or as many as their sums have room for, before the next one is
+    made. The products of a case go to `output/<test set>/`; `samples.csv` says which weights each
+    sample had and how long it took, `fitted.json` what the method learnt from held-out subjects,
+    `machine.json` where. They take the place of what another prediction left there, once that has
+    ended.
 
     Args:
         method: draws the samples.
@@ -73,51 +75,67 @@ def _predict(
     seed: int,
     output: Path,
 ) -> None:
-    rows: list[dict[str, Any]] = []
+    make_deterministic()
     output.mkdir(parents=True, exist_ok=True)
-    for left_behind in output.glob(f"{SCRATCH_PREFIX}*"):  # by a killed prediction
-        shutil.rmtree(left_behind, ignore_errors=True)
     (output / MACHINE_FILE).unlink(missing_ok=True)
     note_machine(output, device_name(predictor.device), "float32")
     fitted = method.fit(runs, schedule)
-    with tempfile.TemporaryDirectory(dir=output, prefix=SCRATCH_PREFIX) as scratch:
-        cases = {case.case: case for members in test_sets.values() for case in members}
-        sums = {name: CaseSums(case, Path(scratch)) for name, case in cases.items()}
-        files = {
-            path.name.removesuffix("_image.npy"): path
-            for folder in arrays
-            for path in folder.glob("*_image.npy")
-        }
-        for draw in _seeded(method.draws(runs, schedule, fitted), seed):
-            start = time.monotonic()
-            for name, case in cases.items():
-                torch.manual_seed(derive(seed, "prediction", len(rows), name))
-                image = read_array(files[name])
-                blended = predictor.output(draw.network, image)
-                for logits in draw.logits(blended):
-                    sums[name].add(probabilities(logits, case, predictor.plan))
-            seconds = time.monotonic() - start
-            rows += [
-                {
-                    "sample": len(rows) + index,
-                    "member": str(sample.member),
-                    "epoch": sample.epoch,
-                    "seconds": round(seconds / len(draw.samples), 3),
-                }
-                for index, sample in enumerate(draw.samples)
-            ]
-            log.info("%d sample(s) of %d volumes, %.0f s", len(rows), len(cases), seconds)
-        for test_set, members in test_sets.items():
-            with atomic_folder(output / test_set) as folder:
-                for case in members:
-                    sums[case.case].write(
-                        folder, lambda mean, labels: method.combine(mean, labels, fitted)
+    cases = {case.case: case for members in test_sets.values() for case in members}
+    files = {
+        path.name.removesuffix("_image.npy"): path
+        for folder in arrays
+        for path in folder.glob("*_image.npy")
+    }
+    samples: list[Sample] = []
+    seconds: dict[int, float] = defaultdict(float)
+    with ExitStack() as whole:
+        folders = {name: whole.enter_context(atomic_folder(output / name)) for name in test_sets}
+        for group in _groups(list(cases.values()), len(runs) * method.samples_per_run(schedule)):
+            sums = {case.case: CaseSums(case) for case in group}
+            samples.clear()
+            for draw in _seeded(method.draws(runs, schedule, fitted), seed):
+                start = time.monotonic()
+                for case in group:
+                    torch.manual_seed(derive(seed, "prediction", len(samples), case.case))
+                    image = read_array(files[case.case])
+                    blended = predictor.output(draw.network, image)
+                    for logits in draw.logits(blended):
+                        sums[case.case].add(probabilities(logits, case, predictor.plan))
+                taken = time.monotonic() - start
+                for index in range(len(samples), len(samples) + len(draw.samples)):
+                    seconds[index] += taken / len(draw.samples)
+                samples += draw.samples
+                log.info("%d sample(s) of %d volumes, %.0f s", len(samples), len(group), taken)
+            for test_set, members in test_sets.items():
+                for name in sums.keys() & {case.case for case in members}:
+                    sums[name].write(
+                        folders[test_set], lambda mean, labels: method.combine(mean, labels, fitted)
                     )
     with atomic_write(output / "fitted.json") as temporary:
         learnt = {name: np.asarray(value).tolist() for name, value in fitted.items()}
         temporary.write_text(json.dumps(learnt, indent=2) + "\n", encoding="utf-8")
     with atomic_write(output / "samples.csv") as temporary:
-        pd.DataFrame(rows).to_csv(temporary, index=False)
+        rows = [
+            (index, str(sample.member), sample.epoch, round(seconds[index], 3))
+            for index, sample in enumerate(samples)
+        ]
+        columns = ["sample", "member", "epoch", "seconds"]
+        pd.DataFrame(rows, columns=columns).to_csv(temporary, index=False)
+
+
+def _groups(cases: Sequence[Case], samples: int) -> Iterator[list[Case]]:
+    """Cases in their order, as many at a time as `SUMS_BYTES` hold the sums of."""
+    group: list[Case] = []
+    held = 0
+    for case in cases:
+        needed = case.slices * case.rows * case.columns * (4 * (N_CLASSES + 2) + samples)
+        if group and held + needed > SUMS_BYTES:
+            yield group
+            group, held = [], 0
+        group.append(case)
+        held += needed
+    if group:
+        yield group
 
 
 def _seeded(draws: Iterator[Draw], seed: int) -> Iterator[Draw]:

@@ -44,7 +44,7 @@ class Predictor:
 
 
 @torch.inference_mode()
-def probabilities(logits: Tensor, case: Case, plan: Plan) -> NDArray[np.float32]:
+def probabilities(logits: Tensor, case: Case, plan: Plan) -> Tensor:
     """Probabilities (classes, slices, rows, columns) float32 of logits, on a case's own grid.
 
     Logits (slices, classes, rows, columns) are on the plan's grid; softmax comes first, then linear
@@ -58,6 +58,4 @@ def probabilities(logits: Tensor, case: Case, plan: Plan) -> NDArray[np.float32]
         on_crop, values = values, values.new_zeros(*values.shape[:2], *uncropped)
         values[:, 0] = 1
         values[seen] = on_crop
-    resampled = functional.interpolate(values, own, mode="bilinear")
-    on_own: NDArray[np.float32] = resampled.transpose(0, 1).cpu().numpy()
-    return on_own
+    return functional.interpolate(values, own, mode="bilinear").transpose(0, 1)

@@ -1,8 +1,10 @@
 """Runs on disk: from checkpoints to networks ready to predict."""
 
+import copy
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from cardiouq.files.run_files import HISTORY_FILE, RUN_FILE, checkpoint_file
 from cardiouq.methods import build_variant
 from cardiouq.methods.base import MEMBER, Member
 from cardiouq.prediction.predictor import Predictor
-from cardiouq.recipes.network import build_network, channels_last
+from cardiouq.recipes.network import UNet, build_network, channels_last
 from cardiouq.training.checkpoints import load_tensors, load_weights
 from cardiouq.training.history import read_history
 
@@ -124,10 +126,16 @@ class RunOnDisk:
         return load_tensors(self.folder / checkpoint_file(epoch))
 
     def _with(self, weights: dict[str, Tensor]) -> nn.Module:
-        plain = build_network(self.plan, self.recipe["dropout"])
-        network = build_variant(self.recipe.get("variant")).network(plain)
+        with torch.random.fork_rng(devices=[]):  # its first weights are of no account
+            plain = copy.deepcopy(self._plain)
+            network = build_variant(self.recipe.get("variant")).network(plain)
         load_weights(network, weights)
         return channels_last(network).to(self.device).eval()
+
+    @cached_property
+    def _plain(self) -> UNet:
+        """The plain network of the recipe, which takes longer to build than to copy."""
+        return build_network(self.plan, self.recipe["dropout"])
 
 
 def _differing(found: Any, expected: Any, path: str = "") -> Iterator[str]:

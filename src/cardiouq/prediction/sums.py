@@ -1,47 +1,42 @@
 """Running sums that a case accumulates while the samples of a method pass by."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.special import entr
+from torch import Tensor
 
 from cardiouq.data.readers.scans import Case, write_volume
-from cardiouq.files.writing import atomic_write, disk_errors_naming
+from cardiouq.files.writing import atomic_write
 from cardiouq.structures import N_CLASSES
 
 Combine = Callable[[NDArray[np.float32], NDArray[np.uint8]], NDArray[np.float32]]
 
 
 class CaseSums:
-    """Running sums over the samples of one case, and their label maps, all on disk.
+    """Running sums over the samples of one case, and their label maps, on the predictor's device.
 
-    Memory then does not grow with the number of samples or of cases. Summed are each class's
-    probability, the entropy in bits and the sum over classes of the squared probability.
+    Memory then does not grow with the number of samples, but for a byte per voxel and sample.
+    Summed are each class's probability, the entropy in bits and the sum over classes of the squared
+    probability.
     """
 
-    def __init__(self, case: Case, scratch: Path) -> None:
+    def __init__(self, case: Case) -> None:
         self.case = case
-        self.grid = (case.slices, case.rows, case.columns)
-        self.samples = 0
-        self._sum_file = scratch / f"{case.case}_sum.npy"
-        self._label_file = scratch / f"{case.case}_labels.bin"
-        with disk_errors_naming(self._sum_file):
-            np.save(self._sum_file, np.zeros((N_CLASSES + 2, *self.grid), np.float32))
+        self.total = torch.zeros(())
+        self.labels: list[Tensor] = []
 
-    def add(self, probabilities: NDArray[np.float32]) -> None:
-        """Add one sample: (classes, slices, rows, columns) on the case's own grid."""
-        total = np.load(self._sum_file)
-        total[:N_CLASSES] += probabilities
-        total[N_CLASSES] += entropy_bits(probabilities)
-        total[N_CLASSES + 1] += np.square(probabilities).sum(0)
-        # in place, but not mapped into memory: there a full disk would be a SIGBUS
-        with disk_errors_naming(self._sum_file), self._sum_file.open("rb+") as stream:
-            np.save(stream, total)
-        with disk_errors_naming(self._label_file), self._label_file.open("ab") as stream:
-            stream.write(probabilities.argmax(0).astype(np.uint8).tobytes())
-        self.samples += 1
+    @torch.inference_mode()
+    def add(self, probabilities: Tensor) -> None:
+        """Take in one sample: (classes, slices, rows, columns) on the case's own grid."""
+        entropy = torch.special.entr(probabilities.clamp_max(1)).sum(0, keepdim=True) / math.log(2)
+        squares = probabilities.square().sum(0, keepdim=True)
+        self.total = torch.cat([probabilities, entropy, squares]).add_(self.total)
+        self.labels.append(probabilities.max(0).indices.to(torch.uint8))
 
     def write(self, folder: Path, combine: Combine) -> None:
         """Write segmentation, entropy map and probabilities.
@@ -50,19 +45,18 @@ class CaseSums:
         variance are written too.
 
         Args:
-            folder: to write to.
             combine: mean probabilities (classes, slices, rows, columns) and labels (samples,
                 slices, rows, columns) of the samples to the method's probabilities.
         """
-        means = np.load(self._sum_file) / np.float32(self.samples)
+        means = (self.total / len(self.labels)).cpu().numpy()
         mean, expected_entropy, squares = means[:N_CLASSES], means[-2], means[-1]
-        labels = np.fromfile(self._label_file, np.uint8).reshape(self.samples, *self.grid)
+        labels = torch.stack(self.labels).cpu().numpy()
         combined = combine(mean, labels)
         volumes = {
             "segmentation": combined.argmax(0).astype(np.uint8),
             "entropy": entropy_bits(combined),
         }
-        if self.samples > 1:
+        if len(labels) > 1:
             # neither is negative but by rounding
             volumes["mutual_information"] = (entropy_bits(mean) - expected_entropy).clip(min=0)
             volumes["variance"] = (squares - np.square(mean).sum(0)).clip(min=0) / N_CLASSES

@@ -161,7 +161,7 @@ def _rounded(minutes: float) -> int:
 
 
 def _rows(table: Path) -> int:
-    """0 if it is not there yet."""
+    """Count the rows of a table, 0 if it is not there yet."""
     with contextlib.suppress(FileNotFoundError):
         return max(len(table.read_bytes().splitlines()) - 1, 0)
     return 0

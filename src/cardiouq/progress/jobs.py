@@ -167,7 +167,7 @@ def error_in(log: Path) -> str:
 
 
 def _column(path: Path, name: str) -> list[float]:
-    """Empty if there is no such table, or the job that writes it has just made or moved it."""
+    """Read a column; it is empty if the job that writes the table has just made or moved it."""
     with suppress(FileNotFoundError, EmptyDataError):
         if path.suffix == ".tsv":
             return list(read_benchmark(path)[name])

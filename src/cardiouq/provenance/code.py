@@ -1,6 +1,6 @@
 """The code that a rule's result depends on: its script and what that imports of the package.
 
-Snakemake does not see what a script imports. Rules of the cheap rooms name their script's code in a
+Snakemake does not see what a script imports. Rules that are cheap name their script's code in a
 parameter, so that a change computes anew what depends on it, whatever the files' dates and paths.
 """
 
@@ -24,17 +24,18 @@ def code_of(script: str, *files: Path) -> Callable[[Any], str]:
         files: what else is to be followed by its content, such as a caption, or a module that the
             script imports by a name that it is told.
     """
-    return lambda wildcards: hash_of([SCRIPTS / f"{script}.py", *files, *modules_of(script, *files)])
+    return lambda wildcards: digest_of(
+        [SCRIPTS / f"{script}.py", *files, *modules_of(script, *files)]
+    )
 
 
-def hash_of(files: Iterable[Path]) -> str:
-    """Sixteen hex digits that change with the content of any of the files, and with nothing else."""
+def digest_of(files: Iterable[Path]) -> str:
+    """Sixteen hex digits that change with the content of the files, and with nothing else."""
     return sha256("\n".join(map(_hash_of, files)).encode())[:16]
 
 
 def modules_of(script: str, *files: Path) -> list[Path]:
-    """Files of the package that a script and further modules import, or that these import, in
-    order."""
+    """Files of the package that a script and further modules import, at any remove."""
     found: set[Path] = set()
     left = [SCRIPTS / f"{script}.py", *(file for file in files if file.suffix == ".py")]
     while left:

@@ -26,11 +26,12 @@ SCHEMA = {
 
 
 def read_provenance(file: Path) -> Mapping[str, Any]:
-    """Read a study's `provenance.json`, perhaps another machine's.
+    """Read a study's `provenance.json`, or the one in a folder of results.
 
     Raises:
         CardiouqError: if there is no such file, or it is not what `write_provenance` writes.
     """
+    file = file / "provenance.json" if file.is_dir() else file
     try:
         found: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         problem = "; ".join(schema_problems(found, SCHEMA))

@@ -232,10 +232,10 @@ def _seconds(folder: Path) -> float:
 
 
 def _table(path: Path) -> pd.DataFrame:
-    """As it is written."""
+    """Read a table as it is written."""
     return read_rows(path, numbers={})
 
 
 def _hash_of_rows(table: pd.DataFrame) -> str:
-    """In any order."""
+    """Hash the rows of a table in any order."""
     return sha256("\n".join(sorted(table.agg(" ".join, axis=1))).encode())[:16]

@@ -16,13 +16,14 @@ def build_optimiser(network: nn.Module, settings: Mapping[str, Any]) -> torch.op
     """
     decay = settings["weight_decay"]
     if settings["name"] == "adamw":
-        return torch.optim.AdamW(network.parameters(), lr=0.0, weight_decay=decay)
+        return torch.optim.AdamW(network.parameters(), lr=0.0, weight_decay=decay, fused=True)
     return torch.optim.SGD(
         network.parameters(),
         lr=0.0,
         momentum=settings["momentum"],
         nesterov=settings["nesterov"],
         weight_decay=decay,
+        fused=True,
     )
 
 

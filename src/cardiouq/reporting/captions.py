@@ -56,7 +56,7 @@ def count_cases(cases: str | Path) -> str:
 
 
 def _rows(table: str | Path) -> pd.DataFrame:
-    """As text. Snakemake asks before a table is made, and takes no error but this for that."""
+    """Read a table as text; one that is not there is the error that Snakemake asks for."""
     Path(table).stat()
     return read_rows(table, numbers={})
 

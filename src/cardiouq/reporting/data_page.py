@@ -57,7 +57,6 @@ def make_data_page(
     """Make the page as HTML.
 
     Args:
-        cases: the case table.
         split: sides of the subjects that were split.
         checks: flags, from `check_cases`.
         title: the study's.

@@ -45,6 +45,11 @@ class Run:
         """The learning rate of every epoch."""
         return build_schedule(self.settings["schedule"])
 
+    @property
+    def steps(self) -> int:
+        """Steps of the whole schedule."""
+        return self.schedule.epochs * int(self.settings["iterations_per_epoch"])
+
     def seed_for(self, *purpose: str | int) -> int:
         """Derive the seed of one purpose in this run; an epoch's depends on nothing before it."""
         return derive(self.seed, self.recipe_name, str(self.member), *purpose)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from cardiouq.device.choose import (
     device_name,
     make_deterministic,
+    pays_to_compile,
     training_precision,
     trains_in_bf16,
 )
@@ -84,6 +85,8 @@ class Setup(NamedTuple):
     run: Run
     variant: BaseVariant
     training: Training
+    loss: Callable[[Tensor, Tensor], Tensor]
+    """Of images and labels."""
     optimiser: torch.optim.Optimizer
     augmentation: Augmentation
     patches: PatchSampler
@@ -98,7 +101,8 @@ def set_up(run: Run, device: torch.device) -> Setup:
     variant = build_variant(recipe.get("variant"))
     plain = build_network(run.plan, recipe["dropout"])
     network = variant.network(plain).to(device)
-    if not trains_in_bf16(device):
+    is_compiled = pays_to_compile(run.steps, device)
+    if is_compiled or not trains_in_bf16(device):
         network = channels_last(network)
     patches, held_out = (
         PatchSampler(run.arrays, cases, patch_size, recipe["foreground_share"], device)
@@ -112,9 +116,17 @@ def set_up(run: Run, device: torch.device) -> Setup:
         images=len(annotated),
         pixels=math.prod(patch_size) * float(annotated.mean()),
     )
+
+    def loss(images: Tensor, labels: Tensor) -> Tensor:
+        with training_precision(device):
+            heads = network(images)
+        return variant.loss([head.float() for head in heads], labels, training)
+
+    if is_compiled:
+        loss = torch.compile(loss, dynamic=False)
     optimiser = variant.optimiser(build_optimiser(network, recipe["optimiser"]), training)
     batches = held_out_batches(run, held_out)
-    return Setup(run, variant, training, optimiser, augmentation, patches, batches)
+    return Setup(run, variant, training, loss, optimiser, augmentation, patches, batches)
 
 
 def train_epoch(setup: Setup, epoch: int, leave_if_told: Callable[[], None]) -> float:
@@ -145,9 +157,7 @@ def train_epoch(setup: Setup, epoch: int, leave_if_told: Callable[[], None]) -> 
         leave_if_told()
         locations = setup.patches.sample_batch(recipe["batch_size"], where)
         images, labels = setup.augmentation(locations, run.plan.patch_size, how, noise)
-        with training_precision(device):
-            heads = network(images)
-        loss = setup.variant.loss([head.float() for head in heads], labels, setup.training)
+        loss = setup.loss(images, labels)
         setup.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(network.parameters(), MAX_GRADIENT_NORM)

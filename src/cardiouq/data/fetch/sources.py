@@ -13,10 +13,9 @@ ACCESS = ("open", "form", "application", "private")
 
 @dataclass(frozen=True)
 class Source:
-    """One data set in the table of sources.
+    """One row of the table of sources; only an `open` data set has an archive, else "" and 0.
 
-    Only an `open` one has an archive: `url`, its `bytes` and `sha256` and the folder inside it
-    whose content becomes the data root (else "" and 0).
+    Of the archive, the content of `archive_folder` becomes the data root.
     """
 
     dataset: str

@@ -48,7 +48,6 @@ def draw_checkpoints(
     Args:
         checkpoints: from `choose_checkpoints`.
         scores: rows of `scores.csv` of the checkpoint ensemble.
-        cases: the case table.
         predictions: folder `prediction/<method>` of the checkpoint ensemble.
     """
     use_style()

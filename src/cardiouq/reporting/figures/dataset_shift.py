@@ -48,7 +48,6 @@ def draw_dataset_shift(
     Args:
         summary: rows of `summary.csv`.
         methods, test_sets: key -> printed label, in order.
-        styles: of the methods.
     """
     use_style()
     figure = Figure(figsize=(DOUBLE_COLUMN, ROW * len(BARS) + LEGEND), layout="constrained")

@@ -44,7 +44,6 @@ def draw_distorted_examples(
     """Draw a row per kind, the undistorted slice in the first column, and a column per degree.
 
     Args:
-        cases: the case table.
         distorted: the distorted scans' case table.
         test_sets: from `Study.distorted_test_sets`.
     """

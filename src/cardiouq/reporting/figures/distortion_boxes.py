@@ -68,7 +68,6 @@ def draw_distortion_boxes(
         metric: a key of `BOXED`.
         methods: key -> printed label, in order.
         kinds: in order.
-        styles: of the methods.
     """
     use_style()
     boxed = BOXED[metric]

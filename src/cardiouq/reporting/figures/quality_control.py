@@ -49,7 +49,6 @@ def draw_quality_control(
         curves: rows of `quality_control_curves.csv`.
         methods: key -> printed label, in order.
         test_sets: key -> printed label, of those to draw.
-        styles: of the methods.
         remaining: share of all slices that may be left poor.
     """
     use_style()

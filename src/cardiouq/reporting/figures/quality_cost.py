@@ -40,7 +40,6 @@ def draw_quality_cost(
         table: rows of `cost.csv`.
         methods: key -> printed label, in order.
         test_sets: key -> printed label, of those to draw.
-        styles: of the methods.
     """
     use_style()
     rows = [(test_set, quality) for test_set in test_sets for quality in QUALITIES]
@@ -93,7 +92,6 @@ def _label(
         axis: whose points are drawn.
         points: x and y, indexed by method.
         methods: key -> printed label.
-        styles: of the methods.
         spacing: from label to label, as a share of the panel's height.
     """
     low, high = axis.get_ylim()

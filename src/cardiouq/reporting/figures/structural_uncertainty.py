@@ -41,7 +41,6 @@ def draw_structural_uncertainty(
 
     Args:
         scores, slice_scores: rows of all methods on the study's own test sets.
-        cases: the case table.
         predictions: folder `prediction` of the study.
         methods: key -> printed label, in order.
     """

@@ -48,7 +48,6 @@ def draw_uncertainty_maps(
 
     Args:
         scores: rows of `scores.csv` of all methods.
-        cases: the case table.
         predictions: folder `prediction` of the study.
         methods, test_sets: key -> printed label, in order.
         n_failures: rows beside the success.
@@ -95,8 +94,7 @@ def draw_uncertainty_maps(
 def _draw_volume(
     axes: NDArray[Any], volume: Volume, scan: Scan, predictions: Path, methods: list[str]
 ) -> int:
-    """Fill the two columns of a volume (the first axis of `axes`); the entropy maps have no common
-    scale yet. Return the position of the slice."""
+    """Fill a volume's columns (first axis of `axes`), maps unscaled; return the slice's index."""
     folders = [predictions / method / volume.test_set for method in methods]
     labels = [load_prediction(folder / f"{volume.case}_segmentation.nii.gz") for folder in folders]
     z = choose_slice(scan.reference, labels, volume.failure)

@@ -31,8 +31,6 @@ def print_clinical(
 
     Args:
         summary: rows of `summary.csv`.
-        methods, test_sets: key -> printed label, in order.
-        caption: plain text.
     """
     rows = []
     for quantity, unit in UNITS.items():

@@ -35,8 +35,6 @@ def print_comparisons(
 
     Args:
         comparisons: rows of `comparisons.csv`.
-        methods, test_sets: key -> printed label, in order.
-        caption: plain text.
     """
     first, *_ = methods
     found = records(comparisons, ["method", "other", "test_set", "metric", "structure"])

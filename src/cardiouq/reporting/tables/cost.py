@@ -111,7 +111,6 @@ def print_cost(
         table: `quality`'s rows with the columns of `training_cost` and `prediction_cost`.
         methods: key -> printed label, in order.
         domains: test set -> ID or OOD.
-        caption: plain text.
     """
     costs = table.drop_duplicates("method").set_index("method")
     n_empty = table.groupby("method")["n_empty"].sum()

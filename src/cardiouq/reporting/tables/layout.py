@@ -11,6 +11,7 @@ from cardiouq.reporting.printing import NOTHING, Cell, PrintedTable
 from cardiouq.structures import ALL, FOREGROUND, STRUCTURES
 
 Labels = dict[str, str]
+"""Key of a method or a test set -> printed label, in order."""
 Numbers = dict[str, Any]
 """Row of a table of numbers, by column."""
 Tables = Mapping[str, pd.DataFrame]
@@ -84,8 +85,6 @@ def print_blocks(
 
     Args:
         summary: rows of `summary.csv`.
-        methods, test_sets: key -> printed label, in order.
-        caption: plain text.
         label: LaTeX's.
     """
     structures = blocks[0].structures

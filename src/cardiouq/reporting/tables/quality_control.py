@@ -52,8 +52,6 @@ def print_quality_control(
 
     Args:
         table: rows of `quality_control.csv`.
-        methods, test_sets: key -> printed label, in order.
-        caption: plain text.
     """
     table = table.assign(
         level="slice",

@@ -29,8 +29,6 @@ def print_ranks(
 
     Args:
         ranks: rows of `ranks.csv`.
-        methods, test_sets: key -> printed label, in order.
-        caption: plain text.
     """
     keys = [(block.metric, block.structures[0]) for block in COMPARED]
     found = records(ranks, ["method", "test_set", "metric", "structure"])

@@ -1,9 +1,7 @@
 """The registry of a study's tables, each an entry here.
 
 A module of an entry's name beside this one lays it out in `make`; its caption has that name in
-`workflow/report`.
-
-No module is imported here: a change of one prints no other table anew.
+`workflow/report`. No module is imported here: a change of one prints no other table anew.
 """
 
 from collections.abc import Callable, Sequence

@@ -37,7 +37,5 @@ def print_repeats(
 
     Args:
         repeats: rows of `repeats.csv`.
-        methods, test_sets: key -> printed label, in order.
-        caption: plain text.
     """
     return print_blocks(repeats, BLOCKS, methods, test_sets, caption, "tab:repeats")

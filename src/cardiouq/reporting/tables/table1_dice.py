@@ -32,8 +32,6 @@ def print_dice(
 
     Args:
         summary: rows of `summary.csv` with the columns of `published.with_published`.
-        methods, test_sets: key -> printed label, in order.
-        caption: plain text.
     """
     block = Block("dice", "Dice", larger_is_better=True, spread="sd")
     found = by_key(summary, block)

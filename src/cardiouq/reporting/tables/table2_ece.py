@@ -32,8 +32,6 @@ def print_ece(
 
     Args:
         summary: rows of `summary.csv` with the columns of `published.with_published`.
-        methods, test_sets: key -> printed label, in order.
-        caption: plain text.
     """
     block = Block("ece_percent", "ECE %", structures=[ALL], decimals=2)
     found = by_key(summary, block)

@@ -53,7 +53,6 @@ def print_verdict(
     Args:
         table: from `make_verdict`.
         methods, test_sets: key -> printed label; keys without one are printed as they are.
-        caption: plain text.
     """
     numbers = ["Published", "Ours", "95 % interval", "Empty"]
     columns = ["Table", "What", "Method", "Test set", *numbers, "Agrees", "Verdict", "Reason"]
