@@ -92,6 +92,7 @@ def test_moved_patches_are_those_of_a_window_that_is_moved(
         assert label.dtype == torch.uint8
 
 
+@settings(deadline=None)
 @given(
     centre=st.tuples(st.integers(0, 9), st.integers(0, 11)),
     size=st.tuples(st.integers(1, 16), st.integers(1, 16)),
@@ -421,7 +422,7 @@ def test_change_of_an_image_is_that_of_a_batch(
     images = torch.randn(12, 1, *shape, generator=generator(6))
     for size in np.linspace(low, high, 7).tolist():
         found = torch.stack([of_image(image, size) for image in images[:, 0]])[:, None]
-        torch.testing.assert_close(found, of_batch(images, size), atol=2e-6, rtol=0)
+        torch.testing.assert_close(found, of_batch(images, size), atol=1e-6, rtol=1e-6)
 
 
 # nearly the same and the same everywhere: what gamma and contrast divide by is nothing
