@@ -24,6 +24,7 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
+import torch
 import yaml
 from tabulate import tabulate
 
@@ -41,7 +42,7 @@ from cardiouq.files.documents import read_yaml
 from cardiouq.reporting.captions import count_volumes
 from cardiouq.reporting.data_page import make_data_page
 from cardiouq.study.schema import filled_in
-from cardiouq.training.patches import WindowSampler
+from cardiouq.training.patches import PatchSampler
 
 ROOT = Path(__file__).parents[1]
 SUBJECTS = (1_000, 10_000)
@@ -155,7 +156,7 @@ def sample(folder: Path) -> str:
     """What a training draws its batches from, at the usual limit of open files."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
     names = list(cases_of(*tables_of(folder), "train")["case"])
-    sampler = WindowSampler(folder / "arrays", names, (16, 16), 20, 0.33)
+    sampler = PatchSampler(folder / "arrays", names, (16, 16), 0.33, torch.device("cpu"))
     rng = np.random.default_rng(SEED)
     start = time.process_time()
     for _ in range(BATCHES):

@@ -51,9 +51,9 @@ def step_of(network: nn.Module, *, bf16: bool) -> Callable[[], None]:
 
     def step() -> None:
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            output = network(images)
+            heads = network(images)
         network.zero_grad()
-        loss_of(output.float(), labels).backward()
+        loss_of([head.float() for head in heads], labels).backward()
 
     return step
 

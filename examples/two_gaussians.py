@@ -62,13 +62,13 @@ def true_posterior(x: NDArray[np.float64]) -> NDArray[np.float64]:
 def train_member(x: NDArray[np.float64], labels: NDArray[np.uint8], w: float) -> nn.Module:
     """Logistic regression that minimises the biased loss of the member w."""
     torch.manual_seed(0)
-    member = nn.Conv1d(1, 2, kernel_size=1)
-    voxels, truth = as_batch(x), torch.from_numpy(labels).view(1, 1, -1)
+    member = nn.Conv2d(1, 2, kernel_size=1)
+    voxels, counts = as_batch(x), torch.cat([as_batch(labels == value) for value in (0, 1)], dim=1)
     optimiser = torch.optim.LBFGS(member.parameters(), max_iter=50, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:
         optimiser.zero_grad()
-        loss = biased_loss(member(voxels), truth, w)
+        loss = biased_loss(member(voxels), counts, w)
         loss.backward()
         return loss
 
@@ -80,12 +80,12 @@ def train_member(x: NDArray[np.float64], labels: NDArray[np.uint8], w: float) ->
 def vote(networks: list[nn.Module], x: NDArray[np.float64]) -> NDArray[np.uint8]:
     """Argmax of the networks' mean probabilities."""
     mean = torch.stack([network(as_batch(x)).softmax(1) for network in networks]).mean(0)
-    return mean[0].argmax(0).numpy().astype(np.uint8)
+    return mean[0, :, 0].argmax(0).numpy().astype(np.uint8)
 
 
-def as_batch(x: NDArray[np.float64]) -> Tensor:
-    """(1, 1, voxels) float32."""
-    return torch.from_numpy(x).float().view(1, 1, -1)
+def as_batch(x: NDArray[np.generic]) -> Tensor:
+    """An image of one row, (1, 1, 1, voxels) float32."""
+    return torch.from_numpy(x).float().view(1, 1, 1, -1)
 
 
 def run(seed: int = 0) -> Toy:

@@ -73,15 +73,26 @@ def test_only_weights_of_convolutions_get_a_standard_deviation(make_network: Mak
     }
 
 
-def test_kl_is_that_of_torch_s_distributions_layer_by_layer(posterior: nn.Module) -> None:
-    total = 0.0
-    for module in posterior.modules():
+@pytest.mark.parametrize("prior_sd", [0.01, 0.3, 5.0])
+def test_kl_and_its_gradients_are_those_of_torch_s_distributions(
+    posterior: nn.Module, prior_sd: float
+) -> None:
+    divergences, parameters = [], []
+    for module in posterior.double().modules():
         if isinstance(module, CONVOLUTIONS):
             mu, rho = module.parametrizations.weight.original, module.parametrizations.weight[0].rho
             q = Independent(Normal(mu, softplus(rho)), mu.dim())
-            p = Independent(Normal(torch.zeros_like(mu), torch.full_like(mu, 0.3)), mu.dim())
-            total += float(kl_divergence(q, p).detach())
-    assert float(kl_to_prior(posterior, 0.3).detach()) == pytest.approx(total, rel=1e-5)
+            p = Independent(Normal(torch.zeros_like(mu), torch.full_like(mu, prior_sd)), mu.dim())
+            divergences.append(kl_divergence(q, p))
+            parameters += [mu, rho]
+    expected, found = torch.stack(divergences).sum(), kl_to_prior(posterior, prior_sd)
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=0)
+    for ours, theirs in zip(
+        *(torch.autograd.grad(kl, parameters) for kl in (found, expected)), strict=True
+    ):
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9)
+    in_float32 = kl_to_prior(posterior.float(), prior_sd)
+    assert in_float32.item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_kl_is_the_closed_form(posterior: nn.Module) -> None:
@@ -177,10 +188,10 @@ def test_loss_is_the_plain_one_plus_the_weighted_kl(
     labels: Tensor,
     make_training: MakeTraining,
 ) -> None:
-    output = posterior.train()(images)
+    heads = posterior.train()(images)
     training = make_training(network=posterior)
-    loss = Variant(prior_sd=0.2, kl_weight=3.0, per=per).loss(output, labels, training)
-    expected = training.plain_loss(output, labels) + 3.0 * kl_to_prior(posterior, 0.2) / divisor
+    loss = Variant(prior_sd=0.2, kl_weight=3.0, per=per).loss(heads, labels, training)
+    expected = training.plain_loss(heads, labels) + 3.0 * kl_to_prior(posterior, 0.2) / divisor
     torch.testing.assert_close(loss, expected)
 
 
@@ -193,8 +204,8 @@ def test_gradients_reach_every_mean_and_every_standard_deviation(
     make_training: MakeTraining,
 ) -> None:
     training = make_training(network=posterior)
-    output = posterior.train()(images)
-    Variant(kl_weight=kl_weight).loss(output, labels, training).backward()
+    heads = posterior.train()(images)
+    Variant(kl_weight=kl_weight).loss(heads, labels, training).backward()
     for mu, layer in gaussian_layers(posterior).values():
         assert mu.grad is not None
         assert layer.rho.grad is not None

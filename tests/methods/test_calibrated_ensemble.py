@@ -6,25 +6,21 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from monai.losses import DiceLoss
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy, one_hot
 
 from cardiouq.methods.base import Member, Training
 from cardiouq.methods.calibrated_ensemble import Method, Variant, VoteCounts, biased_loss, heat_map
+from cardiouq.recipes.loss import count_labels
 from cardiouq.recipes.schedule import PolynomialSchedule
+from tests.recipes import peers
 
 MakeTraining = Callable[..., Training]
 
 MEMBERS, CLASSES = 3, 4
 SCHEDULE = PolynomialSchedule(epochs=8, alpha_0=0.01, epsilon=0.9)
 Votes = tuple[NDArray[np.uint8], NDArray[np.uint8]]
-
-
-@pytest.fixture
-def logits() -> Tensor:
-    return torch.randn(2, CLASSES, 32, 32, generator=torch.Generator().manual_seed(1))
 
 
 def noisy_votes(seed: int) -> Votes:
@@ -47,27 +43,55 @@ def counted(votes: Votes) -> VoteCounts:
     return counts
 
 
-def test_unbiased_loss_is_dice_plus_cross_entropy(logits: Tensor, labels: Tensor) -> None:
-    dice = DiceLoss(include_background=False, to_onehot_y=True, softmax=True, batch=True)
-    expected = dice(logits, labels) + cross_entropy(logits, labels[:, 0])
-    torch.testing.assert_close(biased_loss(logits, labels, 0), expected)
+def weighted_cross_entropy(w: float) -> peers.Loss:
+    """Mean over pixels, where torch's own weighting would divide by the sum of the weights."""
+    weights = torch.tensor([1.0, *[np.exp(-w)] * (CLASSES - 1)], dtype=torch.float64)
+
+    def loss(logits: Tensor, labels: Tensor) -> Tensor:
+        return cross_entropy(logits, labels[:, 0].long(), weights, reduction="none").mean()
+
+    return loss
 
 
-def test_unbiased_member_trains_with_the_plain_loss(
-    logits: Tensor, labels: Tensor, make_training: MakeTraining
+def by_library(w: float) -> peers.Loss:
+    """The loss of the member w from MONAI's and PyTorch's parts."""
+    s = 1 / (1 + np.exp(-w))
+    overlap, of_pixels = peers.tversky(s, 1 - s), weighted_cross_entropy(w)
+    return lambda logits, labels: overlap(logits, labels) + of_pixels(logits, labels)
+
+
+@pytest.fixture
+def heads() -> list[Tensor]:
+    """Logits of two heads of images of 32 x 48, float64."""
+    draw = torch.Generator().manual_seed(1)
+    sizes = ([size // stride for size in peers.SIZE] for stride in (1, 2))
+    return [
+        torch.randn(peers.BATCH, CLASSES, *size, generator=draw).double().requires_grad_()
+        for size in sizes
+    ]
+
+
+@pytest.mark.parametrize("labels", peers.ANNOTATED.values(), ids=peers.ANNOTATED.keys())
+@pytest.mark.parametrize("w", [-3, -1, 0, 2])
+def test_loss_and_gradients_are_those_of_the_libraries_with_the_branch_as_bias(
+    w: int, labels: Tensor, heads: list[Tensor], make_training: MakeTraining
 ) -> None:
-    """Also where a class is missing from an image or from all."""
-    labels = labels.clone()
-    labels[0][labels[0] == 1] = 0
-    labels[labels == 3] = 2
-    heads = torch.stack([logits, logits.flip(2)], dim=1)
+    ours = Variant().loss(heads, labels, make_training(member=Member(0, 0, 4, branch=w)))
+    peers.assert_same(ours, peers.deep_supervision(by_library(w), heads, labels), *heads)
+
+
+@pytest.mark.parametrize("labels", peers.ANNOTATED.values(), ids=peers.ANNOTATED.keys())
+def test_unbiased_member_trains_with_the_plain_loss(
+    labels: Tensor, heads: list[Tensor], make_training: MakeTraining
+) -> None:
     training = make_training(member=Member(fold=0, folds=4, branch=0))
     loss = Variant().loss(heads, labels, training)
-    torch.testing.assert_close(loss, training.plain_loss(heads, labels))
+    torch.testing.assert_close(loss, training.plain_loss(heads, labels), rtol=1e-9, atol=0)
 
 
 @pytest.mark.parametrize("w", [-3, -1, 2])
-def test_biased_loss_is_the_formula(w: int, logits: Tensor, labels: Tensor) -> None:
+def test_biased_loss_is_the_formula(w: int, labels: Tensor) -> None:
+    logits = torch.randn(2, CLASSES, 32, 32, generator=torch.Generator().manual_seed(1))
     p = logits.double().softmax(1).movedim(1, -1)
     truth = one_hot(labels[:, 0], CLASSES).double()
     s = 1 / (1 + np.exp(-w))
@@ -80,27 +104,21 @@ def test_biased_loss_is_the_formula(w: int, logits: Tensor, labels: Tensor) -> N
     weights = torch.where(labels[:, 0] > 0, np.exp(-w), 1.0)
     of_voxels = -(p.log() * truth).sum(-1) * weights
     expected = torch.stack(tversky).mean() + of_voxels.mean()
-    assert float(biased_loss(logits, labels, w)) == pytest.approx(float(expected), rel=1e-5)
-
-
-def test_a_run_s_branch_is_its_bias(
-    logits: Tensor, labels: Tensor, make_training: MakeTraining
-) -> None:
-    heads = torch.stack([logits, logits.flip(2)], dim=1)
-    loss = Variant().loss(heads, labels, make_training(member=Member(0, 0, 4, branch=-2)))
-    first, second = (biased_loss(heads[:, head], labels, -2) for head in (0, 1))
-    torch.testing.assert_close(loss, 2 / 3 * first + 1 / 3 * second)
+    found = biased_loss(logits, count_labels(labels), w)
+    assert float(found) == pytest.approx(float(expected), rel=1e-5)
 
 
 def test_negative_w_pushes_an_uncertain_voxel_in_and_positive_w_out() -> None:
     """Of three voxels the first is certainly of the structure and the last certainly not; that in
     between is of it in one of two images."""
-    labels = torch.tensor([[1, 1, 0], [1, 0, 0]]).view(2, 1, 3)
+    labels = torch.tensor([[1, 1, 0], [1, 0, 0]]).view(2, 1, 1, 3)
     pulls = []
     for w in (-3, -2, -1, 0, 1, 2, 3):
         uncertain = torch.zeros(2, requires_grad=True)
         evidence = torch.stack([torch.full((2,), 5.0), uncertain, torch.full((2,), -5.0)], dim=1)
-        biased_loss(torch.stack([-evidence / 2, evidence / 2], dim=1), labels, w).backward()
+        others = torch.full((2, 3), -30.0)
+        logits = torch.stack([-evidence / 2, evidence / 2, others, others], dim=1)
+        biased_loss(logits[:, :, None], count_labels(labels), w).backward()
         assert uncertain.grad is not None
         pulls.append(-float(uncertain.grad.sum()))
     assert min(pulls[:3]) > 0 > max(pulls[4:])

@@ -15,114 +15,117 @@ from cardiouq.methods.single import Method as Single
 from cardiouq.methods.single import negative_log_likelihood
 from cardiouq.methods.stochastic_segmentation import Variant as StochasticSegmentation
 from cardiouq.methods.stochastic_segmentation import sample_logits
-from cardiouq.recipes.loss import DeepSupervisionLoss
+from cardiouq.recipes.loss import HEAD_LOSSES, DeepSupervisionLoss, cross_entropy
 from cardiouq.recipes.schedule import PolynomialSchedule
 from cardiouq.structures import IGNORED, N_CLASSES
 
 BATCH, SIZE = 3, 16
-HEADS = (2, N_CLASSES)
+PLAIN = [(N_CLASSES, 16), (N_CLASSES, 8)]
 SCHEDULE = PolynomialSchedule(epochs=8, alpha_0=0.01, epsilon=0.9)
-CASES: dict[str, tuple[dict[str, Any] | None, tuple[int, ...]]] = {
-    "plain": (None, HEADS),
-    "cross_entropy": (None, HEADS),
-    "bayes_by_backprop": ({"name": "bayes_by_backprop"}, HEADS),
-    "hmc": ({"name": "hmc"}, HEADS),
-    "calibrated_ensemble": ({"name": "calibrated_ensemble"}, HEADS),
-    "layer_ensemble": ({"name": "layer_ensemble"}, (3 * N_CLASSES,)),
+CASES: dict[str, tuple[dict[str, Any] | None, list[tuple[int, int]]]] = {
+    "plain": (None, PLAIN),
+    "cross_entropy": (None, PLAIN),
+    "bayes_by_backprop": ({"name": "bayes_by_backprop"}, PLAIN),
+    "hmc": ({"name": "hmc"}, PLAIN),
+    "calibrated_ensemble": ({"name": "calibrated_ensemble"}, PLAIN),
+    "layer_ensemble": ({"name": "layer_ensemble"}, [(N_CLASSES, 16)] * 3),
     "stochastic_segmentation": (
         {"name": "stochastic_segmentation", "rank": 2, "samples": 5},
-        (4 * N_CLASSES,),
+        [(4 * N_CLASSES, 16)],
     ),
 }
-"""Name -> settings of a variant, and the channels of its output in training."""
+"""Name -> settings of a variant, and channels and side of each head of its output in training."""
 
-Case = tuple[Callable[..., Tensor], Tensor]
+Case = tuple[Callable[..., Tensor], list[Tensor]]
 
 
 @pytest.fixture
 def labels() -> Tensor:
-    """(3, 1, 16, 16) of all classes; of the first image a half, of the last nothing is known."""
+    """(3, 1, 16, 16) of all classes; of the first image a half and some pixels, of the last nothing
+    is known."""
     labels = torch.randint(0, 4, (BATCH, 1, SIZE, SIZE), generator=torch.Generator().manual_seed(2))
     labels[0, :, : SIZE // 2] = IGNORED
+    labels[0, :, ::3, ::5] = IGNORED
     labels[2] = IGNORED
     return labels.to(torch.uint8)
 
 
 @pytest.fixture(params=CASES)
 def case(request: pytest.FixtureRequest, make_network: Any, make_training: Any) -> Case:
-    """The loss of an output on labels in a training with a variant, and an output."""
-    settings, channels = CASES[request.param]
+    """The loss of heads on labels in a training with a variant, and heads."""
+    settings, sizes = CASES[request.param]
     variant = build_variant(settings)
     network = variant.network(make_network())
+    name = "cross_entropy" if request.param == "cross_entropy" else "dice_cross_entropy"
+    training = make_training(
+        member=Member(branch=2),
+        network=network,
+        plain_loss=DeepSupervisionLoss(2, HEAD_LOSSES[name]),
+    )
 
-    def loss(output: Tensor, labels: Tensor, *, in_part: bool = True) -> Tensor:
-        dice = request.param != "cross_entropy"
-        plain = DeepSupervisionLoss(2, dice=dice, in_part=in_part)
+    def loss(heads: list[Tensor], labels: Tensor) -> Tensor:
         torch.manual_seed(7)
-        training = make_training(member=Member(branch=2), network=network, plain_loss=plain)
-        return variant.loss(output, labels, training)
+        return variant.loss(heads, labels, training)
 
     draw = torch.Generator().manual_seed(1)
-    return loss, torch.randn(BATCH, *channels, SIZE, SIZE, generator=draw)
+    return loss, [torch.randn(BATCH, channels, n, n, generator=draw) for channels, n in sizes]
 
 
-def gradient(case: Case, labels: Tensor) -> tuple[float, Tensor]:
-    loss, output = case
-    output = output.clone().requires_grad_()
-    value = loss(output, labels)
-    value.backward()  # type: ignore[no-untyped-call]
-    assert output.grad is not None
-    return float(value.detach()), output.grad
+def gradients(case: Case, labels: Tensor) -> tuple[float, list[Tensor]]:
+    loss, heads = case
+    heads = [head.clone().requires_grad_() for head in heads]
+    value = loss(heads, labels)
+    return float(value.detach()), list(torch.autograd.grad(value, heads))
+
+
+def known_cells(labels: Tensor, head: Tensor) -> Tensor:
+    """Where any of the pixels that a head's cell covers is annotated, (batch, rows, columns)."""
+    side = SIZE // head.shape[-1]
+    cells = labels[:, 0].unfold(1, side, side).unfold(2, side, side)
+    return (cells != IGNORED).flatten(3).any(3)
 
 
 def test_gradient_is_zero_where_nobody_annotated_and_nowhere_else(
     case: Case, labels: Tensor
 ) -> None:
-    value, found = gradient(case, labels)
+    value, found = gradients(case, labels)
     assert np.isfinite(value)
-    of_pixels = found.flatten(1, -3).abs().sum(1, keepdim=True)
-    assert torch.equal(of_pixels > 0, labels != IGNORED)
+    for gradient in found:
+        assert torch.equal(gradient.abs().sum(1) > 0, known_cells(labels, gradient))
 
 
 def test_loss_does_not_depend_on_what_is_predicted_there(case: Case, labels: Tensor) -> None:
-    loss, output = case
-    ignored = (labels == IGNORED)[:, 0]
-    other = output.movedim((0, -2, -1), (0, 1, 2)).clone()
-    other[ignored] += torch.randn_like(other[ignored])
-    other = other.movedim((1, 2), (-2, -1))
-    assert not torch.equal(other, output)
-    assert torch.equal(loss(other, labels), loss(output, labels))
+    loss, heads = case
+    others = [
+        torch.where(known_cells(labels, head)[:, None], head, head + torch.randn_like(head))
+        for head in heads
+    ]
+    assert not any(torch.equal(a, b) for a, b in zip(heads, others, strict=True))
+    assert torch.equal(loss(heads, labels), loss(others, labels))
 
 
 def test_a_batch_that_nobody_annotated_moves_nothing(case: Case) -> None:
-    value, found = gradient(case, torch.full((BATCH, 1, SIZE, SIZE), IGNORED, dtype=torch.uint8))
+    value, found = gradients(case, torch.full((BATCH, 1, SIZE, SIZE), IGNORED, dtype=torch.uint8))
     assert np.isfinite(value)
-    assert (found == 0).all()
-
-
-def test_what_is_annotated_everywhere_has_the_loss_that_it_had(case: Case) -> None:
-    labels = torch.randint(0, 4, (BATCH, 1, SIZE, SIZE), generator=torch.Generator().manual_seed(2))
-    loss, output = case
-    found, expected = (loss(output, labels, in_part=known).item() for known in (True, False))
-    assert found == pytest.approx(expected, rel=1e-5)
+    assert all((gradient == 0).all() for gradient in found)
 
 
 def test_loss_is_that_of_the_annotated_pixels_alone(labels: Tensor) -> None:
     """By hand: Dice over the batch as one without the background, and cross-entropy."""
-    logits = torch.randn(
-        BATCH, 1, N_CLASSES, SIZE, SIZE, generator=torch.Generator().manual_seed(3)
-    )
+    logits = torch.randn(BATCH, N_CLASSES, SIZE, SIZE, generator=torch.Generator().manual_seed(3))
     known = labels[:, 0].numpy() != IGNORED
-    probabilities = np.moveaxis(logits[:, 0].double().softmax(1).numpy(), 1, -1)[known]
+    probabilities = np.moveaxis(logits.double().softmax(1).numpy(), 1, -1)[known]
     truth = labels[:, 0].numpy()[known]
     nll = -np.log(probabilities[np.arange(len(truth)), truth]).mean()
     dice = [
         2 * probabilities[truth == c, c].sum() / (probabilities[:, c].sum() + (truth == c).sum())
         for c in range(1, N_CLASSES)
     ]
-    for with_dice in (True, False):
-        loss = DeepSupervisionLoss(1, dice=with_dice, in_part=True)(logits, labels)
-        expected = nll + with_dice * (1 - np.mean(dice))
+    for name, expected in {
+        "dice_cross_entropy": nll + 1 - np.mean(dice),
+        "cross_entropy": nll,
+    }.items():
+        loss = DeepSupervisionLoss(1, HEAD_LOSSES[name])([logits], labels)
         assert float(loss) == pytest.approx(expected, abs=1e-5)
 
 
@@ -130,10 +133,10 @@ def test_likelihood_of_an_image_is_that_of_its_annotated_pixels(
     labels: Tensor, make_training: Any
 ) -> None:
     output = torch.randn(BATCH, 16, SIZE, SIZE, generator=torch.Generator().manual_seed(4))
-    plain = DeepSupervisionLoss(1, dice=False, in_part=True)
+    plain = DeepSupervisionLoss(1, cross_entropy)
     torch.manual_seed(5)
     variant = StochasticSegmentation(rank=2, samples=4)
-    loss = variant.loss(output, labels, make_training(plain_loss=plain))
+    loss = variant.loss([output], labels, make_training(plain_loss=plain))
     torch.manual_seed(5)
     log_p = sample_logits(output, 4).double().log_softmax(2).numpy()
     total, pixels = 0.0, 0

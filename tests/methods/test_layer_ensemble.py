@@ -6,14 +6,15 @@ from typing import Any
 
 import pytest
 import torch
-from monai.losses import DiceLoss
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 
 from cardiouq.errors import CardiouqError
 from cardiouq.methods.base import Training, split_classes
-from cardiouq.methods.layer_ensemble import LayerEnsemble, Method, Variant
+from cardiouq.methods.layer_ensemble import LayerEnsemble, Method, Variant, upsampled
 from cardiouq.recipes.network import UNet
 from cardiouq.recipes.schedule import PolynomialSchedule
+from tests.recipes import peers
 
 MakeNetwork = Callable[..., UNet]
 MakeTraining = Callable[..., Training]
@@ -29,11 +30,49 @@ def ensemble(make_network: MakeNetwork) -> LayerEnsemble:
     return network
 
 
-@pytest.mark.parametrize("training", [True, False])
-def test_output_has_the_logits_of_every_head(
-    training: bool, ensemble: LayerEnsemble, images: Tensor
+def test_output_has_the_logits_of_every_head(ensemble: LayerEnsemble, images: Tensor) -> None:
+    output, heads = ensemble.eval()(images), ensemble.train()(images)
+    assert output.shape == (2, HEADS * 4, 32, 32)
+    assert torch.equal(torch.cat(heads, dim=1), output)
+    assert len(heads) == HEADS
+
+
+SIZES = {
+    "a patch's stages": [((2, 3), (32, 48)), ((8, 12), (32, 48)), ((16, 24), (32, 48))],
+    "one axis alone": [((4, 48), (32, 48)), ((32, 1), (32, 48))],
+    "no whole number of times": [((3, 5), (16, 13)), ((7, 2), (10, 31)), ((1, 1), (5, 9))],
+    "its own": [((32, 48), (32, 48)), ((1, 7), (1, 7))],
+}
+
+
+@pytest.mark.parametrize("sizes", SIZES.values(), ids=SIZES.keys())
+def test_heads_are_brought_to_full_size_by_bilinear_interpolation(
+    sizes: list[tuple[tuple[int, int], tuple[int, int]]],
 ) -> None:
-    assert ensemble.train(training)(images).shape == (2, HEADS * 4, 32, 32)
+    draw = torch.Generator().manual_seed(1)
+    for there, here in sizes:
+        logits = torch.randn(3, 4, *there, generator=draw).requires_grad_()
+        weights = torch.randn(3, 4, *here, generator=draw)
+        ours, theirs = upsampled(logits, here), interpolate(logits, here, mode="bilinear")
+        torch.testing.assert_close(ours, theirs, atol=2e-6, rtol=0)
+        gradients = [torch.autograd.grad((weights * of).sum(), logits)[0] for of in (ours, theirs)]
+        torch.testing.assert_close(*gradients, atol=1e-4, rtol=1e-5)
+
+
+@pytest.mark.parametrize("there", [(4, 7), (16, 14), (128, 112)])
+def test_heads_are_brought_to_full_size_in_float32_whatever_they_are_computed_in(
+    there: tuple[int, int],
+) -> None:
+    draw = torch.Generator().manual_seed(1)
+    logits = torch.randn(2, 4, *there, generator=draw).bfloat16().requires_grad_()
+    weights = torch.randn(2, 4, 256, 224, generator=draw)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = upsampled(logits, (256, 224))
+    assert found.dtype == torch.float32
+    exact = interpolate(logits.float(), (256, 224), mode="bilinear")
+    torch.testing.assert_close(found, exact, atol=2e-6, rtol=0)
+    ours, theirs = (torch.autograd.grad((weights * of).sum(), logits)[0] for of in (found, exact))
+    torch.testing.assert_close(ours, theirs)  # to bf16's rounding
 
 
 def test_heads_come_from_shallow_to_deep_and_up_again(
@@ -83,21 +122,25 @@ def test_all_heads_come_from_one_pass(ensemble: LayerEnsemble, images: Tensor) -
     assert set(ensemble.heads) < set(counted)
 
 
+@pytest.mark.parametrize("labels", peers.ANNOTATED.values(), ids=peers.ANNOTATED.keys())
 def test_loss_is_the_sum_of_the_heads_soft_dice(
-    ensemble: LayerEnsemble, images: Tensor, labels: Tensor, make_training: MakeTraining
+    labels: Tensor, make_training: MakeTraining
 ) -> None:
-    output = ensemble(images).detach()
-    loss = Variant().loss(output, labels, make_training(network=ensemble))
-    dice = DiceLoss(include_background=False, to_onehot_y=True, softmax=True, batch=True)
-    by_hand = [dice(output[:, 4 * head : 4 * head + 4], labels) for head in range(HEADS)]
-    assert float(loss) == pytest.approx(float(sum(by_hand)), rel=1e-5)
+    draw = torch.Generator().manual_seed(1)
+    heads = [
+        torch.randn(peers.BATCH, 4, *peers.SIZE, generator=draw).double().requires_grad_()
+        for _ in range(HEADS)
+    ]
+    dice = peers.at_full_resolution(peers.DICE)
+    theirs = torch.stack([dice(logits, labels) for logits in heads]).sum()
+    peers.assert_same(Variant().loss(heads, labels, make_training()), theirs, *heads)
 
 
 def test_gradients_reach_every_head(
     ensemble: LayerEnsemble, images: Tensor, labels: Tensor, make_training: MakeTraining
 ) -> None:
-    output = ensemble.train()(images)
-    Variant().loss(output, labels, make_training(network=ensemble)).backward()
+    heads = ensemble.train()(images)
+    Variant().loss(heads, labels, make_training(network=ensemble)).backward()
     for head in [*ensemble.heads, ensemble.unet.output_block.conv.conv]:
         assert head.weight.grad.abs().sum() > 0
 

@@ -1,5 +1,6 @@
 """Stochastic segmentation networks: the Gaussian over the logits, and its likelihood."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from scipy.stats import norm
 from torch import Tensor
-from torch.nn.functional import cross_entropy
+from torch.distributions import LowRankMultivariateNormal
+from torch.nn.functional import softplus
 
 from cardiouq.methods.base import Training
 from cardiouq.methods.stochastic_segmentation import (
@@ -19,9 +21,11 @@ from cardiouq.methods.stochastic_segmentation import (
     Variant,
     sample_logits,
 )
-from cardiouq.recipes.loss import DeepSupervisionLoss
+from cardiouq.recipes.loss import HEAD_LOSSES, DeepSupervisionLoss
 from cardiouq.recipes.network import UNet
 from cardiouq.recipes.schedule import PolynomialSchedule
+from cardiouq.structures import IGNORED
+from tests.recipes import peers
 
 MakeNetwork = Callable[..., UNet]
 MakeTraining = Callable[..., Training]
@@ -37,11 +41,32 @@ def output() -> Tensor:
     return torch.randn(2, CLASSES * (2 + RANK), 2, 3, generator=torch.Generator().manual_seed(1))
 
 
+def torch_s_distribution(output: Tensor) -> LowRankMultivariateNormal:
+    """The Gaussian over the logits of each image, class by class and row by row."""
+    blocks = output.reshape(len(output), 2 + RANK, -1)
+    variances = softplus(blocks[:, 1]) + LEAST_VARIANCE
+    return LowRankMultivariateNormal(blocks[:, 0], blocks[:, 2:].transpose(1, 2), variances)
+
+
 def expected_moments(of_image: Tensor) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and covariance of an image's logits, class by class and row by row."""
-    blocks = of_image.double().numpy().reshape(2 + RANK, -1)
-    mean, diagonal, factor = blocks[0], np.log1p(np.exp(blocks[1])) + LEAST_VARIANCE, blocks[2:].T
-    return mean, factor @ factor.T + np.diag(diagonal)
+    """Mean and covariance of an image's logits."""
+    distribution = torch_s_distribution(of_image.double()[None])
+    return distribution.mean[0].numpy(), distribution.covariance_matrix[0].numpy()
+
+
+@pytest.mark.parametrize("size", [(2, 3), (16, 24), (1, 5)])
+@pytest.mark.parametrize("samples", [1, 20])
+def test_draws_are_torch_s_with_the_same_normal_numbers(
+    size: tuple[int, int], samples: int
+) -> None:
+    draw = torch.Generator().manual_seed(1)
+    output = torch.randn(3, CLASSES * (2 + RANK), *size, generator=draw)
+    torch.manual_seed(8)
+    found = sample_logits(output, samples)
+    torch.manual_seed(8)
+    expected = torch_s_distribution(output).rsample(torch.Size([samples]))
+    assert found.shape == (samples, 3, CLASSES, *size)
+    torch.testing.assert_close(found.flatten(2), expected, atol=1e-5, rtol=0)
 
 
 def test_samples_have_the_mean_and_covariance_that_were_asked_for(output: Tensor) -> None:
@@ -76,9 +101,8 @@ def test_likelihood_is_the_mean_over_samples_of_the_product_over_pixels(
     output: Tensor, make_training: MakeTraining
 ) -> None:
     labels = torch.tensor([[0, 1, 2, 3, 1, 0], [2, 2, 1, 0, 3, 3]]).view(2, 1, 2, 3)
-    training = make_training()
     torch.manual_seed(4)
-    loss = Variant(rank=RANK, samples=7).loss(output, labels, training)
+    loss = Variant(rank=RANK, samples=7).loss([output], labels, make_training())
     torch.manual_seed(4)
     probabilities = sample_logits(output, 7).double().softmax(2).numpy()
     of_images = []
@@ -92,10 +116,33 @@ def test_likelihood_is_the_mean_over_samples_of_the_product_over_pixels(
                     product *= probabilities[sample, image, label, row, column]
             of_samples.append(product)
         of_images.append(-np.log(np.mean(of_samples)) / 6)
-    expected = np.mean(of_images) + float(
-        training.plain_loss.dice_loss(output[:, :CLASSES], labels)
-    )
+    expected = np.mean(of_images) + float(peers.DICE(output[:, :CLASSES], labels))
     assert float(loss) == pytest.approx(expected, rel=1e-5)
+
+
+def by_gathering(output: Tensor, labels: Tensor, samples: int) -> Tensor:
+    """Eq. 6 on draws of torch's distribution, per annotated pixel of the batch, and soft Dice."""
+    known = labels != IGNORED
+    drawn = torch_s_distribution(output).rsample(torch.Size([samples]))
+    log_p = drawn.view(samples, -1, CLASSES, *output.shape[2:]).log_softmax(2)
+    truth = labels.where(known, 0).long().expand(samples, *labels.shape)
+    of_images = log_p.gather(2, truth).where(known, 0).flatten(2).sum(2)
+    likelihood = of_images.logsumexp(0) - math.log(samples)
+    dice = peers.at_full_resolution(peers.DICE)(output[:, :CLASSES], labels)
+    return dice - likelihood.mean() / (known.sum() / len(labels))
+
+
+@pytest.mark.parametrize("labels", peers.ANNOTATED.values(), ids=peers.ANNOTATED.keys())
+def test_loss_and_gradient_are_those_of_gathered_log_probabilities(
+    labels: Tensor, make_training: MakeTraining
+) -> None:
+    draw = torch.Generator().manual_seed(9)
+    output = torch.randn(peers.BATCH, CLASSES * (2 + RANK), *peers.SIZE, generator=draw).double()
+    output.requires_grad_()
+    torch.manual_seed(10)
+    ours = Variant(rank=RANK, samples=6).loss([output], labels, make_training())
+    torch.manual_seed(10)
+    peers.assert_same(ours, by_gathering(output, labels, 6), output)
 
 
 def test_dice_term_is_left_out_where_the_loss_is_cross_entropy(
@@ -103,12 +150,11 @@ def test_dice_term_is_left_out_where_the_loss_is_cross_entropy(
 ) -> None:
     labels = torch.randint(0, CLASSES, (2, 1, 2, 3), generator=torch.Generator().manual_seed(5))
     losses = []
-    for dice in (True, False):
+    for name in ("dice_cross_entropy", "cross_entropy"):
         torch.manual_seed(4)
-        plain = DeepSupervisionLoss(heads=2, dice=dice)
-        training = make_training(plain_loss=plain)
-        losses.append(Variant(rank=RANK).loss(output, labels, training))
-    term = plain.dice_loss(output[:, :CLASSES], labels)
+        training = make_training(plain_loss=DeepSupervisionLoss(2, HEAD_LOSSES[name]))
+        losses.append(Variant(rank=RANK).loss([output], labels, training))
+    term = peers.DICE(output[:, :CLASSES], labels)
     assert float(losses[0] - losses[1]) == pytest.approx(float(term), rel=1e-4)
 
 
@@ -119,11 +165,9 @@ def test_without_covariance_it_is_cross_entropy(
     certain = output.clone()
     certain[:, CLASSES : 2 * CLASSES] = -100
     certain[:, 2 * CLASSES :] = 0
-    training = make_training()
     torch.manual_seed(6)
-    loss = Variant(rank=RANK).loss(certain, labels, training)
-    mean = output[:, :CLASSES]
-    expected = training.plain_loss.dice_loss(mean, labels) + cross_entropy(mean, labels[:, 0])
+    loss = Variant(rank=RANK).loss([certain], labels, make_training())
+    expected = peers.DICE_AND_CROSS_ENTROPY(output[:, :CLASSES], labels)
     # what is left is noise of variance LEAST_VARIANCE
     assert float(loss) == pytest.approx(float(expected), abs=1e-3)
 
@@ -136,6 +180,8 @@ def test_output_has_the_plain_network_s_logits_as_mean(
     assert output.shape == (2, CLASSES * (2 + RANK), 32, 32)
     assert torch.equal(output[:, :CLASSES], make_network()(images))
     assert torch.equal(Variant().logits(output)[0], output[:, :CLASSES])
+    [in_training] = network.train()(images)
+    assert torch.equal(in_training, output)
 
 
 def test_gradients_reach_all_heads_and_the_network(

@@ -50,7 +50,7 @@ def told_to_leave(
         ([TERM], -1, "training_precision", 6, 3),  # all are kept: the fourth is given up
         ([TERM], 60, "validate", EPOCHS - 1, EPOCHS),  # in the last one
         ([TERM], 60, "save_state", 0, EPOCHS),  # when all is done but the output
-        ([CTRL_C], 60, "WindowSampler", 0, 0),  # while scans are read
+        ([CTRL_C], 60, "PatchSampler", 0, 0),  # while scans are read
         ([CTRL_C], 60, "validate", 2, 3),
         ([CTRL_C] * 3, 60, "training_precision", 5, 3),  # in a hurry
         ([TERM, CTRL_C], -1, "training_precision", 6, 3),

@@ -1,24 +1,18 @@
 """A run that keeps the weights of its best epoch."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
-from torch import nn
 
-from cardiouq.data.plan import Plan
-from cardiouq.methods.base import Member, Training
-from cardiouq.recipes.loss import DeepSupervisionLoss
 from cardiouq.training import train as loop
 from cardiouq.training import trajectory
 from cardiouq.training.checkpoints import load_tensors
 from cardiouq.training.run import Run
 from cardiouq.training.train import train
-from cardiouq.training.validation import Validation, validate
+from cardiouq.training.validation import Validation
 
 CPU = torch.device("cpu")
 MakeRun = Callable[..., Run]
@@ -43,20 +37,6 @@ def numbers(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[float]], None]:
         monkeypatch.setattr(loop, "validate", lambda *_: Validation(1.0, 0.5, next(left)))
 
     return make_up
-
-
-def test_nll_is_of_the_mean_over_samples(make_run: MakeRun, plan: Plan) -> None:
-    """Two samples whose probabilities are known, on patches whose labels are."""
-    labels = torch.arange(4).repeat(8).view(2, 1, 4, 4)
-    samples = torch.randn(2, 2, 4, 4, 4, generator=torch.Generator().manual_seed(1))
-    variant = SimpleNamespace(logits=lambda output: samples)
-    sampler = SimpleNamespace(sample_batch=lambda size, rng: (torch.zeros(2, 1, 4, 4), labels))
-    run = make_run(plan=replace(plan, patch_size=(4, 4)))
-    loss = DeepSupervisionLoss(1)
-    training = Training(Member(), nn.Conv2d(1, 1, 1), loss, images=2, pixels=16)
-    nll = validate(run, variant, training, sampler).nll
-    mean = samples.softmax(2).mean(0)
-    assert nll == pytest.approx(float(-mean.gather(1, labels).log().mean()))
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,6 @@ from cardiouq.training.checkpoints import load_tensors, load_weights
 from cardiouq.training.history import HISTORY_COLUMNS, read_history, write_history
 from cardiouq.training.run import Run
 from cardiouq.training.train import train
-from cardiouq.training.validation import count_overlap
 
 CPU = torch.device("cpu")
 MakeRun = Callable[..., Run]
@@ -164,24 +163,6 @@ def test_seeds_differ_between_recipes_members_and_epochs(make_run: MakeRun) -> N
     runs = [*(make_run(member=m) for m in members), make_run(recipe_name="other")]
     seeds = {run.seed_for("patches", epoch) for run in runs for epoch in range(3)}
     assert len(seeds) == 3 * len(runs)
-
-
-def test_overlap_counts_voxels_of_each_class() -> None:
-    predicted = torch.tensor([[0, 1, 1], [2, 3, 3]])
-    reference = torch.tensor([[0, 1, 2], [2, 3, 0]])
-    both, in_prediction, in_reference = count_overlap(predicted, reference).tolist()
-    assert both == [1, 1, 1, 1]
-    assert in_prediction == [1, 2, 1, 2]
-    assert in_reference == [2, 1, 2, 1]
-
-
-def test_overlap_is_of_what_someone_annotated() -> None:
-    predicted = torch.tensor([[0, 1, 1], [2, 3, 3]])
-    reference = torch.tensor([[0, IGNORED, 2], [2, 3, IGNORED]], dtype=torch.uint8)
-    both, in_prediction, in_reference = count_overlap(predicted, reference).tolist()
-    assert both == [1, 0, 1, 1]
-    assert in_prediction == [1, 1, 1, 1]
-    assert in_reference == [1, 0, 2, 1]
 
 
 def test_a_run_learns_from_what_is_annotated_in_part(

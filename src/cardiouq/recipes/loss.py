@@ -1,9 +1,9 @@
 """nnU-Net's loss: Dice + cross-entropy with deep supervision, each head at its own resolution.
 
-nnU-Net brings the logits of lower heads to full resolution, nearest neighbour by nearest neighbour,
-and MONAI's `DiceCELoss` would then see the same logits many times. Here a cell of a head's grid is
-seen once, with the counts of the labels that it covers: the same sums, without copies of full size
-(the tests hold it against MONAI's).
+MONAI's `DynUNet` brings the logits of lower heads to full resolution, nearest neighbour by nearest
+neighbour, and its `DiceCELoss` would then see the same logits many times. Here a cell of a head's
+grid is seen once, with the counts of the labels that it covers: the same sums, without copies of
+full size (the tests hold it against MONAI's).
 """
 
 from collections.abc import Callable, Mapping, Sequence
