@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from cardiouq.files.seals import read_array
 from numpy.typing import NDArray
 
 from cardiouq.data.plan import Plan
+from cardiouq.files.reading import read_array
 from cardiouq.files.run_files import side_folder
 from cardiouq.methods.base import Member
 from cardiouq.prediction.predict import predict

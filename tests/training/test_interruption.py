@@ -11,6 +11,7 @@ import torch
 
 from cardiouq.training import train as loop
 from cardiouq.training import trajectory
+from cardiouq.training.patches import PatchSampler
 from cardiouq.training.run import Run
 from cardiouq.training.train import train
 
@@ -25,7 +26,7 @@ def told_to_leave(
     run: Run, output: Path, function: str, calls: int, signals: Sequence[signal.Signals]
 ) -> None:
     """Train, with signals before a function of the training is called once more than so often."""
-    module = trajectory if hasattr(trajectory, function) else loop
+    [module] = [m for m in (trajectory, PatchSampler, loop) if hasattr(m, function)][:1]
     original, count = getattr(module, function), 0
 
     def call(*arguments: Any, **keywords: Any) -> Any:
@@ -45,15 +46,15 @@ def told_to_leave(
 @pytest.mark.parametrize(
     ("signals", "seconds", "function", "calls", "kept"),
     [
-        ([TERM], 60, "training_precision", 0, 0),  # before anything is worth keeping: at once
+        ([TERM], 60, "sample_batch", 0, 0),  # before anything is worth keeping: at once
         ([TERM], 60, "validate", 2, 3),  # the third epoch is finished, as none is kept yet
-        ([TERM], -1, "training_precision", 6, 3),  # all are kept: the fourth is given up
+        ([TERM], -1, "sample_batch", 6, 3),  # all are kept: the fourth is given up
         ([TERM], 60, "validate", EPOCHS - 1, EPOCHS),  # in the last one
         ([TERM], 60, "save_state", 0, EPOCHS),  # when all is done but the output
         ([CTRL_C], 60, "PatchSampler", 0, 0),  # while scans are read
         ([CTRL_C], 60, "validate", 2, 3),
-        ([CTRL_C] * 3, 60, "training_precision", 5, 3),  # in a hurry
-        ([TERM, CTRL_C], -1, "training_precision", 6, 3),
+        ([CTRL_C] * 3, 60, "sample_batch", 5, 3),  # in a hurry
+        ([TERM, CTRL_C], -1, "sample_batch", 6, 3),
     ],
 )
 def test_training_leaves_with_every_finished_epoch_and_ends_with_the_same_bits(
