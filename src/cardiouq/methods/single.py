@@ -111,7 +111,7 @@ def negative_log_likelihood(
         (
             cross_entropy(
                 logits / temperature,
-                as_tensor(labels).long(),
+                as_tensor(labels, device=logits.device).long(),
                 reduction="sum",
                 ignore_index=IGNORED,
             ),
