@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from cardiouq.device import gpus
+from cardiouq.device import choose, gpus
 from cardiouq.device.choose import choose_device
 from cardiouq.device.gpus import (
     acquire_gpu,
@@ -243,6 +243,7 @@ def fake_cuda(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
         asked.append(os.environ.get("CUDA_VISIBLE_DEVICES"))
         return answer
 
+    monkeypatch.setattr(choose, "check_device", lambda device: None)
     monkeypatch.setattr(torch.backends.cuda, "is_built", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: ask(True))
     monkeypatch.setattr(torch.cuda, "init", lambda: ask(None))
@@ -277,6 +278,29 @@ def test_cuda_that_was_started_before_is_an_error(
 def test_gpu_that_cannot_be_named_is_not_used(fake_cuda: list[str | None]) -> None:
     with pytest.raises(CardiouqError, match="set CUDA_VISIBLE_DEVICES"):
         choose_device()
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        "Found no NVIDIA driver on your system.",
+        "The NVIDIA driver on your system is too old (found version 11040).",
+        "No CUDA GPUs are available",
+    ],
+)
+def test_gpu_on_which_cuda_does_not_start_is_one_clear_error(
+    found: str, fake_cuda: list[str | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise RuntimeError(found)
+
+    monkeypatch.setattr(torch.cuda, "init", fail)
+    monkeypatch.setenv("CARDIOUQ_DEVICE", "cuda")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    with pytest.raises(CardiouqError) as caught:
+        choose_device()
+    assert f"device: cuda, but CUDA does not start on GPU 3: {found}" in str(caught.value)
+    assert "--config device=cpu" in str(caught.value)
 
 
 def test_without_a_working_gpu_auto_is_the_cpu_and_holds_nothing(

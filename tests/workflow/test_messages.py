@@ -1,5 +1,6 @@
 """What goes wrong is said in one clear message, and Snakemake finds nothing to criticise."""
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,31 @@ def test_misspelt_key_on_the_command_line_is_one_clear_error(fresh: Any) -> None
 def test_missing_device_value_is_one_clear_error(fresh: Any) -> None:
     message = error_of(fresh.run("--dry-run", study="demo", config=["device=gpu"]))
     assert "'gpu' is not one of ['auto', 'cpu', 'cuda']" in message
+
+
+@pytest.mark.parametrize("cuda", [None, "12.6"])
+def test_gpu_that_pytorch_is_not_built_for_is_one_clear_error(
+    fresh: Any, tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cuda: str | None
+) -> None:
+    """Told before anything is planned, and without importing PyTorch."""
+    for part, name in (("recipes", "polynomial"), ("methods", "vanilla")):
+        tiny[part] = {name: tiny[part][name]}
+    study = tmp_path / "study.yaml"
+    study.write_text(yaml.safe_dump(tiny), encoding="utf-8")
+    package = tmp_path / "packages" / "torch"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("raise KeyError('imported')\n", encoding="utf-8")
+    version = f"__version__ = '2.13.0'\ncuda = {cuda!r}\nhip = None\n"
+    (package / "version.py").write_text(version, encoding="utf-8")
+    before = os.environ["PYTHONPATH"]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(package.parent), before]))
+    done = fresh.run("--dry-run", study=str(study), config=["device=cuda"])
+    if cuda:
+        assert done.returncode == 0, done.stdout
+    else:
+        message = error_of(done)
+        assert f"device: cuda, but PyTorch 2.13.0 in {package} is built without CUDA" in message
+        assert message.endswith("or run with --config device=cpu")
 
 
 @pytest.mark.parametrize("folder", ["acdc", "mnms"])

@@ -4,7 +4,7 @@ import contextlib
 
 import torch
 
-from cardiouq.device.environment import processor, requested_device
+from cardiouq.device.environment import check_device, processor, requested_device
 from cardiouq.device.gpus import acquire_gpu
 from cardiouq.errors import CardiouqError
 
@@ -13,10 +13,14 @@ def choose_device() -> torch.device:
     """Choose the device that the environment names; `auto` is a GPU if there is one, else the CPU.
 
     A GPU is locked first, before anything asks CUDA, which then sees no other.
+
+    Raises:
+        CardiouqError: if a GPU is asked for, and PyTorch, the machine or its driver has none.
     """
     wanted = requested_device()
+    check_device(wanted)
     if wanted == "cpu" or not torch.backends.cuda.is_built():  # type: ignore[no-untyped-call]
-        return torch.device("cpu" if wanted == "auto" else wanted)
+        return torch.device("cpu")
     locked = acquire_gpu()
     if wanted == "auto" and not torch.cuda.is_available():
         if locked is not None:
@@ -27,7 +31,14 @@ def choose_device() -> torch.device:
             "no GPU to claim: `nvidia-smi -L` and CUDA_VISIBLE_DEVICES name none; set "
             "CUDA_VISIBLE_DEVICES to the devices to use, as in 0,1, or run with --config device=cpu"
         )
-    torch.cuda.init()  # type: ignore[no-untyped-call]
+    try:
+        torch.cuda.init()  # type: ignore[no-untyped-call]
+    except RuntimeError as error:
+        raise CardiouqError(
+            f"device: {wanted}, but CUDA does not start on GPU {locked.gpu}: {error}; compare the "
+            f"driver that `nvidia-smi` names with CUDA {torch.version.cuda}, which PyTorch is "
+            "built for, or run with --config device=cpu"
+        ) from error
     if torch.cuda.device_count() != 1:
         raise RuntimeError("CUDA was started before a GPU was claimed, and sees others too")
     return torch.device("cuda")

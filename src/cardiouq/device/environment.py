@@ -3,8 +3,10 @@
 import os
 import platform
 import re
+import runpy
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +34,11 @@ def prepare_environment(device: str, structures: Sequence[str], *, in_conda: boo
     are not given back and faulted in again. All have to be set before Python starts.
 
     Raises:
-        CardiouqError: if the process works on a study with another device or other structures.
+        CardiouqError: if the process works on a study with another device or other structures, or
+            if the device is one that the PyTorch of the jobs cannot use.
     """
+    if not in_conda:
+        check_device(device)
     wanted = {DEVICE_VARIABLE: device, STRUCTURES_VARIABLE: ",".join(structures)}
     for variable, value in wanted.items():
         if _PREPARED.setdefault(variable, value) != value:
@@ -63,6 +68,23 @@ def check_checkout(root: Path) -> None:
         raise CardiouqError(
             f"{root}: the path of the Snakefile holds {' and '.join(found)}, by which jobs do not "
             "find the code; move the checkout to a path without"
+        )
+
+
+def check_device(device: str) -> None:
+    """Raise a CardiouqError if the device is `cuda` and the installed PyTorch is built without it.
+
+    PyTorch's file of versions is read, as to import PyTorch takes seconds.
+    """
+    torch = find_spec("torch") if device == "cuda" else None
+    if torch is None or torch.origin is None:
+        return
+    version = runpy.run_path(str(Path(torch.origin).with_name("version.py")))
+    if not (version["cuda"] or version["hip"]):
+        raise CardiouqError(
+            f"device: cuda, but PyTorch {version['__version__']} in {Path(torch.origin).parent} is "
+            "built without CUDA; install a build with CUDA in its place (https://pytorch.org), or "
+            "run with --config device=cpu"
         )
 
 
