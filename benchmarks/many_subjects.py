@@ -132,7 +132,11 @@ def plan(folder: Path) -> None:
                 ["spacing_z", "spacing_y", "spacing_x"],
             )
         ),
+        spacing=None,
         patch_size=(16, 16),
+        base_features=32,
+        max_features=512,
+        max_stages=None,
     )
     (folder / "plan.json").write_text(made.to_json(), encoding="utf-8")
 
