@@ -19,6 +19,14 @@ from cardiouq.errors import DISK_ERRORS, reported_to_user
 from cardiouq.files.writing import HASHES_FILE, atomic_write, write_hashes
 
 
+def fails_while_closing(path: Path) -> None:
+    """Write as matplotlib does on a disk that becomes full amid a stream of a PDF."""
+    try:
+        path.write_text("a" * 10_000, encoding="utf-8")
+    finally:
+        raise AttributeError("'Stream' object has no attribute 'pos'")
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
 @pytest.mark.parametrize(
     "write",
@@ -28,8 +36,9 @@ from cardiouq.files.writing import HASHES_FILE, atomic_write, write_hashes
         lambda path: pd.DataFrame({"a": range(10_000)}).to_csv(path),
         lambda path: Figure().savefig(path, format="pdf"),
         lambda path: path.write_text("a" * 10_000, encoding="utf-8"),
+        fails_while_closing,
     ],
-    ids=["numpy", "safetensors", "pandas", "matplotlib", "text"],
+    ids=["numpy", "safetensors", "pandas", "matplotlib", "text", "failure while closing"],
 )
 def test_whatever_library_finds_the_disk_full_the_file_is_named(
     write: Callable[[Path], Any], tmp_path: Path

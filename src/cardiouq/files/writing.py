@@ -185,6 +185,12 @@ def disk_errors_naming(path: Path) -> Iterator[None]:
         if error.errno in DISK_ERRORS and (is_temporary or not error.filename):
             error.filename = str(path)
         raise
+    except Exception as error:
+        # matplotlib fails once more while it closes a file that the disk did not take
+        first = error.__context__
+        if isinstance(first, OSError) and first.errno in DISK_ERRORS:
+            raise OSError(first.errno, first.strerror, str(path)) from error
+        raise
 
 
 def expand_home(path: str) -> Path:
