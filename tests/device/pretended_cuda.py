@@ -31,6 +31,8 @@ GPU = torch.device("cuda:0")
 STAND_IN = torch.device("meta")
 PACKAGE, HERE = Path(cardiouq.__file__).parent, Path(__file__)
 
+MEMORY = 2**37
+"""Bytes that the pretended GPU has, all free."""
 COPIES = {"copy_", "_to_copy"}
 INDEXING = {"index", "index_put", "index_put_", "_index_put_impl_", "_unsafe_index"}
 WAITS = {
@@ -86,6 +88,8 @@ def pretended_cuda(bf16: bool = True) -> Iterator[Notes]:
         patch.setattr(torch.cuda, "_lazy_init", lambda: None)
         patch.setattr(torch.cuda, "is_bf16_supported", lambda **_: bf16)
         patch.setattr(torch.cuda, "get_device_name", lambda *_: "Pretended")
+        patch.setattr(torch.cuda, "mem_get_info", lambda *_: (MEMORY, MEMORY))
+        patch.setattr(Tensor, "pin_memory", lambda tensor: tensor)
         # else `Module.to` would change parameters under the tensors' hands
         patch.setattr(torch.__future__, "_overwrite_module_params_on_conversion", True)
         notes = Notes()

@@ -179,7 +179,7 @@ def test_recipe_trains_on_labels_in_part(trainings: Trainings, recipe: str, tmp_
             array[:, :12] = IGNORED
         np.save(tmp_path / file.name, array)
     setup = set_up(replace(trainings.first(recipe), arrays=tmp_path), CPU)
-    assert setup.training.plain_loss.in_part
+    assert any(setup.patches.in_part)
     with pretended_cuda():
         train(setup.run, tmp_path / "run", CUDA)
     assert contents(tmp_path / "run")
@@ -260,7 +260,6 @@ def notes_of_an_epoch(run: Run, iterations: int) -> Notes:
     return notes
 
 
-@pytest.mark.xfail(strict=True, reason="windows are copied, and augmentation asks for values")
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_step_of_training_waits_for_nothing(trainings: Trainings, recipe: str) -> None:
     """A longer epoch waits as often as a short one, which is at its end."""
@@ -269,17 +268,6 @@ def test_step_of_training_waits_for_nothing(trainings: Trainings, recipe: str) -
     assert not long.waits - short.waits
 
 
-ANY_ORDER = pytest.mark.xfail(
-    strict=True, reason="CUDA adds up a loss over images, and gradients of upsampling, in any order"
-)
-
-
-@pytest.mark.parametrize(
-    "recipe",
-    [
-        pytest.param(recipe, marks=() if recipe == "stochastic_segmentation" else ANY_ORDER)
-        for recipe in RECIPES
-    ],
-)
+@pytest.mark.parametrize("recipe", RECIPES)
 def test_step_of_training_is_deterministic(trainings: Trainings, recipe: str) -> None:
     assert not notes_of_an_epoch(trainings.first(recipe), 1).nondeterministic

@@ -349,7 +349,9 @@ def moments_to_kill(
             if job.is_alive and not has_come():
                 continue
             del moments[job]
-            victim = rng.choice(["job", "all", "Snakemake"])
+            # what Snakemake alone leaves behind comes to its end: first those that are resumed
+            is_resumed = job.stage in AMID and left[job.script] > 2
+            victim = rng.choice(["job", "all"] if is_resumed else ["job", "all", "Snakemake"])
             if not job.is_alive:
                 victim = "all"
                 time.sleep(rng.random() * 0.2)  # Snakemake takes note of its end

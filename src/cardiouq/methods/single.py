@@ -105,19 +105,13 @@ def negative_log_likelihood(
 ) -> float:
     """Mean over annotated voxels, in nats, of logits (slices, classes, rows, columns) on labels."""
     from torch import as_tensor
-    from torch.nn.functional import cross_entropy
 
-    losses = [
-        (
-            cross_entropy(
-                logits / temperature,
-                as_tensor(labels, device=logits.device).long(),
-                reduction="sum",
-                ignore_index=IGNORED,
-            ),
-            int(np.count_nonzero(labels != IGNORED)),
-        )
-        for logits, labels in held_out
-    ]
-    voxels: int = sum(count for _, count in losses)
-    return sum(float(loss) for loss, _ in losses) / voxels
+    from cardiouq.recipes.loss import count_labels, cross_entropy
+
+    losses, voxels = 0.0, 0
+    for logits, labels in held_out:
+        reference = as_tensor(labels, device=logits.device)[:, None]
+        annotated = int(np.count_nonzero(labels != IGNORED))
+        losses += float(cross_entropy(logits / temperature, count_labels(reference))) * annotated
+        voxels += annotated
+    return losses / voxels
