@@ -22,6 +22,10 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     return functional.cross_entropy(logits, labels[:, 0].long())
 
 
+OF_RECIPE = {"dice_cross_entropy": DICE_AND_CROSS_ENTROPY, "cross_entropy": cross_entropy}
+"""A recipe's `loss` -> the libraries'."""
+
+
 def tversky(false_positives: float, false_negatives: float) -> Loss:
     return TverskyLoss(
         **OVERLAP,

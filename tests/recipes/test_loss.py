@@ -25,11 +25,6 @@ EVERY_ANNOTATION = pytest.mark.parametrize(
     "labels", peers.ANNOTATED.values(), ids=peers.ANNOTATED.keys()
 )
 NOBODY = torch.full((peers.BATCH, 1, *peers.SIZE), IGNORED, dtype=torch.uint8)
-PEERS = {
-    "dice_cross_entropy": peers.DICE_AND_CROSS_ENTROPY,
-    "cross_entropy": peers.cross_entropy,
-}
-"""A recipe's `loss` -> the library's."""
 
 
 def make_heads(*strides: Sequence[int], seed: int = 1) -> list[Tensor]:
@@ -60,7 +55,7 @@ def test_loss_and_gradients_are_monai_s_of_heads_at_full_resolution(
 ) -> None:
     heads = make_heads(*strides)
     ours = DeepSupervisionLoss(len(heads), HEAD_LOSSES[name])(heads, labels)
-    peers.assert_same(ours, peers.deep_supervision(PEERS[name], heads, labels), *heads)
+    peers.assert_same(ours, peers.deep_supervision(peers.OF_RECIPE[name], heads, labels), *heads)
 
 
 @EVERY_ANNOTATION

@@ -19,10 +19,6 @@ from tests.recipes import peers
 
 MakeRun = Callable[..., Run]
 Batch = tuple[Tensor, Tensor]
-PEERS = {
-    "dice_cross_entropy": peers.DICE_AND_CROSS_ENTROPY,
-    "cross_entropy": peers.cross_entropy,
-}
 
 
 def make_batches(labels: Sequence[Tensor], samples: int) -> list[Batch]:
@@ -56,7 +52,7 @@ def test_numbers_are_those_of_annotated_pixels_and_of_the_mean_over_samples(
     losses, nlls, agreed, sizes = [], [], torch.zeros(3), torch.zeros(3)
     for logits, labels in batches:
         mean = logits.double().softmax(2).mean(0)
-        losses.append(peers.at_full_resolution(PEERS[loss])(mean.log(), labels))
+        losses.append(peers.at_full_resolution(peers.OF_RECIPE[loss])(mean.log(), labels))
         known = labels[:, 0] != IGNORED
         truth, of_pixels = labels[:, 0][known].long(), mean.movedim(1, -1)[known]
         nlls.append(-of_pixels.gather(1, truth[:, None]).log().mean())
