@@ -60,7 +60,7 @@ def prepared(size: str, folder: str) -> Any:
     """The default trainer, ready to train on the cases of `sizes.write_cases`."""
     scratch = Path(tempfile.mkdtemp(dir=Path(folder).parent))
     os.environ |= {f"nnUNet_{name}": str(scratch / name) for name in FOLDERS}
-    os.environ["nnUNet_n_proc_DA"] = "0"  # the loader in this process, on its one core
+    os.environ |= {"nnUNet_n_proc_DA": "0"}  # the loader in this process, on its one core
     sys.path.append(os.environ.get("NNUNET", ""))
     try:
         trainers = importlib.import_module("nnunetv2.training.nnUNetTrainer.nnUNetTrainer")

@@ -53,7 +53,7 @@ class Process:
 
     def __init__(self, contestant: Contestant) -> None:
         self._name = contestant.name
-        self._said = tempfile.TemporaryFile("w+", encoding="utf-8")
+        self._said = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 (closed by `end`)
         inherited = {key: value for key, value in os.environ.items() if key not in ALLOCATOR}
         self._process = subprocess.Popen(
             [sys.executable, __file__, contestant.function, *contestant.arguments],

@@ -1,4 +1,4 @@
-"""Sizes of the laptop study's network and of the papers', with cases and recipe of nnU-Net's kind."""
+"""The laptop study's network and the papers', with a recipe of nnU-Net's kind and made-up cases."""
 
 from pathlib import Path
 from typing import Any
