@@ -5,7 +5,7 @@ import os
 import signal
 from pathlib import Path
 
-from tests.paths import CONFIG, ROOT, TINY
+from tests.paths import CONFIG, LOCAL_CONFIG, ROOT, TINY
 
 # before torch is imported: small tensors gain nothing from more
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -38,7 +38,7 @@ def tiny() -> dict[str, Any]:
 @pytest.fixture
 def local_config() -> dict[str, Any]:
     """The keys of `config.yaml`."""
-    return {"study": "tiny", "acdc_root": "", "mnms_root": "", "ukbb_root": "", "device": "cpu"}
+    return {**LOCAL_CONFIG}
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from cardiouq.data.readers.identity import hash_of
 from cardiouq.reporting.style import MethodStyle, method_styles
 from cardiouq.structures import STRUCTURES, label_of
 from cardiouq.study.study import Study as Settings
-from tests.paths import CONFIG, TINY
+from tests.paths import CONFIG, LOCAL_CONFIG, TINY
 
 METHODS = {
     "vanilla": "Vanilla",
@@ -44,9 +44,7 @@ class Study(NamedTuple):
 @pytest.fixture(scope="session")
 def styles() -> dict[str, MethodStyle]:
     """Those of the tiny study's methods, which are all that there are."""
-    roots = dict.fromkeys(("acdc_root", "mnms_root", "ukbb_root"), "")
-    machine = {"study": "tiny", "device": "cpu", **roots}
-    return method_styles(Settings(str(TINY), machine, CONFIG).styles)
+    return method_styles(Settings(str(TINY), LOCAL_CONFIG, CONFIG).styles)
 
 
 @pytest.fixture(scope="session")

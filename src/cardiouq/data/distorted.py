@@ -56,7 +56,7 @@ def distort_cases(
             write_volume(changed, case, files[0])
             write_label(followed, case, files[1])
             said = {column: getattr(case, column) for column in ("part", *SAID)}
-            found = FoundCase(case=name, image=files[0], label=files[1], frame=-1, **said)
+            found = FoundCase(case=name, image=files[0], label=files[1], **said)
             rows.append(
                 {"test_set": test_set, "dataset": case.dataset} | check_case(found, case.labels)
             )

@@ -109,12 +109,12 @@ def _as_made(path: Path, look: Callable[[io.BufferedReader], tuple[str, Content]
 def _noted(path: Path) -> tuple[str, Path | None]:
     """The hash noted of a file and where it stands; "" if it has none."""
     for hash_file, name in [(hash_file_of(path), path.name), *_in_folders(path)]:
-        if sums := _hashes_in(hash_file):
-            if name not in sums:
+        if hashes := _hashes_in(hash_file):
+            if name not in hashes:
                 raise CardiouqError(
                     f"{path}: {hash_file} has no hash of it; delete {to_delete(path)} and run again"
                 )
-            return sums[name], hash_file
+            return hashes[name], hash_file
     return "", None
 
 
@@ -129,11 +129,11 @@ def _hashes_in(hash_file: Path) -> dict[str, str]:
         state = hash_file.stat()
     except FileNotFoundError:
         return {}
-    return _sums(hash_file, state.st_mtime_ns, state.st_size)
+    return _hashes_of_state(hash_file, state.st_mtime_ns, state.st_size)
 
 
 @lru_cache(maxsize=FOLDERS_KEPT)
-def _sums(hash_file: Path, changed: int, size: int) -> dict[str, str]:
+def _hashes_of_state(hash_file: Path, changed: int, size: int) -> dict[str, str]:
     """`read_hashes` of a file in a state."""
     return read_hashes(hash_file)
 

@@ -70,9 +70,9 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 def write_folder_hashes(folder: Path) -> None:
     """Note the hashes of all files of a folder in one file, in place of one for each."""
-    sums = hashes_of(folder)
-    write_hashes(folder / HASHES_FILE, sums)
-    for name in sums:
+    hashes = hashes_of(folder)
+    write_hashes(folder / HASHES_FILE, hashes)
+    for name in hashes:
         hash_file_of(folder / name).unlink(missing_ok=True)
 
 
@@ -86,9 +86,9 @@ def hashes_of(folder: Path) -> dict[str, str]:
     }
 
 
-def write_hashes(path: Path, sums: Mapping[str, str]) -> None:
+def write_hashes(path: Path, hashes: Mapping[str, str]) -> None:
     """Write hashes as `sha256sum` does."""
-    lines = [f"{digest}  {name}\n" for name, digest in sums.items()]
+    lines = [f"{digest}  {name}\n" for name, digest in hashes.items()]
     with disk_errors_naming(path):
         path.write_text("".join(lines), encoding="utf-8")
 

@@ -135,8 +135,8 @@ def intermediate_hashes(
     files = [file.with_name(file.stem.removeprefix(".")) for file in hash_files]
     hashes = {file: sha256(read(file)) for file in files if file.is_file()}
     for folder in (results / "data", *map(Path, runs), *predictions):
-        for sums in (*folder.glob(HASHES_FILE), *folder.glob(f"*/{HASHES_FILE}")):
-            hashes[sums] = sha256(sums.read_bytes())
+        for file in (*folder.glob(HASHES_FILE), *folder.glob(f"*/{HASHES_FILE}")):
+            hashes[file] = sha256(file.read_bytes())
     return {str(file.relative_to(results)): hashes[file] for file in sorted(hashes)}
 
 

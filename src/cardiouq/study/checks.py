@@ -164,8 +164,9 @@ def _recipe_problems(study: Settings) -> Iterator[str]:
     for name, block in study["recipes"].items():
         place = f"recipes.{name}"
         if "variant" in block:
-            own = f"{place}.variant", block["variant"], "name"
-            found = _settings_problems(*own, ("name",), variant_class)
+            found = _settings_problems(
+                f"{place}.variant", block["variant"], "name", ("name",), variant_class
+            )
             yield from found
             if not found:
                 written = study.written["recipes"][name]  # no default is asked for

@@ -53,9 +53,9 @@ class SideFolder:
         if self.output.is_dir():
             shutil.rmtree(self.output)
         self.output.mkdir()
-        sums = hashes_of(self.products)
-        write_hashes(self.output / HASHES_FILE, sums)
-        for name in sorted(sums, key=lambda name: (name == RUN_FILE, name)):
+        hashes = hashes_of(self.products)
+        write_hashes(self.output / HASHES_FILE, hashes)
+        for name in sorted(hashes, key=lambda name: (name == RUN_FILE, name)):
             target = self.output / name
             target.parent.mkdir(exist_ok=True)
             _link(str(self.products / name), str(target))

@@ -21,6 +21,7 @@ from tests.reporting.tables.judged import (
     paper_test_sets,
     settings,
 )
+from tests.study.changes import set_key
 
 
 def not_comparable(verdict: pd.DataFrame) -> "pd.Series[bool]":
@@ -174,11 +175,7 @@ def test_a_changed_setting_touches_exactly_the_rows_that_depend_on_it(
     reason: str,
     depends: Callable[[pd.DataFrame], "pd.Series[bool]"],
 ) -> None:
-    study = copy.deepcopy(paper)
-    block = study
-    for key in place[:-1]:
-        block = block[key]
-    block[place[-1]] = value
+    study = set_key(copy.deepcopy(paper), ".".join(place), value)
     verdict = judge(study, equal_summary(study))
     dependent = depends(verdict)
     assert dependent.any()
@@ -204,11 +201,7 @@ def test_a_changed_setting_touches_exactly_the_rows_that_depend_on_it(
 def test_a_setting_that_no_number_depends_on_touches_no_row(
     paper: dict[str, Any], place: tuple[str, ...], value: Any
 ) -> None:
-    study = copy.deepcopy(paper)
-    block = study
-    for key in place[:-1]:
-        block = block[key]
-    block[place[-1]] = value
+    study = set_key(copy.deepcopy(paper), ".".join(place), value)
     assert (judge(study, equal_summary(study))["verdict"] == "reproduced").all()
 
 

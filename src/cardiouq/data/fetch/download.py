@@ -124,7 +124,7 @@ class _Part:
         return str(_read_json(self.record).get("etag", ""))
 
     def describe(self, source: Source, etag: str) -> None:
-        """Write the record."""
+        """Write into the record which archive is downloaded."""
         self.record.write_text(
             json.dumps(_identity(source) | {"etag": etag}) + "\n", encoding="utf-8"
         )

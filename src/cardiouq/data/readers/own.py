@@ -189,7 +189,7 @@ def _nnunet_files(
 
 
 def read_description(root: Path) -> dict[str, Any]:
-    """nnU-Net's `dataset.json`.
+    """Read the `dataset.json` of nnU-Net's raw format.
 
     Raises:
         CardiouqError: if it is missing or broken.
