@@ -17,8 +17,12 @@ demo: study
 ## any study: make study STUDY=laptop
 study: $(VENV)/installed
 	$(BIN)/snakemake --cores $(CORES) --config study=$(STUDY) --quiet rules
-	$(BIN)/snakemake --config study=$(STUDY) --report results/$(STUDY)/report.html --quiet all
+	@$(MAKE) --no-print-directory results/$(STUDY)/report.html
 	@echo "The report: $(CURDIR)/results/$(STUDY)/report.html"
+
+# a study's provenance is made last, whatever else was made anew
+results/%/report.html: results/%/provenance.json
+	$(BIN)/snakemake --config study=$* --report $@ --quiet all
 
 ## how far a study is, from another terminal: make status STUDY=laptop (or a YAML file's path); makes no environment
 status:

@@ -160,7 +160,8 @@ def held_out(labels: Tensor) -> tuple[Tensor, Any]:
 def test_a_temperature_is_fitted_to_annotated_voxels(labels: Tensor, make_run: Any) -> None:
     logits, truth = held_out(labels)
     known = truth != IGNORED
-    cut = torch.as_tensor(np.moveaxis(logits.numpy(), 1, -1)[known]), truth[known]
+    voxels = np.moveaxis(logits.numpy(), 1, -1)[known]
+    cut = torch.as_tensor(voxels)[..., None, None], truth[known][:, None, None]
     for temperature in (0.7, 1.0, 3.0):
         expected = negative_log_likelihood([cut], temperature)
         found = negative_log_likelihood([(logits, truth)], temperature)

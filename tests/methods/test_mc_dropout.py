@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from cardiouq.methods import mc_dropout, single
 from cardiouq.methods.mc_dropout import Passes
-from cardiouq.recipes.network import DROPOUT_PLACES, UNet
+from cardiouq.recipes.network import DROPOUT_PLACES, Dropout, UNet
 from cardiouq.recipes.schedule import PolynomialSchedule
 
 MakeNetwork = Callable[..., UNet]
@@ -35,7 +35,7 @@ def test_dropout_is_on_and_off_in_vanilla(
 def test_only_dropout_is_in_training_mode(make_network: MakeNetwork) -> None:
     network = make_network(p=0.5)
     Passes(network, PASSES)
-    assert {type(m) for m in network.modules() if m.training} == {nn.Dropout}
+    assert {type(m) for m in network.modules() if m.training} == {Dropout}
 
 
 @pytest.mark.parametrize("place", DROPOUT_PLACES)

@@ -1,20 +1,21 @@
 """The network that MONAI builds is the one that the plan and the recipe describe."""
 
+import math
 import re
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 from monai.networks.nets import DynUNet
-from torch import nn
+from torch import Tensor, nn
 
 from cardiouq.data.plan import Plan
 from cardiouq.recipes.network import (
     DROPOUT_PLACES,
+    Dropout,
     build_network,
-    channels_last,
+    in_fast_layout,
     last_decoder_layer,
 )
 from cardiouq.structures import N_CLASSES
@@ -138,11 +139,13 @@ def images() -> torch.Tensor:
     return torch.randn(3, 1, 32, 32, generator=torch.Generator().manual_seed(1))
 
 
-@pytest.mark.parametrize("layout", [nn.Module.eval, lambda n: channels_last(n).eval()])
+@pytest.mark.parametrize("is_channels_last", [False, True])
 def test_stages_one_by_one_give_the_output_of_the_whole_bit_for_bit(
-    plan: Plan, images: torch.Tensor, layout: Callable[[nn.Module], Any]
+    plan: Plan, images: torch.Tensor, is_channels_last: bool
 ) -> None:
-    network = layout(build_network(plan, NO_DROPOUT))
+    network: Any = build_network(plan, NO_DROPOUT).eval()
+    if is_channels_last:
+        network = in_fast_layout(network, torch.device("cpu"), is_compiled=True)
     with torch.inference_mode():
         encoded = network.encode(images)
         decoded = network.decode(encoded)
@@ -167,6 +170,44 @@ def test_encoding_goes_on_from_the_stages_that_are_known(
     # what is known is taken as it is, not computed again
     assert all(a is b for a, b in zip(known, went_on[: last + 1], strict=True))
     assert len(known) == last + 1
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("shape", [(2, 16, 60, 60), (3, 5, 41, 43), (1, 1, 1, 1000)])
+@pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
+def test_dropout_drops_and_scales_as_pytorchs(
+    p: float, shape: tuple[int, ...], layout: torch.memory_format
+) -> None:
+    torch.manual_seed(0)
+    images = (torch.rand(shape) + 1).contiguous(memory_format=layout).requires_grad_()
+    ours, theirs = Dropout(p)(images), nn.Dropout(p)(images)
+    kept = ours != 0
+    deviation = math.sqrt(p * (1 - p) / images.numel())
+    for dropped in (~kept, theirs == 0):
+        assert abs(dropped.double().mean() - p) < 4 * deviation
+    # the share of 2**16 values that is nearest to p
+    torch.testing.assert_close(ours[kept], images[kept] / (1 - p), rtol=1e-4, atol=0)
+    assert ours.stride() == images.stride()
+    ours.sum().backward()  # type: ignore[no-untyped-call]
+    assert images.grad is not None
+    torch.testing.assert_close(images.grad, ours.detach() / images.detach())
+
+
+def test_dropout_draws_each_element_by_itself_and_anew_from_the_seed() -> None:
+    images, layer = torch.ones(1, 8, 200, 200), Dropout(0.5)
+
+    def drawn(seed: int) -> Tensor:
+        torch.manual_seed(seed)
+        return layer(images) != 0
+
+    assert torch.equal(drawn(1), drawn(1))
+    masks = [drawn(2).flatten(), drawn(3).flatten()]
+    agreement = [(masks[0] == masks[1])]
+    agreement += [masks[0][step:] == masks[0][:-step] for step in (1, 2, 3, 4, 200)]
+    for agree in agreement:
+        assert abs(agree.double().mean() - 0.5) < 4 * 0.5 / math.sqrt(len(agree))
+    layer.eval()
+    assert layer(images) is images
 
 
 def test_dropout_in_all_places_leaves_the_logits_alone(plan: Plan) -> None:

@@ -62,7 +62,7 @@ def device_name(device: torch.device) -> str:
     return f"{device.type}, {torch.cuda.get_device_name(device) if cuda else processor()}"
 
 
-def trains_in_bf16(device: torch.device) -> bool:
+def has_bf16(device: torch.device) -> bool:
     """Tell whether the hardware has bf16.
 
     oneDNN calls bf16 supported on any AVX-512 processor and emulates it, which takes twice the time
@@ -73,9 +73,14 @@ def trains_in_bf16(device: torch.device) -> bool:
     return bool(torch.cpu._is_avx512_bf16_supported())
 
 
-def training_precision(device: torch.device) -> contextlib.AbstractContextManager[object]:
+def precision(device: torch.device) -> str:
+    """The precision in which networks are trained and predict: `bfloat16` or `float32`."""
+    return "bfloat16" if has_bf16(device) else "float32"
+
+
+def in_precision(device: torch.device) -> contextlib.AbstractContextManager[object]:
     """Context of bf16 autocast where the hardware has it, of full precision otherwise."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=trains_in_bf16(device))
+    return torch.autocast(device.type, torch.bfloat16, enabled=has_bf16(device))
 
 
 def pays_to_compile(steps: int, device: torch.device) -> bool:
@@ -90,7 +95,7 @@ def pays_to_compile(steps: int, device: torch.device) -> bool:
 
 def make_deterministic() -> None:
     """Have the same seed give the same numbers on the same machine, in full precision but for
-    `training_precision`; what cannot do so is an error, in users' own methods too."""
+    `in_precision`; what cannot do so is an error, in users' own methods too."""
     # read when cuBLAS and the compiler are first used
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     os.environ.setdefault("TORCHINDUCTOR_DETERMINISTIC", "1")

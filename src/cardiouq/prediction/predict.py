@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 
 from cardiouq.data.readers.scans import Case
-from cardiouq.device.choose import device_name, make_deterministic
+from cardiouq.device.choose import device_name, make_deterministic, precision
 from cardiouq.files.locks import exclusive_lock
 from cardiouq.files.reading import read_array
 from cardiouq.files.run_files import MACHINE_FILE
@@ -78,7 +78,7 @@ def _predict(
     make_deterministic()
     output.mkdir(parents=True, exist_ok=True)
     (output / MACHINE_FILE).unlink(missing_ok=True)
-    note_machine(output, device_name(predictor.device), "float32")
+    note_machine(output, device_name(predictor.device), precision(predictor.device))
     fitted = method.fit(runs, schedule)
     cases = {case.case: case for members in test_sets.values() for case in members}
     files = {

@@ -12,6 +12,7 @@ from torch.nn import functional
 from cardiouq.data.plan import Plan
 from cardiouq.data.preprocessing import centre_crop, resampled_shape
 from cardiouq.data.readers.scans import Case
+from cardiouq.device.choose import in_precision
 
 TILES_AT_ONCE = 8
 
@@ -29,7 +30,7 @@ class Predictor:
 
     @torch.inference_mode()
     def output(self, network: Callable[[Tensor], Tensor], image: NDArray[np.float32]) -> Tensor:
-        """Network's output on every slice, blended where tiles overlap.
+        """Network's output on every slice, blended in float32 where tiles overlap.
 
         Args:
             network: from (batch, 1, rows, columns) to (batch, channels, rows, columns).
@@ -38,8 +39,13 @@ class Predictor:
         Returns:
             (slices, channels, rows, columns) on the predictor's device.
         """
+
+        def apply(tiles: Tensor) -> Tensor:
+            with in_precision(self.device):
+                return network(tiles).float()
+
         slices = torch.from_numpy(image)[:, None].to(self.device)
-        output: Tensor = self.tile(slices, network)
+        output: Tensor = self.tile(slices, apply)
         return output
 
 

@@ -21,7 +21,7 @@ from cardiouq.files.run_files import HISTORY_FILE, RUN_FILE, checkpoint_file
 from cardiouq.methods import build_variant
 from cardiouq.methods.base import MEMBER, Member
 from cardiouq.prediction.predictor import Predictor
-from cardiouq.recipes.network import UNet, build_network, channels_last
+from cardiouq.recipes.network import UNet, build_network, in_fast_layout
 from cardiouq.training.checkpoints import load_tensors, load_weights
 from cardiouq.training.history import read_history
 
@@ -130,7 +130,7 @@ class RunOnDisk:
             plain = copy.deepcopy(self._plain)
             network = build_variant(self.recipe.get("variant")).network(plain)
         load_weights(network, weights)
-        return channels_last(network).to(self.device).eval()
+        return in_fast_layout(network, self.device).eval()
 
     @cached_property
     def _plain(self) -> UNet:

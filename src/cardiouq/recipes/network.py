@@ -8,6 +8,7 @@ from monai.networks.nets import DynUNet
 from torch import Tensor, nn
 
 from cardiouq.data.plan import Plan
+from cardiouq.device.choose import has_bf16
 from cardiouq.structures import N_CLASSES
 
 DROPOUT_PLACES = {
@@ -20,6 +21,9 @@ DROPOUT_PLACES = {
 """Parts of the U-Net that keep their dropout layers, by the recipe's `dropout.place`. Ng et al.
 (IEEE TBME 2022) do not say which layers are the middle ones: here the two deepest stages of the
 encoder and the deepest of the decoder."""
+
+BITS = 2**16
+"""Values that the bits of an element's dropout have."""
 
 
 class UNet(DynUNet):  # type: ignore[misc]
@@ -101,23 +105,46 @@ def build_network(plan: Plan, dropout: Mapping[str, Any]) -> UNet:
     places = tuple(part.format(last=plan.n_stages - 3) for part in DROPOUT_PLACES[dropout["place"]])
     for name, module in network.named_modules():
         in_place = name.startswith(places)
-        if isinstance(module, nn.Dropout) and not in_place:
-            module.p = 0.0
-        for child, norm in list(module.named_children()):
-            if isinstance(norm, nn.InstanceNorm2d):
-                channels = norm.num_features
-                setattr(module, child, nn.GroupNorm(channels, channels, eps=norm.eps))
+        for child, layer in list(module.named_children()):
+            if isinstance(layer, nn.Dropout):
+                setattr(module, child, Dropout(layer.p if in_place else 0.0))
+            if isinstance(layer, nn.InstanceNorm2d):
+                channels = layer.num_features
+                setattr(module, child, nn.GroupNorm(channels, channels, eps=layer.eps))
     return network
 
 
-def channels_last(network: nn.Module) -> nn.Module:
-    """The network with its convolutions in the layout that is fast for them in full precision.
+class Dropout(nn.Dropout):
+    """Dropout whose masks take a CPU a third of the time (`benchmarks/dropout.py`).
 
-    In bf16 it is not: there the backward pass of the norm takes most of a step
-    (`benchmarks/training_step.py`).
+    PyTorch draws a float for each element and compares it; here an element has 16 bits of its own,
+    which is the precision of `p`. On a GPU, and compiled, it is PyTorch's.
     """
-    moved: nn.Module = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return moved
+
+    def forward(self, input: Tensor) -> Tensor:
+        """As `torch.nn.Dropout`."""
+        is_own = input.device.type == "cpu" and not torch.compiler.is_compiling()
+        if not (self.training and self.p and is_own):
+            return super().forward(input)
+        dropped = round(self.p * BITS)
+        words = torch.empty(-(-input.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
+        strides = torch.empty_like(input).stride()  # channels last, if the input is
+        bits = words.view(torch.int16).as_strided(input.shape, strides)
+        mask = (bits >= dropped - BITS // 2).to(input.dtype)
+        return input * mask.mul_(BITS / (BITS - dropped))
+
+
+def in_fast_layout(
+    network: nn.Module, device: torch.device, *, is_compiled: bool = False
+) -> nn.Module:
+    """The network on a device, in the layout in which it is fast there.
+
+    For convolutions that is channels-last. In bf16 the norm is slow in it, unless it is compiled
+    into one with what surrounds it.
+    """
+    if is_compiled or not has_bf16(device):
+        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network.to(device)
 
 
 def last_decoder_layer(network: nn.Module) -> Tensor:

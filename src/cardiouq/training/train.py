@@ -14,9 +14,10 @@ from torch import Tensor, nn
 
 from cardiouq.device.choose import (
     device_name,
+    in_precision,
     make_deterministic,
     pays_to_compile,
-    trains_in_bf16,
+    precision,
 )
 from cardiouq.files.locks import exclusive_lock
 from cardiouq.methods import build_variant
@@ -24,7 +25,7 @@ from cardiouq.methods.base import BaseVariant, Training
 from cardiouq.provenance.record import note_machine
 from cardiouq.recipes.augmentation import Augmentation
 from cardiouq.recipes.loss import build_loss
-from cardiouq.recipes.network import build_network, channels_last
+from cardiouq.recipes.network import build_network, in_fast_layout
 from cardiouq.recipes.optimiser import build_optimiser, set_rate
 from cardiouq.training.interruption import Notice
 from cardiouq.training.patches import PatchSampler
@@ -62,8 +63,7 @@ def train(run: Run, output: Path, device: torch.device) -> None:
 def _train(run: Run, side: SideFolder, device: torch.device, notice: Notice) -> None:
     make_deterministic()
     setup = set_up(run, device)
-    precision = "bfloat16" if trains_in_bf16(device) else "float32"
-    note_machine(side.products, device_name(device), precision)
+    note_machine(side.products, device_name(device), precision(device))
     trajectory = Trajectory(run, side, setup.training.network, setup.optimiser)
     leave_if_told = partial(_leave_if_told, notice, trajectory)
     for epoch in range(trajectory.next_epoch, run.schedule.epochs):
@@ -99,10 +99,8 @@ def set_up(run: Run, device: torch.device) -> Setup:
     torch.manual_seed(run.seed_for("weights"))
     variant = build_variant(recipe.get("variant"))
     plain = build_network(run.plan, recipe["dropout"])
-    network = variant.network(plain).to(device)
-    in_bf16, is_compiled = trains_in_bf16(device), pays_to_compile(run.steps, device)
-    if is_compiled or not in_bf16:
-        network = channels_last(network)
+    is_compiled = pays_to_compile(run.steps, device)
+    network = in_fast_layout(variant.network(plain), device, is_compiled=is_compiled)
     patches, held_out = (
         PatchSampler(run.arrays, cases, patch_size, recipe["foreground_share"], device)
         for cases in (run.train_cases, run.validation_cases)
@@ -117,7 +115,7 @@ def set_up(run: Run, device: torch.device) -> Setup:
     )
 
     def loss(images: Tensor, labels: Tensor) -> Tensor:
-        with torch.autocast(device.type, torch.bfloat16, enabled=in_bf16):
+        with in_precision(device):
             heads = network(images)
         return variant.loss([head.float() for head in heads], labels, training)
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cardiouq.device.choose import training_precision
+from cardiouq.device.choose import in_precision
 from cardiouq.methods.base import BaseVariant, Training
 from cardiouq.recipes.augmentation import cut_patch
 from cardiouq.recipes.loss import count_labels, cross_entropy
@@ -55,7 +55,7 @@ def validate(
     network = training.network.eval()
     numbers, overlaps = [], []
     for images, labels in batches:
-        with training_precision(images.device):
+        with in_precision(images.device):
             output = network(images)
         samples = variant.logits(output).float()
         logits = samples.softmax(2).mean(0).log() if len(samples) > 1 else samples[0]
