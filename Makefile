@@ -8,7 +8,7 @@ STUDY ?= demo
 export PYTHONPATH := $(CURDIR)/src$(if $(PYTHONPATH),:$(PYTHONPATH))
 
 .PHONY: demo study status help test quick check lint format settings clean
-.PHONY: bench-metrics bench-variational bench-training bench-dag bench-subjects bench-checking
+.PHONY: bench bench-metrics bench-variational bench-dag bench-subjects bench-checking
 
 ## the demo study, from the phantom's scans to the report (also plain `make`)
 demo: STUDY = demo
@@ -61,6 +61,10 @@ format: $(VENV)/installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/snakefmt Snakefile workflow
 
+## training, prediction, metrics and start beside peers, half an hour; nnU-Net lies in a folder: make bench NNUNET=FOLDER
+bench: $(VENV)/installed
+	NNUNET=$(NNUNET) $(BIN)/python benchmarks/bench.py
+
 ## values and time of the metrics beside other libraries: make bench-metrics CARDIOUQ_ACDC_ROOT=/acdc
 bench-metrics: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --requirement benchmarks/requirements.txt
@@ -70,10 +74,6 @@ bench-metrics: $(VENV)/installed
 bench-variational: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --no-deps --requirement benchmarks/requirements.txt
 	$(BIN)/python benchmarks/variational_layers.py
-
-## a training step in each layout and precision
-bench-training: $(VENV)/installed
-	MALLOC_MMAP_THRESHOLD_=17179869184 MALLOC_TRIM_THRESHOLD_=17179869184 $(BIN)/python benchmarks/training_step.py
 
 ## the papers' studies with five seeds: jobs, dry run, GPU-hours, disk; needs the folders of ACDC and M&Ms
 bench-dag: $(VENV)/installed

@@ -165,6 +165,17 @@ PEERS: dict[str, Callable[[Volume], Measure]] = {
     "SimpleITK": with_simpleitk,
     "surface-distance": with_surface_distance,
 }
+
+
+def of_made_up_volume(library: str) -> Measure:
+    """A contestant of `rounds.py`: a library on a heart of rings and its shifted copy."""
+    rows, columns = np.indices(SHAPE[1:])
+    distance = np.hypot(rows - SHAPE[1] / 2, columns - SHAPE[2] / 2)
+    reference = np.broadcast_to((3 - np.digitize(distance, [15, 22, 32])).astype(np.uint8), SHAPE)
+    volume = Volume("made up", np.roll(reference, (3, 2), (1, 2)), reference)
+    return {"ours": with_ours, **PEERS}[library](volume)
+
+
 EDGE = "its contour does not count the image's edge, where the heart is cut off, as outside"
 ELEMENTS = "surface elements between voxels in place of border voxels"
 OTHER_DEFINITIONS = {

@@ -24,16 +24,16 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
+from sizes import PAPER
 from tabulate import tabulate
 
-from cardiouq.data.plan import Plan, make_plan
+from cardiouq.data.plan import Plan
 from cardiouq.data.readers.scans import Case
 from cardiouq.files.documents import read_yaml
 from cardiouq.methods import build_variant
 from cardiouq.prediction.sums import CaseSums
 from cardiouq.progress.estimates import (
     FORWARD_SHARE,
-    USUAL_SCAN,
     feature_values,
     images_per_volume,
     plan_of,
@@ -122,8 +122,7 @@ def resident_kibibytes(process: int) -> int:
 
 
 def step_seconds(plan: Plan, batch_size: int, paper_step: float = STEP_SECONDS) -> float:
-    shape, spacing = USUAL_SCAN
-    paper = 20 * feature_values(make_plan([shape], [spacing]))
+    paper = PAPER.batch_size * feature_values(PAPER)
     scaled = paper_step * batch_size * feature_values(plan) / paper
     return max(SHORTEST_STEP_SECONDS, scaled)
 
@@ -191,20 +190,19 @@ def host_seconds() -> float:
     """To add a sample of a volume of ACDC's size up, on this machine's processor."""
     grid = (10, 256, 216)
     draw = torch.Generator().manual_seed(0)
-    sample = torch.rand(N_CLASSES, *grid, generator=draw).softmax(0).numpy()
+    sample = torch.rand(N_CLASSES, *grid, generator=draw).softmax(0)
 
     class Volume:
         case = "volume"
         slices, rows, columns = grid
 
-    with tempfile.TemporaryDirectory() as scratch:
-        volume: Case = Volume()  # type: ignore[assignment]
-        sums = CaseSums(volume, Path(scratch))
-        times = []
-        for _ in range(10):
-            start = time.monotonic()
-            sums.add(sample)
-            times.append(time.monotonic() - start)
+    volume: Case = Volume()  # type: ignore[assignment]
+    sums = CaseSums(volume)
+    times = []
+    for _ in range(10):
+        start = time.monotonic()
+        sums.add(sample)
+        times.append(time.monotonic() - start)
     return float(np.median(times))
 
 

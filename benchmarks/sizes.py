@@ -35,14 +35,14 @@ ITERATIONS = {"laptop": 4, "paper": 1}
 """Of a turn."""
 
 
-def recipe(size: str) -> dict[str, Any]:
+def recipe(size: str, epochs: int, gamma: float) -> dict[str, Any]:
     """zhao2022's cyclical recipe, which has nnU-Net's optimiser and augmentation."""
     return {
         "schedule": {
             "name": "cyclical",
-            "epochs": 300,
+            "epochs": epochs,
             "cycles": 1,
-            "gamma": 0.8,
+            "gamma": gamma,
             "alpha_0": 0.01,
             "alpha_r": 0.1,
             "epsilon": 0.9,
@@ -58,15 +58,15 @@ def recipe(size: str) -> dict[str, Any]:
     }
 
 
-def run_of(size: str, folder: Path) -> Run:
-    """A run on the cases of `write_cases`."""
+def run_of(size: str, folder: Path, epochs: int = 300, gamma: float = 0.8) -> Run:
+    """A run on the cases of `write_cases`, which keeps every epoch."""
     cases = tuple(case_names())
     return Run(
         recipe_name="cyclical",
-        recipe=recipe(size),
+        recipe=recipe(size, epochs, gamma),
         member=Member(),
         seed=2022,
-        keep_epochs=(),
+        keep_epochs=tuple(range(epochs)),
         branch_epochs=(),
         plan=PLANS[size],
         arrays=folder,

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from cardiouq.device.choose import (
     device_name,
-    in_precision,
+    has_bf16,
     make_deterministic,
     pays_to_compile,
     precision,
@@ -99,7 +99,7 @@ def set_up(run: Run, device: torch.device) -> Setup:
     torch.manual_seed(run.seed_for("weights"))
     variant = build_variant(recipe.get("variant"))
     plain = build_network(run.plan, recipe["dropout"])
-    is_compiled = pays_to_compile(run.steps, device)
+    in_bf16, is_compiled = has_bf16(device), pays_to_compile(run.steps, device)
     network = in_fast_layout(variant.network(plain), device, is_compiled=is_compiled)
     patches, held_out = (
         PatchSampler(run.arrays, cases, patch_size, recipe["foreground_share"], device)
@@ -115,7 +115,7 @@ def set_up(run: Run, device: torch.device) -> Setup:
     )
 
     def loss(images: Tensor, labels: Tensor) -> Tensor:
-        with in_precision(device):
+        with torch.autocast(device.type, torch.bfloat16, enabled=in_bf16):
             heads = network(images)
         return variant.loss([head.float() for head in heads], labels, training)
 
