@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ import pandas as pd
 import pytest
 import torch
 from safetensors.numpy import load_file
+from torch._dynamo.utils import counters
 
+from cardiouq.device.environment import COMPILE_VARIABLE
 from cardiouq.errors import CardiouqError
 from cardiouq.files import locks
 from cardiouq.files.locks import try_lock
@@ -102,6 +105,41 @@ def test_run_interrupted_anywhere_ends_with_the_same_bits(
     assert not output.exists()
     train(make_run(), output, CPU)
     assert_same(output, undisturbed)
+
+
+@pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
+def test_run_without_bf16_interrupted_ends_with_the_same_bits(
+    make_run: MakeRun,
+    recipe: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    optimiser: str,
+) -> None:
+    # its weights are channels-last, and so is what a fused optimiser keeps beside them
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    of_optimiser = {"sgd": recipe["optimiser"], "adamw": {"name": "adamw", "weight_decay": 0.01}}
+    run = make_run(recipe={**recipe, "optimiser": of_optimiser[optimiser]})
+    train(run, tmp_path / "undisturbed", CPU)
+    interrupt(run, tmp_path / "seed-0", "validate", 3)
+    train(run, tmp_path / "seed-0", CPU)
+    assert_same(tmp_path / "seed-0", tmp_path / "undisturbed")
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="PyTorch compiles with it")
+def test_compiled_run_interrupted_ends_with_the_same_bits(
+    make_run: MakeRun, recipe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(COMPILE_VARIABLE, "always")
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "compiled"))
+    counters.clear()
+    plain = {**recipe, "deep_supervision": False, "dropout": {"p": 0.0, "place": "all"}}
+    run = make_run(recipe=plain)  # small, as it is compiled three times
+    train(run, tmp_path / "undisturbed", CPU)
+    interrupt(run, tmp_path / "seed-0", "validate", 3)
+    train(run, tmp_path / "seed-0", CPU)
+    assert_same(tmp_path / "seed-0", tmp_path / "undisturbed")
+    assert counters["stats"]["unique_graphs"] >= 1
+    assert not counters["graph_break"]
 
 
 def test_run_interrupted_between_history_and_state_has_every_epoch_once(
