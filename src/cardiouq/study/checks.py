@@ -9,8 +9,8 @@ import numpy as np
 from cardiouq.data.distortions import KINDS as DISTORTIONS
 from cardiouq.data.distortions import distort
 from cardiouq.data.readers.adapters import ADAPTERS
+from cardiouq.data.readers.found import TRAINING
 from cardiouq.data.readers.labels import speaks_of_unknown
-from cardiouq.data.readers.layouts import TRAINING
 from cardiouq.errors import CardiouqError
 from cardiouq.files.documents import schema_problems
 from cardiouq.methods import (

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cardiouq.data.cases import make_case_table, read_case_table
-from cardiouq.data.readers.layouts import DataFolder
+from cardiouq.data.case_table import read_case_table
+from cardiouq.data.cases import make_case_table
+from cardiouq.data.readers.found import DataFolder
 from cardiouq.data.readers.own import READ, RESERVED, find_csv, find_nnunet, nnunet_labels
 from cardiouq.data.readers.scans import read_label
 from cardiouq.data.split import select_test_cases, split_subjects
