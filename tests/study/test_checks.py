@@ -1,7 +1,5 @@
 """A study whose settings contradict one another is refused in words that help."""
 
-from pathlib import Path
-
 import pytest
 
 from tests.study.changes import MakeStudy, Settings, problems_of, set_key
@@ -341,24 +339,6 @@ def test_folds_of_a_fixed_temperature_are_refused(make_study: MakeStudy, tiny: S
         "methods.temperature_scaling: does not go with recipe 'polynomial': `folds` are for a "
         "temperature that is `fitted`"
     ]
-
-
-@pytest.mark.parametrize("place", ["recipes.hmc.variant.name", "methods.vanilla.method"])
-def test_user_s_file_that_is_not_there_is_named_where_it_was_looked_for(
-    make_study: MakeStudy, tiny: Settings, tmp_path: Path, place: str
-) -> None:
-    [problem] = problems_of(make_study, set_key(tiny, place, "own/nowhere.py"))
-    assert problem.startswith(f"{place}: '{tmp_path / 'own' / 'nowhere.py'}' is not one of ")
-
-
-def test_user_s_file_without_a_variant_is_refused(
-    make_study: MakeStudy, tiny: Settings, tmp_path: Path
-) -> None:
-    (tmp_path / "empty.py").write_text("", encoding="utf-8")
-    tiny["recipes"]["cyclical"]["variant"] = {"name": "empty.py"}
-    [problem] = problems_of(make_study, tiny)
-    assert problem.startswith("recipes.cyclical.variant.name: ")
-    assert "empty.py" in problem
 
 
 def test_more_checkpoints_than_the_cycle_has_are_refused(

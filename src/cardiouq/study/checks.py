@@ -234,13 +234,20 @@ def _settings_problems(
     find: Callable[[str], type[BaseMethod] | type[BaseVariant]],
 ) -> list[str]:
     """What is wrong with the settings of a method or a variant, named by `block[key]`."""
+    where, called = f"{place}.{key}", "Method" if key == "method" else "Variant"
     try:
-        settings = settings_schema(find(block[key]))
+        kind = find(block[key])
+    except CardiouqError as error:
+        return [f"{where}: {error}"]
     except KeyError:
         return [
-            f"{place}.{key}: {block[key]!r} is not one of {method_names()}, nor the path of a file "
-            f"with a class {'Method' if key == 'method' else 'Variant'}"
+            f"{where}: {block[key]!r} is not one of {method_names()}, nor the path of a file with "
+            f"a class {called} that is a Base{called}"
         ]
+    try:
+        settings = settings_schema(kind)
+    except (TypeError, NameError) as error:  # of a name that an annotation speaks of
+        return [f"{where}: {block[key]}, class {called}: {error}"]
     schema = {
         "type": "object",
         "properties": dict.fromkeys(common, True) | settings,
