@@ -186,7 +186,8 @@ class Draw:
         samples: where each comes from.
         network: images (batch, 1, rows, columns) to an output (batch, channels, rows, columns),
             which is blended where tiles overlap.
-        logits: the blended output to the logits (batch, classes, rows, columns) of each sample.
+        logits: the blended output to the logits (batch, classes, rows, columns) of each sample, as
+            many as there are `samples`. One that is to weigh more is given several times.
     """
 
     samples: Sequence[Sample]

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from inspect import getfile
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import torch
 
 from cardiouq.data.readers.scans import Case
 from cardiouq.device.choose import device_name
+from cardiouq.errors import CardiouqError
 from cardiouq.files.locks import exclusive_lock
 from cardiouq.files.reading import read_array
 from cardiouq.files.run_files import MACHINE_FILE
@@ -94,7 +96,7 @@ def _predict(
                 torch.manual_seed(derive(seed, "prediction", len(rows), name))
                 image = read_array(files[name])
                 blended = predictor.output(draw.network, image)
-                for logits in draw.logits(blended):
+                for logits in _logits(draw, blended, method):
                     sums[name].add(probabilities(logits, case, predictor.plan))
             seconds = time.monotonic() - start
             rows += [
@@ -128,3 +130,15 @@ def _seeded(draws: Iterator[Draw], seed: int) -> Iterator[Draw]:
         if draw is None:
             return
         yield draw
+
+
+def _logits(draw: Draw, output: torch.Tensor, method: BaseMethod) -> Iterator[torch.Tensor]:
+    """Logits of each sample of a draw; a CardiouqError if they are not as many as it names."""
+    for sample, logits in itertools.zip_longest(draw.samples, draw.logits(output)):
+        if sample is None or logits is None:
+            given = "more" if sample is None else "fewer"
+            raise CardiouqError(
+                f"{getfile(type(method))}: a Draw of {len(draw.samples)} samples, whose `logits` "
+                f"give {given} tensors; expected one for each sample"
+            )
+        yield logits
