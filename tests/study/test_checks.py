@@ -1,5 +1,7 @@
 """A study whose settings contradict one another is refused in words that help."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.study.changes import MakeStudy, Settings, problems_of, set_key
@@ -34,6 +36,22 @@ def test_unknown_name_is_named_with_those_allowed(
     assert len(problems) == 1
     assert f"{place}: {value!r} is not one of" in problems[0]
     assert allowed in problems[0].split("is not one of")[1]
+
+
+def test_source_that_is_no_path_is_refused_and_the_folder_of_that_name_spelt(
+    make_study: MakeStudy, tiny: Settings, tmp_path: Path
+) -> None:
+    set_key(tiny, "datasets.phantom-mnms.source", "cohort")
+    [problem] = problems_of(make_study, tiny)
+    known = ["acdc_root", "mnms_root", "phantom", "ukbb_root"]
+    said = (
+        f"datasets.phantom-mnms.source: 'cohort' is not one of {known}, nor a path, which has a `/`"
+    )
+    assert problem == said
+    (tmp_path / "cohort").mkdir()
+    [problem] = problems_of(make_study, tiny)
+    assert problem == f"{said}; for the folder beside the study's file write ./cohort"
+    assert make_study(set_key(tiny, "datasets.phantom-mnms.source", "./cohort"))
 
 
 @pytest.mark.parametrize("name", ["ignore", "Ignore", "void", "unlabeled", "notAnnotated"])

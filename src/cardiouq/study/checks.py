@@ -33,6 +33,7 @@ def study_problems(study: Settings) -> list[str]:
     """Every misspelt name and every inconsistency, in words."""
     return [
         *_reference_problems(study),
+        *_source_problems(study),
         *_limit_problems(study),
         *_schedule_problems(study),
         *_split_problems(study),
@@ -69,10 +70,19 @@ def _references(study: Settings) -> Iterator[tuple[str, str, str, Collection[str
     for recipe, block in recipes.items():
         if "branch" in block:
             yield f"recipes.{recipe}.branch", "from", block["branch"]["from"], recipes
-    roots = [PHANTOM, *(key for key in study.local_config if key.endswith("_root"))]
-    for dataset, block in datasets.items():
-        if "/" not in block["source"]:  # else the path of a folder
-            yield f"datasets.{dataset}", "source", block["source"], roots
+
+
+def _source_problems(study: Settings) -> Iterator[str]:
+    """Sources that are no folder's path, nor what stands for one."""
+    known = [PHANTOM, *(key for key in study.local_config if key.endswith("_root"))]
+    for dataset, block in study["datasets"].items():
+        source = block["source"]
+        if "/" not in source and source not in known:
+            hint = f"; for the folder beside the study's file write ./{source}"
+            yield (
+                f"datasets.{dataset}.source: {source!r} is not one of {sorted(known)}, nor a path, "
+                f"which has a `/`{hint if study.beside(source).is_dir() else ''}"
+            )
 
 
 def _limit_problems(study: Settings) -> Iterator[str]:
