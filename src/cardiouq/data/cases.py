@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from cardiouq.data.readers.adapters import ADAPTERS
-from cardiouq.data.readers.found import SAID, DataFolder, FoundCase
+from cardiouq.data.readers.found import PHASES, SAID, DataFolder, FoundCase
 from cardiouq.data.readers.identity import hash_of, identity_of
 from cardiouq.data.readers.labels import match_labels
 from cardiouq.data.readers.own import TABLE
@@ -98,6 +98,7 @@ def make_case_table(datasets: Mapping[str, DataFolder]) -> pd.DataFrame:
             [problem.encode(errors="backslashreplace").decode() for problem in problems],
         )
     _log_ignored(table)
+    _warn_of_phases(table)
     return table
 
 
@@ -178,6 +179,20 @@ def _log_ignored(table: pd.DataFrame) -> None:
             text = "%s: nobody annotated %d voxels (%.1f %%), in %d of %d cases; they have no score"
             ignored, where = of_cases.sum(), (of_cases > 0).sum()
             log.info(text, dataset, ignored, 100 * ignored / voxels, where, len(cases))
+
+
+def _warn_of_phases(table: pd.DataFrame) -> None:
+    """Say of each data set which phases no clinical quantity is read off."""
+    others = table[~table["phase"].isin([*PHASES, ""])]
+    for dataset, cases in others.groupby("dataset"):
+        log.warning(
+            "%s: %d cases are at the phases %s; clinical quantities are read off %s alone, so "
+            "these have none. If they are those phases, call them so",
+            dataset,
+            len(cases),
+            sorted(set(cases["phase"]))[:MOST_NAMED],
+            " and ".join(PHASES),
+        )
 
 
 def check_case(
