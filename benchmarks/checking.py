@@ -24,12 +24,13 @@ import numpy as np
 import pandas as pd
 import torch
 
-from cardiouq.data.cases import make_case_table, read_case_table
+from cardiouq.data.case_table import read_case_table
+from cardiouq.data.cases import make_case_table
 from cardiouq.data.phantom.generate import generate
 from cardiouq.data.plan import Plan
 from cardiouq.data.preprocessing import preprocess_case
 from cardiouq.data.readers import scans
-from cardiouq.data.readers.layouts import DataFolder
+from cardiouq.data.readers.found import DataFolder
 from cardiouq.evaluation import scoring
 from cardiouq.files import reading, writing
 from cardiouq.files.run_files import RUN_FILE, checkpoint_file

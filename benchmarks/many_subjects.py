@@ -28,13 +28,14 @@ import torch
 import yaml
 from tabulate import tabulate
 
-from cardiouq.data.cases import make_case_table, read_case_table
+from cardiouq.data.case_table import read_case_table
+from cardiouq.data.cases import make_case_table
 from cardiouq.data.distorted import choose_subjects
 from cardiouq.data.fingerprint import fingerprint_of
 from cardiouq.data.integrity import check_cases, read_checks
 from cardiouq.data.plan import Plan, make_plan
 from cardiouq.data.preprocessing import preprocess_case
-from cardiouq.data.readers.layouts import DataFolder
+from cardiouq.data.readers.found import DataFolder
 from cardiouq.data.split import cases_of, hold_out, read_split, select_test_cases, split_subjects
 from cardiouq.data.state import state_of
 from cardiouq.device.environment import processor

@@ -24,7 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion
 
-from cardiouq.data.readers.layouts import FoundCase, find_acdc
+from cardiouq.data.readers.found import FoundCase
+from cardiouq.data.readers.layouts import find_acdc
 from cardiouq.data.readers.scans import load_volume
 from cardiouq.evaluation.overlap import dice
 from cardiouq.evaluation.surface import surface_distances

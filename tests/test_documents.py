@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,28 @@ def test_the_index_links_to_every_page() -> None:
     index = (ROOT / "docs/README.md").read_text(encoding="utf-8")
     pages = {page.name for page in ROOT.glob("docs/*.md")} - {"README.md"}
     assert pages <= set(re.findall(r"\]\(([\w-]+\.md)\)", index))
+
+
+@pytest.mark.parametrize("page", sorted(ROOT.glob("docs/adding-*.md")), ids=lambda page: page.stem)
+def test_examples_of_a_page_are_as_the_linter_and_the_formatter_want_them(page: Path) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    modules = [block for block in blocks if "import " in block]
+    assert modules
+    for module in modules:
+        for command in (["check"], ["format", "--check"]):
+            ruff = [
+                sys.executable,
+                "-m",
+                "ruff",
+                *command,
+                "--stdin-filename",
+                "src/example.py",
+                "-",
+            ]
+            done = subprocess.run(
+                ruff, cwd=ROOT, input=module, capture_output=True, encoding="utf-8"
+            )
+            assert done.returncode == 0, done.stdout
 
 
 def test_the_readme_begins_with_what_it_is_and_the_two_commands() -> None:

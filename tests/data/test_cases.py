@@ -11,7 +11,7 @@ import pytest
 
 from cardiouq.data.cases import make_case_table
 from cardiouq.data.readers.adapters import ADAPTERS
-from cardiouq.data.readers.layouts import DataFolder
+from cardiouq.data.readers.found import DataFolder
 from cardiouq.errors import CardiouqError, ProblemsError
 
 Damage = Callable[[Path], tuple[Path, str]]

@@ -12,7 +12,7 @@ from cardiouq.data.cases import make_case_table
 from cardiouq.data.distorted import choose_subjects, distort_cases
 from cardiouq.data.plan import Plan
 from cardiouq.data.preprocessing import normalise, resample_image
-from cardiouq.data.readers.layouts import DataFolder
+from cardiouq.data.readers.found import DataFolder
 from cardiouq.data.readers.scans import read_image, read_label
 from cardiouq.structures import IGNORED
 from tests.data.conftest import make_scan, write_nifti

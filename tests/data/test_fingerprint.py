@@ -10,7 +10,7 @@ import pytest
 from cardiouq.data.cases import make_case_table
 from cardiouq.data.fingerprint import earlier_fingerprint_of, fingerprint_of
 from cardiouq.data.plan import Plan
-from cardiouq.data.readers.layouts import DataFolder
+from cardiouq.data.readers.found import DataFolder
 from cardiouq.data.split import split_subjects
 
 

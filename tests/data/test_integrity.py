@@ -18,7 +18,7 @@ from cardiouq.data.integrity import (
     measure_cases,
     read_checks,
 )
-from cardiouq.data.readers.layouts import DataFolder
+from cardiouq.data.readers.found import DataFolder
 from cardiouq.data.split import hold_out, split_subjects
 
 NOT_SPLIT = pd.DataFrame(columns=["dataset", "subject", "pathology", "split"])

@@ -22,7 +22,7 @@ from cardiouq.data.preprocessing import (
     resampled_shape,
     training_intensity,
 )
-from cardiouq.data.readers.layouts import DataFolder
+from cardiouq.data.readers.found import DataFolder
 from cardiouq.data.readers.scans import read_image
 from cardiouq.errors import CardiouqError
 from cardiouq.structures import IGNORED

@@ -11,7 +11,7 @@ import pytest
 from scipy.ndimage import binary_dilation
 
 from cardiouq.data.cases import make_case_table
-from cardiouq.data.readers.layouts import DataFolder
+from cardiouq.data.readers.found import DataFolder
 from cardiouq.data.readers.scans import read_label
 from cardiouq.data.split import hold_out, split_subjects
 from cardiouq.files.documents import read_yaml

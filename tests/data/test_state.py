@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from cardiouq.data.cases import make_case_table
-from cardiouq.data.readers.layouts import DataFolder
+from cardiouq.data.readers.found import DataFolder
 from cardiouq.data.state import state_of
 
 LONG_AGO = 10**9

@@ -10,7 +10,7 @@ import pytest
 from cardiouq.data.cases import make_case_table
 from cardiouq.data.distortions import distort
 from cardiouq.data.phantom.generate import ACDC_SCANNER, scan_subject
-from cardiouq.data.readers.layouts import DataFolder
+from cardiouq.data.readers.found import DataFolder
 from cardiouq.data.readers.scans import read_image, read_label
 from cardiouq.data.stretch import Stretch
 from cardiouq.errors import CardiouqError

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from cardiouq.data.cases import read_case_table
+from cardiouq.data.case_table import read_case_table
 from cardiouq.data.readers.identity import hash_of
 from cardiouq.data.readers.scans import in_project_order
 from cardiouq.files.writing import atomic_write

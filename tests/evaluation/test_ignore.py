@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from cardiouq.data.cases import read_case_table
+from cardiouq.data.case_table import read_case_table
 from cardiouq.evaluation import SCORE_TABLES
 from cardiouq.evaluation.quality_control import slice_position
 from cardiouq.evaluation.scoring import score_method

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cardiouq.data.cases import read_case_table
+from cardiouq.data.case_table import read_case_table
 from cardiouq.data.split import (
     read_split,
     read_test_set_table,

@@ -4,6 +4,7 @@ import json
 import multiprocessing
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import repeat
 from multiprocessing.synchronize import Event
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,9 +17,10 @@ import torch
 
 from cardiouq.data.plan import Plan
 from cardiouq.data.readers.scans import load_prediction
+from cardiouq.errors import CardiouqError
 from cardiouq.files.writing import visible
 from cardiouq.methods import build_method
-from cardiouq.methods.base import BaseMethod, Member, folds_of
+from cardiouq.methods.base import BaseMethod, Draw, Member, Sample, folds_of
 from cardiouq.prediction import predict as module
 from cardiouq.prediction.predict import predict
 from cardiouq.prediction.predictor import Predictor
@@ -245,6 +247,58 @@ def test_method_s_own_distribution_is_written(
     np.testing.assert_array_equal(
         labels, load_prediction(tmp_path / "out" / "one" / "a_samples.nii.gz")
     )
+
+
+class Drawn(BaseMethod):
+    """A method of given draws from its runs."""
+
+    def __init__(self, draw: Callable[[Any], Draw]) -> None:
+        object.__setattr__(self, "draw", draw)
+
+    def draws(self, runs: Any, schedule: Any, fitted: Any) -> Any:
+        yield from map(self.draw, runs)
+
+
+def test_sample_that_is_given_several_times_weighs_more(
+    make_run: MakeRun, plan: Plan, arrays: Path, cases: list[Any], tmp_path: Path
+) -> None:
+    runs, predictor = [make_run(0, {19: 0}), make_run(1, {19: 1})], Predictor(plan, 0.25, CPU)
+
+    def draw(run: Any) -> Draw:
+        n = 1 + 2 * run.member.seed
+        return Draw([Sample(run.member, 19)] * n, run.network(19), lambda logits: [logits] * n)
+
+    for name, of_runs in (("first", runs[:1]), ("second", runs[1:]), ("both", runs)):
+        test_sets, folder = {"one": cases[:1]}, tmp_path / name
+        predict(Drawn(draw), of_runs, LAST, test_sets, [arrays], predictor, 1, folder)
+    first, second, both = (probabilities(tmp_path / name) for name in ("first", "second", "both"))
+    np.testing.assert_allclose(both, (first + 3 * second) / 4, atol=1e-3)
+    assert pd.read_csv(tmp_path / "both" / "samples.csv")["member"].tolist() == [0, 1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("logits", "given"),
+    [(lambda output: [output], "fewer"), (lambda output: [output] * 3, "more"), (repeat, "more")],
+)
+def test_draw_of_other_logits_than_samples_is_refused(
+    make_run: MakeRun,
+    plan: Plan,
+    arrays: Path,
+    cases: list[Any],
+    tmp_path: Path,
+    logits: Any,
+    given: str,
+) -> None:
+    """Else the table of the samples and the volumes of them would tell different ones."""
+    method = Drawn(lambda run: Draw([Sample(run.member, 19)] * 2, run.network(19), logits))
+    runs, predictor, output = [make_run(0, {19: 0})], Predictor(plan, 0.25, CPU), tmp_path / "out"
+    with pytest.raises(CardiouqError) as caught:
+        predict(method, runs, LAST, {"one": cases[:1]}, [arrays], predictor, 1, output)
+    assert str(caught.value) == (
+        f"{__file__}: a Draw of 2 samples, whose `logits` give {given} tensors; expected one for "
+        "each sample"
+    )
+    assert not (output / "samples.csv").exists()
 
 
 def bayes_by_backprop(

@@ -38,6 +38,22 @@ def test_unknown_name_is_named_with_those_allowed(
     assert allowed in problems[0].split("is not one of")[1]
 
 
+def test_source_that_is_no_path_is_refused_and_the_folder_of_that_name_spelt(
+    make_study: MakeStudy, tiny: Settings, tmp_path: Path
+) -> None:
+    set_key(tiny, "datasets.phantom-mnms.source", "cohort")
+    [problem] = problems_of(make_study, tiny)
+    known = ["acdc_root", "mnms_root", "phantom", "ukbb_root"]
+    said = (
+        f"datasets.phantom-mnms.source: 'cohort' is not one of {known}, nor a path, which has a `/`"
+    )
+    assert problem == said
+    (tmp_path / "cohort").mkdir()
+    [problem] = problems_of(make_study, tiny)
+    assert problem == f"{said}; for the folder beside the study's file write ./cohort"
+    assert make_study(set_key(tiny, "datasets.phantom-mnms.source", "./cohort"))
+
+
 @pytest.mark.parametrize("name", ["ignore", "Ignore", "void", "unlabeled", "notAnnotated"])
 def test_what_nobody_annotated_is_no_structure(
     make_study: MakeStudy, tiny: Settings, name: str
@@ -341,24 +357,6 @@ def test_folds_of_a_fixed_temperature_are_refused(make_study: MakeStudy, tiny: S
         "methods.temperature_scaling: does not go with recipe 'polynomial': `folds` are for a "
         "temperature that is `fitted`"
     ]
-
-
-@pytest.mark.parametrize("place", ["recipes.hmc.variant.name", "methods.vanilla.method"])
-def test_user_s_file_that_is_not_there_is_named_where_it_was_looked_for(
-    make_study: MakeStudy, tiny: Settings, tmp_path: Path, place: str
-) -> None:
-    [problem] = problems_of(make_study, set_key(tiny, place, "own/nowhere.py"))
-    assert problem.startswith(f"{place}: '{tmp_path / 'own' / 'nowhere.py'}' is not one of ")
-
-
-def test_user_s_file_without_a_variant_is_refused(
-    make_study: MakeStudy, tiny: Settings, tmp_path: Path
-) -> None:
-    (tmp_path / "empty.py").write_text("", encoding="utf-8")
-    tiny["recipes"]["cyclical"]["variant"] = {"name": "empty.py"}
-    [problem] = problems_of(make_study, tiny)
-    assert problem.startswith("recipes.cyclical.variant.name: ")
-    assert "empty.py" in problem
 
 
 def test_more_checkpoints_than_the_cycle_has_are_refused(

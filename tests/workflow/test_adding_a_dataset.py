@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cardiouq.data.cases import read_case_table
+from cardiouq.data.case_table import read_case_table
 from cardiouq.data.readers.scans import read_label
 from cardiouq.files.tables import read_rows
 from cardiouq.structures import label_of

@@ -31,8 +31,13 @@ def test_method_added_as_the_document_says_stands_in_the_tables(
     (tmp_path / "my_study").mkdir()
     (tmp_path / file).write_text(code, encoding="utf-8")
     (tmp_path / study).write_text(add_to(small_study, added), encoding="utf-8")
-    [command] = re.findall(r"`snakemake (.*?)`", TEXT)
-    assert shlex.split(command) == ["--cores", "all", "--config", f"study={study}"]
+    all_of_it, one_table = map(shlex.split, re.findall(r"`snakemake (.*?)`", TEXT))
+    options = ["--cores", "all", "--config", f"study={study}"]
+    assert all_of_it == options
+    assert one_table[1:] == options
+    planned = fresh.plan(one_table[0], study=study)
+    assert planned.jobs["print_segmentation"] == 1
+    assert "print_calibration" not in planned.jobs
 
     done = fresh.run(study=study)
     assert done.returncode == 0, done.stdout
@@ -51,5 +56,6 @@ def test_method_added_as_the_document_says_stands_in_the_tables(
     summary = pd.read_csv(results / "evaluation" / "summary.csv").set_index(["method", "metric"])
     spread = summary.loc[(key, "mutual_information_bits"), "value"]
     assert (spread > 0).all()
+    assert (tmp_path / one_table[0]).is_file()
     runs = {folder.name.rpartition("-")[0] for folder in (results / "training").iterdir()}
     assert runs == {"polynomial", block["recipe"]}

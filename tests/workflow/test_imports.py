@@ -164,6 +164,10 @@ def test_scans_are_distorted_anew_for_what_their_voxels_depend_on(walked: Walked
         ("reporting/data_page.py", {"data_page"}),
         ("reporting/writing.py", {f"print_{table}" for table in (*TABLES, "cost")}),
         ("training/train.py", set()),
+        ("data/readers/adapters.py", set()),
+        ("data/readers/layouts.py", set()),
+        ("data/readers/own.py", set()),
+        ("data/cases.py", set()),
     ],
 )
 def test_module_does_again_what_is_made_by_it(

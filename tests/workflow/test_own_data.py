@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from cardiouq.data.cases import read_case_table
+from cardiouq.data.case_table import read_case_table
 from cardiouq.data.phantom.generate import generate
 from cardiouq.data.split import read_test_set_table
 from cardiouq.files.tables import read_rows

@@ -1,6 +1,6 @@
 """From scans on disk to the case table, the split, the plan and arrays."""
 
-from cardiouq.data.cases import FORMAT_VERSION
+from cardiouq.data.case_table import FORMAT_VERSION
 from cardiouq.provenance.code import digest_of
 from cardiouq.structures import PHANTOM
 

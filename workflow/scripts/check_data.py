@@ -3,7 +3,7 @@
 import logging
 from pathlib import Path
 
-from cardiouq.data.cases import read_case_table
+from cardiouq.data.case_table import read_case_table
 from cardiouq.data.integrity import check_cases, count_flags
 from cardiouq.data.split import read_split
 from cardiouq.errors import reported_to_user

@@ -1,6 +1,6 @@
 """Rule data_page: the data sets, their flags and a thumbnail of every subject."""
 
-from cardiouq.data.cases import read_case_table
+from cardiouq.data.case_table import read_case_table
 from cardiouq.data.integrity import read_checks
 from cardiouq.data.split import read_split
 from cardiouq.errors import reported_to_user

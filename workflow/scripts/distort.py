@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from cardiouq.data.cases import read_case_table
+from cardiouq.data.case_table import read_case_table
 from cardiouq.data.distorted import choose_subjects, distort_cases
 from cardiouq.data.plan import Plan
 from cardiouq.data.split import read_test_set_table

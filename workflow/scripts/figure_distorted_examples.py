@@ -1,6 +1,6 @@
 """Rule figure_distorted_examples: a slice at every degree of every kind of distortion."""
 
-from cardiouq.data.cases import read_case_table
+from cardiouq.data.case_table import read_case_table
 from cardiouq.errors import reported_to_user
 from cardiouq.reporting.figures.distorted_examples import draw_distorted_examples
 from cardiouq.reporting.style import save_figure

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from cardiouq.data.cases import make_case_table
-from cardiouq.data.readers.layouts import DataFolder
+from cardiouq.data.readers.found import DataFolder
 from cardiouq.errors import reported_to_user
 from cardiouq.files.writing import atomic_write
 from cardiouq.logs import log_to

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from cardiouq.data.cases import read_case_table
+from cardiouq.data.case_table import read_case_table
 from cardiouq.data.plan import make_plan
 from cardiouq.data.preprocessing import training_intensity
 from cardiouq.data.split import cases_of, read_split

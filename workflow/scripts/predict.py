@@ -5,7 +5,7 @@ import json
 from functools import partial
 from pathlib import Path
 
-from cardiouq.data.cases import read_case_table
+from cardiouq.data.case_table import read_case_table
 from cardiouq.data.fingerprint import earlier_fingerprint_of, fingerprint_of
 from cardiouq.data.plan import Plan
 from cardiouq.data.split import cases_of, hold_out, read_split, read_test_sets

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cardiouq.data.cases import read_case_table
+from cardiouq.data.case_table import read_case_table
 from cardiouq.data.plan import Plan
 from cardiouq.data.preprocessing import preprocess_case
 from cardiouq.errors import reported_to_user

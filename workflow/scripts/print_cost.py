@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from cardiouq.data.cases import read_case_table
+from cardiouq.data.case_table import read_case_table
 from cardiouq.data.split import read_test_set_table
 from cardiouq.errors import reported_to_user
 from cardiouq.files.tables import add_columns, read_rows

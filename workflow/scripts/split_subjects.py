@@ -1,6 +1,6 @@
 """Rule split_subjects: the subject-level split, and the cases of each test set."""
 
-from cardiouq.data.cases import read_case_table
+from cardiouq.data.case_table import read_case_table
 from cardiouq.data.split import check_split, select_test_cases, split_subjects
 from cardiouq.errors import reported_to_user
 from cardiouq.files.writing import atomic_write

@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from cardiouq.data.cases import read_case_table
+from cardiouq.data.case_table import read_case_table
 from cardiouq.data.fingerprint import fingerprint_of
 from cardiouq.data.plan import Plan
 from cardiouq.data.split import cases_of, hold_out, read_split

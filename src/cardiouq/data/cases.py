@@ -1,4 +1,4 @@
-"""The case table: every labelled volume of every data set, checked before anything long starts."""
+"""The rows of the case table: every labelled volume, checked before anything long starts."""
 
 import logging
 import re
@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 
 from cardiouq.data.readers.adapters import ADAPTERS
+from cardiouq.data.readers.found import PHASES, SAID, DataFolder, FoundCase
 from cardiouq.data.readers.identity import hash_of, identity_of
 from cardiouq.data.readers.labels import match_labels
-from cardiouq.data.readers.layouts import DataFolder, FoundCase
-from cardiouq.data.readers.own import SAID, TABLE
+from cardiouq.data.readers.own import TABLE
 from cardiouq.data.readers.scans import (
     MOST_NAMED,
     VOXEL_TOLERANCE,
@@ -24,18 +24,11 @@ from cardiouq.data.readers.scans import (
     read_scan,
 )
 from cardiouq.errors import CardiouqError, ProblemsError
-from cardiouq.files.tables import read_rows
 from cardiouq.names import EXPECTED, is_name
 from cardiouq.structures import IGNORE, IGNORED, STRUCTURES
 
 log = logging.getLogger(__name__)
 
-NUMBERS = dict.fromkeys(("frame", "slices", "rows", "columns", "ignored_voxels"), int) | (
-    dict.fromkeys(("spacing_z", "spacing_y", "spacing_x"), float)
-)
-"""Types of the case table's columns that are not text."""
-FORMAT_VERSION = 2
-"""Version of the case table's columns; a new one has existing results list their cases anew."""
 CASE_NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}"
 """Pattern of a case's name, without the `+` that sets the kind of a distortion apart."""
 AFFINE_TOLERANCE = 1e-3
@@ -105,6 +98,7 @@ def make_case_table(datasets: Mapping[str, DataFolder]) -> pd.DataFrame:
             [problem.encode(errors="backslashreplace").decode() for problem in problems],
         )
     _log_ignored(table)
+    _warn_of_phases(table)
     return table
 
 
@@ -187,6 +181,20 @@ def _log_ignored(table: pd.DataFrame) -> None:
             log.info(text, dataset, ignored, 100 * ignored / voxels, where, len(cases))
 
 
+def _warn_of_phases(table: pd.DataFrame) -> None:
+    """Say of each data set which phases no clinical quantity is read off."""
+    others = table[~table["phase"].isin([*PHASES, ""])]
+    for dataset, cases in others.groupby("dataset"):
+        log.warning(
+            "%s: %d cases are at the phases %s; clinical quantities are read off %s alone, so "
+            "these have none. If they are those phases, call them so",
+            dataset,
+            len(cases),
+            sorted(set(cases["phase"]))[:MOST_NAMED],
+            " and ".join(PHASES),
+        )
+
+
 def check_case(
     found: FoundCase, labels: str, known_readable: Container[Path] = frozenset()
 ) -> dict[str, Any]:
@@ -253,9 +261,3 @@ def check_case(
         "image_identity": identity_of(intensities),
         "label_identity": identity_of(structures),
     }
-
-
-def read_case_table(*paths: str | Path) -> pd.DataFrame:
-    """Read case tables as one; all but numbers is text, and what is empty is empty text."""
-    tables = [read_rows(path, NUMBERS) for path in paths]
-    return pd.concat(tables, ignore_index=True).fillna("")

@@ -10,8 +10,7 @@ from cardiouq.data.cases import check_case
 from cardiouq.data.distortions import distort
 from cardiouq.data.plan import Plan
 from cardiouq.data.preprocessing import preprocess_case
-from cardiouq.data.readers.layouts import FoundCase
-from cardiouq.data.readers.own import SAID
+from cardiouq.data.readers.found import SAID, FoundCase
 from cardiouq.data.readers.scans import Case, read_image, read_label, write_label, write_volume
 from cardiouq.seeds import derive
 

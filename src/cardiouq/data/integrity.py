@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import median_abs_deviation
 
-from cardiouq.data.readers.layouts import PHASES, TRAINING
+from cardiouq.data.readers.found import PHASES, TRAINING
 from cardiouq.data.readers.scans import Case, read_image, read_label
 from cardiouq.files.tables import read_rows
 from cardiouq.structures import FOREGROUND, HEART, IGNORED, STRUCTURES, mask_of

@@ -11,7 +11,7 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from cardiouq.data.readers.layouts import TRAINING
+from cardiouq.data.readers.found import TRAINING
 from cardiouq.data.readers.scans import Case
 from cardiouq.errors import CardiouqError, ProblemsError
 from cardiouq.files.tables import add_columns, read_rows

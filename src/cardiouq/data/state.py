@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 
 from cardiouq.data.readers.adapters import ADAPTERS
-from cardiouq.data.readers.layouts import DataFolder
+from cardiouq.data.readers.found import DataFolder
 from cardiouq.data.readers.pseudonyms import on_disk
 from cardiouq.errors import CardiouqError
 

@@ -9,7 +9,8 @@ built from methods, and should be quickly.
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields
+from inspect import getmembers
 from types import NoneType, UnionType
 from typing import (
     TYPE_CHECKING,
@@ -51,6 +52,8 @@ MEMBER = re.compile(r"(\d+)(?:-fold-(\d+)-of-(\d+))?(?:-branch([+-]\d+))?")
 
 
 JSON_TYPES = {bool: "boolean", int: "integer", float: "number", str: "string"}
+TYPES = "bool, int, float, str, a Literal, several of these (`|`) or a Sequence of one"
+"""What the annotation of a setting may be, in words."""
 
 
 def setting(default: Default, *, help: str, **constraints: Any) -> Default:
@@ -67,8 +70,13 @@ def setting(default: Default, *, help: str, **constraints: Any) -> Default:
 
 
 def settings_schema(kind: "type[BaseMethod] | type[BaseVariant]") -> dict[str, Block]:
-    """JSON schema of each setting of a method or a variant."""
+    """JSON schema of each setting of a method or a variant.
+
+    Raises:
+        TypeError: naming the first field that is no setting, and why.
+    """
     annotations = get_type_hints(kind)
+    _check_fields(kind, annotations)
     return {
         declared.name: _schema_of(annotations[declared.name])
         | {"default": declared.default}
@@ -77,8 +85,38 @@ def settings_schema(kind: "type[BaseMethod] | type[BaseVariant]") -> dict[str, B
     }
 
 
+def _check_fields(
+    kind: "type[BaseMethod] | type[BaseVariant]", annotations: Mapping[str, Any]
+) -> None:
+    """Raise a TypeError unless all that a class declares is a setting of a type that may be."""
+    found = fields(kind)
+    declared = {name for name, value in getmembers(kind) if isinstance(value, Field)}
+    declared |= {name for name, hint in annotations.items() if get_origin(hint) is not ClassVar}
+    if lost := sorted(declared.difference(each.name for each in found)):
+        raise TypeError(
+            f"{lost} would be no settings; write `@dataclass(frozen=True)` above the class, and "
+            "`<name>: <type> = setting(...)` in it"
+        )
+    for each in found:
+        hint = annotations[each.name]
+        try:
+            _schema_of(hint)
+        except LookupError:
+            called = hint.__name__ if isinstance(hint, type) else hint
+            raise TypeError(
+                f"setting `{each.name}` is of type {called}; expected {TYPES}"
+            ) from None
+        if each.default is MISSING:
+            raise TypeError(
+                f"setting `{each.name}` has no default; write `= setting(<default>, help=...)`"
+            )
+
+
 def _schema_of(annotation: Any) -> dict[str, Any]:
-    """JSON schema of a type. None is for what is not set, and cannot be written."""
+    """JSON schema of a type; a LookupError if there is none.
+
+    None is for what is not set, and cannot be written.
+    """
     kinds = [kind for kind in get_args(annotation) if kind is not NoneType]
     origin = get_origin(annotation)
     if origin is Literal:
@@ -148,7 +186,8 @@ class Draw:
         samples: where each comes from.
         network: images (batch, 1, rows, columns) to an output (batch, channels, rows, columns),
             which is blended where tiles overlap.
-        logits: the blended output to the logits (batch, classes, rows, columns) of each sample.
+        logits: the blended output to the logits (batch, classes, rows, columns) of each sample, as
+            many as there are `samples`. One that is to weigh more is given several times.
     """
 
     samples: Sequence[Sample]

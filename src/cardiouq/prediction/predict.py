@@ -7,6 +7,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from inspect import getfile
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import torch
 
 from cardiouq.data.readers.scans import Case
 from cardiouq.device.choose import device_name, make_deterministic, precision
+from cardiouq.errors import CardiouqError
 from cardiouq.files.locks import exclusive_lock
 from cardiouq.files.reading import read_array
 from cardiouq.files.run_files import MACHINE_FILE
@@ -99,7 +101,7 @@ def _predict(
                     torch.manual_seed(derive(seed, "prediction", len(samples), case.case))
                     image = read_array(files[case.case])
                     blended = predictor.output(draw.network, image)
-                    for logits in draw.logits(blended):
+                    for logits in _logits(draw, blended, method):
                         sums[case.case].add(probabilities(logits, case, predictor.plan))
                 taken = time.monotonic() - start
                 for index in range(len(samples), len(samples) + len(draw.samples)):
@@ -146,3 +148,15 @@ def _seeded(draws: Iterator[Draw], seed: int) -> Iterator[Draw]:
         if draw is None:
             return
         yield draw
+
+
+def _logits(draw: Draw, output: torch.Tensor, method: BaseMethod) -> Iterator[torch.Tensor]:
+    """Logits of each sample of a draw; a CardiouqError if they are not as many as it names."""
+    for sample, logits in itertools.zip_longest(draw.samples, draw.logits(output)):
+        if sample is None or logits is None:
+            given = "more" if sample is None else "fewer"
+            raise CardiouqError(
+                f"{getfile(type(method))}: a Draw of {len(draw.samples)} samples, whose `logits` "
+                f"give {given} tensors; expected one for each sample"
+            )
+        yield logits

@@ -9,8 +9,8 @@ import numpy as np
 from cardiouq.data.distortions import KINDS as DISTORTIONS
 from cardiouq.data.distortions import distort
 from cardiouq.data.readers.adapters import ADAPTERS
+from cardiouq.data.readers.found import TRAINING
 from cardiouq.data.readers.labels import speaks_of_unknown
-from cardiouq.data.readers.layouts import TRAINING
 from cardiouq.errors import CardiouqError
 from cardiouq.files.documents import schema_problems
 from cardiouq.methods import (
@@ -33,6 +33,7 @@ def study_problems(study: Settings) -> list[str]:
     """Every misspelt name and every inconsistency, in words."""
     return [
         *_reference_problems(study),
+        *_source_problems(study),
         *_limit_problems(study),
         *_schedule_problems(study),
         *_split_problems(study),
@@ -69,10 +70,19 @@ def _references(study: Settings) -> Iterator[tuple[str, str, str, Collection[str
     for recipe, block in recipes.items():
         if "branch" in block:
             yield f"recipes.{recipe}.branch", "from", block["branch"]["from"], recipes
-    roots = [PHANTOM, *(key for key in study.local_config if key.endswith("_root"))]
-    for dataset, block in datasets.items():
-        if "/" not in block["source"]:  # else the path of a folder
-            yield f"datasets.{dataset}", "source", block["source"], roots
+
+
+def _source_problems(study: Settings) -> Iterator[str]:
+    """Sources that are no folder's path, nor what stands for one."""
+    known = [PHANTOM, *(key for key in study.local_config if key.endswith("_root"))]
+    for dataset, block in study["datasets"].items():
+        source = block["source"]
+        if "/" not in source and source not in known:
+            hint = f"; for the folder beside the study's file write ./{source}"
+            yield (
+                f"datasets.{dataset}.source: {source!r} is not one of {sorted(known)}, nor a path, "
+                f"which has a `/`{hint if study.beside(source).is_dir() else ''}"
+            )
 
 
 def _limit_problems(study: Settings) -> Iterator[str]:
@@ -234,13 +244,20 @@ def _settings_problems(
     find: Callable[[str], type[BaseMethod] | type[BaseVariant]],
 ) -> list[str]:
     """What is wrong with the settings of a method or a variant, named by `block[key]`."""
+    where, called = f"{place}.{key}", "Method" if key == "method" else "Variant"
     try:
-        settings = settings_schema(find(block[key]))
+        kind = find(block[key])
+    except CardiouqError as error:
+        return [f"{where}: {error}"]
     except KeyError:
         return [
-            f"{place}.{key}: {block[key]!r} is not one of {method_names()}, nor the path of a file "
-            f"with a class {'Method' if key == 'method' else 'Variant'}"
+            f"{where}: {block[key]!r} is not one of {method_names()}, nor the path of a file with "
+            f"a class {called} that is a Base{called}"
         ]
+    try:
+        settings = settings_schema(kind)
+    except (TypeError, NameError) as error:  # of a name that an annotation speaks of
+        return [f"{where}: {block[key]}, class {called}: {error}"]
     schema = {
         "type": "object",
         "properties": dict.fromkeys(common, True) | settings,

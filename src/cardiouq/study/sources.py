@@ -5,7 +5,7 @@ from typing import Any
 
 from cardiouq.data.fetch.sources import read_sources
 from cardiouq.data.readers.adapters import ADAPTERS
-from cardiouq.data.readers.layouts import TRAINING, DataFolder
+from cardiouq.data.readers.found import TRAINING, DataFolder
 from cardiouq.data.readers.pseudonyms import read_key
 from cardiouq.data.state import state_of
 from cardiouq.errors import CardiouqError, ProblemsError

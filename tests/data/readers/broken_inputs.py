@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 from cardiouq.data.cases import make_case_table
-from cardiouq.data.readers.layouts import DataFolder
+from cardiouq.data.readers.found import DataFolder
 from cardiouq.data.readers.scans import read_image, read_label
 from cardiouq.errors import ProblemsError
 

@@ -1,5 +1,5 @@
 """Broken and hostile inputs of every layout: each is one clear error that names the file, or is
-read right, in under two seconds and one GiB.
+read right, without hanging and in under one GiB.
 
 Every input is a small folder that is well, damaged in one place, with a fixed seed. They are read
 by a process of their own, `broken_inputs.py` as a script, which cannot have more memory than that.
@@ -41,7 +41,9 @@ from tests.data.readers.broken_inputs import (
 )
 
 SEED = 2026
-FEWEST, MOST_SECONDS = 300, 2
+FEWEST = 300
+# what takes longest needs one on a quiet machine; this finds what never ends, not what is slow
+MOST_SECONDS = 20
 KINDS = [*broken_files.KINDS, *broken_volumes.KINDS, *broken_texts.KINDS]
 
 

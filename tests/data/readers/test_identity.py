@@ -10,8 +10,8 @@ import pytest
 
 from cardiouq.data.cases import make_case_table
 from cardiouq.data.integrity import check_cases
+from cardiouq.data.readers.found import DataFolder
 from cardiouq.data.readers.identity import hash_of, identity_of
-from cardiouq.data.readers.layouts import DataFolder
 from cardiouq.data.split import LEFT_OUT, split_subjects
 
 AFFINE = np.diag([-1.5, -1.25, 8.0, 1.0])

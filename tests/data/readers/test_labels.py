@@ -48,7 +48,11 @@ def test_text_says_every_value(known: Any, wanted: Any, structures: Any, text: s
     ("known", "wanted", "structures", "words"),
     [
         (MNMS, {}, ["lv"], "no label is called 'lv', found ['LV', 'MYO', 'RV']"),
-        (MNMS, {"LV": "cavity"}, HEART, "no label is called 'cavity'"),
+        (MNMS, {}, ["lv"], "which name or value it has, as `labels: {lv: 1}`"),
+        ({}, {}, HEART, "no label is called 'RV', as the data set itself names none; say in `lab"),
+        ({}, {"RV": 1}, HEART, "which value it has, as `labels: {RV: 1, MYO: 2, LV: 3}`"),
+        ({}, {"LV": "cavity"}, ["LV"], "itself names none; expected a value in `labels`"),
+        (MNMS, {"LV": "cavity"}, HEART, "no label is called 'cavity', found ['LV', 'MYO', 'RV']"),
         (MNMS, {"scar": 4}, HEART, "names ['scar']"),
         (MNMS, {"LV": [1, 2]}, HEART, "[2] are of more than one structure"),
         ({}, {"LV": 0}, ["LV"], "expected 1 to 255"),

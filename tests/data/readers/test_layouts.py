@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cardiouq.data.cases import make_case_table, read_case_table
-from cardiouq.data.readers.layouts import DataFolder, find_acdc, find_mnms
+from cardiouq.data.case_table import read_case_table
+from cardiouq.data.cases import make_case_table
+from cardiouq.data.readers.found import DataFolder
+from cardiouq.data.readers.layouts import find_acdc, find_mnms
 from cardiouq.data.readers.scans import load_volume, read_image, read_label
 from cardiouq.errors import ProblemsError
 from cardiouq.structures import label_of

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cardiouq.data.cases import make_case_table, read_case_table
-from cardiouq.data.readers.layouts import DataFolder
+from cardiouq.data.case_table import read_case_table
+from cardiouq.data.cases import make_case_table
+from cardiouq.data.readers.found import DataFolder
 from cardiouq.data.readers.own import READ, RESERVED, find_csv, find_nnunet, nnunet_labels
 from cardiouq.data.readers.scans import read_label
 from cardiouq.data.split import select_test_cases, split_subjects
@@ -129,6 +130,22 @@ def test_a_table_of_files_in_any_dialect(
     assert [label[1, 5, column] for column in (3, 6, 9)] == [label_of(name) for name in VALUES]
     cases.to_csv(tmp_path / "written.csv", index=False)
     assert read_case_table(tmp_path / "written.csv")["site"].tolist() == ["01"] * 3
+
+
+def test_phases_that_no_clinical_quantity_is_read_off_are_said_once_for_a_data_set(
+    table: pd.DataFrame, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    table.to_csv(tmp_path / "cases.csv", index=False)
+    data = {"d": DataFolder("csv", tmp_path, labels=VALUES)}
+    make_case_table(data)  # ED, ES and no phase
+    assert "phases" not in caplog.text
+    table.assign(phase=["diastole", "systole", "ED"]).to_csv(tmp_path / "cases.csv", index=False)
+    make_case_table(data)
+    [warning] = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert warning.getMessage().startswith(
+        "d: 2 cases are at the phases ['diastole', 'systole']; clinical quantities are read off ED "
+        "and ES alone"
+    )
 
 
 def test_a_part_of_a_table_is_used_if_it_is_asked_for(table: pd.DataFrame, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from cardiouq.data.cases import make_case_table
 from cardiouq.data.distorted import distort_cases
 from cardiouq.data.plan import Plan
-from cardiouq.data.readers.layouts import DataFolder
+from cardiouq.data.readers.found import DataFolder
 from cardiouq.data.readers.pseudonyms import folder_of, on_disk, participants, pseudonym
 from cardiouq.data.readers.scans import open_scan, read_label
 from cardiouq.errors import CardiouqError, ProblemsError

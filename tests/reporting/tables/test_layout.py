@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cardiouq.errors import CardiouqError
 from cardiouq.reporting.tables.layout import Block, print_blocks
 from cardiouq.structures import ALL
 from tests.reporting.tables.summaries import METHODS, TEST_SETS, bold, summary, texts
@@ -31,6 +32,34 @@ def test_equal_as_printed_is_equally_good() -> None:
     found = summary("nll_nats", "volume", [ALL], 0.001)
     block = Block("nll_nats", "NLL", structures=[ALL], decimals=2)
     assert len(bold(print_blocks(found, [block], METHODS, TEST_SETS, "", ""))) == 4
+
+
+@pytest.mark.parametrize(
+    ("block", "problem"),
+    [
+        (
+            Block("dise", ""),
+            "metric 'dise', level 'volume': no metric 'dise'; there is ['assd_mm', 'nll",
+        ),
+        (Block("assd_mm", "", "slice"), "level 'slice': no level 'slice'; there is ['volume']"),
+        (Block("nll_nats", ""), "level 'volume': no structure 'RV'; there is ['all']"),
+        (
+            Block("nll_nats", "", structures=[ALL]),
+            "structures ['all']; expected ['RV', 'MYO', 'LV'], as all blocks of a table have",
+        ),
+    ],
+)
+def test_block_of_what_the_summary_has_not_is_one_error(block: Block, problem: str) -> None:
+    found = pd.concat(
+        [
+            summary("assd_mm", "volume", ["RV", "MYO", "LV"], 0.1),
+            summary("nll_nats", "volume", [ALL], 0.1),
+        ]
+    )
+    blocks = [Block("assd_mm", ""), block]
+    with pytest.raises(CardiouqError, match=f"^tab:x, metric {block.metric!r}") as caught:
+        print_blocks(found, blocks, METHODS, TEST_SETS, "", "tab:x")
+    assert problem in str(caught.value)
 
 
 def test_blocks_of_slices_and_of_volumes_are_told_apart() -> None:

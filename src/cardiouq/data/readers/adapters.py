@@ -4,16 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cardiouq.data.readers.found import TRAINING, DataFolder, Found
 from cardiouq.data.readers.labels import Values
-from cardiouq.data.readers.layouts import (
-    MNMS_PARTS,
-    TRAINING,
-    DataFolder,
-    Found,
-    find_acdc,
-    find_mnms,
-    find_ukbb,
-)
+from cardiouq.data.readers.layouts import MNMS_PARTS, find_acdc, find_mnms, find_ukbb
 from cardiouq.data.readers.own import (
     DESCRIPTION,
     NNUNET_PARTS,

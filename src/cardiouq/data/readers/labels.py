@@ -55,9 +55,10 @@ def match_labels(known: Values, wanted: Wanted, structures: Iterable[str], where
     found: dict[str, list[int]] = {}
     for name in structures:
         if name not in wanted and name not in known:
+            values = ", ".join(f"{each}: {value}" for value, each in enumerate(structures, start=1))
             raise CardiouqError(
-                f"{where}: no label is called {name!r}, found {sorted(known)}; say in `labels` of "
-                "the data set which name or value it has"
+                f"{where}: {_unnamed(name, known)}; say in `labels` of the data set in the study "
+                f"which {'name or ' if known else ''}value it has, as `labels: {{{values}}}`"
             )
         found[name] = _values(wanted.get(name, name), known, where)
     named = {value for values in found.values() for value in values}
@@ -117,9 +118,16 @@ def _values(told: Any, known: Values, where: str) -> list[int]:
         return [told]
     if isinstance(told, str):
         if told not in known:
-            raise CardiouqError(f"{where}: no label is called {told!r}, found {sorted(known)}")
+            raise CardiouqError(f"{where}: {_unnamed(told, known)}; expected a value in `labels`")
         return _values(known[told], {}, where)
     return [value for entry in told for value in _values(entry, known, where)]
+
+
+def _unnamed(name: str, known: Values) -> str:
+    """Say that a data set calls no label so."""
+    if known:
+        return f"no label is called {name!r}, found {sorted(known)}"
+    return f"no label is called {name!r}, as the data set itself names none"
 
 
 def parse_labels(text: str) -> dict[str, list[int]]:

@@ -10,75 +10,20 @@ import io
 import logging
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from cardiouq.data.readers.labels import Wanted
+from cardiouq.data.readers.found import PHASES, TRAINING, DataFolder, Found, FoundCase
 from cardiouq.data.readers.pseudonyms import participants
 from cardiouq.errors import CardiouqError
 from cardiouq.files.writing import visible
 
 log = logging.getLogger(__name__)
 
-PHASES = ("ED", "ES")
-TRAINING = "training"
-"""Part of a data set, as its challenge divides it, that a study splits."""
 MOST_TEXT = 2**25
 """Bytes of a table or description; a larger file is none."""
 MOST_NAMED = 20
 """Columns or rows in an error."""
-
-
-@dataclass(frozen=True)
-class DataFolder:
-    """A data set on disk, as a study names it.
-
-    Attributes:
-        layout: a key of `ADAPTERS`.
-        root: folder.
-        parts: those that the study uses.
-        labels: structure -> what it is called on disk, or its value (`labels.match_labels`).
-        subject: pattern whose first group in a case's name is the subject (`nnunet`).
-        visit: column that tells the visits of a subject apart (`csv`, `nnunet`); unless set
-            `visit`, if there is one.
-    """
-
-    layout: str
-    root: Path
-    parts: Collection[str] = (TRAINING,)
-    labels: Wanted = field(default_factory=dict)
-    subject: str = ""
-    visit: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class FoundCase:
-    """One labelled volume on disk.
-
-    Attributes:
-        frame: index in a 4-D file, -1 for a 3-D file.
-        part: of its data set, as the challenge divides it.
-        visit: which of several of its subject (or view, or rater) it is of.
-        columns: what else the data set says of it.
-    """
-
-    case: str
-    subject: str
-    phase: str
-    pathology: str = ""
-    vendor: str = ""
-    centre: str = ""
-    image: Path
-    label: Path
-    frame: int = -1
-    part: str = TRAINING
-    visit: str = ""
-    columns: Mapping[str, str] = field(default_factory=dict)
-
-
-Found = tuple[list[FoundCase], list[str]]
-"""Cases of a data set, and in words what is wrong with it."""
 
 
 def find_acdc(data: DataFolder) -> Found:

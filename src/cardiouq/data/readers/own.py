@@ -16,13 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from cardiouq.data.readers.found import SAID, TRAINING, DataFolder, Found, FoundCase
 from cardiouq.data.readers.labels import LARGEST_VALUE, Values
 from cardiouq.data.readers.layouts import (
     MOST_NAMED,
-    TRAINING,
-    DataFolder,
-    Found,
-    FoundCase,
     Row,
     by_column,
     is_index,
@@ -39,8 +36,6 @@ TABLE = "cases.csv"
 DESCRIPTION = "dataset.json"
 NNUNET_PARTS = {TRAINING: "Tr", "testing": "Ts"}
 """Part of nnU-Net's raw format -> how its folders' names end."""
-SAID = ("subject", "visit", "phase", "pathology", "vendor", "centre")
-"""Columns that every layout has."""
 READ = {"image", "label", "frame", "case", "name", "part", *SAID}
 """Columns of a data set's table that mean something to the program."""
 RESERVED = {

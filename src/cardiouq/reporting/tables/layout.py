@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cardiouq.errors import CardiouqError
 from cardiouq.reporting.printing import NOTHING, Cell, PrintedTable
 from cardiouq.structures import ALL, FOREGROUND, STRUCTURES
 
@@ -86,10 +87,14 @@ def print_blocks(
     Args:
         summary: rows of `summary.csv`.
         label: LaTeX's.
+
+    Raises:
+        CardiouqError: naming what a block asks for that the summary has not.
     """
     structures = blocks[0].structures
     rows = []
     for block in blocks:
+        _check_block(summary, block, structures, label)
         found = by_key(summary, block)
         for position, (method, method_label) in enumerate(methods.items()):
             numbers = [found[method, t, s] for t in test_sets for s in structures]
@@ -104,6 +109,28 @@ def print_blocks(
         ["Metric", "Method", *(headings * len(test_sets)), "Empty"],
         rows,
     )
+
+
+def _check_block(
+    summary: pd.DataFrame, block: Block, structures: Sequence[str], label: str
+) -> None:
+    """Raise a CardiouqError unless a summary has a block's metric, level and structures."""
+    asked = f"{label}, metric {block.metric!r}, level {block.level!r}"
+    if list(block.structures) != list(structures):
+        raise CardiouqError(
+            f"{asked}: structures {list(block.structures)}; expected {list(structures)}, as all "
+            "blocks of a table have the same"
+        )
+    rows = summary
+    for column, wanted in (
+        ("metric", [block.metric]),
+        ("level", [block.level]),
+        ("structure", structures),
+    ):
+        if missing := [name for name in wanted if name not in set(rows[column])]:
+            found = sorted(set(rows[column]))
+            raise CardiouqError(f"{asked}: no {column} {missing[0]!r}; there is {found}")
+        rows = rows[rows[column].isin(wanted)]
 
 
 def by_key(summary: pd.DataFrame, block: Block) -> dict[tuple[str, str, str], Numbers]:
