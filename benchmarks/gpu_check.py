@@ -40,7 +40,7 @@ from cardiouq.data.cases import make_case_table
 from cardiouq.data.phantom.generate import generate
 from cardiouq.data.plan import Plan
 from cardiouq.data.preprocessing import preprocess_case
-from cardiouq.data.readers.layouts import DataFolder
+from cardiouq.data.readers.found import DataFolder
 from cardiouq.device.choose import choose_device, device_name, make_deterministic
 from cardiouq.device.environment import COMPILE_VARIABLE, DEVICE_VARIABLE
 from cardiouq.methods.base import Member
