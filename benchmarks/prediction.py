@@ -5,6 +5,7 @@ then stack them. Both write the same volumes. The functions are contestants of `
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -130,8 +131,9 @@ def train_run(size: str, folder: Path) -> None:
 
 
 def run_of_checkpoints(size: str, folder: Path) -> Run:
-    """A run whose epochs but the first are all of the constant phase."""
-    return run_of(size, folder, epochs=CHECKPOINTS + 1, gamma=1 / (CHECKPOINTS + 1))
+    """A run whose epochs but the first are all of the constant phase, on small batches."""
+    run = run_of(size, folder, epochs=CHECKPOINTS + 1, gamma=1 / (CHECKPOINTS + 1))
+    return replace(run, recipe={**run.recipe, "batch_size": 2})
 
 
 def run_folder(folder: str) -> Path:
