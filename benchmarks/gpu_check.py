@@ -10,6 +10,7 @@ lost costs one.
 import argparse
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -53,11 +54,20 @@ class Part(NamedTuple):
 
 
 class Page:
-    """What was found, as a page in Markdown."""
+    """What was found, as a page in Markdown.
 
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
+    Attributes:
+        failures: what failed, and how.
+        is_whole: whether all was done that the command asks for.
+    """
+
+    def __init__(self, command: str, device: torch.device) -> None:
+        self._head = [f"# The first minutes on {device_name(device)}", "", f"    {command}", ""]
+        self._head += [made_on(device), ""]
+        if device.type != "cuda":
+            self._head += [NO_GPU, ""]
         self.failures: list[str] = []
+        self.is_whole = False
         self._tables: dict[str, dict[str, dict[str, str]]] = {}
 
     def fill(self, part: Part) -> None:
@@ -73,12 +83,10 @@ class Page:
         self._tables.setdefault(part.table, {}).setdefault(part.row, {})[part.column] = found
 
     def __str__(self) -> str:
-        verdict = ["Nothing failed."]
-        if self.failures:
-            verdict = [f"**Failed: {len(self.failures)}.**", "", *(f"- {f}" for f in self.failures)]
-        lines = [f"# The first minutes on {device_name(self.device)}", ""]
-        lines += [f"    {' '.join(['python', *sys.argv])}", "", *made_on(self.device), ""]
-        lines += ["" if self.device.type == "cuda" else f"{NO_GPU}\n", *verdict]
+        lines = [*self._head]
+        if not self.is_whole:
+            lines += ["**Not all was done: the script did not come to its end.**", ""]
+        lines += [f"Failed: {len(self.failures)}.", *(f"- {failure}" for failure in self.failures)]
         for title, rows in self._tables.items():
             cells = [{"": row, **found} for row, found in rows.items()]
             lines += ["", f"## {title}", ""]
@@ -86,7 +94,7 @@ class Page:
         return "\n".join(lines) + "\n"
 
 
-def made_on(device: torch.device) -> list[str]:
+def made_on(device: torch.device) -> str:
     """When, on what and by which code."""
     versions = [f"{name} {packages()[name]}" for name in ("python", "torch", "monai", "numpy")]
     machine = [device_name(device)]
@@ -96,7 +104,7 @@ def made_on(device: torch.device) -> list[str]:
         machine += [f"{memory:.0f} GiB", f"driver {driver()}"]
     code = f"commit {git_version(repository())}, hash of the code {code_hash(repository())}"
     today = datetime.now(UTC).strftime("%Y-%m-%d")
-    return [f"Made on {today} on {', '.join(machine)}; {', '.join(versions)}; {code}."]
+    return f"Made on {today} on {', '.join(machine)}; {', '.join(versions)}; {code}."
 
 
 def driver() -> str:
@@ -127,8 +135,8 @@ def checks_of_recipes(table: str, demo: Demo, recipes: list[str]) -> Iterator[Pa
                 for precision in LARGEST_ERRORS
             }
         checks |= {
-            "same bits again": correctness.same_bits_again,
-            "same bits after an interruption": correctness.same_bits_after_interruption,
+            "same bits again": partial(correctness.same_bits, interrupted=False),
+            "same bits after an interruption": partial(correctness.same_bits, interrupted=True),
         }
         if demo.device.type == "cuda":
             checks["waits"] = correctness.waits_for_nothing
@@ -156,10 +164,12 @@ def main() -> None:
     parser.add_argument("--tiny", action="store_true", help="the least of all on the CPU, as a try")
     parser.add_argument("--only", default="", help="what has this text in its name alone")
     options = parser.parse_args()
+    if options.tiny and options.output is None:
+        parser.error("--tiny needs --output, as a page of no GPU is none of the results")
     os.environ[DEVICE_VARIABLE] = "cpu" if options.tiny else "cuda"
     make_deterministic()
     device = choose_device()
-    page, output = Page(device), options.output or page_of(device)
+    page, output = Page(command(options), device), options.output or page_of(device)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         demo = make_demo(folder, device, is_tiny=options.tiny)
@@ -172,13 +182,21 @@ def main() -> None:
             if options.only in str(part):
                 page.fill(part)
                 output.write_text(str(page), encoding="utf-8")
+    page.is_whole = True
+    output.write_text(str(page), encoding="utf-8")
     print(page)
-    sys.exit("\n".join(page.failures) or 0)
+    sys.exit(1 if page.failures else 0)
+
+
+def command(options: argparse.Namespace) -> str:
+    """The command that was given, but for the path of the page."""
+    words = ["python", "benchmarks/gpu_check.py", *(["--tiny"] if options.tiny else [])]
+    return shlex.join([*words, *(["--only", options.only] if options.only else [])])
 
 
 def page_of(device: torch.device) -> Path:
-    """The page of a device, among the results."""
-    name = re.sub("[^a-z0-9]+", "-", device_name(device).lower()).strip("-")
+    """The page of a GPU, among the results."""
+    name = re.sub("[^a-z0-9]+", "-", torch.cuda.get_device_name(device).lower())
     return repository() / "docs" / "results" / f"gpu-{name}.md"
 
 

@@ -4,15 +4,14 @@ A check returns what it found, and raises `Wrong` where that is not right. All o
 demo study, cut to a few steps a run.
 """
 
-import contextlib
 import json
 import math
 import os
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -144,7 +143,7 @@ def short_demo(is_tiny: bool) -> dict[str, Any]:
     return settings
 
 
-@contextlib.contextmanager
+@contextmanager
 def compiling(is_compiled: bool) -> Iterator[None]:
     """Let trainings be compiled, or none."""
     torch.compiler.reset()  # else PyTorch gives up after a few networks in one process
@@ -163,11 +162,10 @@ def trains(demo: Demo, recipe: str) -> str:
 
 def agrees_with_cpu(demo: Demo, recipe: str, precision: str) -> str:
     """A step of training has the loss and the gradient of the CPU, which is not compiled there."""
-    run, draws = demo.run(recipe), DrawnOnTheCpu()
-    if demo.is_compiled:  # which PyTorch does not do where it is asked what is drawn
+    run, draws = demo.run(recipe), DrawnOnTheCpu() if not demo.is_compiled else nullcontext()
+    if demo.is_compiled:  # PyTorch compiles nothing where its operations are looked at
         augmentation = {**run.recipe["augmentation"], "intensities": False}
         run = replace(run, recipe={**run.recipe, "augmentation": augmentation})
-        draws = contextlib.nullcontext()
     with draws:
         with compiling(False):
             expected, expected_gradient = step(run, CPU, "float32")
@@ -213,14 +211,15 @@ class DrawnOnTheCpu(TorchDispatchMode):
             return func(*args, **kwargs)
         tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
         device = tensors[0].device if tensors else kwargs.get("device")
-        on_cpu, options = tree_map_only(
+        # drawn in the order of the dimensions, whatever the layout
+        args_there, options = tree_map_only(
             Tensor, lambda each: each.cpu().contiguous(), (args, kwargs)
         )
-        options |= {name: CPU for name in ("device",) if name in options}
-        options |= (
-            {"generator": self._twin(options.get("generator"))} if "generator" in options else {}
-        )
-        drawn = func(*on_cpu, **options)
+        if "device" in options:
+            options["device"] = CPU
+        if options.get("generator"):
+            options["generator"] = self._twin(options["generator"])
+        drawn = func(*args_there, **options)
         if func._schema.is_mutable:
             return args[0].copy_(drawn)
         return tree_map_only(Tensor, lambda each: each.to(device), drawn)
@@ -233,24 +232,15 @@ class DrawnOnTheCpu(TorchDispatchMode):
         return self._twins.setdefault(generator, seeded)
 
 
-def same_bits_again(demo: Demo, recipe: str) -> str:
-    """A recipe that is trained twice has the same weights and history."""
-    return _same_bits(demo, recipe, "again", demo.train)
-
-
-def same_bits_after_interruption(demo: Demo, recipe: str) -> str:
-    """A recipe that is interrupted and goes on has the same weights and history."""
-    return _same_bits(demo, recipe, "interrupted", partial(train_and_interrupt, demo))
-
-
-def _same_bits(demo: Demo, recipe: str, name: str, train_again: Any) -> str:
-    run, folder = demo.run(recipe), demo.runs / name / recipe
+def same_bits(demo: Demo, recipe: str, *, interrupted: bool) -> str:
+    """A recipe that is trained again, in one go or interrupted, has the same weights and losses."""
+    train_again = train_and_interrupt if interrupted else Demo.train
+    run, folder = demo.run(recipe), demo.runs / train_again.__name__ / recipe
     expected = contents(demo.trained(recipe, run.member))
-    train_again(run, folder)
+    train_again(demo, run, folder)
     found = contents(folder)
-    if differing := sorted(
-        file for file in {*expected, *found} if expected.get(file) != found.get(file)
-    ):
+    files = sorted({*expected, *found})
+    if differing := [file for file in files if expected.get(file) != found.get(file)]:
         raise Wrong(f"others are {', '.join(differing)}")
     return f"{len(found)} files"
 
@@ -278,7 +268,7 @@ def train_and_interrupt(demo: Demo, run: Run, folder: Path) -> None:
         return epochs.pop()(*arguments)
 
     with (
-        contextlib.suppress(Interrupted),
+        suppress(Interrupted),
         mock.patch.object(trajectory, "SECONDS_BETWEEN_STATES", -1),
         mock.patch.object(loop, "validate", validate_once),
     ):
