@@ -146,7 +146,7 @@ def checks_of_recipes(table: str, demo: Demo, recipes: list[str]) -> Iterator[Pa
 
 def measurements(device: torch.device, runs: dict[str, Run], *, is_tiny: bool) -> Iterator[Part]:
     """Every number of every size; zhao2022 takes those of the last size, compiled."""
-    count, product = (2, 256) if is_tiny else (100, 8192)
+    count, product = (10, 256) if is_tiny else (100, 8192)
     for size, run in runs.items():
         for way in ("eager", "compiled"):
             steps = Steps(run, device, is_compiled=way == "compiled", count=count)

@@ -101,21 +101,19 @@ class Steps:
     @cached_property
     def first(self) -> float:
         """Seconds of the first steps, which compile and fill caches."""
-        return FIRST_STEPS * seconds_of_step(self.setup, FIRST_STEPS)
+        return seconds_of(lambda: train_steps(self.setup, FIRST_STEPS))
 
     @cached_property
     def seconds(self) -> float:
         """Seconds of a whole step, later on."""
-        assert self.first
         return seconds_of_step(self.setup, self.count)
 
     @cached_property
     def seconds_without_loader(self) -> float:
         """Seconds of a step on a batch that is ready: nothing is sampled, nothing augmented."""
-        assert self.first
         nowhere: Any = SimpleNamespace(sample_batch=lambda *_: ())
-        of_batch: Any = lambda *_: self.setup.held_out[0]  # noqa: E731
-        ready = self.setup._replace(patches=nowhere, augmentation=of_batch)
+        batch = self.setup.held_out[0]
+        ready: Any = self.setup._replace(patches=nowhere, augmentation=lambda *_: batch)
         return seconds_of_step(ready, self.count)
 
     @cached_property
@@ -124,14 +122,14 @@ class Steps:
         with compiling(False):
             setup = set_up(self.run, self.device)
         with FlopCounterMode(display=False) as counter:
-            seconds_of_step(setup, 1)
+            train_steps(setup, 1)
         return counter.get_total_flops()
 
     @cached_property
     def peak_bytes(self) -> int:
         """The most memory of the device that is in use at a time, of everything in this process."""
         torch.cuda.reset_peak_memory_stats()
-        seconds_of_step(self.setup, FIRST_STEPS)
+        train_steps(self.setup, FIRST_STEPS)
         return torch.cuda.max_memory_allocated()
 
     @cached_property
@@ -153,9 +151,15 @@ def seconds_of(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
+def train_steps(setup: Setup, steps: int) -> None:
+    """Train for an epoch of so many steps."""
+    train_epoch(of_steps(setup, steps), 0, lambda: None)
+
+
 def seconds_of_step(setup: Setup, steps: int) -> float:
-    """Mean seconds of a step in an epoch of so many."""
-    return seconds_of(lambda: train_epoch(of_steps(setup, steps), 0, lambda: None)) / steps
+    """Mean seconds of a step in an epoch of so many, after one that is not timed."""
+    train_steps(setup, 1)
+    return seconds_of(lambda: train_steps(setup, steps)) / steps
 
 
 @cache
