@@ -104,6 +104,27 @@ def test_run_interrupted_anywhere_ends_with_the_same_bits(
     assert_same(output, undisturbed)
 
 
+@pytest.mark.parametrize(
+    "optimiser",
+    [{"name": "adamw"}, {"name": "sgd", "momentum": 0.99}],
+    ids=lambda each: each["name"],
+)
+def test_interrupted_run_with_weights_in_another_layout_ends_with_the_same_bits(
+    make_run: MakeRun,
+    recipe: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    optimiser: dict[str, Any],
+) -> None:
+    """Channels-last, as on processors without bf16 and where trainings are compiled."""
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    run = make_run(recipe=recipe | {"optimiser": optimiser | {"weight_decay": 0.01}})
+    train(run, tmp_path / "undisturbed", CPU)
+    interrupted_at(run, tmp_path / "seed-0", 3)
+    train(run, tmp_path / "seed-0", CPU)
+    assert_same(tmp_path / "seed-0", tmp_path / "undisturbed")
+
+
 def test_run_interrupted_between_history_and_state_has_every_epoch_once(
     make_run: MakeRun, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -46,6 +46,11 @@ def load_state(
     optimiser.load_state_dict(
         {"state": state, "param_groups": optimiser.state_dict()["param_groups"]}
     )
+    for parameter, values in optimiser.state.items():
+        for name, value in values.items():
+            if value.shape == parameter.shape:
+                # fused optimisers go through the memory of both alike, whatever their layouts
+                values[name] = torch.empty_like(parameter).copy_(value)
     return int(tensors["epoch"]) + 1, tensors["extra"]
 
 
