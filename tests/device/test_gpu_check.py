@@ -63,11 +63,11 @@ def test_what_fails_does_not_stop_the_rest(page: Any, monkeypatch: pytest.Monkey
     assert "loss" in row
 
 
-@pytest.mark.parametrize("recipe", ["dropout", "stochastic_segmentation"])
 def test_random_numbers_are_the_same_on_the_cpu_and_on_a_gpu(
-    benchmarks: None, recipe: str, tmp_path: Path
+    benchmarks: None, tmp_path: Path
 ) -> None:
+    """Where the network has another layout in bf16, so that dropout goes through other memory."""
     correctness = import_module("gpu_correctness")
     demo = correctness.make_demo(tmp_path, torch.device("cuda"), is_tiny=True)
     with pretended_cuda():
-        assert "from the CPU's" in correctness.agrees_with_cpu(demo, recipe, "float32")
+        assert "from the CPU's" in correctness.agrees_with_cpu(demo, "dropout", "bf16")
