@@ -38,18 +38,19 @@ def load_state(
             if name.startswith("network/")
         },
     )
-    parameters = [weight for group in optimiser.param_groups for weight in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         if name.startswith("optimiser/"):
             _, index, key = name.split("/")
-            weight = parameters[int(index)]
-            if value.shape == weight.shape:  # a fused optimiser takes both in the order of memory
-                value = torch.empty_like(weight, dtype=value.dtype).copy_(value)
             state.setdefault(int(index), {})[key] = value
     optimiser.load_state_dict(
         {"state": state, "param_groups": optimiser.state_dict()["param_groups"]}
     )
+    for parameter, values in optimiser.state.items():
+        for name, value in values.items():
+            if value.shape == parameter.shape:
+                # fused optimisers go through the memory of both alike, whatever their layouts
+                values[name] = torch.empty_like(parameter).copy_(value)
     return int(tensors["epoch"]) + 1, tensors["extra"]
 
 
