@@ -21,6 +21,21 @@ import yaml
 from cardiouq.data.plan import Plan
 from cardiouq.study.study import Study
 
+LONGEST = ("test_end_to_end", "test_faults", "test_bit_flips")
+"""Files of tests, from the one that takes longest."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have the longest files come first, then all that start Snakemake, so that in the end no
+    worker waits long for another."""
+
+    def turn(item: pytest.Item) -> tuple[int, bool]:
+        name = item.path.stem
+        place = LONGEST.index(name) if name in LONGEST else len(LONGEST)
+        return place, item.path.parent.name != "workflow"
+
+    items.sort(key=turn)
+
 
 @pytest.fixture(scope="session")
 def repository() -> Path:

@@ -17,6 +17,7 @@ from urllib.parse import unquote_to_bytes
 import pytest
 
 from tests.paths import TINY
+from tests.workflow.forked import run_snakemake
 
 SHORT = 5
 """Characters of a secret that chance may spell."""
@@ -39,15 +40,14 @@ class Workflow:
         config: Sequence[str] = (),
     ) -> "subprocess.CompletedProcess[str]":
         """Run Snakemake; stdout and stderr come back as one text."""
-        command = [sys.executable, "-m", "snakemake", "--cores", "2"]
-        command += ["--snakefile", str(self.repository / "Snakefile")]
-        command += ["--directory", str(directory or self.directory)]
-        command += [*options, "--config", f"study={study or self.study}", *config]
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("CARDIOUQ_")}
-        environment |= {"OMP_NUM_THREADS": "1"}
         return subprocess.run(
-            command,
-            env=environment,
+            [
+                sys.executable,
+                "-m",
+                "snakemake",
+                *self._arguments(options, study, directory, config),
+            ],
+            env=self._environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             encoding="utf-8",
@@ -63,9 +63,21 @@ class Workflow:
         config: Sequence[str] = (),
     ) -> "Planned":
         """What Snakemake would do."""
-        done = self.run("--dry-run", *options, study=study, directory=directory, config=config)
-        assert done.returncode == 0, done.stdout
-        return Planned(done.stdout)
+        arguments = self._arguments(("--dry-run", *options), study, directory, config)
+        status, text = run_snakemake(arguments, self._environment())
+        assert status == 0, text
+        return Planned(text)
+
+    def _arguments(
+        self, options: Sequence[str], study: str, directory: Path | None, config: Sequence[str]
+    ) -> list[str]:
+        arguments = ["--cores", "2", "--snakefile", str(self.repository / "Snakefile")]
+        arguments += ["--directory", str(directory or self.directory)]
+        return [*arguments, *options, "--config", f"study={study or self.study}", *config]
+
+    def _environment(self) -> dict[str, str]:
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("CARDIOUQ_")}
+        return kept | {"OMP_NUM_THREADS": "1"}
 
 
 class Planned:

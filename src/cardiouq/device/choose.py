@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import sys
 from importlib.util import find_spec
 
 import torch
@@ -99,7 +100,10 @@ def make_deterministic() -> None:
     # read when cuBLAS and the compiler are first used
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     os.environ.setdefault("TORCHINDUCTOR_DETERMINISTIC", "1")
-    torch.use_deterministic_algorithms(True)
+    # what `use_deterministic_algorithms` does, which imports the compiler, for a second, to tell it
+    torch.set_deterministic_debug_mode("error")
+    if compiler := sys.modules.get("torch._inductor.config"):
+        compiler.deterministic = True  # type: ignore[attr-defined]
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.allow_tf32 = False
