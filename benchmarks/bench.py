@@ -7,7 +7,6 @@ a peer's CPU time over ours in the same round. Writes docs/results/benchmarks.md
 import os
 import platform
 import statistics
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -18,11 +17,13 @@ from pathlib import Path
 
 import prediction
 import sizes
+import torch
 from rounds import ALLOCATOR, Contestant, Turn, compete, quartiles
 from tabulate import tabulate
 
 from cardiouq.device.choose import precision
 from cardiouq.device.environment import COMPILE_VARIABLE, processor
+from cardiouq.provenance.record import git_version
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs/results/benchmarks.md"
@@ -146,22 +147,13 @@ def table(part: Part, turns: Mapping[str, Sequence[Turn]]) -> str:
 
 def heading() -> str:
     """What was measured, when, on which machine, with which versions."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.strip()
-    import torch
-
     versions = [f"Python {platform.python_version()}"]
     versions += [f"{name} {metadata.version(name)}" for name in PACKAGES]
     return f"""# Benchmarks
 
     make bench NNUNET=FOLDER
 
-Made on {date.today()} at commit `{commit}` on one of {os.cpu_count()} cores, {processor()}, in
+Made on {date.today()} at commit `{git_version(ROOT)}` on one of {os.cpu_count()} cores, {processor()}, in
 {precision(torch.device("cpu"))} where ours may choose; {", ".join(versions + nnunet_versions())}.
 
 The contestants of a part take turns, each in a process of its own with one thread. Times are CPU

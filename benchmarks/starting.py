@@ -52,4 +52,4 @@ def dry_run(*options: str) -> str:
         "rules",
         *options,
     ]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return subprocess.run(command, check=True, capture_output=True, encoding="utf-8").stdout
