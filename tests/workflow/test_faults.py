@@ -86,6 +86,8 @@ OF_TIMES = (
 """Files that show times."""
 PATIENCE = 600
 """Seconds that no wait should take on any machine."""
+BETWEEN_LISTINGS = 0.05
+"""Seconds between two listings of all jobs, which take a processor's time; no job is as short."""
 
 
 def reduced(tiny: Mapping[str, Any]) -> dict[str, Any]:
@@ -279,7 +281,7 @@ def undisturbed(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> U
     while session.runs:
         for job in session.jobs():
             work[job.script] = max(work.get(job.script, 0), job.work)
-        time.sleep(0.05)
+        time.sleep(BETWEEN_LISTINGS)
     text = session.ended()
     assert session.process.returncode == 0, text
     return Undisturbed(directory, work)
@@ -314,9 +316,6 @@ def assert_same(results: Path, expected: Path) -> None:
     assert differing == []
 
 
-# Quick ones
-
-
 # Killed processes
 
 
@@ -341,10 +340,13 @@ def moments_to_kill(
     """Yields each job of a script that some kills are left for, at its moment, and whom to kill:
     it alone, Snakemake and all its jobs, or Snakemake alone."""
     moments: dict[Job, Callable[[], bool]] = {}
+    next_listing = 0.0
     while session.runs:
-        for job in session.jobs():
-            if left[job.script] > 0 and job not in moments:
-                moments[job] = draw_moment(job, work[job.script], left[job.script], rng)
+        if time.monotonic() > next_listing:
+            next_listing = time.monotonic() + BETWEEN_LISTINGS
+            for job in session.jobs():
+                if left[job.script] > 0 and job not in moments:
+                    moments[job] = draw_moment(job, work[job.script], left[job.script], rng)
         for job, has_come in list(moments.items()):
             if job.is_alive and not has_come():
                 continue
@@ -372,7 +374,7 @@ def test_killed_at_random_moments_the_study_ends_as_if_undisturbed(
     results, locks = machine.results(tmp_path), tmp_path / ".snakemake" / "locks"
     began, resumed = time.time(), 0
     for _ in range(100):
-        session = machine.start(tmp_path)
+        session = machine.start(tmp_path, "--keep-going")  # so that other jobs are killed, too
         for job, victim in moments_to_kill(session, left, undisturbed.work, rng):
             if victim == "job":
                 job.kill()
@@ -459,7 +461,7 @@ def read_only(disk: Path) -> Iterator[None]:
 def wait_for(stage: str, session: Session) -> None:
     """Until a job of a stage has started."""
     while session.runs and all(job.stage != stage for job in session.jobs()):
-        time.sleep(0.01)
+        time.sleep(BETWEEN_LISTINGS)
 
 
 @takes_long

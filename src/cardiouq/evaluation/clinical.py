@@ -1,5 +1,8 @@
 """Clinical quantities: ventricular volumes, ejection fractions, myocardial mass."""
 
+from itertools import compress
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -20,7 +23,6 @@ UNITS = {
 }
 """Quantity -> unit; LVM is at ED, without papillary muscles if the reference calls them blood."""
 
-PARTS = [(structure, phase) for structure in HEART for phase in ("ED", "ES")]
 NEEDS = {"LVM": [("MYO", "ED")]} | {
     f"{ventricle}{quantity}": [(ventricle, phase) for phase in phases]
     for ventricle in ("LV", "RV")
@@ -93,17 +95,17 @@ def score_subjects(scores: pd.DataFrame, samples: pd.DataFrame, confidence: floa
     for key, of_subject in scores.groupby(keys, sort=False):
         if not ({"ED", "ES"} <= set(of_subject["phase"]) and set(HEART) <= set(STRUCTURES)):
             continue
-        volumes = of_subject.set_index(["structure", "phase"])
+        parts = list(zip(of_subject["structure"], of_subject["phase"], strict=True))
         reference, predicted = (
-            clinical_quantities({part: volumes[column].loc[[part]].to_numpy() for part in PARTS})
+            clinical_quantities(
+                dict(zip(parts, of_subject[column].to_numpy()[:, None], strict=True))
+            )
             for column in ("reference_ml", "predicted_ml")
         )
-        in_order = drawn[key].sort_values(["structure", "phase", "sample"])
-        in_order = in_order.set_index(["structure", "phase"])
-        by_sample = clinical_quantities(
-            {part: in_order["ml"].loc[[part]].to_numpy() for part in PARTS}
-        )
-        missing = volumes["reference_empty"] | volumes["predicted_empty"]
+        of_part: Any = drawn[key].sort_values("sample").groupby(["structure", "phase"])["ml"]
+        by_sample = clinical_quantities({part: ml.to_numpy() for part, ml in of_part})
+        is_missing = of_subject["reference_empty"] | of_subject["predicted_empty"]
+        missing = set(compress(parts, is_missing))
         for quantity, unit in UNITS.items():
             low, high = np.quantile(by_sample[quantity], [tail, 1 - tail])
             rows.append(
@@ -116,7 +118,7 @@ def score_subjects(scores: pd.DataFrame, samples: pd.DataFrame, confidence: floa
                     "low": low,
                     "high": high,
                     "n_samples": len(by_sample[quantity]),
-                    "empty": bool(missing.loc[NEEDS[quantity]].any()),
+                    "empty": not missing.isdisjoint(NEEDS[quantity]),
                 }
             )
     columns = [*keys, "quantity", "unit", "reference", "predicted", "low", "high"]
