@@ -149,11 +149,12 @@ def heading() -> str:
     """What was measured, when, on which machine, with which versions."""
     versions = [f"Python {platform.python_version()}"]
     versions += [f"{name} {metadata.version(name)}" for name in PACKAGES]
+    machine = f"one of {os.cpu_count()} cores, {processor()}"
     return f"""# Benchmarks
 
     make bench NNUNET=FOLDER
 
-Made on {date.today()} at commit `{git_version(ROOT)}` on one of {os.cpu_count()} cores, {processor()}, in
+Made on {date.today()} at commit `{git_version(ROOT)}` on {machine}, in
 {precision(torch.device("cpu"))} where ours may choose; {", ".join(versions + nnunet_versions())}.
 
 The contestants of a part take turns, each in a process of its own with one thread. Times are CPU
