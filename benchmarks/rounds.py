@@ -7,6 +7,7 @@ what is timed, and runs it once for each line that comes in.
 
 import json
 import os
+import re
 import resource
 import statistics
 import subprocess
@@ -15,6 +16,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from cardiouq.device.environment import KEEP_FREED_MEMORY
@@ -121,8 +123,10 @@ def cpu_seconds() -> float:
 
 
 def peak_mebibytes() -> float:
-    """The most memory that this process has had."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """The most memory that this process has had; `ru_maxrss` would count its parent's, too."""
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    [kibibytes] = re.findall(r"VmHWM:\s+(\d+)", status)
+    return int(kibibytes) / 1024
 
 
 def main() -> None:

@@ -15,11 +15,13 @@ import torch
 import yaml
 from numpy.typing import NDArray
 from torch import nn
+from torch.nn.functional import interpolate
 
 from cardiouq.data.plan import Plan
 from cardiouq.device import choose
 from cardiouq.files.reading import read_array
 from cardiouq.files.run_files import side_folder
+from cardiouq.methods import layer_ensemble
 from cardiouq.methods.base import Member
 from cardiouq.prediction.predict import predict
 from cardiouq.prediction.predictor import Predictor
@@ -227,6 +229,26 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
     return [SimpleNamespace(case=name, image=str(scan), frame=-1, **grid) for name in "ab"]
 
 
+def predicted(
+    trainings: Trainings, method: str, cases: list[Any], device: torch.device, output: Path
+) -> tuple[Any, NDArray[np.float16]]:
+    """What a method fits, and the mean probabilities of case a."""
+    study = trainings.study
+    predict(
+        method=study.methods[method],
+        runs=trainings.on_disk(method, device),
+        schedule=study.schedule(study.recipe_of(method)),
+        test_sets={"phantom": cases},
+        arrays=[trainings.arrays],
+        predictor=Predictor(trainings.plan, 0.25, device),
+        seed=2022,
+        output=output,
+    )
+    assert (output / "phantom" / "b_segmentation.nii.gz").is_file()
+    fitted = json.loads((output / "fitted.json").read_text(encoding="utf-8"))
+    return fitted, read_array(output / "phantom" / "a_probabilities.npy")
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_method_fits_and_predicts_as_on_a_cpu(
     trainings: Trainings,
@@ -236,27 +258,9 @@ def test_method_fits_and_predicts_as_on_a_cpu(
     tmp_path: Path,
 ) -> None:
     monkeypatch.setattr(choose, "has_bf16", lambda _: False)  # which rounds where layouts differ
-    study = trainings.study
-
-    def predicted(device: torch.device) -> tuple[Any, NDArray[np.float16]]:
-        output = tmp_path / device.type
-        predict(
-            method=study.methods[method],
-            runs=trainings.on_disk(method, device),
-            schedule=study.schedule(study.recipe_of(method)),
-            test_sets={"phantom": cases},
-            arrays=[trainings.arrays],
-            predictor=Predictor(trainings.plan, 0.25, device),
-            seed=2022,
-            output=output,
-        )
-        assert (output / "phantom" / "b_segmentation.nii.gz").is_file()
-        fitted = json.loads((output / "fitted.json").read_text(encoding="utf-8"))
-        return fitted, read_array(output / "phantom" / "a_probabilities.npy")
-
-    fitted, mean = predicted(CPU)
+    fitted, mean = predicted(trainings, method, cases, CPU, tmp_path / "cpu")
     with pretended_cuda():
-        found_fitted, found = predicted(CUDA)
+        found_fitted, found = predicted(trainings, method, cases, CUDA, tmp_path / "cuda")
     assert found_fitted.keys() == fitted.keys()
     for name, value in fitted.items():
         np.testing.assert_allclose(found_fitted[name], value, rtol=1e-3)
@@ -285,3 +289,22 @@ def test_step_of_training_waits_for_nothing(trainings: Trainings, recipe: str) -
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_step_of_training_is_deterministic(trainings: Trainings, recipe: str) -> None:
     assert not notes_of_an_epoch(trainings.first(recipe), 1).nondeterministic
+
+
+def test_labels_of_a_fitted_temperature_left_on_the_host_are_found(
+    trainings: Trainings, cases: list[Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    as_tensor = torch.as_tensor
+    monkeypatch.setattr(torch, "as_tensor", lambda data, device=None: as_tensor(data))
+    with pretended_cuda(), pytest.raises(RuntimeError, match="cuda:0 and cpu|cpu and cuda:0"):
+        predicted(trainings, "temperature_fitted", cases, CUDA, tmp_path / "cuda")
+
+
+def test_gradient_of_bilinear_upsampling_that_comes_out_otherwise_is_found(
+    trainings: Trainings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        layer_ensemble, "upsampled", lambda logits, size: interpolate(logits, size, mode="bilinear")
+    )
+    notes = notes_of_an_epoch(trainings.first("layer_ensemble"), 1)
+    assert {what for what, _ in notes.nondeterministic} == {"upsample_bilinear2d_backward"}
