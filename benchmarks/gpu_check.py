@@ -152,7 +152,7 @@ def measurements(device: torch.device, runs: dict[str, Run], *, is_tiny: bool) -
             steps = Steps(run, device, is_compiled=way == "compiled", count=count)
             for column, work in steps.measurements(product).items():
                 yield Part("Training", f"{size}, {way}", column, work)
-        volumes = Volumes(run, device, count)
+        volumes = Volumes(run, device, count // 10)
         yield Part("Prediction", size, "a volume of 10 slices, ms", volumes.milliseconds)
     yield Part("zhao2022", "all trainings, one after the other", "hours", steps.hours)
     yield Part("zhao2022", "all predictions, one after the other", "hours", volumes.hours)

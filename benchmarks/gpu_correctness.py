@@ -147,7 +147,8 @@ def short_demo(is_tiny: bool) -> dict[str, Any]:
 @contextmanager
 def compiling(is_compiled: bool) -> Iterator[None]:
     """Let trainings be compiled, or none."""
-    torch.compiler.reset()  # else PyTorch gives up after a few networks in one process
+    if is_compiled:
+        torch.compiler.reset()  # else PyTorch gives up after a few networks in one process
     with mock.patch.dict(os.environ, {COMPILE_VARIABLE: "always" if is_compiled else "never"}):
         yield
 
