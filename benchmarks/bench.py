@@ -113,7 +113,7 @@ def main() -> None:
             folder.parent.mkdir()
             sizes.write_cases(size, folder)
             prediction.train_run(size, folder)
-        sections, notes = [], []
+        sections = []
         for part in parts(folders):
             print(part.title, file=sys.stderr, flush=True)
             turns, missing = compete(part.contestants, part.rounds)
@@ -129,7 +129,7 @@ def main() -> None:
 
 
 def table(part: Part, turns: Mapping[str, Sequence[Turn]]) -> str:
-    """Time and memory of each contestant, and its time over that of each of ours before it."""
+    """Time and memory of each contestant, and its time over that of the first."""
     first = part.contestants[0].name
     rows = []
     for name, found in turns.items():

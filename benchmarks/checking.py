@@ -23,11 +23,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from sizes import LAPTOP
 
 from cardiouq.data.case_table import read_case_table
 from cardiouq.data.cases import make_case_table
 from cardiouq.data.phantom.generate import generate
-from cardiouq.data.plan import Plan
 from cardiouq.data.preprocessing import preprocess_case
 from cardiouq.data.readers import scans
 from cardiouq.data.readers.found import DataFolder
@@ -51,15 +51,6 @@ SUBJECTS = 100
 """Of ACDC's training part, two volumes each; of these a fifth is held out."""
 PREDICTED = 6
 """Subjects of the phantom, two volumes each."""
-PLAN = Plan(
-    spacing=(2.0, 2.0),
-    patch_size=(128, 128),
-    features_per_stage=(16, 32, 64, 128, 128),
-    kernel_sizes=((3, 3),) * 5,
-    strides=((1, 1), *((2, 2),) * 4),
-    batch_size=8,
-    n_stages=5,
-)
 SHAPE = (10, 190, 166)
 """A median scan of ACDC on the plan's grid."""
 RECIPE: dict[str, Any] = {
@@ -93,11 +84,11 @@ def prepare(folder: Path) -> None:
     cases = make_case_table({"phantom": DataFolder("acdc", folder / "phantom" / "acdc")})
     with atomic_folder(folder / "predicted_arrays") as arrays:
         for case in cases.itertuples():
-            preprocess_case(case, PLAN, arrays, with_label=False)
+            preprocess_case(case, LAPTOP, arrays, with_label=False)
     with atomic_write(folder / "cases.csv") as temporary:
         cases.to_csv(temporary, index=False)
     torch.manual_seed(0)
-    network = build_network(PLAN, RECIPE["dropout"])
+    network = build_network(LAPTOP, RECIPE["dropout"])
     run = folder / "seed-0"
     save_tensors(dict(network.named_parameters()), run / checkpoint_file(0))
     identity = {"recipe": RECIPE, "member": "0", "data_fingerprint": FINGERPRINT}
@@ -119,7 +110,7 @@ def train(folder: Path) -> None:
         seed=0,
         keep_epochs=(epochs - 1,),
         branch_epochs=(),
-        plan=PLAN,
+        plan=LAPTOP,
         arrays=folder / "arrays",
         train_cases=tuple(names[2 * SUBJECTS // 5 :]),
         validation_cases=tuple(names[: 2 * SUBJECTS // 5]),
@@ -131,9 +122,9 @@ def train(folder: Path) -> None:
 
 def predict_all(folder: Path) -> None:
     device = torch.device("cpu")
-    predictor = Predictor(PLAN, 0.5, device)
+    predictor = Predictor(LAPTOP, 0.5, device)
     held_out = HeldOut((), folder / "predicted_arrays", predictor)
-    of_run = folder / "seed-0", RECIPE, Member(), PLAN, FINGERPRINT, device, held_out
+    of_run = folder / "seed-0", RECIPE, Member(), LAPTOP, FINGERPRINT, device, held_out
     predict(
         method=build_method({"method": "single"}),
         runs=[RunOnDisk(*of_run, lambda: "")],

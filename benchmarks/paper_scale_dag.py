@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
+from rounds import peak_mebibytes
 from sizes import PAPER
 from tabulate import tabulate
 
@@ -97,9 +98,10 @@ def dry_run(study: Path, folder: Path, roots: Sequence[str]) -> Planned:
     start = time.monotonic()
     with output.open("w", encoding="utf-8") as stream:
         process = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT)
-        peak = 0
+        peak = 0.0
         while process.poll() is None:
-            peak = max(peak, resident_kibibytes(process.pid))
+            with contextlib.suppress(OSError, ValueError):  # it has just ended
+                peak = max(peak, peak_mebibytes(process.pid))
             time.sleep(0.02)
     seconds = time.monotonic() - start
     text = output.read_text(encoding="utf-8")
@@ -108,17 +110,7 @@ def dry_run(study: Path, folder: Path, roots: Sequence[str]) -> Planned:
         sys.exit(f"{study.name}: the dry run failed:\n{text[-3000:]}")
     rows = (line.split() for line in table[1].splitlines())
     jobs = Counter({rule: int(count) for rule, count in rows})
-    return Planned(jobs, seconds, peak / 1024)
-
-
-def resident_kibibytes(process: int) -> int:
-    """The most that a process has had in memory; `ru_maxrss` would count this one's, too."""
-    with contextlib.suppress(OSError):  # it has just ended
-        if found := re.search(
-            r"VmHWM:\s+(\d+)", Path(f"/proc/{process}/status").read_text(encoding="utf-8")
-        ):
-            return int(found[1])
-    return 0
+    return Planned(jobs, seconds, peak)
 
 
 def step_seconds(plan: Plan, batch_size: int, paper_step: float = STEP_SECONDS) -> float:

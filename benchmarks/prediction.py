@@ -34,7 +34,6 @@ CHECKPOINTS = 30
 OVERLAP = 0.5
 CPU = torch.device("cpu")
 CASE = case_names()[0]
-PRODUCTS = ("segmentation", "entropy", "mutual_information", "variance", "samples")
 
 
 def ours(size: str, folder: str) -> Callable[[], None]:
@@ -87,19 +86,13 @@ def plain_loop(size: str, folder: str) -> Callable[[], None]:
         samples = torch.stack(each)
         mean = samples.mean(0)
         entropy, of_each = entr(mean).sum(1), entr(samples).sum(2)
-        volumes = dict(
-            zip(
-                PRODUCTS,
-                (
-                    mean.argmax(1).byte(),
-                    entropy,
-                    entropy - of_each.mean(0),
-                    samples.var(0, unbiased=False).mean(1),
-                    samples.argmax(2).byte(),
-                ),
-                strict=True,
-            )
-        )
+        volumes = {
+            "segmentation": mean.argmax(1).byte(),
+            "entropy": entropy,
+            "mutual_information": entropy - of_each.mean(0),
+            "variance": samples.var(0, unbiased=False).mean(1),
+            "samples": samples.argmax(2).byte(),
+        }
         for name, volume in volumes.items():
             nib.save(nib.Nifti1Image(volume.numpy().T, np.eye(4)), output / f"{name}.nii.gz")
         np.save(output / "probabilities.npy", mean.half().numpy())
@@ -144,7 +137,7 @@ def case(size: str, folder: str) -> Any:
     """A case whose scan has finer pixels than the plan's."""
     slices, *plan_shape = np.load(Path(folder) / f"{CASE}_image.npy", mmap_mode="r").shape
     rows, columns = (round(1.2 * pixels) for pixels in plan_shape)
-    spacing = [1.0 * mm / 1.2 for mm in PLANS[size].spacing]
+    spacing = [mm / 1.2 for mm in PLANS[size].spacing]
     scan = Path(folder).parent / "scan.nii.gz"
     if not scan.is_file():
         voxels = np.zeros((columns, rows, slices), np.int16)

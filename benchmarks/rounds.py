@@ -122,9 +122,9 @@ def cpu_seconds() -> float:
     return sum(one.ru_utime + one.ru_stime for one in used)
 
 
-def peak_mebibytes() -> float:
-    """The most memory that this process has had; `ru_maxrss` would count its parent's, too."""
-    status = Path("/proc/self/status").read_text(encoding="utf-8")
+def peak_mebibytes(process: int | str = "self") -> float:
+    """The most memory that a process has had; `ru_maxrss` would count its parent's, too."""
+    status = Path(f"/proc/{process}/status").read_text(encoding="utf-8")
     [kibibytes] = re.findall(r"VmHWM:\s+(\d+)", status)
     return int(kibibytes) / 1024
 

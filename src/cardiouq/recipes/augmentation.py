@@ -184,7 +184,7 @@ def change_intensities(image: Tensor, rng: np.random.Generator, noise: torch.Gen
 
 
 def add_noise(image: Tensor, variance: float, noise: torch.Generator) -> Tensor:
-    """Add Gaussian noise."""
+    """Add Gaussian noise of a variance to an image."""
     return image + math.sqrt(variance) * torch.empty_like(image).normal_(generator=noise)
 
 

@@ -115,14 +115,14 @@ def build_network(plan: Plan, dropout: Mapping[str, Any]) -> UNet:
 
 
 class Dropout(nn.Dropout):
-    """Dropout whose masks take a CPU a third of the time (`benchmarks/dropout.py`).
+    """Dropout whose masks take a CPU half the time (`benchmarks/dropout.py`).
 
     PyTorch draws a float for each element and compares it; here an element has 16 bits of its own,
     which is the precision of `p`. On a GPU, and compiled, it is PyTorch's.
     """
 
     def forward(self, input: Tensor) -> Tensor:
-        """As `torch.nn.Dropout`."""
+        """Drop elements and scale the others, as `torch.nn.Dropout` does."""
         is_own = input.device.type == "cpu" and not torch.compiler.is_compiling()
         if not (self.training and self.p and is_own):
             return super().forward(input)

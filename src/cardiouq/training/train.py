@@ -115,6 +115,7 @@ def set_up(run: Run, device: torch.device) -> Setup:
     )
 
     def loss(images: Tensor, labels: Tensor) -> Tensor:
+        # not `in_precision`, which asks the hardware: compiled, that splits the graph
         with torch.autocast(device.type, torch.bfloat16, enabled=in_bf16):
             heads = network(images)
         return variant.loss([head.float() for head in heads], labels, training)
