@@ -4,25 +4,24 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 CORES ?= all
 STUDY ?= demo
+# of the folder of results
+NAME = $(patsubst %.yml,%,$(patsubst %.yaml,%,$(notdir $(STUDY))))
 # the code of this folder, whatever the environment has installed
 export PYTHONPATH := $(CURDIR)/src$(if $(PYTHONPATH),:$(PYTHONPATH))
 
 .PHONY: demo study status help test quick check lint format settings clean
 .PHONY: bench bench-metrics bench-variational bench-dag bench-subjects bench-checking
 
-## the demo study, from the phantom's scans to the report (also plain `make`)
+## the demo study, from the phantom's scans to the report, and a model of it for `cardiouq apply` (also plain `make`)
 demo: STUDY = demo
 demo: study
+	@test models/demo -nt results/demo/evaluation/deep_ensemble/scores.csv || \
+	  $(BIN)/cardiouq export demo deep_ensemble models/demo
 
-## any study: make study STUDY=laptop
+## any study: make study STUDY=laptop (or a YAML file's path)
 study: $(VENV)/installed
 	$(BIN)/snakemake --cores $(CORES) --config study=$(STUDY) --quiet rules
-	@$(MAKE) --no-print-directory results/$(STUDY)/report.html
-	@echo "The report: $(CURDIR)/results/$(STUDY)/report.html"
-
-# a study's provenance is made last, whatever else was made anew
-results/%/report.html: results/%/provenance.json
-	$(BIN)/snakemake --config study=$* --report $@ --quiet all
+	@echo "The report: $(CURDIR)/results/$(NAME)/report.html"
 
 ## how far a study is, from another terminal: make status STUDY=laptop (or a YAML file's path); makes no environment
 status:
@@ -61,7 +60,7 @@ format: $(VENV)/installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/snakefmt Snakefile workflow
 
-## training, prediction, metrics and start beside peers, half an hour; nnU-Net lies in a folder: make bench NNUNET=FOLDER
+## training, prediction, metrics and start beside peers, half an hour; nnU-Net and a model of its lie in folders (benchmarks/applying.py): make bench NNUNET=FOLDER
 bench: $(VENV)/installed
 	NNUNET=$(NNUNET) $(BIN)/python benchmarks/bench.py
 

@@ -85,6 +85,19 @@ def parts(folders: Mapping[str, Path]) -> list[Part]:
         found.append(Part(f"Dropout, {of}", contestants, 15))
     found.append(
         Part(
+            "Three scans segmented by a model that nnU-Net trained, two folds, mirrored",
+            [
+                Contestant("cardiouq apply", "applying:ours", (), ALLOCATOR),
+                Contestant("nnU-Net's command as it comes", "applying:theirs", ["3"]),
+                Contestant(
+                    "the same, with one process to read and to write", "applying:theirs", ["1"]
+                ),
+            ],
+            5,
+        )
+    )
+    found.append(
+        Part(
             "Dice, ASSD, HD and HD95 of three structures in 10 x 256 x 216",
             [
                 Contestant(library, "metrics:of_made_up_volume", (library,), ALLOCATOR)
@@ -159,7 +172,8 @@ Made on {date.today()} at commit `{git_version(ROOT)}` on {machine}, in
 
 The contestants of a part take turns, each in a process of its own with one thread. Times are CPU
 time; ratios are of the same round, median and quartiles of all rounds after one to warm up. Memory
-is the most that a contestant's process had beyond what it had before its first turn.
+is the most that a contestant's process had beyond what it had before its first turn, or, of
+commands, all that they had with their children.
 *laptop* is the laptop study's network and batch, *paper* that of zhao2022; data are made up."""
 
 

@@ -40,6 +40,7 @@ from cardiouq.methods.base import Member
 from cardiouq.prediction.predict import predict
 from cardiouq.prediction.predictor import Predictor
 from cardiouq.prediction.runs import HeldOut, RunOnDisk
+from cardiouq.prediction.sampler import RunSampler, images_in
 from cardiouq.recipes.network import build_network
 from cardiouq.recipes.schedule import PolynomialSchedule
 from cardiouq.training import train as training
@@ -125,13 +126,16 @@ def predict_all(folder: Path) -> None:
     predictor = Predictor(LAPTOP, 0.5, device)
     held_out = HeldOut((), folder / "predicted_arrays", predictor)
     of_run = folder / "seed-0", RECIPE, Member(), LAPTOP, FINGERPRINT, device, held_out
+    sampler = RunSampler(
+        build_method({"method": "single"}),
+        [RunOnDisk(*of_run, lambda: "")],
+        PolynomialSchedule(epochs=1, alpha_0=0.01, epsilon=0.9),
+        predictor,
+        images_in([folder / "predicted_arrays"]),
+    )
     predict(
-        method=build_method({"method": "single"}),
-        runs=[RunOnDisk(*of_run, lambda: "")],
-        schedule=PolynomialSchedule(epochs=1, alpha_0=0.01, epsilon=0.9),
+        sampler,
         test_sets={"id": list(read_case_table(folder / "cases.csv").itertuples())},  # type: ignore[list-item]
-        arrays=[folder / "predicted_arrays"],
-        predictor=predictor,
         seed=0,
         output=folder / "predicted",
     )
@@ -140,7 +144,7 @@ def predict_all(folder: Path) -> None:
 def evaluate(folder: Path) -> None:
     cases = read_case_table(folder / "cases.csv")
     tested = pd.DataFrame({"test_set": "id", "case": cases["case"]})
-    scoring.score_method("vanilla", folder / "predicted", cases, tested, EVALUATION)
+    scoring.score_method("vanilla", folder / "predicted", cases, tested, EVALUATION, ["id"], seed=0)
 
 
 JOBS: dict[str, Callable[[Path], None]] = {

@@ -39,6 +39,7 @@ from cardiouq.methods.base import Member
 from cardiouq.prediction.predict import predict
 from cardiouq.prediction.predictor import Predictor
 from cardiouq.prediction.runs import HeldOut, RunOnDisk
+from cardiouq.prediction.sampler import RunSampler, images_in
 from cardiouq.progress.estimates import plan_of
 from cardiouq.provenance.record import repository
 from cardiouq.recipes.network import Dropout
@@ -140,6 +141,7 @@ def short_demo(is_tiny: bool) -> dict[str, Any]:
     settings["recipes"]["biased"]["branch"]["at"] = 1 / 3
     for method in settings["methods"].values():
         method |= {"checkpoints": 2} if "checkpoints" in method else {}
+        method |= {"rank": 2} if "rank" in method else {}
     if is_tiny:
         settings["plan"] |= TINY
     return settings
@@ -337,16 +339,13 @@ def predicted(
         RunOnDisk(*(folder, written, member, demo.plan, FINGERPRINT, device, held_out), lambda: "")
         for member, folder in folders.items()
     ]
+    of_study = demo.study.methods[method], runs, demo.study.schedule(recipe)
     output, case = demo.runs / f"predicted-{name}" / method, demo.cases[0]
     # bf16 rounds where layouts differ
     with mock.patch.object(choose, "has_bf16", lambda _: False):
         predict(
-            method=demo.study.methods[method],
-            runs=runs,
-            schedule=demo.study.schedule(recipe),
+            RunSampler(*of_study, predictor, images_in([demo.arrays])),
             test_sets={"phantom": [case]},
-            arrays=[demo.arrays],
-            predictor=predictor,
             seed=2022,
             output=output,
         )

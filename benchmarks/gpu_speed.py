@@ -20,7 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from cardiouq.files.reading import read_array
 from cardiouq.prediction.predictor import Predictor, probabilities
 from cardiouq.prediction.sums import CaseSums
-from cardiouq.progress.estimates import VOLUMES, sample_count
+from cardiouq.progress.estimates import VOLUMES
 from cardiouq.recipes.network import build_network, in_fast_layout
 from cardiouq.recipes.optimiser import set_rate
 from cardiouq.study.study import Study
@@ -197,7 +197,7 @@ class Volumes:
     def hours(self) -> str:
         """Hours in which all methods of zhao2022 predict the usual number of volumes."""
         study = zhao2022()
-        samples = sum(sample_count(study, method) for method in study.methods)
+        samples = sum(study.sample_count(method) for method in study.methods)
         return f"{samples * VOLUMES * self.seconds / 3600:.1f}"
 
     @cached_property

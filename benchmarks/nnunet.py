@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -61,16 +62,21 @@ def prepared(size: str, folder: str) -> Any:
     scratch = Path(tempfile.mkdtemp(dir=Path(folder).parent))
     os.environ |= {f"nnUNet_{name}": str(scratch / name) for name in FOLDERS}
     os.environ |= {"nnUNet_n_proc_DA": "0"}  # the loader in this process, on its one core
-    sys.path.append(os.environ.get("NNUNET", ""))
-    try:
-        trainers = importlib.import_module("nnunetv2.training.nnUNetTrainer.nnUNetTrainer")
-    except ModuleNotFoundError as error:
-        raise ImportError(f"{HOW_TO_GET_IT} ({error})") from error
+    trainers = module_of_nnunet("training.nnUNetTrainer.nnUNetTrainer")
     write_dataset(size, Path(folder), scratch / "preprocessed" / DATASET / "slices")
     trainer = trainers.nnUNetTrainer(plans(size), "2d", 0, dataset(), device=torch.device("cpu"))
     trainer.initialize()
     trainer.network.train()
     return trainer
+
+
+def module_of_nnunet(name: str) -> ModuleType:
+    """A module of nnU-Net's package; an ImportError says how to get it."""
+    sys.path.append(os.environ.get("NNUNET", ""))
+    try:
+        return importlib.import_module(f"nnunetv2.{name}")
+    except ModuleNotFoundError as error:
+        raise ImportError(f"{HOW_TO_GET_IT} ({error})") from error
 
 
 def write_dataset(size: str, arrays: Path, folder: Path) -> None:

@@ -38,7 +38,6 @@ from cardiouq.progress.estimates import (
     feature_values,
     images_per_volume,
     plan_of,
-    sample_count,
 )
 from cardiouq.progress.jobs import Job, critical_path, jobs_of
 from cardiouq.recipes.network import build_network, last_decoder_layer
@@ -171,7 +170,7 @@ def bytes_of_predictions(study: Study) -> float:
     voxels = sum(count for _, count in volumes_of(study))
     total = 0.0
     for name in (*study.methods, *study.repeats):
-        drawn = sample_count(study, name)
+        drawn = study.sample_count(name)
         kind = "one sample" if drawn == 1 else "several samples"
         per_voxel = BYTES_PER_VOXEL[kind] + (drawn > 1) * drawn * BYTES_PER_VOXEL["each sample"]
         total += voxels * per_voxel

@@ -24,8 +24,10 @@ from torch.special import entr
 from cardiouq.files.run_files import checkpoint_file
 from cardiouq.methods.checkpoint_ensemble import Method
 from cardiouq.prediction.predict import predict
-from cardiouq.prediction.predictor import TILES_AT_ONCE, Predictor
+from cardiouq.prediction.predictor import Predictor
 from cardiouq.prediction.runs import HeldOut, RunOnDisk
+from cardiouq.prediction.sampler import RunSampler, images_in
+from cardiouq.recipes.network import TILES_AT_ONCE
 from cardiouq.structures import N_CLASSES
 from cardiouq.training.run import Run
 from cardiouq.training.train import train
@@ -50,13 +52,10 @@ def ours(size: str, folder: str) -> Callable[[], None]:
         HeldOut((), Path(folder), predictor),
         lambda: "",
     )
+    method = Method(cycles=1, checkpoints=CHECKPOINTS, step=1)
     return lambda: predict(
-        method=Method(cycles=1, checkpoints=CHECKPOINTS, step=1),
-        runs=[on_disk],
-        schedule=run.schedule,
+        RunSampler(method, [on_disk], run.schedule, predictor, images_in([Path(folder)])),
         test_sets={"test": [case(size, folder)]},
-        arrays=[Path(folder)],
-        predictor=predictor,
         seed=2022,
         output=Path(folder).parent / "ours",
     )

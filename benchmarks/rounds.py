@@ -43,7 +43,8 @@ class Turn(NamedTuple):
     seconds: float
     """CPU time, that of child processes too."""
     mebibytes: float
-    """The most memory so far, beyond what the process had before its first turn."""
+    """The most memory so far, beyond what the process had before its first turn; or the
+    number that its work returns, as of a command that it starts."""
 
 
 class Missing(Exception):
@@ -147,8 +148,9 @@ def main() -> None:
     answer()
     for _ in sys.stdin:
         start = cpu_seconds()
-        work()
-        answer(seconds=cpu_seconds() - start, mebibytes=peak_mebibytes() - before)
+        found = work()
+        seconds, grown = cpu_seconds() - start, peak_mebibytes() - before
+        answer(seconds=seconds, mebibytes=found if isinstance(found, float) else grown)
 
 
 if __name__ == "__main__":

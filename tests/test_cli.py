@@ -18,7 +18,7 @@ from cardiouq.data.readers.pseudonyms import KEY_FILE, participants
 from cardiouq.study.study import Study
 from tests.paths import ROOT
 
-COMMANDS = ("status", "compare", "pseudonym")
+COMMANDS = ("status", "compare", "export", "apply", "pseudonym")
 PROVENANCE = {
     "state": {"code": {"version": "1"}, "config": {}, "data": {}, "packages": {}, "device": {}},
     "results": {"table.csv": "0123"},

@@ -95,7 +95,7 @@ def test_help_explains_every_target() -> None:
 
 def test_the_commands_without_make_are_those_of_the_makefile() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    for command in ("-m venv", "envs/requirements.lock", "--no-deps", "--report", "-m pytest -n 2"):
+    for command in ("-m venv", "envs/requirements.lock", "--no-deps", "-m pytest -n 2"):
         assert command in makefile
         assert command in README
 

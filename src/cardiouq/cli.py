@@ -1,4 +1,4 @@
-"""The command `cardiouq`: what one asks about studies and their results; `snakemake` runs them.
+"""The command `cardiouq`: it tells of studies, and uses what they trained; `snakemake` runs them.
 
 The docstring of a command is what its `--help` says. Each imports what it needs, so that `--help`
 answers at once.
@@ -6,16 +6,24 @@ answers at once.
 
 import argparse
 import inspect
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from cardiouq.errors import CardiouqError
+from cardiouq.errors import user_message
 from cardiouq.logs import escape_unencodable
 
+if TYPE_CHECKING:
+    from cardiouq.study.study import Study
+
 FAILED = 2
-"""Exit status after an error, as argparse has it; 1 says that results differ."""
+"""Exit status after an error, as argparse has it; 1 says that results differ, or that scans could
+not be segmented."""
+STOPPED = 130
+"""Exit status after Ctrl-C, as shells have it."""
 
 
 def status(given: argparse.Namespace) -> int:
@@ -31,17 +39,22 @@ def status(given: argparse.Namespace) -> int:
       cardiouq status my_study/mine.yaml    # a study of your own
       cardiouq status zhao2022 --jobs 8     # when it ends if eight jobs run at once
     """
+    from cardiouq.progress.status import status as status_of
+
+    print(status_of(_study(given.study), Path.cwd(), given.jobs, time.time()))
+    return 0
+
+
+def _study(name: str) -> "Study":
+    """A study whose results are below this folder."""
     from cardiouq.device.environment import data_roots
     from cardiouq.files.documents import read_yaml
-    from cardiouq.progress.status import status as status_of
     from cardiouq.provenance.record import check_code_of, repository
     from cardiouq.study.study import Study
 
     check_code_of(Path.cwd())
     config = repository() / "config"
-    study = Study(given.study, data_roots(read_yaml(config / "config.yaml")), config)
-    print(status_of(study, Path.cwd(), given.jobs, time.time()))
-    return 0
+    return Study(name, data_roots(read_yaml(config / "config.yaml")), config)
 
 
 def compare(given: argparse.Namespace) -> int:
@@ -77,11 +90,67 @@ def pseudonym(given: argparse.Namespace) -> int:
     return 0
 
 
+def export(given: argparse.Namespace) -> int:
+    """Write a method of a finished study to a folder that may be passed on.
+
+    The folder holds weights, plan, settings, what intervals and flags are calibrated on, a hash of
+    each file and a card for people. `cardiouq apply` segments scans with it. It is data alone:
+    whoever reads it executes nothing. Call it in the folder in which Snakemake was started.
+
+    examples:
+      cardiouq export demo deep_ensemble models/demo
+    """
+    from cardiouq.apply.export import export as export_to
+    from cardiouq.device.environment import restart_with
+
+    study = _study(given.study)
+    restart_with(study.structures)
+    precision = export_to(study, given.method, given.folder)
+    print(f"{given.folder}: {given.method} of {study.name}; {given.folder}/README.md is its card")
+    print(f"weights are {precision}")
+    return 0
+
+
+def apply(given: argparse.Namespace) -> int:
+    """Segment scans with a model, and say which of them to look at.
+
+    A scan is a NIfTI file with a volume or a whole cine; folders of DICOM are converted by dcm2niix
+    if that is installed. Of each there are the segmentation, probabilities and maps of doubt in its
+    own geometry; of all of them `subjects.csv`, `results.json` and a page to leaf through,
+    `viewer/index.html`, the most doubtful first. A scan that cannot be read is a row that says why;
+    the exit status is 1 then. The same command does only what is missing.
+
+    examples:
+      cardiouq apply models/demo scans/ out
+      cardiouq apply models/demo 'scans/*/*_4d.nii.gz' out --device cpu
+    """
+    from cardiouq.device.environment import DEVICE_VARIABLE, restart_with
+
+    os.environ[DEVICE_VARIABLE] = given.device
+
+    from cardiouq.apply.apply import VIEWER
+    from cardiouq.apply.apply import apply as apply_to
+    from cardiouq.apply.dicom import as_nifti
+    from cardiouq.apply.models import read_model, structures_of
+    from cardiouq.apply.scans import find_scans
+    from cardiouq.device.choose import choose_device
+
+    restart_with(structures_of(given.model))
+    model, scans = read_model(given.model), find_scans(as_nifti(given.scans, given.out))
+    wrong = apply_to(model, scans, given.out, choose_device())
+    for error in wrong:
+        print(f"NOT SEGMENTED: {error}", file=sys.stderr)
+    done = len(scans) - len(wrong)
+    shown = f"{VIEWER}/index.html" if done else "subjects.csv"
+    print(f"{done} of {len(scans)} scans: {given.out / shown}")
+    return int(bool(wrong))
+
+
 def parser() -> argparse.ArgumentParser:
     """Build the command line's parser, which sets `run` to the command's function."""
     top = argparse.ArgumentParser(
         prog="cardiouq",
-        description="What one asks about studies and their results; `snakemake` runs the studies.",
+        description="Ask about studies, and use what they trained; `snakemake` runs the studies.",
         epilog="`cardiouq COMMAND --help` explains a command and shows examples.",
     )
     commands = top.add_subparsers(title="commands", dest="command", required=True)
@@ -100,10 +169,24 @@ def parser() -> argparse.ArgumentParser:
 
     added = add(status)
     added.add_argument("study", metavar="STUDY", help="its name in config/studies, or a YAML file")
-    added.add_argument("--jobs", type=int, default=0, help="at once; by default as many as run now")
+    added.add_argument(
+        "--jobs",
+        type=int,
+        default=0,
+        help="at once; by default as many as run now, or as there are cores",
+    )
     added = add(compare)
     added.add_argument("one", type=Path, metavar="A", help="a provenance.json, or its folder")
     added.add_argument("other", type=Path, metavar="B", help="another's, or an earlier one")
+    added = add(export)
+    added.add_argument("study", metavar="STUDY", help="its name in config/studies, or a YAML file")
+    added.add_argument("method", metavar="METHOD", help="its key in the study")
+    added.add_argument("folder", type=Path, metavar="FOLDER", help="to write; a model is replaced")
+    added = add(apply)
+    added.add_argument("model", type=Path, metavar="MODEL", help="folder of `cardiouq export`")
+    added.add_argument("scans", metavar="SCANS", help="a file, a folder, or a pattern in quotes")
+    added.add_argument("out", type=Path, metavar="OUT", help="folder for what comes of them")
+    added.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="to use")
     added = add(pseudonym)
     added.add_argument("root", type=Path, metavar="ROOT", help="folder that holds pseudonym.key")
     added.add_argument("pseudonym", metavar="PSEUDONYM", help="`p` and twelve digits")
@@ -116,8 +199,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     escape_unencodable()
     try:
         return int(given.run(given))
-    except CardiouqError as error:
-        print(f"ERROR: {error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("stopped as told; the same command goes on from what is finished", file=sys.stderr)
+        return STOPPED
+    except Exception as error:
+        if not (message := user_message(error)):
+            raise
+        print(f"ERROR: {message}", file=sys.stderr)
         return FAILED
 
 

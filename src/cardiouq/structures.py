@@ -22,6 +22,8 @@ FOREGROUND = "foreground"
 """Name, in scores, of all structures taken as one."""
 ALL = "all"
 """Name in place of a structure's for a number that is of all classes."""
+MEAN = "mean"
+"""Name in place of a structure's for the mean of the structures' numbers."""
 
 PHANTOM = "phantom"
 """Source, in a study, of a data set whose scans a rule generates."""

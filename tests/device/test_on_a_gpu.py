@@ -26,6 +26,7 @@ from cardiouq.methods.base import Member
 from cardiouq.prediction.predict import predict
 from cardiouq.prediction.predictor import Predictor
 from cardiouq.prediction.runs import HeldOut, RunOnDisk
+from cardiouq.prediction.sampler import RunSampler, images_in
 from cardiouq.recipes.network import Dropout
 from cardiouq.recipes.optimiser import set_rate
 from cardiouq.structures import IGNORED
@@ -234,16 +235,14 @@ def predicted(
 ) -> tuple[Any, NDArray[np.float16]]:
     """What a method fits, and the mean probabilities of case a."""
     study = trainings.study
-    predict(
-        method=study.methods[method],
-        runs=trainings.on_disk(method, device),
-        schedule=study.schedule(study.recipe_of(method)),
-        test_sets={"phantom": cases},
-        arrays=[trainings.arrays],
-        predictor=Predictor(trainings.plan, 0.25, device),
-        seed=2022,
-        output=output,
+    sampler = RunSampler(
+        study.methods[method],
+        trainings.on_disk(method, device),
+        study.schedule(study.recipe_of(method)),
+        Predictor(trainings.plan, 0.25, device),
+        images_in([trainings.arrays]),
     )
+    predict(sampler, {"phantom": cases}, 2022, output)
     assert (output / "phantom" / "b_segmentation.nii.gz").is_file()
     fitted = json.loads((output / "fitted.json").read_text(encoding="utf-8"))
     return fitted, read_array(output / "phantom" / "a_probabilities.npy")

@@ -36,6 +36,8 @@ class Scored(NamedTuple):
     cases: pd.DataFrame
     test_sets: pd.DataFrame
     settings: dict[str, Any]
+    learnt_from: Sequence[str] = ("id",)
+    seed: int = 1
 
 
 def heart(shift: int = 0) -> NDArray[np.uint8]:

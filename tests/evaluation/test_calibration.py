@@ -14,12 +14,15 @@ from sklearn.calibration import calibration_curve
 
 from cardiouq.evaluation.calibration import (
     CLASS_LABELS,
+    IMAGE_BINS,
     TOP_LABEL,
     adaptive_calibration_error,
     binned_errors,
     confidence_bins,
     heart_box,
+    structure_bins,
 )
+from cardiouq.structures import STRUCTURES
 
 SEEDS = range(10)
 SUMS = ["voxels", "confidence", "correct"]
@@ -247,6 +250,21 @@ def test_adaptive_error_of_perfectly_calibrated_groups_is_zero(bins: int):
     reference = np.repeat([1, 0, 1, 0], [1, 3, 6, 2])  # the right ones first: ties must not matter
     probabilities = np.stack([1 - foreground, foreground])
     assert adaptive_calibration_error(probabilities, reference, bins) == 0
+
+
+def test_bins_of_structures_hold_every_voxel_by_its_probability() -> None:
+    rng = np.random.default_rng(0)
+    probabilities = rng.dirichlet([0.3] * 4, size=(3, 8, 8)).transpose(3, 0, 1, 2)
+    reference = rng.integers(0, 4, (3, 8, 8))
+    found = structure_bins(probabilities, reference)
+    assert found["label"].unique().tolist() == list(STRUCTURES)  # no background
+    for label, structure in enumerate(STRUCTURES, start=1):
+        p = probabilities[label].ravel()
+        for row in found[found["label"] == structure].itertuples():
+            inside = (p > (row.bin - 1) / IMAGE_BINS) & (p <= row.bin / IMAGE_BINS)
+            assert row.voxels == inside.sum() > 0
+            assert row.confidence == pytest.approx(p[inside].sum())
+            assert row.correct == ((reference.ravel() == label) & inside).sum()
 
 
 def test_box_with_a_margin_ends_where_the_volume_does():

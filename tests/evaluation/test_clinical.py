@@ -5,12 +5,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import norm
 
 from cardiouq.errors import CardiouqError
 from cardiouq.evaluation.clinical import (
     MYOCARDIAL_DENSITY,
     UNITS,
     clinical_quantities,
+    fair_crps,
     score_subjects,
 )
 from cardiouq.structures import FOREGROUND
@@ -111,6 +113,11 @@ def test_errors_common_to_both_phases_leave_the_ejection_fraction_certain():
     np.testing.assert_allclose(width[["LVEF", "RVEF"]], 0, atol=1e-9)
     # the inner half of five samples: from 0.75 to 1.5
     np.testing.assert_allclose(width[["LVEDV", "RVESV", "LVM"]], [90, 67.5, 78.75])
+    sd = found.set_index("quantity")["sd"]
+    of_factors = np.std([0.5, 0.75, 1, 1.5, 2])
+    np.testing.assert_allclose(
+        sd[["LVEF", "LVEDV", "LVM"]], of_factors * np.array([0, 120, 105]), atol=1e-9
+    )
 
 
 @pytest.mark.parametrize(
@@ -256,3 +263,33 @@ def test_two_cases_of_one_phase_are_an_error(visits: tuple[str, str] | None) -> 
         twice["visit"] = visits[0]
     with pytest.raises(CardiouqError, match=r"subject a has cases \['one', 'two'\].*`visit`"):
         score_subjects(twice, samples, 0.95)
+
+
+def test_crps_by_hand() -> None:
+    assert fair_crps(np.array([4.0]), 1.0) == 3
+    # distances from 2: 1, 1, 4; of the pairs: 2, 5, 3
+    assert fair_crps(np.array([1.0, 3.0, 6.0]), 2.0) == pytest.approx(6 / 3 - (2 + 5 + 3) / 3 / 2)
+
+
+def test_crps_is_the_area_between_the_distributions_as_samples_grow_many() -> None:
+    """Of a standard normal at 0.7: z (2 F(z) - 1) + 2 f(z) - 1 / sqrt(pi)."""
+    z = 0.7
+    expected = z * (2 * norm.cdf(z) - 1) + 2 * norm.pdf(z) - 1 / np.sqrt(np.pi)
+    samples = norm.ppf((np.arange(2000) + 0.5) / 2000)
+    assert fair_crps(samples, z) == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.parametrize("n", [2, 5])
+def test_crps_of_few_samples_is_that_of_many_on_average(n: int) -> None:
+    """The form that divides by n squared would be off by E|X - X'| / 2n, of 5 samples 0.11."""
+    rng = np.random.default_rng(0)
+    found = [fair_crps(rng.normal(size=n), 0.7) for _ in range(20_000)]
+    many = fair_crps(norm.ppf((np.arange(2000) + 0.5) / 2000), 0.7)
+    assert np.mean(found) == pytest.approx(many, abs=0.02)
+
+
+def test_subjects_have_the_crps_of_each_quantity() -> None:
+    found = score_subjects(scores_of("p"), samples_of("p", scaled([1.1, 1.2])), 0.95)
+    crps = found.set_index("quantity")["crps"]
+    assert crps["LVEDV"] == pytest.approx((12 + 24) / 2 - 12 / 2)
+    assert crps["LVEF"] == pytest.approx(0)  # the same error in both phases cancels

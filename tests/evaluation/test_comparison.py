@@ -12,6 +12,7 @@ from cardiouq.errors import CardiouqError
 from cardiouq.evaluation.comparison import MOST_ENUMERATED, compare_pairs, rank_methods, summarise
 from cardiouq.evaluation.scoring import score_method
 from cardiouq.evaluation.statistics import TABLES, Group, Key, compute_statistics
+from cardiouq.structures import STRUCTURES
 from tests.evaluation.conftest import SETTINGS, study_maker
 
 METHODS = ("nothing", "fair", "good")
@@ -60,7 +61,7 @@ def test_means_and_deviations_are_those_of_the_cases(
 ) -> None:
     scores = tables["scores"].groupby(["method", "structure"])
     for metric in ("dice", "hd95_mm", "assd_within_mm"):
-        rows = summary.query("level == 'volume' and metric == @metric")
+        rows = summary.query("level == 'volume' and metric == @metric and structure != 'mean'")
         rows = rows.set_index(["method", "structure"]).sort_index()
         np.testing.assert_allclose(rows["value"], scores[metric].mean())
         np.testing.assert_allclose(rows["sd"], scores[metric].std(ddof=1), atol=1e-12)
@@ -70,6 +71,25 @@ def test_means_and_deviations_are_those_of_the_cases(
     np.testing.assert_allclose(
         rows.set_index(["method", "structure"])["value"].sort_index(), slices
     )
+
+
+@pytest.mark.parametrize("metric", ["dice", "aurc_predictive_entropy_bits"])
+def test_mean_over_structures_is_that_of_their_numbers_and_is_compared(
+    statistics: Any, metric: str
+) -> None:
+    summary, pairs = summarise(statistics[0], 0.95), compare_pairs(*statistics, METHODS, 0.95)
+    rows = summary[(summary["level"] == "volume") & (summary["metric"] == metric)]
+    of_good = rows[rows["method"] == "good"].set_index("structure")
+    three, mean = of_good.loc[["RV", "MYO", "LV"]], of_good.loc["mean"]
+    assert mean["value"] == pytest.approx(three["value"].mean())
+    # no wider than the mean of the structures' own intervals, as these do not vary as one
+    assert three["low"].mean() <= mean["low"] < mean["value"] < mean["high"]
+    assert mean["n_empty"] == three["n_empty"].sum()
+    differences = pairs[(pairs["level"] == "volume") & (pairs["metric"] == metric)]
+    of_pair = differences.query("method == 'fair' and other == 'good'").set_index("structure")
+    parts = of_pair.loc[["RV", "MYO", "LV"], "difference"]
+    assert of_pair.loc["mean", "difference"] == pytest.approx(parts.mean())
+    assert set(of_pair["n_subjects"]) == {6}
 
 
 def test_missed_structures_are_counted(summary: pd.DataFrame) -> None:
@@ -105,11 +125,13 @@ NO_QUALITY = (
     "interval_width",
     "maximum_ce",
     "average_ce",
+    "image_ece",
     "aula",
     "sensitivity_possible",
 )
-"""Names of uncertainty itself, of signed errors and of errors that weigh bins, not voxels: none
-says that a segmentation is bad. A heat map that rules out nothing has full sensitivity."""
+"""Names of uncertainty itself, of signed errors and of errors that weigh bins, not voxels, or all
+voxels of an image: none says that a segmentation is bad. A heat map that rules out nothing has
+full sensitivity."""
 
 
 def test_a_method_that_predicts_nothing_is_worst_by_every_measure_of_quality(
@@ -119,7 +141,9 @@ def test_a_method_that_predicts_nothing_is_worst_by_every_measure_of_quality(
     for (level, structure, metric), rows in summary.groupby(["level", "structure", "metric"]):
         name = str(metric)
         ranking = name.startswith(("spearman", "au", "quality_control", "flagged"))
-        if name == "estimated_dice" or (not ranking and any(part in name for part in NO_QUALITY)):
+        if name in ("estimated_dice", "forest_dice") or (
+            not ranking and any(part in name for part in NO_QUALITY)
+        ):
             continue
         values = rows.set_index("method")["value"]
         sign = 1 if name.startswith(SMALLER_IS_WORSE) else -1
@@ -155,7 +179,9 @@ def test_differences_are_those_of_the_means_and_tested_by_subject(
     assert found.loc[("volume", "RV", "dice", "fair", "good"), "p"] == pytest.approx(expected_p)
     tested = pairs["p"].notna()
     assert (pairs.loc[tested, "p_adjusted"] >= pairs.loc[tested, "p"]).all()
-    assert set(pairs.loc[~tested, "metric"]) == {"ece_percent"}  # voxels are pooled
+    # voxels are pooled, ranks are of all cases, and a mean of structures is tested by structure
+    untested = pairs[~tested & (pairs["structure"] != "mean")]
+    assert set(untested["metric"]) == {"ece_percent", "aurc_predictive_entropy_bits"}
 
 
 @pytest.mark.parametrize("subjects", [1, 2, 7, MOST_ENUMERATED, MOST_ENUMERATED + 1, 60])
@@ -219,6 +245,25 @@ def test_ece_over_voxels_pools_them_and_over_volumes_is_their_mean(
     mean = (gap / bins.groupby("case")["voxels"].sum()).mean()
     ece = SETTINGS["ece"] | {"pool": "volumes"}
     assert compute(tables, ece=ece)[0][key].values[0] == pytest.approx(100 * mean)
+
+
+def test_errors_of_images_are_means_over_structures_and_images(
+    tables: dict[str, pd.DataFrame],
+) -> None:
+    bins = tables["image_calibration"].query("method == 'fair'")
+    gap = ((bins["correct"] - bins["confidence"]) / bins["voxels"]).abs()
+    keys = [bins["case"], bins["label"]]
+    whole = bins.groupby(["case", "label"])["voxels"].transform("sum")
+    expected = {
+        "image_ece_percent": (gap * bins["voxels"] / whole).groupby(keys).sum(),
+        "image_average_ce_percent": gap.groupby(keys).mean(),
+        "image_maximum_ce_percent": gap.groupby(keys).max(),
+    }
+    statistics = compute(tables)[0]
+    for metric, values in expected.items():
+        assert len(values) == 12 * len(STRUCTURES)
+        found = statistics[Key("fair", "id", "volume", "all", metric)]
+        assert found.values[0] == pytest.approx(100 * values.mean())
 
 
 def test_a_score_that_is_not_a_number_is_refused(tables: dict[str, pd.DataFrame]) -> None:

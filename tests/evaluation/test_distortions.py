@@ -7,7 +7,13 @@ import pandas as pd
 import pytest
 from matplotlib.cbook import boxplot_stats
 
-from cardiouq.evaluation.distortions import OF_SLICES, OF_STRUCTURES, summarise_distortions
+from cardiouq.evaluation.distortions import (
+    OF_SLICES,
+    OF_STRUCTURES,
+    POOLED,
+    pool_degrees,
+    summarise_distortions,
+)
 
 TEST_SETS = {
     f"val+{kind}-{place}": {"of": "val", "kind": kind, "place": place, "degree": degree}
@@ -69,6 +75,18 @@ def test_degree_0_is_of_the_subjects_that_were_distorted(
         ].iloc[0]
         assert row["mean"] == pytest.approx(original.loc[("own", "val"), "dice"].mean())
         assert row["n_empty"] == 4  # slices 0 and 1 of two subjects
+
+
+def test_pool_has_all_degrees_and_the_undistorted_scans_of_the_same_subjects(
+    scores: tuple[pd.DataFrame, pd.DataFrame],
+) -> None:
+    structures, _ = scores
+    pool = pool_degrees(structures, TEST_SETS)
+    assert set(pool["test_set"]) == {POOLED}
+    assert set(pool["subject"]) == {"a", "b"}
+    expected = structures[structures["subject"].isin(["a", "b"])]
+    expected = expected[expected["test_set"] != "other"]
+    assert sorted(pool["dice"]) == sorted(expected["dice"])
 
 
 def test_boxes_are_matplotlib_s(scores: tuple[pd.DataFrame, pd.DataFrame]) -> None:

@@ -48,7 +48,7 @@ def score(
     test_sets = pd.DataFrame({"test_set": ["id"], "case": [row["case"]]})
     settings = SETTINGS | {"ece": SETTINGS["ece"] | ece}
     cases = read_case_table(root / "cases.csv")
-    return score_method("m", root / "prediction", cases, test_sets, settings)
+    return score_method("m", root / "prediction", cases, test_sets, settings, ["id"], 1)
 
 
 @pytest.mark.parametrize("box", ["reference", "prediction"])
@@ -159,7 +159,7 @@ def test_clinical_quantities_are_of_whole_volumes(tmp_path: Path) -> None:
     pd.DataFrame(rows).to_csv(tmp_path / "cases.csv", index=False)
     cases = read_case_table(tmp_path / "cases.csv")
     test_sets = pd.DataFrame({"test_set": "id", "case": cases["case"]})
-    tables = score_method("m", tmp_path / "prediction", cases, test_sets, SETTINGS)
+    tables = score_method("m", tmp_path / "prediction", cases, test_sets, SETTINGS, ["id"], 1)
     assert set(tables["subjects"]["subject"]) == {"whole"}
     assert set(tables["scores"]["subject"]) == {"whole", "part", "mixed"}
 

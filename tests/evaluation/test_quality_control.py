@@ -16,6 +16,7 @@ from cardiouq.evaluation.quality_control import (
     SECONDS,
     quality_control,
     slice_position,
+    thresholds,
 )
 from cardiouq.evaluation.scoring import score_method
 from cardiouq.evaluation.statistics import Key, compute_statistics
@@ -301,3 +302,25 @@ def test_numbers_are_those_of_the_summary(make_study: Callable[..., Any]) -> Non
             key = Key("m", "id", "slice", structure, f"{metric}_assd_within_mm")
             assert row[column] == pytest.approx(statistics[key].values[0])
         assert 0 < row["n_poor"] < row["n_slices"]
+
+
+def test_threshold_leaves_few_poor_slices_below_it() -> None:
+    # of 40 slices 4 are poor, of which 2 may be left; they stand at 1, 3, 5 and 7 mm
+    within = np.arange(40) / 4
+    assd = np.where(np.isin(within, [1, 3, 5, 7]), POOR_MM, GOOD_MM)
+    found = thresholds(scores(slices(assd, within)), POOR)
+    assert found == dict.fromkeys(STRUCTURES, ("assd_within_mm", 5.0))
+
+
+def test_nothing_is_flagged_where_few_are_poor() -> None:
+    assd = np.full(40, GOOD_MM)
+    found = thresholds(scores(slices(assd, np.arange(40))), POOR)
+    assert found == dict.fromkeys(STRUCTURES, ("assd_within_mm", np.inf))
+
+
+def test_slices_of_one_sample_are_flagged_by_their_expected_dice() -> None:
+    assd = np.where(np.arange(40) < 20, POOR_MM, GOOD_MM)
+    table = slices(assd, np.zeros(40)).assign(estimated_dice=1 - (40 - np.arange(40)) / 64)
+    found = thresholds(scores(table), POOR)
+    # the two poor slices with the highest expected Dice are left
+    assert found == dict.fromkeys(STRUCTURES, ("estimated_dice", 23 / 64))

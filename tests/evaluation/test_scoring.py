@@ -59,6 +59,7 @@ def test_a_right_segmentation_scores_best(tables: dict[str, pd.DataFrame]) -> No
             assert (right[metric] == 1).all()
         for metric in ("assd_mm", "hausdorff_mm", "hd95_mm", "assd_within_mm"):
             assert (right[metric] == 0).all()
+    assert (tables["scores"].query("subject == 'right'")["margin_mm"] == 0).all()
 
 
 def test_a_missed_structure_scores_worst_and_is_counted(tables: dict[str, pd.DataFrame]) -> None:
@@ -74,6 +75,7 @@ def test_a_missed_structure_scores_worst_and_is_counted(tables: dict[str, pd.Dat
     assert (slices.loc[0, "dice"] == 0).all()
     in_slice = np.linalg.norm(np.array([19, 17]) * SPACING[1:])
     np.testing.assert_allclose(slices.loc[0, "assd_mm"], in_slice)
+    np.testing.assert_allclose(missed["margin_mm"], in_slice)
 
 
 def test_disagreement_of_the_samples_is_that_with_their_mean(
@@ -183,7 +185,7 @@ def test_bad_probabilities_are_named(study: Any, value: float, text: str) -> Non
 def test_unknown_case_is_named(study: Any) -> None:
     cases = study.cases[study.cases["case"] != "right_ES"]
     with pytest.raises(CardiouqError, match=r"cases\.csv has not: right_ES"):
-        score_method("ensemble", study.predictions, cases, study.test_sets, study.settings)
+        score_method("ensemble", *study._replace(cases=cases))
 
 
 def test_needs_neither_torch_nor_monai() -> None:

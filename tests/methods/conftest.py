@@ -66,7 +66,8 @@ def make_training() -> Callable[..., Training]:
 
     def make(**changes: Any) -> Training:
         known = {"member": Member(), "network": torch.nn.Identity(), "images": 60, "pixels": 1024}
-        return Training(**known | {"plain_loss": DeepSupervisionLoss(heads=2)} | changes)
+        parts = {"plain_loss": DeepSupervisionLoss(heads=2), "progress": torch.tensor(0.5)}
+        return Training(**known | parts | changes)
 
     return make
 

@@ -19,7 +19,6 @@ from cardiouq.methods.base import (
     setting,
     settings_schema,
 )
-from cardiouq.progress.estimates import sample_count
 from cardiouq.recipes.schedule import CyclicalSchedule, PolynomialSchedule, StepSchedule, cyclical
 from cardiouq.study.study import Study
 
@@ -198,7 +197,7 @@ def test_a_file_of_the_user_s_says_as_much_as_one_of_the_package(
     study = make_study(tiny)
     assert study.styles["own"] == ("#102030", "v")
     assert study.trajectory_method() == trajectory
-    assert sample_count(study, "own-repeat-2") == 5 * cycles
+    assert study.sample_count("own-repeat-2") == 5 * cycles
     assert study.variant("own-repeat-2").posterior() == (prior_sd, 0.01)
 
 

@@ -92,11 +92,39 @@ def test_swa_is_one_network_of_the_same_epochs_as_single() -> None:
 
 
 @pytest.mark.parametrize(
+    ("block", "passes"),
+    [
+        ({"method": "single"}, 1),
+        ({"method": "single", "temperature": "fitted", "folds": 4}, 1),
+        ({"method": "test_time_augmentation", "passes": 6}, 6),
+        ({"method": "swa", "checkpoints": 30, "step": 2}, 1),
+        ({"method": "swag", "cycles": 3, "samples": 4}, 12),
+        ({"method": "mc_dropout", "passes": 30}, 30),
+        ({"method": "deep_ensemble", "size": 5}, 5),
+        ({"method": "cv_ensemble", "folds": 3}, 3),
+        ({"method": "checkpoint_ensemble", "cycles": 3, "checkpoints": 10, "step": 1}, 30),
+        ({"method": "checkpoint_ensemble", "checkpoints": 2, "select": "best"}, 2),
+        ({"method": "bayes_by_backprop", "samples": 7}, 7),
+        ({"method": "layer_ensemble"}, 1),  # all heads are of one pass
+        ({"method": "calibrated_ensemble", "w": [-1, 1], "folds": 4}, 8),
+        ({"method": "stochastic_segmentation", "samples": 50}, 1),
+        ({"method": "evidential", "samples": 10}, 1),
+    ],
+)
+def test_a_slice_goes_through_as_many_networks_as_it_costs(
+    block: dict[str, Any], passes: int
+) -> None:
+    assert build_method(block).network_passes(CYCLICAL) == passes
+
+
+@pytest.mark.parametrize(
     "block",
     [
         {"method": "swa", "checkpoints": 81, "step": 1},
         {"method": "checkpoint_ensemble", "cycles": 1, "checkpoints": 41, "step": 2},
         {"method": "checkpoint_ensemble", "cycles": 4, "checkpoints": 1, "step": 1},
+        {"method": "swag", "checkpoints": 81, "step": 1},
+        {"method": "swag", "cycles": 4},
     ],
 )
 def test_more_checkpoints_or_cycles_than_there_are_is_an_error(block: dict[str, Any]) -> None:
@@ -111,13 +139,19 @@ def test_every_file_of_the_folder_is_a_method() -> None:
         "checkpoint_ensemble",
         "cv_ensemble",
         "deep_ensemble",
+        "evidential",
         "hmc",
+        "isotonic",
         "layer_ensemble",
         "mc_dropout",
+        "nnunet",
+        "nnunet_probabilities",
         "single",
         "stochastic_segmentation",
         "swa",
+        "swag",
         "test_time_augmentation",
+        "vector_scaling",
     ]
     for name in method_names():
         schema = settings_schema(method_class(name))
@@ -132,6 +166,7 @@ def test_schema_of_a_variant_has_each_of_its_settings() -> None:
     assert sorted(found) == [
         "bayes_by_backprop",
         "calibrated_ensemble",
+        "evidential",
         "hmc",
         "layer_ensemble",
         "stochastic_segmentation",
@@ -140,7 +175,7 @@ def test_schema_of_a_variant_has_each_of_its_settings() -> None:
         assert {*settings_schema(variant)} == {setting.name for setting in fields(variant)}
 
 
-@pytest.mark.parametrize("name", ["svgd", "base", "../x", "nowhere.py", "single.yaml"])
+@pytest.mark.parametrize("name", ["svgd", "base", "../x", "single.yaml"])
 def test_unknown_method_is_a_key_error(name: str) -> None:
     with pytest.raises(KeyError, match=re.escape(name)):
         method_class(name)

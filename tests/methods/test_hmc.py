@@ -64,7 +64,9 @@ def sghmc(temperature: float) -> Callable[[nn.Module], torch.optim.Optimizer]:
 def variant_s(temperature: float, network: nn.Module, images: int) -> SGHMC:
     """The optimiser of a training on so many images."""
     loss = DeepSupervisionLoss(heads=1)
-    training = Training(Member(), network, loss, images=images, pixels=1024)
+    training = Training(
+        Member(), network, loss, images=images, pixels=1024, progress=torch.zeros(())
+    )
     return Variant(temperature).optimiser(sgd(network), training)
 
 

@@ -44,7 +44,9 @@ def test_negative_log_likelihood_is_a_mean_over_voxels() -> None:
         logs = log_softmax(logits.double().numpy() / 1.7, axis=1)
         of_voxels.append(-np.take_along_axis(logs, labels[:, None].astype(int), 1).ravel())
     expected = np.concatenate(of_voxels).mean()
-    assert negative_log_likelihood(pairs, 1.7) == pytest.approx(expected, rel=1e-5)
+    assert negative_log_likelihood(pairs, lambda logits: logits / 1.7) == pytest.approx(
+        expected, rel=1e-5
+    )
 
 
 def test_cross_validated_temperature_is_fitted_on_the_folds_runs_alone(make_run: Any) -> None:

@@ -26,9 +26,11 @@ from cardiouq.prediction.predict import predict
 from cardiouq.prediction.predictor import Predictor
 from cardiouq.prediction.predictor import probabilities as probabilities_of
 from cardiouq.prediction.runs import RunOnDisk
+from cardiouq.prediction.sampler import RunSampler, images_in
 from cardiouq.recipes.schedule import CyclicalSchedule, PolynomialSchedule
 
 MakeRun = Callable[..., RunOnDisk]
+MakeSampler = Callable[..., RunSampler]
 Predict = Callable[..., Path]
 CYCLICAL = CyclicalSchedule(
     20, cycles=2, gamma=0.5, alpha_0=0.01, alpha_r=0.1, epsilon=0.9, denominator="T"
@@ -38,7 +40,17 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture
-def predicted(plan: Plan, arrays: Path, cases: list[Any], tmp_path: Path) -> Predict:
+def sampler(plan: Plan, arrays: Path) -> MakeSampler:
+    """A method with runs of it."""
+
+    def make(method: BaseMethod, runs: Sequence[RunOnDisk], schedule: Any = LAST) -> RunSampler:
+        return RunSampler(method, runs, schedule, Predictor(plan, 0.25, CPU), images_in([arrays]))
+
+    return make
+
+
+@pytest.fixture
+def predicted(sampler: MakeSampler, cases: list[Any], tmp_path: Path) -> Predict:
     """Folder of the predictions of a method's block."""
 
     def run(
@@ -49,16 +61,8 @@ def predicted(plan: Plan, arrays: Path, cases: list[Any], tmp_path: Path) -> Pre
         name: str = "out",
     ) -> Path:
         output = tmp_path / name
-        predict(
-            method=build_method(block),
-            runs=runs,
-            schedule=schedule,
-            test_sets={"one": cases, "two": cases[:1]},
-            arrays=[arrays],
-            predictor=Predictor(plan, 0.25, CPU),
-            seed=seed,
-            output=output,
-        )
+        test_sets = {"one": cases, "two": cases[:1]}
+        predict(sampler(build_method(block), runs, schedule), test_sets, seed, output)
         return output
 
     return run
@@ -78,7 +82,7 @@ def test_every_test_set_holds_its_cases_on_their_own_grid(
 ) -> None:
     folder = predicted({"method": "single"}, [make_run(0, {19: 0})])
     names = {p.name for p in visible(folder.iterdir())}
-    assert names == {"one", "two", "samples.csv", "fitted.json", "machine.json"}
+    assert names == {"one", "two", "activations.csv", "samples.csv", "fitted.json", "machine.json"}
     cases = {p.name.split("_")[0] for p in (folder / "one").glob("*_*")}
     assert cases == {"a", "b"}
     assert {p.name.split("_")[0] for p in (folder / "two").glob("*_*")} == {"a"}
@@ -91,7 +95,9 @@ def test_temperature_one_is_vanilla_exactly(predicted: Predict, make_run: MakeRu
     scaled = predicted({"method": "single", "temperature": 1.0}, [run], name="scaled")
     for path in (p for p in vanilla.rglob("*") if p.is_file() and p.suffix in (".npy", ".json")):
         assert path.read_bytes() == (scaled / path.relative_to(vanilla)).read_bytes()
-    tables = [pd.read_csv(f / "samples.csv").drop(columns="seconds") for f in (vanilla, scaled)]
+    tables = [
+        pd.read_csv(f / "samples.csv").drop(columns="processor_seconds") for f in (vanilla, scaled)
+    ]
     pd.testing.assert_frame_equal(*tables)
 
 
@@ -181,7 +187,7 @@ def test_samples_table_says_whose_weights_each_sample_had(
     runs = [make_run(0, {19: 0}), make_run(1, {19: 1})]
     folder = predicted({"method": "deep_ensemble", "size": 2}, runs)
     table = pd.read_csv(folder / "samples.csv")
-    seconds = table.pop("seconds")
+    seconds = table.pop("processor_seconds")
     assert table.to_dict("list") == {"sample": [0, 1], "member": [0, 1], "epoch": [19, 19]}
     assert (seconds > 0).all()
 
@@ -197,14 +203,14 @@ def test_samples_table_spells_members_of_folds(predicted: Predict, make_run: Mak
     ]
 
 
-def test_seconds_of_one_draw_are_shared_by_its_samples(
+def test_processor_time_of_one_draw_are_shared_by_its_samples(
     predicted: Predict, make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = iter([100.0, 112.0])
-    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr(module, "time", SimpleNamespace(process_time=lambda: next(clock)))
     folder = predicted({"method": "mc_dropout", "passes": 3}, [make_run(0, {19: 0}, dropout=0.5)])
     table = pd.read_csv(folder / "samples.csv")
-    assert table["seconds"].tolist() == [4.0] * 3
+    assert table["processor_seconds"].tolist() == [4.0] * 3
     assert table["sample"].tolist() == [0, 1, 2]
 
 
@@ -219,7 +225,7 @@ def test_what_a_method_learnt_is_written(predicted: Predict, make_run: MakeRun) 
 
 
 def test_method_s_own_distribution_is_written(
-    make_run: MakeRun, plan: Plan, arrays: Path, cases: list[Any], tmp_path: Path
+    make_run: MakeRun, sampler: MakeSampler, cases: list[Any], tmp_path: Path
 ) -> None:
     given: list[Any] = []
 
@@ -236,8 +242,7 @@ def test_method_s_own_distribution_is_written(
             return even
 
     runs = [make_run(0, {19: 0}), make_run(1, {19: 1})]
-    predictor = Predictor(plan, 0.25, CPU)
-    predict(Doubtful(), runs, LAST, {"one": cases[:1]}, [arrays], predictor, 1, tmp_path / "out")
+    predict(sampler(Doubtful(), runs), {"one": cases[:1]}, 1, tmp_path / "out")
     assert (load_prediction(tmp_path / "out" / "one" / "a_segmentation.nii.gz") == 2).all()
     np.testing.assert_allclose(probabilities(tmp_path / "out")[2], 0.75)
     [(mean, labels)] = given
@@ -260,17 +265,16 @@ class Drawn(BaseMethod):
 
 
 def test_sample_that_is_given_several_times_weighs_more(
-    make_run: MakeRun, plan: Plan, arrays: Path, cases: list[Any], tmp_path: Path
+    make_run: MakeRun, sampler: MakeSampler, cases: list[Any], tmp_path: Path
 ) -> None:
-    runs, predictor = [make_run(0, {19: 0}), make_run(1, {19: 1})], Predictor(plan, 0.25, CPU)
+    runs = [make_run(0, {19: 0}), make_run(1, {19: 1})]
 
     def draw(run: Any) -> Draw:
         n = 1 + 2 * run.member.seed
         return Draw([Sample(run.member, 19)] * n, run.network(19), lambda logits: [logits] * n)
 
     for name, of_runs in (("first", runs[:1]), ("second", runs[1:]), ("both", runs)):
-        test_sets, folder = {"one": cases[:1]}, tmp_path / name
-        predict(Drawn(draw), of_runs, LAST, test_sets, [arrays], predictor, 1, folder)
+        predict(sampler(Drawn(draw), of_runs), {"one": cases[:1]}, 1, tmp_path / name)
     first, second, both = (probabilities(tmp_path / name) for name in ("first", "second", "both"))
     np.testing.assert_allclose(both, (first + 3 * second) / 4, atol=1e-3)
     assert pd.read_csv(tmp_path / "both" / "samples.csv")["member"].tolist() == [0, 1, 1, 1]
@@ -282,8 +286,7 @@ def test_sample_that_is_given_several_times_weighs_more(
 )
 def test_draw_of_other_logits_than_samples_is_refused(
     make_run: MakeRun,
-    plan: Plan,
-    arrays: Path,
+    sampler: MakeSampler,
     cases: list[Any],
     tmp_path: Path,
     logits: Any,
@@ -291,9 +294,9 @@ def test_draw_of_other_logits_than_samples_is_refused(
 ) -> None:
     """Else the table of the samples and the volumes of them would tell different ones."""
     method = Drawn(lambda run: Draw([Sample(run.member, 19)] * 2, run.network(19), logits))
-    runs, predictor, output = [make_run(0, {19: 0})], Predictor(plan, 0.25, CPU), tmp_path / "out"
+    runs, output = [make_run(0, {19: 0})], tmp_path / "out"
     with pytest.raises(CardiouqError) as caught:
-        predict(method, runs, LAST, {"one": cases[:1]}, [arrays], predictor, 1, output)
+        predict(sampler(method, runs), {"one": cases[:1]}, 1, output)
     assert str(caught.value) == (
         f"{__file__}: a Draw of 2 samples, whose `logits` give {given} tensors; expected one for "
         "each sample"
@@ -302,21 +305,21 @@ def test_draw_of_other_logits_than_samples_is_refused(
 
 
 def bayes_by_backprop(
-    make_run: MakeRun, plan: Plan, arrays: Path, output: Path, test_sets: dict[str, list[Any]]
+    make_run: MakeRun, sampler: MakeSampler, output: Path, test_sets: dict[str, list[Any]]
 ) -> Path:
     """Three draws from a posterior that is wide, so that they differ."""
     variant = {"name": "bayes_by_backprop", "initial_sd": 0.3}
     run = make_run(0, {19: 0}, variant=variant)
     method = build_method({"method": "bayes_by_backprop", "samples": 3})
-    predict(method, [run], LAST, test_sets, [arrays], Predictor(plan, 0.25, CPU), 1, output)
+    predict(sampler(method, [run]), test_sets, 1, output)
     return output
 
 
 def test_drawn_weights_do_not_depend_on_the_other_test_sets(
-    make_run: MakeRun, plan: Plan, arrays: Path, cases: list[Any], tmp_path: Path
+    make_run: MakeRun, sampler: MakeSampler, cases: list[Any], tmp_path: Path
 ) -> None:
     of_both, of_one, of_swapped = (
-        bayes_by_backprop(make_run, plan, arrays, tmp_path / name, test_sets)
+        bayes_by_backprop(make_run, sampler, tmp_path / name, test_sets)
         for name, test_sets in (
             ("both", {"one": cases[:1], "two": cases[1:]}),
             ("one", {"one": cases[:1]}),
@@ -331,11 +334,15 @@ def test_drawn_weights_do_not_depend_on_the_other_test_sets(
 
 
 def test_a_draw_of_weights_is_the_same_for_all_cases(
-    make_run: MakeRun, plan: Plan, arrays: Path, cases: list[Any], tmp_path: Path
+    make_run: MakeRun, sampler: MakeSampler, arrays: Path, cases: list[Any], tmp_path: Path
 ) -> None:
     np.save(tmp_path / "a_image.npy", np.load(arrays / "a_image.npy"))
     np.save(tmp_path / "b_image.npy", np.load(arrays / "a_image.npy"))  # a copy of a
-    folder = bayes_by_backprop(make_run, plan, tmp_path, tmp_path / "out", {"one": cases})
+
+    def of_copies(*of_method: Any) -> RunSampler:
+        return replace(sampler(*of_method), image_of=images_in([tmp_path]))
+
+    folder = bayes_by_backprop(make_run, of_copies, tmp_path / "out", {"one": cases})
     np.testing.assert_array_equal(probabilities(folder, "a"), probabilities(folder, "b"))
 
 
@@ -406,8 +413,7 @@ def predict_in_steps(stop: Stop, **arguments: Any) -> None:
 def test_two_predictions_of_a_method_follow_one_another(
     predicted: Predict,
     make_run: MakeRun,
-    plan: Plan,
-    arrays: Path,
+    sampler: MakeSampler,
     cases: list[Any],
     tmp_path: Path,
     killed: bool,
@@ -417,12 +423,8 @@ def test_two_predictions_of_a_method_follow_one_another(
     expected = predicted(block, runs, name="undisturbed")
     output = tmp_path / "predictions" / "out"
     arguments = {
-        "method": build_method(block),
-        "runs": runs,
-        "schedule": LAST,
+        "sampler": sampler(build_method(block), runs),
         "test_sets": {"one": cases, "two": cases[:1]},
-        "arrays": [arrays],
-        "predictor": Predictor(plan, 0.25, CPU),
         "seed": 1,
         "output": output,
     }

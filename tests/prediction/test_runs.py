@@ -46,6 +46,20 @@ def test_swa_has_the_mean_of_the_checkpoints_weights(make_run: MakeRun) -> None:
     assert {name for name, _ in network.named_parameters()} == checkpoints[0].keys()
 
 
+def test_swag_of_rank_zero_without_variance_is_swa_bit_for_bit(make_run: MakeRun) -> None:
+    run = make_run(0, {15: 1, 17: 2, 19: 3})
+    common = {"checkpoints": 3, "step": 2}
+    swa = network_of(build_method({"method": "swa", **common}), run, SCHEDULE)
+    none = {"rank": 0, "scale": 0, "samples": 1}
+    swag = network_of(build_method({"method": "swag", **common, **none}), run, SCHEDULE)
+    for (name, ours), (_, averaged) in zip(
+        swag.named_parameters(), swa.named_parameters(), strict=True
+    ):
+        assert torch.equal(ours, averaged), name
+    images = torch.randn(2, 1, 32, 32)
+    assert torch.equal(swag(images), swa(images))
+
+
 def test_mean_of_one_checkpoint_is_that_checkpoint(make_run: MakeRun) -> None:
     run = make_run(0, {19: 3})
     pairs = zip(run.mean_network([19]).parameters(), run.network(19).parameters(), strict=True)

@@ -10,7 +10,9 @@ import pytest
 from cardiouq.data.plan import Plan
 from cardiouq.progress.estimates import (
     START_MINUTES,
+    VOLUMES,
     Resources,
+    expected_volumes,
     feature_values,
     prediction_resources,
     training_resources,
@@ -124,6 +126,12 @@ def test_prediction_takes_longer_with_more_samples_and_volumes(
     assert vanilla > 4 * minutes("vanilla", 10)
     assert minutes("mc_dropout", 10_000) > 2.5 * vanilla
     assert minutes("checkpoint_ensemble_multi", 10_000) > 4.5 * vanilla
+
+
+def test_volumes_of_a_phantom_are_known_before_they_are_made() -> None:
+    """Of the demo's 36 in its test sets, and of one subject 12 distorted ones."""
+    assert expected_volumes(shipped("demo")) == pytest.approx(36 + 12, rel=0.1)
+    assert expected_volumes(shipped("laptop")) == VOLUMES
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"\xff\x00"])

@@ -85,7 +85,9 @@ def test_guess_is_scaled_by_what_has_been_measured(study: Study, begun: Path) ->
     began = [jobs[f"{run}, seed {seed}"] for run, seed in BEGUN]
     shares = [job.spent / job.done / (job.guess / job.steps) for job in began]
     assert remaining_seconds(jobs)["predict ssn"] == pytest.approx(guess * sum(shares) / 3)
-    assert "(prediction guessed for an old machine)" in status(study, begun, 0, time.time())
+    assert "(prediction guessed by the demo's and the laptop study's)" in status(
+        study, begun, 0, time.time()
+    )
 
 
 def test_prediction_ends_after_its_slowest_run_and_what_that_branches_from() -> None:

@@ -1,5 +1,6 @@
 """How far a study is, in words."""
 
+import re
 import shutil
 import threading
 import time
@@ -7,9 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from cardiouq.progress.jobs import jobs_of, remaining_seconds
 from cardiouq.progress.status import status
 from cardiouq.study.study import Study
+from tests.paths import CONFIG
 
 
 def test_status_has_stages_rates_failures_and_the_end(study: Study, begun: Path) -> None:
@@ -27,6 +31,17 @@ def test_status_has_stages_rates_failures_and_the_end(study: Study, begun: Path)
     assert "0:00:50 spent" in text  # 16 + 12 + 6 of training, 10 + 6 of prediction
     total = sum(remaining_seconds(jobs_of(study, begun)).values())
     assert f"With 4 at once 0:{total / 4 // 60:02.0f}:" in text
+
+
+def test_fresh_demo_is_said_to_take_minutes(
+    local_config: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nine on the 2 cores that docs/results/demo was made with, beside tables and figures."""
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
+    text = status(Study("demo", local_config, CONFIG), tmp_path, 0, time.time())
+    found = re.search(r"With 2 at once 0:(\d+):\d\d are left", text)
+    assert found
+    assert 5 <= int(found[1]) <= 15
 
 
 def test_status_is_printed_while_jobs_write_and_remove(

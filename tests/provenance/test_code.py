@@ -42,6 +42,13 @@ def test_what_a_further_module_imports_is_followed_too(copy: Path) -> None:
     assert copy / "src/cardiouq/evaluation/clinical.py" not in modules_of("print_table")
 
 
+def test_what_stands_beside_a_package_is_followed_with_it(copy: Path) -> None:
+    style = copy / "src/cardiouq/reporting/templates/page.css"
+    printing = copy / "src/cardiouq/reporting/printing.py"
+    assert style in modules_of("print_table", printing)
+    assert style not in modules_of("compare")
+
+
 @pytest.mark.parametrize("named", ["gone.py", "phantom_signal.py", "scans.py"])
 def test_file_to_follow_that_is_not_there_is_an_error(tmp_path: Path, named: str) -> None:
     """Rather than a list that has lost one."""

@@ -15,7 +15,6 @@ from cardiouq.recipes.loss import (
     build_loss,
     count_labels,
     cross_entropy,
-    dice_and_cross_entropy,
     tversky_loss,
 )
 from cardiouq.structures import IGNORED, N_CLASSES
@@ -49,7 +48,7 @@ STRIDES = {
 
 @EVERY_ANNOTATION
 @pytest.mark.parametrize("strides", STRIDES.values(), ids=STRIDES.keys())
-@pytest.mark.parametrize("name", HEAD_LOSSES)
+@pytest.mark.parametrize("name", peers.OF_RECIPE)
 def test_loss_and_gradients_are_monai_s_of_heads_at_full_resolution(
     name: str, strides: list[tuple[int, int]], labels: Tensor
 ) -> None:
@@ -101,7 +100,7 @@ def test_in_float32_the_loss_is_the_same_to_rounding(labels: Tensor) -> None:
 LOSSES_OF_A_HEAD: dict[str, HeadLoss] = {
     "cross-entropy": cross_entropy,
     "Tversky": lambda logits, counts: tversky_loss(logits, counts, 0.9, 0.1),
-    "both": dice_and_cross_entropy,
+    **HEAD_LOSSES,
 }
 
 

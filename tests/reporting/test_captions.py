@@ -1,5 +1,6 @@
 """Captions: filled in from the rule's parameters, with the numbers of volumes and subjects."""
 
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -8,7 +9,7 @@ import pytest
 from jinja2 import UndefinedError
 
 from cardiouq.evaluation.quality_control import N_SLICES, N_SUBJECTS, SECONDS
-from cardiouq.reporting.captions import count_cases, count_volumes, render_caption
+from cardiouq.reporting.captions import count_cases, count_volumes, name_phases, render_caption
 from tests.paths import ROOT
 from tests.reporting.reviewed import METHODS, POOR
 
@@ -37,6 +38,24 @@ def test_volumes_that_are_annotated_in_part_are_counted(tmp_path: Path) -> None:
     words = count_volumes(tmp_path / "cases.csv", tmp_path / "sets.csv", {"id": "In", "ood": "Out"})
     assert words == ("In: 2 volumes of 1 subject (1 annotated in part), Out: 1 volume of 1 subject")
     assert count_cases(tmp_path / "cases.csv") == ("3 volumes of 2 subjects (2 annotated in part)")
+
+
+@pytest.mark.parametrize(
+    ("phases", "words"),
+    [
+        ("ED ES ED", " at ED and ES"),
+        ("ES ES ES", " at ES"),
+        (",,", ""),
+        ("a b c", " at a, b and c"),
+    ],
+)
+def test_phases_are_those_that_the_tested_volumes_have(
+    phases: str, words: str, tmp_path: Path
+) -> None:
+    rows = [f"{n},{phase}" for n, phase in enumerate([*re.split("[ ,]", phases), "other"])]
+    (tmp_path / "cases.csv").write_text("\n".join(["case,phase", *rows]), encoding="utf-8")
+    (tmp_path / "sets.csv").write_text("test_set,case\nid,0\nid,1\nood,2\n", encoding="utf-8")
+    assert name_phases(tmp_path / "cases.csv", tmp_path / "sets.csv") == words
 
 
 def test_caption_is_one_line_of_filled_in_text(tmp_path: Path) -> None:
@@ -68,4 +87,4 @@ def test_captions_say_limits_constants_and_what_one_sample_is() -> None:
         assert "5 % of all" in text
         assert "4 volumes of 2 subjects" in text
     assert f"{N_SUBJECTS:,} subjects with {N_SLICES} slices each, {SECONDS} s for" in table
-    assert "with vanilla, the study's first method" in figure
+    assert "poor with the method of the row" in figure

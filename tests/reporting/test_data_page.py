@@ -13,9 +13,8 @@ import pandas as pd
 import pytest
 
 from cardiouq.data.integrity import COLUMNS, FLAGS
-from cardiouq.reporting.data_page import PIXELS, make_data_page, middle_slice
+from cardiouq.reporting.data_page import PIXELS, make_data_page
 from cardiouq.reporting.printing import NOTHING
-from cardiouq.structures import IGNORED
 
 VOID = {"meta", "img", "br"}
 SPLIT = pd.DataFrame(
@@ -159,16 +158,8 @@ def test_data_sets_have_a_sheet_each_and_may_share_names(cases: pd.DataFrame) ->
     assert len(flagged) == 1
 
 
-def test_middle_slice_is_that_of_the_labelled_ones() -> None:
-    reference = np.zeros((9, 4, 4))
-    assert middle_slice(reference) == 4
-    reference[1:4, 1, 1] = 1
-    assert middle_slice(reference) == 2
-
-
 def test_page_says_how_much_nobody_annotated(cases: pd.DataFrame) -> None:
     voxels = 5 * 64 * cases["columns"].sum()
     in_part = cases.assign(ignored_voxels=[voxels // 8, voxels // 8, *[0] * (len(cases) - 2)])
     page = Page(make_data_page(in_part, SPLIT, CHECKS, "Tiny", "Caption."))
     assert "25.0% of the voxels, in 2 cases" in page.texts
-    assert middle_slice(np.full((4, 2, 2), IGNORED)) == 2

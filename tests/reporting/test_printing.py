@@ -2,11 +2,20 @@
 
 import re
 from html.parser import HTMLParser
+from math import nan
 
 import pandas as pd
 import pytest
 
-from cardiouq.reporting.printing import NOTHING, Cell, PrintedTable, to_html, to_latex, to_markdown
+from cardiouq.reporting.printing import (
+    NOTHING,
+    Cell,
+    PrintedTable,
+    table_in,
+    to_html,
+    to_latex,
+    to_markdown,
+)
 from cardiouq.reporting.tables.published import read_published, with_published
 from cardiouq.reporting.tables.table1_dice import print_dice
 from cardiouq.reporting.tables.table2_ece import print_ece
@@ -26,13 +35,31 @@ def summary(metric: str) -> pd.DataFrame:
         for t in TEST_SETS
         for i, s in enumerate(structures)
     ]
-    table = pd.DataFrame(rows).assign(level="volume", metric=metric, n_empty=1)
+    columns = {"level": "volume", "metric": metric, "low": nan, "high": nan, "n_empty": 1}
+    table = pd.DataFrame(rows).assign(**columns)
     paper = {"val": "acdc-val", "B": "mnms-B"}
     return with_published(table, read_published(ZHAO), metric, paper)
 
 
-DICE = print_dice(summary("dice"), METHODS, TEST_SETS, CAPTION)
-ECE = print_ece(summary("ece_percent"), METHODS, TEST_SETS, CAPTION)
+def compared(metric: str, structures: list[str]) -> pd.DataFrame:
+    """Vanilla is told from both others, which differ by a thousandth, on one test set alone."""
+    pairs = [("vanilla", "swa", -0.05), ("vanilla", "own", -0.0504), ("swa", "own", -0.0004)]
+    rows = [
+        {"method": m, "other": o, "test_set": t, "structure": s, "difference": d}
+        | {"low": d - 0.001, "high": d + 0.001, "n_subjects": 6 if t == "val" else 5}
+        for m, o, d in pairs
+        for t in TEST_SETS
+        for s in structures
+    ]
+    return pd.DataFrame(rows).assign(level="volume", metric=metric)
+
+
+DICE = print_dice(
+    summary("dice"), compared("dice", ["RV", "MYO", "LV"]), METHODS, TEST_SETS, CAPTION
+)
+ECE = print_ece(
+    summary("ece_percent"), compared("ece_percent", ["all"]), METHODS, TEST_SETS, CAPTION
+)
 
 
 def test_dice_has_the_paper_below_ours_where_the_paper_has_the_method() -> None:
@@ -49,16 +76,25 @@ def test_dice_has_the_paper_below_ours_where_the_paper_has_the_method() -> None:
     assert DICE.rows[0][-1].text == "6"  # one empty volume in each of 2 x 3 columns
 
 
-def test_the_best_of_ours_is_bold_and_ties_are_as_printed() -> None:
-    # .8500 and .8504 are both printed as .850
-    assert {row[0].text for row in DICE.rows if row[2].best} == {"SWA", "Own & new_1"}
-    assert not any(cell.best for row in DICE.rows if row[1].text == "paper" for cell in row)
+def test_of_two_that_are_not_told_apart_none_is_bold() -> None:
+    assert not any(cell.best for row in DICE.rows for cell in row)
+
+
+def test_dice_has_its_interval_below() -> None:
+    found = summary("dice").assign(low=0.7512, high=0.9)
+    rows = print_dice(
+        found, compared("dice", ["RV", "MYO", "LV"]), METHODS, TEST_SETS, CAPTION
+    ).rows
+    assert [row[1].text for row in rows[:3]] == ["ours", "interval", "paper"]
+    assert rows[1][2].text == "[.751, .900]"
 
 
 def test_ece_is_best_when_low_and_has_the_paper_beside() -> None:
     assert [cell.text for cell in ECE.rows[0]] == ["Vanilla", "0.80", "2.56", "0.80", "3.79", "2"]
     assert ECE.rows[2][2].text == NOTHING
-    assert [row[1].best for row in ECE.rows] == [True, False, False]
+    best = [[cell.best for cell in row] for row in ECE.rows]
+    assert best[0] == [False, True, False, False, False, False]  # of five subjects none is told
+    assert not any(best[1] + best[2])
 
 
 @pytest.mark.parametrize("table", [DICE, ECE], ids=["dice", "ece"])
@@ -119,9 +155,24 @@ def test_html_holds_every_entry_escaped(table: PrintedTable) -> None:
 
     text = to_html(table)
     cells = Cells()
-    cells.feed(text)
+    cells.feed(table_in(text))
     assert cells.rows[2:] == [[cell.text for cell in row] for row in table.rows]
     assert "M&amp;Ms vendor B" in text
+
+
+def rows_of(page: str) -> list[list[tuple[str, str]]]:
+    """By body of a page's table, (class, text of the first cell) of each row."""
+    bodies = re.findall(r"<tbody>(.*?)</tbody>", page, re.DOTALL)
+    pattern = r'<tr(?: class="(\w+)")?>\s*<td[^>]*>(.*?)</td>'
+    return [re.findall(pattern, body, re.DOTALL) for body in bodies]
+
+
+def test_paper_s_row_follows_ours_and_a_block_s_rows_have_its_name() -> None:
+    ours, paper = ("", "Vanilla"), ("follows", "")
+    assert rows_of(to_html(DICE))[0][:2] == [ours, paper]
+    rows = [[Cell(name), Cell(method)] for name, method in (("NLL", "a"), ("", "b"), ("ECE", "a"))]
+    page = to_html(PrintedTable("", "", [("", 2)], ["Metric", "Method"], rows))
+    assert rows_of(page) == [[("", "NLL"), ("", "NLL")], [("", "ECE")]]
 
 
 @pytest.fixture(scope="module")

@@ -1,11 +1,14 @@
-"""The window around the heart, in millimetres."""
+"""The window around the heart, in millimetres, and the slice in its middle."""
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from cardiouq.reporting.slices import Window
-from cardiouq.structures import IGNORED
+from cardiouq.reporting.slices import Window, middle_slice
+from cardiouq.reporting.style import STRUCTURE_COLOURS
+from cardiouq.structures import IGNORED, label_of
 
 
 def test_window_is_a_square_around_the_reference() -> None:
@@ -56,3 +59,30 @@ def test_what_nobody_annotated_has_no_contour_and_no_window() -> None:
     window.draw_contours(axes, labels)
     assert len(axes.collections) == 1
     assert Window.around(labels, (1.0, 1.0), 2.0).columns == slice(19, 27)
+
+
+def test_middle_slice_is_that_of_the_labelled_ones() -> None:
+    reference = np.zeros((9, 4, 4))
+    assert middle_slice(reference) == 4
+    reference[1:4, 1, 1] = 1
+    assert middle_slice(reference) == 2
+    reference[4:] = IGNORED  # is no label
+    assert middle_slice(reference) == 2
+
+
+def test_outlines_of_neighbours_lie_side_by_side() -> None:
+    labels = np.zeros((20, 20), np.uint8)
+    labels[5:15, 4:10] = label_of("RV")
+    labels[5:15, 10:16] = label_of("MYO")
+    figure = Figure(figsize=(2, 2), dpi=100)
+    axes = figure.add_axes((0, 0, 1, 1))
+    window = Window.around(labels, (1.0, 1.0), 4.0)
+    window.show(axes, np.zeros(labels.shape), cmap="gray", vmin=0, vmax=1)
+    window.draw_contours(axes, labels, linewidth=2)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    border, middle = axes.transData.transform((10, 10)).round().astype(int)
+    row = np.asarray(canvas.buffer_rgba())[middle, :, :3] / 255
+    for pixels, structure in ((row[border - 3 : border], "RV"), (row[border : border + 3], "MYO")):
+        distance = np.abs(pixels - to_rgb(STRUCTURE_COLOURS[structure])).max(axis=1)
+        assert distance.min() < 0.1

@@ -25,8 +25,12 @@ KNOWN = {
     "vanilla": MethodStyle("#000000", "o"),
     "temperature_scaling": MethodStyle("#7A7A7A", "s"),
     "temperature_fitted": MethodStyle("#C6CACC", "8"),
+    "vector_scaling": MethodStyle("#685977", "3"),
+    "isotonic": MethodStyle("#272633", "4"),
     "test_time_augmentation": MethodStyle("#4C1908", "h"),
     "swa": MethodStyle("#E69F00", "^"),
+    "swag": MethodStyle("#E59245", "1"),
+    "multi_swag": MethodStyle("#E55050", "2"),
     "mc_dropout": MethodStyle("#009E73", "v"),
     "mcd_0_1": MethodStyle("#4CBD71", "<"),
     "mcd_0_5": MethodStyle("#085340", ">"),
@@ -39,6 +43,7 @@ KNOWN = {
     "bbb": MethodStyle("#66753A", "x"),
     "layer_ensemble": MethodStyle("#7130F2", "+"),
     "ssn": MethodStyle("#E6D46D", "H"),
+    "evidential": MethodStyle("#694BD2", "|"),
 }
 OPEN = (None, None)
 STUDY = KNOWN | {"own": OPEN, "another": OPEN}

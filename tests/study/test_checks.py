@@ -7,6 +7,12 @@ import pytest
 from tests.study.changes import MakeStudy, Settings, problems_of, set_key
 
 
+def hold_out_test_subjects(settings: Settings) -> None:
+    """Give the split a side for tests, and the phantom subjects enough for three sides."""
+    settings["split"] |= {"validation_fraction": 0.3, "test_fraction": 0.3}
+    settings["phantom"]["acdc_subjects"] = 20
+
+
 def test_tiny_study_as_it_stands_is_no_error(make_study: MakeStudy, tiny: Settings) -> None:
     assert make_study(tiny).name == "changed"
 
@@ -17,6 +23,7 @@ def test_tiny_study_as_it_stands_is_no_error(make_study: MakeStudy, tiny: Settin
         ("methods.vanilla.recipe", "polynomal", "polynomial"),
         ("methods.vanilla.method", "singel", "checkpoint_ensemble"),
         ("split.dataset", "acdc", "phantom-acdc"),
+        ("reporting.reference", "Vanilla", "vanilla"),
         ("test_sets.phantom-B.dataset", "mnms", "phantom-mnms"),
         ("recipes.cyclical.schedule.name", "cosine", "cyclical"),
         ("recipes.dropout.dropout.place", "deepest", "bottleneck"),
@@ -227,7 +234,7 @@ def test_selection_on_the_subjects_that_are_tested_on_is_refused(
         "methods.mc_dropout: selects weights on the validation side, which the test set "
         "'phantom-val' has too"
     )
-    tiny["split"] |= {"validation_fraction": 0.3, "test_fraction": 0.3}
+    hold_out_test_subjects(tiny)
     tiny["test_sets"]["phantom-val"]["split"] = "test"
     assert make_study(tiny)
 
@@ -290,6 +297,8 @@ def test_rate_that_never_falls_is_refused(make_study: MakeStudy, tiny: Settings)
         ("layer_ensemble", {"loss": "cross_entropy"}),
         ("layer_ensemble", {"deep_supervision": False}),
         ("biased", {"loss": "cross_entropy"}),
+        ("stochastic_segmentation", {"loss": "nacl"}),
+        ("evidential", {"loss": "nacl"}),
     ],
 )
 def test_loss_that_a_method_would_not_use_is_refused(
@@ -302,12 +311,14 @@ def test_loss_that_a_method_would_not_use_is_refused(
 
 def test_selection_keeps_one_epoch_s_weights(make_study: MakeStudy, tiny: Settings) -> None:
     tiny["recipes"]["cyclical"]["selection"] = "validation_nll"
-    tiny["split"] |= {"validation_fraction": 0.3, "test_fraction": 0.3}
+    hold_out_test_subjects(tiny)
     tiny["test_sets"]["phantom-val"]["split"] = "test"
     problems = problems_of(make_study, tiny)
     named = {problem.split(".recipe: ")[0] for problem in problems}
     assert named == {
         "methods.swa",
+        "methods.swag",
+        "methods.multi_swag",
         "methods.checkpoint_ensemble_single",
         "methods.checkpoint_ensemble_multi",
     }
@@ -335,7 +346,7 @@ def test_fit_on_the_subjects_that_are_tested_on_is_refused(
         for test_set in ("everyone", "phantom-val")
     ]
     # what is wrong is the test sets: with a side of their own they are fine
-    tiny["split"] |= {"validation_fraction": 0.3, "test_fraction": 0.3}
+    hold_out_test_subjects(tiny)
     del tiny["test_sets"]["everyone"]
     tiny["test_sets"]["phantom-val"]["split"] = "test"
     assert make_study(tiny).methods[method].fits()

@@ -15,7 +15,9 @@ from cardiouq.methods.base import BaseMethod, BaseVariant, setting
 """
 DECORATED = "@dataclass(frozen=True)\n"
 CLASS = "class Method(BaseMethod):\n    "
-TYPES = "bool, int, float, str, a Literal, several of these (`|`) or a Sequence of one"
+TYPES = (
+    "bool, int, float, str, a Literal, several of these (`|`), a Sequence of one or a Mapping of"
+)
 LOST = "['w'] would be no settings; write `@dataclass(frozen=True)` above the class"
 
 
@@ -45,7 +47,7 @@ def test_setting_of_a_type_that_may_not_be_is_named_with_those_that_may(
     make_study: MakeStudy, tiny: Settings, tmp_path: Path, field: str, problem: str
 ) -> None:
     text = problem_of(make_study, tiny, tmp_path / "mine.py", DECORATED + CLASS + field)
-    assert text.startswith(f"{tmp_path / 'mine.py'}, class Method: setting `w` ")
+    assert text.startswith(f"{tmp_path / 'mine.py'}, line 9, class Method: setting `w` ")
     assert problem in text
 
 
@@ -56,7 +58,7 @@ def test_settings_of_a_class_that_is_no_dataclass_are_named(
     make_study: MakeStudy, tiny: Settings, tmp_path: Path, field: str
 ) -> None:
     text = problem_of(make_study, tiny, tmp_path / "mine.py", CLASS + field)
-    assert text.startswith(f"{tmp_path / 'mine.py'}, class Method: {LOST}")
+    assert text.startswith(f"{tmp_path / 'mine.py'}, line 8, class Method: {LOST}")
 
 
 @pytest.mark.parametrize(
@@ -70,7 +72,7 @@ def test_settings_of_a_class_that_is_no_dataclass_are_named(
         ),
         ("import torchh", ", line 7: ModuleNotFoundError: No module named 'torchh'"),
         ("{}['x']", ", line 7: KeyError: 'x'"),  # no sign that the file is not there
-        ("class Method(BaseMethod)\n", ": SyntaxError: expected ':' (mine.py, line 7)"),
+        ("class Method(BaseMethod)\n", ", line 7: SyntaxError: expected ':'; exp"),
     ],
 )
 def test_file_that_python_cannot_run_is_named_with_the_line(
@@ -88,24 +90,59 @@ def test_type_that_is_not_imported_is_named(
 ) -> None:
     code = DECORATED + CLASS + "w: 'Elsewhere' = setting(1, help='')"
     text = problem_of(make_study, tiny, tmp_path / "mine.py", code)
-    assert text == f"{tmp_path / 'mine.py'}, class Method: name 'Elsewhere' is not defined"
+    mine = tmp_path / "mine.py"
+    assert text == f"{mine}, line 7, class Method: name 'Elsewhere' is not defined"
 
 
-@pytest.mark.parametrize("code", ["", "Method = 3", "class Method: ...", "Method = BaseVariant"])
+@pytest.mark.parametrize(
+    ("field", "problem"),
+    [
+        ("w: int = setting(1, help='', minimun=2)", "unknown limit `minimun`; did you mean `min"),
+        ("w: int = setting(1, help='', minimum='2')", "`minimum`: '2' is not of type 'number'"),
+        ("w: int = setting(1, help='', minimum=2)", "its default: 1 is less than the minimum of 2"),
+        ("w: int = setting('1', help='')", "its default: '1' is not of type integer"),
+    ],
+)
+def test_limit_that_limits_nothing_and_default_outside_the_limits_are_named(
+    make_study: MakeStudy, tiny: Settings, tmp_path: Path, field: str, problem: str
+) -> None:
+    text = problem_of(make_study, tiny, tmp_path / "mine.py", DECORATED + CLASS + field)
+    assert text.startswith(f"{tmp_path / 'mine.py'}, line 9, class Method: setting `w`: {problem}")
+
+
+def test_error_of_a_method_s_own_code_is_named_with_the_line(
+    make_study: MakeStudy, tiny: Settings, tmp_path: Path
+) -> None:
+    code = DECORATED + CLASS + "def members(self): return self.folds"
+    text = problem_of(make_study, tiny, tmp_path / "mine.py", code)
+    said = "AttributeError: 'Method' object has no attribute 'folds'"
+    assert text == f"{tmp_path / 'mine.py'}, line 9: {said}"
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ("", "nothing is called Method"),
+        ("Method = 3", "3 is called Method"),
+        ("class Method: ...", "is called Method"),
+        ("Method = BaseVariant", "is called Method"),
+    ],
+)
 def test_file_without_a_class_of_a_method_is_refused(
-    make_study: MakeStudy, tiny: Settings, tmp_path: Path, code: str
+    make_study: MakeStudy, tiny: Settings, tmp_path: Path, code: str, found: str
 ) -> None:
     text = problem_of(make_study, tiny, tmp_path / "mine.py", code)
-    assert text.startswith(f"'{tmp_path / 'mine.py'}' is not one of ['bayes_by_backprop', ")
-    assert text.endswith("nor the path of a file with a class Method that is a BaseMethod")
+    assert text.startswith(f"{tmp_path / 'mine.py'}: ")
+    assert found in text
+    assert text.endswith("expected `class Method(BaseMethod):`, as in docs/adding-a-method.md")
 
 
 @pytest.mark.parametrize("place", ["recipes.hmc.variant.name", "methods.vanilla.method"])
-def test_user_s_file_that_is_not_there_is_named_where_it_was_looked_for(
+def test_user_s_file_that_is_not_there_is_missing_and_not_called_a_broken_one(
     make_study: MakeStudy, tiny: Settings, tmp_path: Path, place: str
 ) -> None:
     [problem] = problems_of(make_study, set_key(tiny, place, "own/nowhere.py"))
-    assert problem.startswith(f"{place}: '{tmp_path / 'own' / 'nowhere.py'}' is not one of ")
+    assert problem.startswith(f"{place}: {tmp_path / 'own' / 'nowhere.py'}: missing; expected")
 
 
 def test_user_s_file_without_a_variant_is_refused(
@@ -114,5 +151,6 @@ def test_user_s_file_without_a_variant_is_refused(
     (tmp_path / "empty.py").write_text("", encoding="utf-8")
     tiny["recipes"]["cyclical"]["variant"] = {"name": "empty.py"}
     [problem] = problems_of(make_study, tiny)
-    assert problem.startswith("recipes.cyclical.variant.name: ")
-    assert "empty.py" in problem
+    assert problem.startswith(
+        f"recipes.cyclical.variant.name: {tmp_path / 'empty.py'}: nothing is called Variant"
+    )

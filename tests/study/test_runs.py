@@ -19,6 +19,7 @@ MakeStudy = Callable[[Settings], Study]
 
 
 FOLDS = [Member(fold=fold, folds=2) for fold in range(2)]
+OF_FOLDS = ("cv_ensemble", "temperature_fitted", "vector_scaling", "isotonic")
 BRANCHES = [replace(fold, branch=w) for fold in FOLDS for w in (-1, 1)]
 
 
@@ -94,7 +95,7 @@ def test_key_changes_with_the_variant(
     [
         ("seed", 1),
         ("split", {"dataset": "phantom-acdc", "validation_fraction": 0.4}),
-        ("split", {"dataset": "phantom-acdc", "validation_fraction": 0.5, "test_fraction": 0.1}),
+        ("split", {"dataset": "phantom-acdc", "validation_fraction": 0.3}),
         ("phantom", {"acdc_subjects": 15, "mnms_subjects_per_vendor": 2}),
     ],
 )
@@ -110,7 +111,7 @@ def change_labels(settings: Settings) -> None:
 
 
 def change_reporting(settings: Settings) -> None:
-    settings["reporting"]["tsne"]["perplexity"] = 5
+    settings["reporting"] |= {"tsne": {"perplexity": 5}, "reference": "deep_ensemble"}
     settings["evaluation"]["ece"] |= {"bins": 15, "pool": "volumes"}
 
 
@@ -171,8 +172,8 @@ def test_checkpoints_that_were_not_kept_need_another_run(
     make_study: MakeStudy, tiny: Settings
 ) -> None:
     after = deepcopy(tiny)
-    after["methods"]["checkpoint_ensemble_multi"]["checkpoints"] = 1
-    after["methods"]["checkpoint_ensemble_single"]["checkpoints"] = 1
+    for name in ("checkpoint_ensemble_multi", "checkpoint_ensemble_single", "multi_swag"):
+        after["methods"][name]["checkpoints"] = 1
     assert changed_recipes(make_study, tiny, after) == {"cyclical"}
 
 
@@ -228,7 +229,7 @@ def test_branch_starts_from_the_state_of_its_fold_s_base(
 
 
 def test_base_runs_are_runs_of_the_study(make_study: MakeStudy, tiny: Settings) -> None:
-    for method in ("cv_ensemble", "temperature_fitted"):  # which draw from the same runs
+    for method in OF_FOLDS:  # which draw from the same runs
         del tiny["methods"][method]
     study = make_study(tiny)
     assert study.members("polynomial") == [Member(), *FOLDS, Member(1)]
@@ -254,7 +255,7 @@ def test_further_members_leave_the_runs_that_are_there_alone(
 ) -> None:
     """Folds and branches beside the plain runs of one recipe."""
     before = deepcopy(tiny)
-    for method in ("cv_ensemble", "temperature_fitted", "calibrated_ensemble"):
+    for method in (*OF_FOLDS, "calibrated_ensemble"):
         del before["methods"][method]
     before["methods"]["deep_ensemble"]["size"] = 1
     del before["methods"]["vanilla"]["repeats"]
@@ -340,8 +341,8 @@ def test_methods_of_one_recipe_share_its_runs(make_study: MakeStudy, tiny: Setti
     assert study.run_folders("cv_ensemble") == folds
     assert study.run_folders("temperature_fitted") == [first, *folds]
     folders = list(study.all_run_folders().values())
-    # 4 polynomial, 4 biased, and one of each of the 8 other recipes
-    assert len(folders) == len(set(folders)) == 16
+    # 4 polynomial, 4 biased, and one of each of the 9 other recipes
+    assert len(folders) == len(set(folders)) == 17
 
 
 def test_removed_method_trains_nothing_again(make_study: MakeStudy, tiny: Settings) -> None:

@@ -50,6 +50,7 @@ def test_misspelt_key_is_named_with_the_one_that_was_meant(
         ("recipes.biased.branch.at", 1.0),
         ("recipes.bayes_by_backprop.variant.prior_sd", 0),
         ("recipes.stochastic_segmentation.variant.rank", 0),
+        ("recipes.evidential.variant.annealing", 0),
         ("methods.cv_ensemble.folds", 1),
         ("recipes.dropout.dropout.p", 1.0),
         ("recipes.dropout.dropout.p", -0.1),

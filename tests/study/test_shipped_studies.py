@@ -9,7 +9,7 @@ import pytest
 
 from cardiouq.files.documents import read_yaml
 from cardiouq.methods import method_class, method_names, variant_class
-from cardiouq.methods.base import Member, folds_of, settings_schema
+from cardiouq.methods.base import Member, PretrainedMethod, folds_of, settings_schema
 from cardiouq.study.study import Study
 
 ZHAO2022 = {
@@ -30,6 +30,9 @@ SHIPPED = (
     "laptop",
     "laptop-ng2022",
     *NG2022,
+    "own",
+    "quick",
+    "workstation",
     "zhao2022",
     "zhao2024",
 )
@@ -39,7 +42,7 @@ def load(name: str, local_config: dict[str, Any], repository: Path) -> Study:
     return Study(name, local_config, repository / "config")
 
 
-@pytest.mark.parametrize("name", ["demo", "laptop", "zhao2022"])
+@pytest.mark.parametrize("name", ["demo", "laptop", "workstation", "zhao2022"])
 def test_study_has_the_methods_of_zhao2022_in_its_order(
     name: str, local_config: dict[str, Any], repository: Path
 ) -> None:
@@ -50,8 +53,8 @@ def test_study_has_the_methods_of_zhao2022_in_its_order(
     assert [p for p in published if p] == ["acdc-val", "mnms-A", "mnms-B"]
 
 
-@pytest.mark.parametrize("name", ["demo", "laptop"])
-def test_every_method_and_variant_stands_in_the_studies_for_everyone(
+@pytest.mark.parametrize("name", ["demo", "laptop", "quick"])
+def test_every_method_that_trains_and_variant_stands_in_the_studies_for_everyone(
     name: str, local_config: dict[str, Any], repository: Path
 ) -> None:
     study = load(name, local_config, repository)
@@ -59,7 +62,9 @@ def test_every_method_and_variant_stands_in_the_studies_for_everyone(
     trained = {
         block["variant"]["name"] for block in study["recipes"].values() if "variant" in block
     }
-    assert used | trained == set(method_names())
+    assert used | trained == {
+        name for name in method_names() if not issubclass(method_class(name), PretrainedMethod)
+    }
     assert {study["methods"][key]["recipe"] for key in study["methods"]} == set(study["recipes"])
 
 
@@ -74,7 +79,7 @@ def test_study_loads_and_begins_in_domain(
     if paper:
         numbers = (repository / f"config/published/{paper}.csv").read_text(encoding="utf-8")
         assert all(f",{test_set}," in numbers for test_set in named)
-        assert name.startswith(paper) or name in ("demo", "laptop", "laptop-ng2022")
+        assert name.startswith(paper) or name in ("demo", "laptop", "laptop-ng2022", "workstation")
     else:
         assert not named
 
@@ -338,6 +343,27 @@ def test_ng2022_s_studies_differ_in_their_data_alone(
     for other in others:
         differing = {key for key in first if first[key] != other[key]}
         assert differing <= {"title", "datasets", "split", "test_sets", "distortions"}
+
+
+def test_workstation_differs_from_laptop_in_how_it_trains_and_follows_the_paper_s_proportions(
+    local_config: dict[str, Any], repository: Path
+) -> None:
+    ours, laptop, paper = (
+        load(name, local_config, repository) for name in ("workstation", "laptop", "zhao2022")
+    )
+    for section in ("datasets", "split", "plan", "test_sets", "evaluation"):
+        assert ours[section] == laptop[section]
+    for name in ("polynomial", "cyclical"):
+        recipe, published = ours["recipes"][name], paper["recipes"][name]
+        same = published.keys() - {"schedule", "iterations_per_epoch", "batch_size"}
+        assert all(recipe[key] == published[key] for key in same - {"validation_batches"})
+        iterations = recipe["schedule"]["epochs"] * recipe["iterations_per_epoch"]
+        of_laptop = laptop["recipes"][name]
+        assert iterations == 10 * (
+            of_laptop["schedule"]["epochs"] * of_laptop["iterations_per_epoch"]
+        )
+        kept = published["schedule"].keys() - {"epochs"}
+        assert all(recipe["schedule"][key] == published["schedule"][key] for key in kept)
 
 
 def test_laptop_s_ng2022_shares_its_runs_and_has_the_paper_s_methods_and_degrees(

@@ -1,7 +1,7 @@
 """What a run writes, and what its products depend on."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from cardiouq.methods.base import Member
+from cardiouq.methods.base import BaseVariant, Member, Training
 from cardiouq.recipes.network import build_network, last_decoder_layer
 from cardiouq.recipes.optimiser import build_optimiser
 from cardiouq.recipes.schedule import build_schedule
@@ -158,6 +158,25 @@ def test_optimiser_is_told_the_rate_and_the_phase_of_every_epoch(
     assert told == [epoch for epoch in expected for _ in range(recipe["iterations_per_epoch"])]
 
 
+def test_a_variant_is_told_how_much_of_the_run_is_over(
+    make_run: MakeRun,
+    recipe: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[float] = []
+
+    class Told(BaseVariant):
+        def loss(self, heads: Sequence[Tensor], labels: Tensor, training: Training) -> Tensor:
+            told.append(training.progress.item())
+            return super().loss(heads, labels, training)
+
+    monkeypatch.setattr(module, "build_variant", lambda block: Told())
+    train(make_run(), tmp_path / "run", CPU)
+    steps = recipe["iterations_per_epoch"]
+    assert told == pytest.approx([epoch / 6 for epoch in range(6) for _ in range(steps)])
+
+
 def test_seeds_differ_between_recipes_members_and_epochs(make_run: MakeRun) -> None:
     members = [Member(), Member(1), Member(fold=0, folds=2), Member(branch=1), Member(branch=-1)]
     runs = [*(make_run(member=m) for m in members), make_run(recipe_name="other")]
@@ -186,9 +205,23 @@ def test_a_run_learns_from_what_is_annotated_in_part(
 
 def test_a_history_is_read_back_bit_for_bit_with_what_is_no_number(tmp_path: Path):
     rng = np.random.default_rng(0)
-    rows = [dict(zip(HISTORY_COLUMNS, [epoch, *rng.random(6)], strict=True)) for epoch in range(99)]
+    others = len(HISTORY_COLUMNS) - 1
+    rows = [
+        dict(zip(HISTORY_COLUMNS, [epoch, *rng.random(others)], strict=True)) for epoch in range(99)
+    ]
     rows[7]["validation_loss"], rows[8]["validation_nll"] = np.nan, np.inf
     write_history(rows, tmp_path / "history.csv")
     np.testing.assert_array_equal(
         pd.DataFrame(read_history(tmp_path / "history.csv")), pd.DataFrame(rows)
     )
+
+
+def test_a_history_without_processor_time_is_gone_on_with(tmp_path: Path):
+    path = tmp_path / "history.csv"
+    row = dict.fromkeys(HISTORY_COLUMNS, 1.0)
+    pd.DataFrame([row]).drop(columns="processor_seconds").to_csv(path, index=False)
+    write_history([*read_history(path), row], path)
+    first, second = read_history(path)
+    assert np.isnan(first.pop("processor_seconds"))
+    assert first == {name: 1.0 for name in HISTORY_COLUMNS if name != "processor_seconds"}
+    assert second == row

@@ -34,7 +34,7 @@ def validated(batches: Sequence[Batch], loss: str) -> Validation:
     """By a network that passes on what it is given."""
     variant: Any = SimpleNamespace(logits=lambda output: output)
     plain = DeepSupervisionLoss(3, HEAD_LOSSES[loss])
-    training = Training(Member(), nn.Identity(), plain, images=2, pixels=16)
+    training = Training(Member(), nn.Identity(), plain, 2, 16, torch.zeros(()))
     return validate(variant, training, batches)
 
 
@@ -44,7 +44,7 @@ ANNOTATED = {"whole": WHOLE, "in part": ["scribbles", "a rim"], "both": [*WHOLE,
 
 @pytest.mark.parametrize("names", ANNOTATED.values(), ids=ANNOTATED.keys())
 @pytest.mark.parametrize("samples", [1, 5])
-@pytest.mark.parametrize("loss", HEAD_LOSSES)
+@pytest.mark.parametrize("loss", peers.OF_RECIPE)
 def test_numbers_are_those_of_annotated_pixels_and_of_the_mean_over_samples(
     loss: str, samples: int, names: Sequence[str]
 ) -> None:
@@ -74,7 +74,7 @@ def test_what_nobody_annotated_has_numbers_too() -> None:
 def test_network_is_left_in_evaluation_mode_and_without_gradients() -> None:
     network = nn.Conv2d(1, N_CLASSES, 1).train()
     variant: Any = SimpleNamespace(logits=lambda output: output[None])
-    training = Training(Member(), network, DeepSupervisionLoss(1), images=2, pixels=16)
+    training = Training(Member(), network, DeepSupervisionLoss(1), 2, 16, torch.zeros(()))
     validate(variant, training, [(torch.ones(2, 1, 4, 4), torch.ones(2, 1, 4, 4))])
     assert not network.training
     assert network.weight.grad is None

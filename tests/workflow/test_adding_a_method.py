@@ -2,8 +2,11 @@
 
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import pandas as pd
@@ -27,9 +30,18 @@ def test_method_added_as_the_document_says_stands_in_the_tables(
     add_to: Callable[[str, str], str],
 ) -> None:
     [code], [added] = code_blocks(DOCUMENT, "python"), code_blocks(DOCUMENT, "yaml")
-    file, study = re.findall(r"`(my_study/\w+\.(?:py|yaml))`", TEXT)[1::-1]
+    [test] = re.findall(r"(?:^    .*\n)+", TEXT.rpartition("```")[2], re.MULTILINE)
+    file, study, test_file = (
+        re.findall(rf"`(my_study/{name})`", TEXT)[0]
+        for name in (r"\w+\.py", r"\w+\.yaml", r"test_\w+\.py")
+    )
     (tmp_path / "my_study").mkdir()
     (tmp_path / file).write_text(code, encoding="utf-8")
+    (tmp_path / test_file).write_text(dedent(test), encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "my_study"]
+    assert " ".join(command[1:3]) + " my_study" in TEXT
+    tested = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
+    assert tested.returncode == 0, tested.stdout
     (tmp_path / study).write_text(add_to(small_study, added), encoding="utf-8")
     all_of_it, one_table = map(shlex.split, re.findall(r"`snakemake (.*?)`", TEXT))
     options = ["--cores", "all", "--config", f"study={study}"]
@@ -47,6 +59,7 @@ def test_method_added_as_the_document_says_stands_in_the_tables(
     tables = results / "reporting" / "tables"
     printed = {path.stem: path.read_text(encoding="utf-8") for path in tables.glob("*.md")}
     assert "table1_dice" in printed
+    del printed["aggregations"]  # has means over all methods
     assert "verdict" not in printed  # there is neither a paper nor a distortion
     for name, table in printed.items():
         assert ("Vanilla" in table, block["label"] in table) == (True, True), name

@@ -19,6 +19,7 @@ from tests.paths import TINY
 
 FOLLOW_NO_CODE = {
     "all",
+    "apply",
     "fetch_acdc",
     "make_phantom",
     "list_cases",
@@ -156,7 +157,8 @@ def test_scans_are_distorted_anew_for_what_their_voxels_depend_on(walked: Walked
     [
         ("reporting/tables/ranks.py", {"print_ranks"}),
         ("reporting/tables/repeats.py", {"print_repeats"}),
-        ("reporting/tables/judging.py", {"print_verdict"}),
+        ("reporting/tables/judging.py", {"print_verdict", "write_report"}),
+        ("reporting/report/page.py", {"write_report"}),
         ("reporting/tables/cost.py", {"print_cost"}),
         ("reporting/tables/registry.py", set()),
         ("reporting/figures/tsne.py", {"figure_tsne"}),

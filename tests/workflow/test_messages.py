@@ -71,7 +71,7 @@ def test_gpu_that_pytorch_is_not_built_for_is_one_clear_error(
     (package / "version.py").write_text(version, encoding="utf-8")
     before = os.environ["PYTHONPATH"]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(package.parent), before]))
-    done = fresh.run("--dry-run", study=str(study), config=["device=cuda"])
+    done = fresh.run("--dry-run", study=str(study), config=["device=cuda"], forked=False)
     if cuda:
         assert done.returncode == 0, done.stdout
     else:

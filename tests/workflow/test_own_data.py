@@ -15,6 +15,7 @@ from cardiouq.data.case_table import read_case_table
 from cardiouq.data.phantom.generate import generate
 from cardiouq.data.split import read_test_set_table
 from cardiouq.files.tables import read_rows
+from tests.paths import CONFIG
 
 VOID = 255
 
@@ -130,7 +131,7 @@ def test_other_structures_run_from_end_to_end(
     results = home / "work" / "results" / "study"
     summary = read_rows(results / "evaluation" / "summary.csv")
     dice = summary[(summary["metric"] == "dice") & (summary["level"] == "volume")]
-    assert set(dice["structure"]) == {*structures, "foreground"}
+    assert set(dice["structure"]) == {*structures, "foreground", "mean"}
     assert set(dice["method"]) == set(study["methods"])
     assert dice["value"].between(0, 1).all()
     probabilities = next(
@@ -154,3 +155,35 @@ def test_other_structures_run_from_end_to_end(
         for method in study["methods"]:
             slices = read_rows(results / "evaluation" / method / "slice_scores.csv")
             assert set(slices["slice"]) == set(range(1, tested["slices"].max()))
+
+
+def test_shipped_study_to_copy_leads_from_twelve_nnunet_cases_to_tables(fresh: Any) -> None:
+    """With the five marked lines changed and nothing else, but for fewer steps of training."""
+    home = fresh.directory
+    generate(home / "phantom", acdc_subjects=6, mnms_subjects_per_vendor=1, seed=1)
+    as_nnunet(home / "phantom" / "acdc", home / "Dataset007_Hearts", {"cavity": [3], "wall": [2]})
+    assert len(list((home / "Dataset007_Hearts" / "labelsTr").iterdir())) == 12
+    text = (CONFIG / "studies" / "own.yaml").read_text(encoding="utf-8")
+    changed = (
+        ("My study", "Twelve hearts"),
+        ("./Dataset501_Ours", "./Dataset007_Hearts"),
+        ("[RV, MYO, LV]", "[cavity, wall]"),
+        ("RV: 0.80, MYO: 0.80, LV: 0.85", "cavity: 0.85, wall: 0.80"),
+        ("RV: 2.0, MYO: 2.0, LV: 2.0", "cavity: 2.0, wall: 2.0"),
+    )
+    lines = text.splitlines()
+    assert [line.partition("# <- ")[2][:1] for line in lines if "# <- " in line] == [*"12345"]
+    for old, new in changed:
+        [line] = [line for line in lines if old in line and "# <- " in line]
+        text = text.replace(line, line.replace(old, new))
+    text = text.replace("epochs: 40", "epochs: 2").replace("per_epoch: 10", "per_epoch: 2")
+    (home / "my_study.yaml").write_text(text, encoding="utf-8")
+    done = fresh.run(study="my_study.yaml")
+    assert done.returncode == 0, done.stdout
+    tables = home / "results" / "my_study" / "reporting" / "tables"
+    printed = {path.stem: path.read_text(encoding="utf-8") for path in tables.glob("*.md")}
+    assert "n too small" in printed["comparisons"]  # of two subjects
+    assert "There is no table of clinical quantities" in printed["segmentation"]
+    assert " at ED" not in printed["segmentation"]  # nnU-Net's format knows of no phases
+    assert {"table1_dice", "ranks", "cost"} <= set(printed)
+    assert not {"clinical", "verdict"} & set(printed)

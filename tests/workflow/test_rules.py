@@ -22,7 +22,7 @@ def test_every_rule_is_explained_in_one_sentence(fresh: Any, snakefile: str) -> 
     assert [rule for rule, text in rules.items() if not re.fullmatch(r"[A-Z][^.]+\.", text)] == []
     assert len(set(rules.values())) == len(rules)
     planned = checkout.plan("--snakefile", str(fresh.repository / snakefile)).jobs
-    assert planned.keys() == rules.keys() - {"fetch_acdc"}
+    assert planned.keys() == rules.keys() - {"fetch_acdc", "apply"}
 
 
 @pytest.mark.parametrize("snakefile", SNAKEFILES)
@@ -44,9 +44,20 @@ def test_jobs_that_print_and_draw_are_one_on_a_cluster(fresh: Any, tmp_path: Pat
     study = str(TINY)
     told = fresh.run("--list-rules", "--snakefile", str(telling), study=study).stdout
     rules = re.findall(r"^RULE (\w+) (\w+) (.+)$", told, re.MULTILINE)
-    assert {path for name, _, path in rules if name != "all"} == {
+    assert {path for name, _, path in rules if name not in ("all", "apply")} == {
         str(fresh.repository / "envs/environment.yaml")
     }
     grouped = {name for name, group, _ in rules if group == "reporting"}
-    reporting = re.compile("print_|figure_|data_page|write_provenance")
+    reporting = re.compile("print_|figure_|data_page|view_|write_")
     assert grouped == {name for name, *_ in rules if reporting.match(name)}
+
+
+def test_paper_s_study_plans_seven_trainings(fresh: Any, tmp_path: Path) -> None:
+    for layout in ("acdc", "mnms"):
+        (tmp_path / layout).mkdir()
+    roots = [f"{layout}_root={tmp_path / layout}" for layout in ("acdc", "mnms")]
+    planned = fresh.plan(study="zhao2022", config=roots)
+    assert planned.trainings == ["cyclical 0", "dropout 0", *(f"polynomial {k}" for k in range(5))]
+    assert planned.jobs["train"] == 7
+    assert planned.jobs["predict"] == planned.jobs["evaluate"] == 7
+    assert "make_phantom" not in planned.jobs

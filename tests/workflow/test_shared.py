@@ -21,22 +21,11 @@ import numpy as np
 import pytest
 import yaml
 
+from tests.browser import needs_browser, open_in_browser
 from tests.paths import TINY
 
 FoundIn = Callable[[Sequence[Path], set[str]], set[tuple[str, str]]]
 SharedFiles = Callable[[Path], list[Path]]
-BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
-QUIET = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-SETTLED = ["--virtual-time-budget=20000", "--dump-dom"]
 PERSON = "jane.doe"
 ADD_CAPTIONS = """
 <script>
@@ -61,7 +50,7 @@ setTimeout(() => {
 
 @dataclass(frozen=True)
 class Finished:
-    """A study that was run, its report, and where its scans are."""
+    """A study that was run, Snakemake's report of it, and where its scans are."""
 
     results: Path
     report: Path
@@ -69,8 +58,9 @@ class Finished:
     study: dict[str, Any]
 
     def pages(self) -> list[Path]:
-        """All that a browser opens but the report."""
-        return sorted((self.results / "reporting").rglob("*.html"))
+        """All that a browser opens but Snakemake's report."""
+        pages = (self.results / "reporting").rglob("*.html")
+        return sorted([self.results / "report.html", *pages])
 
 
 def write(
@@ -148,6 +138,7 @@ def make_study(tiny: dict[str, Any], names: list[str]) -> dict[str, Any]:
     labelled = iter(names)
     recipe = tiny["recipes"]["polynomial"]
     recipe["schedule"]["epochs"] = 2
+    del tiny["phantom"]
     sources = {layout: f"{layout}_root" for layout in ("acdc", "mnms", "ukbb")}
     datasets = {
         next(labelled): {"layout": layout, "source": sources.get(layout, f"./scans/{layout}")}
@@ -193,7 +184,6 @@ def study(
     write_csv(scans / "csv", hostile)
     text = TINY.read_text(encoding="utf-8")
     settings = make_study(json.loads(json.dumps(yaml.safe_load(text))), hostile)
-    del settings["phantom"]
     (home / "odd.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
     report = home / "report.html"
     variables = {k: v for k, v in os.environ.items() if not k.startswith("CARDIOUQ_")}
@@ -241,19 +231,6 @@ def test_search_finds_what_is_hidden(tmp_path: Path, found_in: FoundIn) -> None:
         assert found_in([tmp_path / name], secrets) == {(name, "/home/jane"), (name, "pc")}
 
 
-def open_in_browser(page: Path, profile: Path) -> str:
-    """The document as it is after all scripts have run."""
-    assert BROWSER
-    done = subprocess.run(
-        [BROWSER, *QUIET, *SETTLED, f"--user-data-dir={profile}", page.as_uri()],
-        capture_output=True,
-        encoding="utf-8",
-        timeout=300,
-    )
-    assert "</html>" in done.stdout, done.stderr
-    return done.stdout
-
-
 def title_of(document: str) -> str:
     [title] = re.findall("<title>(.*?)</title>", document, re.DOTALL)[:1]
     return unescape(title)
@@ -268,7 +245,7 @@ def read(name: str) -> str:
     return " ".join(name.split())
 
 
-@pytest.mark.skipif(not BROWSER, reason="needs chromium")
+@needs_browser
 def test_page_runs_nothing_and_its_names_read_as_written(
     study: Finished, hostile: list[str], tmp_path: Path
 ) -> None:
@@ -278,12 +255,18 @@ def test_page_runs_nothing_and_its_names_read_as_written(
     read_on = {name: text_of(document) for name, document in documents.items()}
     assert all(read(name) in read_on["data.html"] for name in hostile)
     assert all(read(study.study["title"]) in text for text in read_on.values())
-    for name in ("segmentation.html", "cost.html", "quality_control.html", "ranks.html"):
+    for name in (
+        "report.html",
+        "segmentation.html",
+        "cost.html",
+        "quality_control.html",
+        "ranks.html",
+    ):
         assert all(read(label) in read_on[name] for label in labels), name
 
 
-@pytest.mark.skipif(not BROWSER, reason="needs chromium")
-def test_report_runs_nothing_and_its_captions_read_as_written(
+@needs_browser
+def test_report_of_snakemake_s_runs_nothing_and_its_captions_read_as_written(
     study: Finished, tmp_path: Path
 ) -> None:
     whole = study.report.read_text(encoding="utf-8")

@@ -76,7 +76,7 @@ def test_evaluation_waits_for_the_prediction_and_others_for_it(
             cases=[tables / "cases.csv"],
             test_sets=[tables / "test_sets.csv"],
         ),
-        params=SimpleNamespace(settings={}),
+        params=SimpleNamespace(settings={}, learnt_from=None, seed=1),
     )
     assert steps == ["waited", "scored"]
     said = f"another process works on {tables / 'prediction' / 'vanilla'}; waiting for its end"

@@ -1,13 +1,20 @@
 """Inputs, outputs of one kind, and parameters that rules of several files share."""
 
 from cardiouq.provenance.code import code_of
-from cardiouq.reporting.captions import CAPTIONS, count_cases, count_volumes
+from cardiouq.reporting.captions import (
+    CAPTIONS,
+    count_cases,
+    count_volumes,
+    name_phases,
+)
 from cardiouq.reporting.shown import escaped, escaped_labels
 
 TABLES = f"{RESULTS}/reporting/tables"
 FIGURES = f"{RESULTS}/reporting/figures"
 # What `all` asks for and write_provenance describes: every form of each table, figure and page.
 PRODUCTS = []
+# Path of a table or figure without suffix -> its title; the report has them in this order.
+TABLE_TITLES, FIGURE_TITLES = {}, {}
 METHOD_LABELS = escaped_labels(STUDY["methods"])
 TEST_SET_LABELS = escaped_labels(STUDY["test_sets"])
 TESTED = {
@@ -54,6 +61,7 @@ def shown(path, caption, category, **labels):
 def table(name, title):
     """Outputs of a rule that prints a table; the report shows all forms but Markdown."""
     path = f"{TABLES}/{name}"
+    TABLE_TITLES[path] = title
     forms = {"html": "printed", "csv": "CSV", "tex": "LaTeX"}
     PRODUCTS.extend(expand(f"{path}.{{form}}", form=[*forms, "md"]))
     return {"md": f"{path}.md"} | {
@@ -66,6 +74,12 @@ def figure(name, title, file=None, **wildcards):
     """Outputs of a rule that draws a figure, or one for each value of a wildcard; `file` is
     what it is called, unless as the figure."""
     path = f"{FIGURES}/{file or name}"
-    PRODUCTS.extend(expand(f"{path}.{{form}}", form=["png", "pdf"], **wildcards))
+    FIGURE_TITLES.update(zip(expand(path, **wildcards), expand(title, **wildcards)))
+    PRODUCTS.extend(expand(f"{path}.{{form}}", form=["png", "pdf", "txt"], **wildcards))
     png = shown(f"{path}.png", f"figure_{name}", "Figures", figure=title)
-    return {"png": png, "pdf": f"{path}.pdf"}
+    return {"png": png, "pdf": f"{path}.pdf", "txt": f"{path}.txt"}
+
+
+def drawn(name):
+    """Parameter: the code of a figure's script, with its caption."""
+    return code_of(f"figure_{name}", CAPTIONS / f"figure_{name}.rst")

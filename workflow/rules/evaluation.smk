@@ -3,6 +3,7 @@
 from cardiouq.evaluation import SCORE_TABLES
 
 EVALUATION = f"{RESULTS}/evaluation"
+IN_DOMAIN = STUDY.in_domain
 
 
 rule evaluate:
@@ -24,6 +25,8 @@ rule evaluate:
     params:
         code=code_of("evaluate"),
         settings=STUDY["evaluation"],
+        learnt_from=IN_DOMAIN or TEST_SETS,
+        seed=STUDY["seed"],
     script:
         "../scripts/evaluate.py"
 
@@ -69,6 +72,30 @@ if DISTORTED:
         script:
             "../scripts/summarise_distortions.py"
 
+    rule rank_distorted:
+        """Find how well uncertainty finds the bad among scans of all degrees of distortion."""
+        input:
+            scores=scores_of("scores"),
+            slice_scores=scores_of("slice_scores"),
+            voxels=scores_of("voxels"),
+            slice_voxels=scores_of("slice_voxels"),
+            calibration=scores_of("calibration"),
+            image_calibration=scores_of("image_calibration"),
+        output:
+            f"{EVALUATION}/distorted_summary.csv",
+        log:
+            f"{RESULTS}/logs/evaluation/rank_distorted.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/rank_distorted/all.tsv"
+        params:
+            code=code_of("rank_distorted"),
+            methods=METHODS,
+            distorted=DISTORTED,
+            settings=STUDY["evaluation"],
+            seed=STUDY["seed"],
+        script:
+            "../scripts/rank_distorted.py"
+
 
 rule quality_control:
     """Find how many slices a review would need, ranked by uncertainty."""
@@ -88,6 +115,51 @@ rule quality_control:
         poor=STUDY["evaluation"]["poor"],
     script:
         "../scripts/quality_control.py"
+
+
+if IN_DOMAIN:
+
+    rule conformal:
+        """Find intervals that hold the reference as often as promised, and how often they do."""
+        input:
+            scores=scores_of("scores"),
+            subjects=scores_of("subjects"),
+        output:
+            coverage=f"{EVALUATION}/conformal.csv",
+            intervals=f"{EVALUATION}/conformal_intervals.csv",
+        log:
+            f"{RESULTS}/logs/evaluation/conformal.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/conformal/all.tsv"
+        params:
+            code=code_of("conformal"),
+            in_domain=IN_DOMAIN,
+        script:
+            "../scripts/conformal.py"
+
+    rule detect_shift:
+        """Find how well each uncertainty tells test sets and distorted scans from what is in domain."""
+        input:
+            scores=scores_of("scores"),
+            voxels=scores_of("voxels"),
+            activations=expand(
+                f"{RESULTS}/prediction/{{method}}/activations.csv", method=METHODS
+            ),
+        output:
+            f"{EVALUATION}/shift.csv",
+        log:
+            f"{RESULTS}/logs/evaluation/detect_shift.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/detect_shift/all.tsv"
+        params:
+            code=code_of("detect_shift"),
+            methods=METHODS,
+            in_domain=IN_DOMAIN,
+            distorted=DISTORTED,
+            bootstrap=STUDY["evaluation"]["bootstrap"],
+            seed=STUDY["seed"],
+        script:
+            "../scripts/detect_shift.py"
 
 
 if STUDY.repeats:

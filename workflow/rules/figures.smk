@@ -24,7 +24,7 @@ rule figure_uncertainty_maps:
     benchmark:
         f"{RESULTS}/benchmarks/figure_uncertainty_maps/all.tsv"
     params:
-        **compared(code_of("figure_uncertainty_maps")),
+        **compared(drawn("uncertainty_maps")),
         n_failures=3,
     script:
         "../scripts/figure_uncertainty_maps.py"
@@ -43,12 +43,35 @@ rule figure_reliability:
     benchmark:
         f"{RESULTS}/benchmarks/figure_reliability/all.tsv"
     params:
-        **compared(code_of("figure_reliability")),
+        **compared(drawn("reliability")),
         ece=STUDY["evaluation"]["ece"],
         n_shown=20,
         minimum_voxels=50,
     script:
         "../scripts/figure_reliability.py"
+
+
+rule figure_reliability_histogram:
+    """Draw the reliability of single images, gathered to a histogram, per method."""
+    input:
+        **TESTED,
+        bins=scores_of("image_calibration"),
+        summary=f"{EVALUATION}/summary.csv",
+    output:
+        **figure(
+            "reliability_histogram",
+            "Reliability of images: {test_set}",
+            "reliability_histogram_{test_set}",
+            test_set=FIRST_OF_DOMAINS,
+        ),
+    log:
+        f"{RESULTS}/logs/reporting/figure_reliability_histogram/{{test_set}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/figure_reliability_histogram/{{test_set}}.tsv"
+    params:
+        **compared(drawn("reliability_histogram"), FIRST_OF_DOMAINS),
+    script:
+        "../scripts/figure_reliability_histogram.py"
 
 
 rule figure_quality_cost:
@@ -63,17 +86,18 @@ rule figure_quality_cost:
     benchmark:
         f"{RESULTS}/benchmarks/figure_quality_cost/all.tsv"
     params:
-        **compared(code_of("figure_quality_cost"), FIRST_OF_DOMAINS),
+        **compared(drawn("quality_cost"), FIRST_OF_DOMAINS),
         styles=STUDY.styles,
     script:
         "../scripts/figure_quality_cost.py"
 
 
 rule figure_quality_control:
-    """Draw the poor slices that are left against the slices that are flagged."""
+    """Draw how many slices each method has to flag until few enough are left poor."""
     input:
         **TESTED,
-        curves=f"{EVALUATION}/quality_control_curves.csv",
+        summary=f"{EVALUATION}/summary.csv",
+        reviewed=f"{EVALUATION}/quality_control.csv",
     output:
         **figure("quality_control", "Quality control"),
     log:
@@ -81,11 +105,29 @@ rule figure_quality_control:
     benchmark:
         f"{RESULTS}/benchmarks/figure_quality_control/all.tsv"
     params:
-        **compared(code_of("figure_quality_control"), FIRST_OF_DOMAINS),
-        styles=STUDY.styles,
+        **compared(drawn("quality_control"), FIRST_OF_DOMAINS),
         poor=STUDY["evaluation"]["poor"],
     script:
         "../scripts/figure_quality_control.py"
+
+
+if IN_DOMAIN:
+
+    rule figure_coverage:
+        """Draw what conformal intervals hold, and how wide they are, per method."""
+        input:
+            **TESTED,
+            coverage=f"{EVALUATION}/conformal.csv",
+        output:
+            **figure("coverage", "Coverage of conformal intervals"),
+        log:
+            f"{RESULTS}/logs/reporting/figure_coverage.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/figure_coverage/all.tsv"
+        params:
+            **compared(drawn("coverage")),
+        script:
+            "../scripts/figure_coverage.py"
 
 
 rule figure_dataset_shift:
@@ -93,6 +135,7 @@ rule figure_dataset_shift:
     input:
         **TESTED,
         summary=f"{EVALUATION}/summary.csv",
+        slice_scores=scores_of("slice_scores"),
     output:
         **figure("dataset_shift", "Dataset shift"),
     log:
@@ -100,8 +143,7 @@ rule figure_dataset_shift:
     benchmark:
         f"{RESULTS}/benchmarks/figure_dataset_shift/all.tsv"
     params:
-        **compared(code_of("figure_dataset_shift")),
-        styles=STUDY.styles,
+        **compared(drawn("dataset_shift")),
     script:
         "../scripts/figure_dataset_shift.py"
 
@@ -120,31 +162,41 @@ rule figure_structural_uncertainty:
     benchmark:
         f"{RESULTS}/benchmarks/figure_structural_uncertainty/all.tsv"
     params:
-        **compared(code_of("figure_structural_uncertainty")),
+        **compared(drawn("structural_uncertainty")),
     script:
         "../scripts/figure_structural_uncertainty.py"
 
 
-rule figure_training_curves:
-    """Draw rate, losses and Dice of every run, per epoch."""
-    input:
-        runs=expand(TRAINED, run=STUDY.all_run_folders().values()),
-    output:
-        **figure("training_curves", "Training curves"),
-    log:
-        f"{RESULTS}/logs/reporting/figure_training_curves.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/figure_training_curves/all.tsv"
-    params:
-        code=code_of("figure_training_curves"),
-        seed=STUDY["seed"],
-        # training/<recipe>-<key>/seed-<k>
-        recipes={
-            run: PurePath(folder).parent.name.rpartition("-")[0]
-            for run, folder in STUDY.all_run_folders().items()
-        },
-    script:
-        "../scripts/figure_training_curves.py"
+if STUDY.all_run_folders():
+
+    rule figure_training_curves:
+        """Draw rate, losses and Dice of every run, per epoch."""
+        input:
+            runs=expand(TRAINED, run=STUDY.all_run_folders().values()),
+        output:
+            **figure("training_curves", "Training curves"),
+        log:
+            f"{RESULTS}/logs/reporting/figure_training_curves.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/figure_training_curves/all.tsv"
+        params:
+            code=drawn("training_curves"),
+            seed=STUDY["seed"],
+            # training/<recipe>-<key>/seed-<k>
+            recipes={
+                run: PurePath(folder).parent.name.rpartition("-")[0]
+                for run, folder in STUDY.all_run_folders().items()
+            },
+            users={
+                recipe: ", ".join(
+                    METHOD_LABELS[method]
+                    for method in METHODS
+                    if STUDY.recipe_of(method) == recipe
+                )
+                for recipe in STUDY["recipes"]
+            },
+        script:
+            "../scripts/figure_training_curves.py"
 
 
 # Methods whose weights have a posterior of their own -> which it is.
@@ -167,7 +219,7 @@ if POSTERIORS:
         benchmark:
             f"{RESULTS}/benchmarks/figure_posterior_sd/all.tsv"
         params:
-            code=code_of("figure_posterior_sd"),
+            code=drawn("posterior_sd"),
             seed=STUDY["seed"],
             posteriors=[
                 {
@@ -185,7 +237,7 @@ if POSTERIORS:
 TRAJECTORY = STUDY.trajectory_method()
 
 if TRAJECTORY:
-    SCHEDULE = STUDY["recipes"][STUDY["methods"][TRAJECTORY]["recipe"]]["schedule"]
+    SCHEDULE = STUDY["recipes"][STUDY.recipe_of(TRAJECTORY)]["schedule"]
 
     rule figure_checkpoints:
         """Draw what the checkpoints of one run predict, on an easy and on a hard volume."""
@@ -203,7 +255,7 @@ if TRAJECTORY:
         benchmark:
             f"{RESULTS}/benchmarks/figure_checkpoints/all.tsv"
         params:
-            code=code_of("figure_checkpoints"),
+            code=drawn("checkpoints"),
             seed=STUDY["seed"],
             counts=counted(),
             label=lambda wildcards: METHOD_LABELS[TRAJECTORY],
@@ -225,7 +277,7 @@ if TRAJECTORY:
         benchmark:
             f"{RESULTS}/benchmarks/figure_tsne/all.tsv"
         params:
-            code=code_of("figure_tsne"),
+            code=drawn("tsne"),
             seed=STUDY["seed"],
             label=lambda wildcards: METHOD_LABELS[TRAJECTORY],
             schedule=SCHEDULE,
@@ -261,7 +313,7 @@ if DISTORTED:
         benchmark:
             f"{RESULTS}/benchmarks/figure_distorted_examples/all.tsv"
         params:
-            code=code_of("figure_distorted_examples"),
+            code=drawn("distorted_examples"),
             test_sets=DISTORTED,
             seed=STUDY["seed"],
             counts=lambda wildcards, input: count_cases(input.distorted),
@@ -285,7 +337,7 @@ if DISTORTED:
         benchmark:
             f"{RESULTS}/benchmarks/figure_distortion_boxes/{{metric}}.tsv"
         params:
-            code=code_of("figure_distortion_boxes"),
+            code=drawn("distortion_boxes"),
             methods=METHOD_LABELS,
             styles=STUDY.styles,
             kinds=KINDS,
@@ -309,7 +361,7 @@ if DISTORTED:
         benchmark:
             f"{RESULTS}/benchmarks/figure_distortion_maps/all.tsv"
         params:
-            code=code_of("figure_distortion_maps"),
+            code=drawn("distortion_maps"),
             methods=METHOD_LABELS,
             degrees=MAPPED,
             of=DISTORTED_OF,
@@ -318,3 +370,26 @@ if DISTORTED:
             counts=lambda wildcards, input: count_cases(input.distorted),
         script:
             "../scripts/figure_distortion_maps.py"
+
+
+if IN_DOMAIN and DISTORTED:
+
+    rule figure_coverage_distorted:
+        """Draw how many conformal intervals still hold the reference as a distortion grows."""
+        input:
+            coverage=f"{EVALUATION}/conformal.csv",
+            distorted=rules.distort.output.cases,
+        output:
+            **figure("coverage_distorted", "Coverage under distortion"),
+        log:
+            f"{RESULTS}/logs/reporting/figure_coverage_distorted.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/figure_coverage_distorted/all.tsv"
+        params:
+            code=drawn("coverage_distorted"),
+            methods=METHOD_LABELS,
+            distorted=DISTORTED,
+            seed=STUDY["seed"],
+            counts=lambda wildcards, input: count_cases(input.distorted),
+        script:
+            "../scripts/figure_coverage_distorted.py"

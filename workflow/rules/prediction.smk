@@ -20,6 +20,7 @@ rule predict:
             for test_set in [*TEST_SETS, *DISTORTED]
         ],
         samples=f"{RESULTS}/prediction/{{method}}/samples.csv",
+        activations=f"{RESULTS}/prediction/{{method}}/activations.csv",
         fitted=f"{RESULTS}/prediction/{{method}}/fitted.json",
     log:
         f"{RESULTS}/logs/predict/{{method}}.log",

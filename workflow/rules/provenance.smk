@@ -29,7 +29,7 @@ rule write_provenance:
         code=code_of("write_provenance", CAPTIONS / "provenance.rst"),
         title=lambda wildcards: escaped(STUDY["title"]),
         settings=lambda wildcards: escaped(
-            json.dumps(SETTINGS | own_code(STUDY.written))
+            json.dumps(SETTINGS | own_code(STUDY.written) | STUDY.models())
         ),
         runs=STUDY.all_run_folders(),
         predicted=PREDICTED,

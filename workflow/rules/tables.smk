@@ -4,6 +4,7 @@ import json
 from pathlib import PurePath
 
 from cardiouq.reporting.shown import shareable_settings
+from cardiouq.reporting.tables.layout import reference_of
 from cardiouq.reporting.tables.published import files_of
 from cardiouq.reporting.tables.registry import module_of, tables_of
 from cardiouq.study.runs import needed_checkpoints, needed_runs
@@ -12,8 +13,8 @@ SETTINGS = shareable_settings(STUDY.written)
 PAPER = STUDY["reporting"]["published"]
 PAPER_TEST_SETS = escaped_labels(STUDY["test_sets"], "published")
 DOMAINS = {name: block["domain"] for name, block in STUDY["test_sets"].items()}
-# What the verdict reads where scans are distorted.
-MISSING = [] if DISTORTED else ["distortions"]
+# What tables read where scans are distorted.
+MISSING = [] if DISTORTED else ["distortions", "distorted_summary"]
 
 
 for TABLE, ENTRY in tables_of(STUDY).items():
@@ -45,6 +46,11 @@ for TABLE, ENTRY in tables_of(STUDY).items():
             table=TABLE,
             reads=ENTRY.reads,
             title=lambda wildcards: escaped(STUDY["title"]),
+            phases=lambda wildcards, input: escaped(
+                name_phases(input.cases, input.test_sets)
+            ),
+            reference=METHOD_LABELS[reference_of(STUDY)],
+            has_clinical="clinical" in tables_of(STUDY),
             paper=PAPER,
             paper_test_sets=PAPER_TEST_SETS,
             study=lambda wildcards: escaped(json.dumps(SETTINGS)),
@@ -78,7 +84,12 @@ rule print_cost:
         title=lambda wildcards: escaped(STUDY["title"]),
         domains=DOMAINS,
         runs={method: needed_runs(STUDY, method) for method in METHODS},
+        passes={method: STUDY.network_passes(method) for method in METHODS},
         checkpoints={method: needed_checkpoints(STUDY, method) for method in METHODS},
+        model_bytes={
+            name: method.checkpoint_bytes()
+            for name, method in STUDY.pretrained().items()
+        },
         training_benchmarks={
             run: f"{RESULTS}/benchmarks/train/{PurePath(run).relative_to(f'{RESULTS}/training')}.tsv"
             for run in STUDY.all_run_folders().values()

@@ -12,18 +12,6 @@ from cardiouq.progress.estimates import training_resources
 RUN = f"{RESULTS}/training/{{recipe}}-{{key}}/seed-{{member}}"
 TRAINED = f"{{run}}/{MARK}"
 GPUS_PER_JOB = gpus_per_job(config["device"])
-# Ctrl-C goes to every process of a terminal, SIGTERM to every process of a batch job. Python would
-# meet Ctrl-C with a traceback, be it still importing: a job runs in the background of its shell,
-# where Ctrl-C is ignored, and the shell passes it on as SIGTERM. Then the shell waits, as a training
-# is about to keep its state. From conda's environments Snakemake hides PYTHONPATH, and they hold
-# what the package needs, not the package.
-shell.prefix(
-    "set -euo pipefail; trap : TERM; trap 'kill $!' INT; "
-    "export PYTHONPATH=${{PYTHONPATH:-{SOURCE:q}}}; "
-)
-shell.suffix(
-    "& while :; do wait $! && status=0 || status=$?; kill -0 $! 2>/dev/null || exit $status; done"
-)
 
 
 rule train:

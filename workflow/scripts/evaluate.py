@@ -20,6 +20,8 @@ with reported_to_user(snakemake.log[0]):
             read_case_table(*snakemake.input.cases),
             read_test_set_table(*snakemake.input.test_sets),
             snakemake.params.settings,
+            snakemake.params.learnt_from,
+            snakemake.params.seed,
         )
     for name, table in tables.items():
         with atomic_write(snakemake.output[name]) as temporary:

@@ -6,8 +6,8 @@ from cardiouq.data.case_table import read_case_table
 from cardiouq.errors import reported_to_user
 from cardiouq.evaluation.reading import read_tables
 from cardiouq.files.tables import read_rows
+from cardiouq.reporting.captioned import write_figure
 from cardiouq.reporting.figures.checkpoints import choose_checkpoints, draw_checkpoints
-from cardiouq.reporting.style import save_figure
 
 with reported_to_user(snakemake.log[0]):
     checkpoints = choose_checkpoints(
@@ -22,4 +22,4 @@ with reported_to_user(snakemake.log[0]):
         cases=read_case_table(snakemake.input.cases),
         predictions=Path(snakemake.input.samples).parent,
     )
-    save_figure(figure, snakemake.output.png, snakemake.output.pdf)
+    write_figure(figure, "figure_checkpoints.rst", snakemake)

@@ -2,8 +2,8 @@
 
 from cardiouq.data.case_table import read_case_table
 from cardiouq.errors import reported_to_user
+from cardiouq.reporting.captioned import write_figure
 from cardiouq.reporting.figures.distorted_examples import draw_distorted_examples
-from cardiouq.reporting.style import save_figure
 
 with reported_to_user(snakemake.log[0]):
     figure = draw_distorted_examples(
@@ -11,4 +11,4 @@ with reported_to_user(snakemake.log[0]):
         read_case_table(snakemake.input.distorted),
         snakemake.params.test_sets,
     )
-    save_figure(figure, snakemake.output.png, snakemake.output.pdf)
+    write_figure(figure, "figure_distorted_examples.rst", snakemake)

@@ -2,9 +2,10 @@
 
 from cardiouq.errors import reported_to_user
 from cardiouq.files.tables import read_rows
+from cardiouq.reporting.captioned import write_figure
 from cardiouq.reporting.figures.distortion_boxes import draw_distortion_boxes
 from cardiouq.reporting.shown import unescaped
-from cardiouq.reporting.style import method_styles, save_figure
+from cardiouq.reporting.style import method_styles
 
 with reported_to_user(snakemake.log[0]):
     figure = draw_distortion_boxes(
@@ -14,4 +15,4 @@ with reported_to_user(snakemake.log[0]):
         snakemake.params.kinds,
         method_styles(snakemake.params.styles),
     )
-    save_figure(figure, snakemake.output.png, snakemake.output.pdf)
+    write_figure(figure, "figure_distortion_boxes.rst", snakemake)

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from cardiouq.data.case_table import read_case_table
 from cardiouq.errors import reported_to_user
+from cardiouq.reporting.captioned import write_figure
 from cardiouq.reporting.figures.distortion_maps import draw_distortion_maps
 from cardiouq.reporting.shown import unescaped
-from cardiouq.reporting.style import save_figure
 
 with reported_to_user(snakemake.log[0]):
     figure = draw_distortion_maps(
@@ -14,7 +14,8 @@ with reported_to_user(snakemake.log[0]):
         read_case_table(snakemake.input.distorted),
         Path(snakemake.input.predictions[0]).parents[1],  # prediction/<method>/<test set>
         unescaped(snakemake.params.methods),
+        snakemake.params.kind,
         snakemake.params.degrees,
         snakemake.params.of,
     )
-    save_figure(figure, snakemake.output.png, snakemake.output.pdf)
+    write_figure(figure, "figure_distortion_maps.rst", snakemake)

@@ -1,10 +1,10 @@
 """Rule figure_posterior_sd: SD of the weights' posterior, layer by layer."""
 
 from cardiouq.errors import reported_to_user
+from cardiouq.reporting.captioned import write_figure
 from cardiouq.reporting.figures.posterior_sd import draw_posterior_sd
 from cardiouq.reporting.shown import unescaped
-from cardiouq.reporting.style import save_figure
 
 with reported_to_user(snakemake.log[0]):
     figure = draw_posterior_sd(unescaped(snakemake.params.posteriors))
-    save_figure(figure, snakemake.output.png, snakemake.output.pdf)
+    write_figure(figure, "figure_posterior_sd.rst", snakemake)

@@ -1,17 +1,16 @@
-"""Rule figure_quality_control: the poor slices that are left against those that are flagged."""
+"""Rule figure_quality_control: how many slices to flag until few enough are left poor."""
 
 from cardiouq.errors import reported_to_user
 from cardiouq.files.tables import read_rows
+from cardiouq.reporting.captioned import write_figure
 from cardiouq.reporting.figures.quality_control import draw_quality_control
 from cardiouq.reporting.shown import unescaped
-from cardiouq.reporting.style import method_styles, save_figure
 
 with reported_to_user(snakemake.log[0]):
     figure = draw_quality_control(
-        read_rows(snakemake.input.curves),
+        read_rows(snakemake.input.summary),
+        read_rows(snakemake.input.reviewed),
         unescaped(snakemake.params.methods),
         unescaped(snakemake.params.test_sets),
-        method_styles(snakemake.params.styles),
-        snakemake.params.poor["remaining"],
     )
-    save_figure(figure, snakemake.output.png, snakemake.output.pdf)
+    write_figure(figure, "figure_quality_control.rst", snakemake)

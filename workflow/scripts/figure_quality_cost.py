@@ -2,9 +2,10 @@
 
 from cardiouq.errors import reported_to_user
 from cardiouq.files.tables import read_rows
+from cardiouq.reporting.captioned import write_figure
 from cardiouq.reporting.figures.quality_cost import draw_quality_cost
 from cardiouq.reporting.shown import unescaped
-from cardiouq.reporting.style import method_styles, save_figure
+from cardiouq.reporting.style import method_styles
 
 with reported_to_user(snakemake.log[0]):
     figure = draw_quality_cost(
@@ -13,4 +14,4 @@ with reported_to_user(snakemake.log[0]):
         unescaped(snakemake.params.test_sets),
         method_styles(snakemake.params.styles),
     )
-    save_figure(figure, snakemake.output.png, snakemake.output.pdf)
+    write_figure(figure, "figure_quality_cost.rst", snakemake)

@@ -4,9 +4,9 @@ from cardiouq.errors import reported_to_user
 from cardiouq.evaluation.calibration import TOP_LABEL
 from cardiouq.evaluation.reading import read_tables
 from cardiouq.files.tables import read_rows
+from cardiouq.reporting.captioned import write_figure
 from cardiouq.reporting.figures.reliability import draw_reliability
 from cardiouq.reporting.shown import unescaped
-from cardiouq.reporting.style import save_figure
 
 with reported_to_user(snakemake.log[0]):
     bins = read_tables(snakemake.input.calibration)
@@ -19,4 +19,4 @@ with reported_to_user(snakemake.log[0]):
         n_shown=snakemake.params.n_shown,
         minimum_voxels=snakemake.params.minimum_voxels,
     )
-    save_figure(figure, snakemake.output.png, snakemake.output.pdf)
+    write_figure(figure, "figure_reliability.rst", snakemake)

@@ -5,9 +5,9 @@ from pathlib import Path
 from cardiouq.data.case_table import read_case_table
 from cardiouq.errors import reported_to_user
 from cardiouq.evaluation.reading import read_tables
+from cardiouq.reporting.captioned import write_figure
 from cardiouq.reporting.figures.structural_uncertainty import draw_structural_uncertainty
 from cardiouq.reporting.shown import unescaped
-from cardiouq.reporting.style import save_figure
 
 with reported_to_user(snakemake.log[0]):
     figure = draw_structural_uncertainty(
@@ -17,4 +17,4 @@ with reported_to_user(snakemake.log[0]):
         Path(snakemake.input.predictions[0]).parents[1],  # prediction/<method>/<test set>
         unescaped(snakemake.params.methods),
     )
-    save_figure(figure, snakemake.output.png, snakemake.output.pdf)
+    write_figure(figure, "figure_structural_uncertainty.rst", snakemake)

@@ -6,8 +6,8 @@ from cardiouq.errors import reported_to_user
 from cardiouq.files.reading import read_array
 from cardiouq.files.run_files import LAST_LAYER_FILE
 from cardiouq.files.tables import read_rows
+from cardiouq.reporting.captioned import write_figure
 from cardiouq.reporting.figures.tsne import draw_tsne
-from cardiouq.reporting.style import save_figure
 from cardiouq.seeds import derive
 
 with reported_to_user(snakemake.log[0]):
@@ -18,4 +18,4 @@ with reported_to_user(snakemake.log[0]):
         perplexity=snakemake.params.perplexity,
         seed=derive(snakemake.params.seed, "reporting", "tsne") % 2**32,
     )
-    save_figure(figure, snakemake.output.png, snakemake.output.pdf)
+    write_figure(figure, "figure_tsne.rst", snakemake)

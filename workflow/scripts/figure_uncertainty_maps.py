@@ -5,9 +5,9 @@ from pathlib import Path
 from cardiouq.data.case_table import read_case_table
 from cardiouq.errors import reported_to_user
 from cardiouq.evaluation.reading import read_tables
+from cardiouq.reporting.captioned import write_figure
 from cardiouq.reporting.figures.uncertainty_maps import draw_uncertainty_maps
 from cardiouq.reporting.shown import unescaped
-from cardiouq.reporting.style import save_figure
 
 with reported_to_user(snakemake.log[0]):
     figure = draw_uncertainty_maps(
@@ -18,4 +18,4 @@ with reported_to_user(snakemake.log[0]):
         unescaped(snakemake.params.test_sets),
         snakemake.params.n_failures,
     )
-    save_figure(figure, snakemake.output.png, snakemake.output.pdf)
+    write_figure(figure, "figure_uncertainty_maps.rst", snakemake)

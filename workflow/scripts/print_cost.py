@@ -29,7 +29,9 @@ with reported_to_user(snakemake.log[0]):
             n_slices,
             params.prediction_benchmarks[method],
             params.checkpoints[method],
+            params.model_bytes.get(method, 0),
         )
+        | {"passes": params.passes[method]}
         for method, samples in zip(params.methods, snakemake.input.samples, strict=True)
     }
     columns = pd.DataFrame.from_dict(costs, orient="index").rename_axis("method").reset_index()

@@ -18,6 +18,7 @@ from cardiouq.data.readers.own import TABLE
 from cardiouq.data.readers.scans import (
     MOST_NAMED,
     VOXEL_TOLERANCE,
+    as_intensities,
     check_axes,
     in_mm,
     in_project_order,
@@ -225,12 +226,7 @@ def check_case(
             f"{found.label}: affine {reference.affine.round(3).tolist()} differs from its image's "
             f"{scan.affine.round(3).tolist()}; expected the same geometry"
         )
-    with np.errstate(over="ignore"):
-        intensities = image.astype(np.float32)  # as `read_image` gives them
-    if not np.isfinite(intensities).all():
-        raise CardiouqError(f"{found.image}: holds NaN or infinite intensities; expected numbers")
-    if intensities.min() == intensities.max():
-        raise CardiouqError(f"{found.image}: every voxel is {image.min()}; expected a scan")
+    intensities = as_intensities(image, found.image)  # as `read_image` gives them
     structures = in_project_order(label, labels, found.label)
     ignored = structures == IGNORED
     if ignored.all():

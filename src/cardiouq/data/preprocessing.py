@@ -93,6 +93,15 @@ def centre_crop(shape: Sequence[int], crop: tuple[int, int] | None) -> tuple[sli
     return rows, columns
 
 
+def on_plan(
+    image: NDArray[np.float32], spacing: tuple[float, float], plan: Plan
+) -> NDArray[np.float32]:
+    """Bring a scan (slices, rows, columns), of pixels (y, x) in mm, to a plan's grid and crop."""
+    normalised = normalise(image, plan.intensity)
+    shape = resampled_shape(image.shape[1:], spacing, plan.spacing)
+    return resample_image(normalised, shape)[(slice(None), *centre_crop(shape, plan.crop))]
+
+
 def preprocess_case(case: Case, plan: Plan, folder: Path, *, with_label: bool) -> None:
     """Write a case as memory-mappable arrays (slices, rows, columns) on the plan's grid, cropped.
 
@@ -101,11 +110,11 @@ def preprocess_case(case: Case, plan: Plan, folder: Path, *, with_label: bool) -
     Raises:
         CardiouqError: if nothing of what is learnt from is annotated.
     """
-    image = normalise(read_image(case), plan.intensity)
-    shape = resampled_shape(image.shape[1:], (case.spacing_y, case.spacing_x), plan.spacing)
-    seen = (slice(None), *centre_crop(shape, plan.crop))
-    np.save(folder / f"{case.case}_image.npy", resample_image(image, shape)[seen])
+    image, spacing = read_image(case), (case.spacing_y, case.spacing_x)
+    np.save(folder / f"{case.case}_image.npy", on_plan(image, spacing, plan))
     if with_label:
+        shape = resampled_shape(image.shape[1:], spacing, plan.spacing)
+        seen = (slice(None), *centre_crop(shape, plan.crop))
         label = resample_label(read_label(case), shape)[seen]
         if (label == IGNORED).all():
             raise CardiouqError(

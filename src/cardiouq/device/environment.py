@@ -12,7 +12,7 @@ from typing import Any
 
 from cardiouq.errors import CardiouqError
 from cardiouq.files.writing import expand_home
-from cardiouq.structures import STRUCTURES_VARIABLE
+from cardiouq.structures import STRUCTURES, STRUCTURES_VARIABLE
 
 DEVICE_VARIABLE = "CARDIOUQ_DEVICE"
 COMPILE_VARIABLE = "CARDIOUQ_COMPILE"
@@ -103,6 +103,13 @@ def restart_in_utf8() -> None:
     """
     if sys.getfilesystemencoding() != "utf-8":
         os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
+
+
+def restart_with(structures: Sequence[str]) -> None:
+    """Start this program once more, for these structures, if it works on others."""
+    if tuple(structures) != STRUCTURES:
+        os.environ[STRUCTURES_VARIABLE] = ",".join(structures)
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
 def config_as_text(arguments: Iterable[str]) -> dict[str, str]:

@@ -7,6 +7,7 @@ SCORE_TABLES = (
     "voxels",
     "slice_voxels",
     "calibration",
+    "image_calibration",
     "sample_volumes",
     "subjects",
 )

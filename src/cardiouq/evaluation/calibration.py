@@ -9,7 +9,10 @@
 - `classwise_ece`: mean over the classes of each class's probability against its frequency, bins of
   equal width (Kull et al., NeurIPS 2019; "static calibration error" in Nixon et al., 2019);
 - `adaptive_ce`: as `classwise_ece`, but in bins of equally many voxels (Nixon et al., CVPR
-  Workshops 2019).
+  Workshops 2019);
+- `image_ece`, `image_average_ce`, `image_maximum_ce`: of each structure in each whole image, in
+  `IMAGE_BINS` bins, then the mean over structures and images (Barfoot et al., arXiv 2506.03942,
+  where they are ECE, ACE and MCE). Background, which is most of an image, is no structure.
 
 All are fractions from 0 (best) to 1.
 """
@@ -26,6 +29,8 @@ from cardiouq.structures import STRUCTURES
 TOP_LABEL = "top"
 """Column `label` of the bins where a voxel's most probable class was binned."""
 CLASS_LABELS = ("background", *STRUCTURES)
+IMAGE_BINS = 20
+"""Bins of the errors of whole images."""
 
 Box = tuple[slice, ...]
 Floats = NDArray[np.float64]
@@ -79,6 +84,23 @@ def confidence_bins(
     ]
     for label, (name, probability) in enumerate(zip(CLASS_LABELS, probabilities, strict=False)):
         tables.append(_bin(probability, reference == label, bins).assign(label=name))
+    return pd.concat(tables, ignore_index=True)[["label", "bin", "voxels", "confidence", "correct"]]
+
+
+def structure_bins(
+    probabilities: NDArray[np.floating], reference: NDArray[np.integer]
+) -> pd.DataFrame:
+    """Sum up the probability and the frequency of each structure by `IMAGE_BINS` bins.
+
+    Arguments and result as of `confidence_bins`, but without the rows of the top label and of the
+    background.
+    """
+    tables = [
+        _bin(probability, reference == label, IMAGE_BINS).assign(label=name)
+        for label, (name, probability) in enumerate(
+            zip(STRUCTURES, probabilities[1:], strict=True), start=1
+        )
+    ]
     return pd.concat(tables, ignore_index=True)[["label", "bin", "voxels", "confidence", "correct"]]
 
 

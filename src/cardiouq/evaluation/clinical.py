@@ -54,6 +54,19 @@ def clinical_quantities(ml: dict[tuple[str, str], Floats]) -> dict[str, Floats]:
     return found
 
 
+def fair_crps(samples: Floats, truth: float) -> float:
+    """Continuous ranked probability score of samples (n,), in their unit, small is good.
+
+    It is the mean distance of the samples from the truth less half the mean distance of two
+    different samples from each other: the fair form (Ferro, Q. J. R. Meteorol. Soc. 2014), whose
+    expectation does not depend on n, so that methods of few samples and of many compare. Of one
+    sample it is the absolute error; of several that happen to lie well it may be below 0.
+    """
+    n = len(samples)
+    apart = np.abs(samples[:, None] - samples).sum() / max(n * (n - 1), 1)
+    return float(np.abs(samples - truth).mean() - apart / 2)
+
+
 def _check_told_apart(scores: pd.DataFrame, keys: list[str]) -> None:
     with_phase = scores[scores["phase"].isin(["ED", "ES"])]
     repeated = with_phase[with_phase.duplicated(keys, keep=False)]
@@ -80,8 +93,8 @@ def score_subjects(scores: pd.DataFrame, samples: pd.DataFrame, confidence: floa
     Returns:
         Rows of method, test_set, subject, visit, quantity, unit, reference, predicted (from the
         segmentation of the mean), low, high (percentiles over the samples; one sample is an
-        interval of no width), n_samples and empty (whether a needed structure is missing in
-        reference or prediction).
+        interval of no width), sd (over the samples; of one 0), crps (`fair_crps`), n_samples and
+        empty (whether a needed structure is missing in reference or prediction).
 
     Raises:
         CardiouqError: two cases are of one phase of a visit, so that no quantity can be read off.
@@ -117,9 +130,11 @@ def score_subjects(scores: pd.DataFrame, samples: pd.DataFrame, confidence: floa
                     "predicted": predicted[quantity][0],
                     "low": low,
                     "high": high,
+                    "sd": by_sample[quantity].std(),
+                    "crps": fair_crps(by_sample[quantity], reference[quantity][0]),
                     "n_samples": len(by_sample[quantity]),
                     "empty": not missing.isdisjoint(NEEDS[quantity]),
                 }
             )
-    columns = [*keys, "quantity", "unit", "reference", "predicted", "low", "high"]
+    columns = [*keys, "quantity", "unit", "reference", "predicted", "low", "high", "sd", "crps"]
     return pd.DataFrame(rows, columns=[*columns, "n_samples", "empty"])

@@ -13,11 +13,16 @@ from cardiouq.evaluation.bootstrap import intervals
 from cardiouq.evaluation.statistics import Group, Key, Statistic
 
 COMPARED = {
-    "volume": ("dice", "assd_mm", "hd95_mm", "nll_nats", "brier", "ece_percent"),
+    "volume": (
+        *("dice", "assd_mm", "hd95_mm", "nll_nats", "brier", "ece_percent"),
+        "aurc_predictive_entropy_bits",
+    ),
     "slice": ("dice", "assd_mm", "nll_nats", "brier"),
 }
 """Metrics by which methods are compared pairwise and ranked, by level."""
 LARGER_IS_BETTER = ("dice",)
+FEWEST_SUBJECTS = 6
+"""Subjects from which on p can be below 0.05: that of Wilcoxon's test is at least 2 / 2^n."""
 MOST_ENUMERATED = 13
 """Subjects up to which all signs of their differences are gone through, as scipy does for ties."""
 
@@ -62,9 +67,9 @@ def compare_pairs(
         Rows of test_set, level, structure, metric, method, other, difference (method less other),
         its interval over subjects, p (Wilcoxon's signed-rank test on the subjects' means, as a
         subject's volumes are not independent; empty where the metric is no mean over cases),
-        n_empty (of both methods together) and p_adjusted (Benjamini and Yekutieli, 2001: the share
-        of false findings among the pairs and structures of one metric on one test set, whatever
-        their dependence).
+        n_subjects, n_empty (of both methods together) and p_adjusted (Benjamini and Yekutieli,
+        2001: the share of false findings among the pairs and structures of one metric on one test
+        set, whatever their dependence).
     """
     parts = []
     first, second = np.triu_indices(len(methods), 1)
@@ -88,6 +93,7 @@ def compare_pairs(
                     "low": low,
                     "high": high,
                     "p": p,
+                    "n_subjects": of_methods[0].n_subjects,
                     "n_empty": n_empty[first] + n_empty[second],
                 }
             )

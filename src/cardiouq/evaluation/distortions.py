@@ -11,6 +11,8 @@ from cardiouq.structures import ALL
 OF_STRUCTURES = ("dice", "assd_mm", "hausdorff_mm", "dice_within", "assd_within_mm")
 OF_SLICES = ("nll_nats", "brier", "predictive_entropy_bits", "mutual_information_bits")
 KEYS = ["method", "kind", "place", "degree", "structure", "metric"]
+POOLED = "+distorted"
+"""What stands for a test set in rows of all degrees of all kinds, the undistorted ones included."""
 WHISKER = 1.5
 """Quartile ranges beyond the box within which a whisker ends, at the last slice (Tukey)."""
 
@@ -48,6 +50,19 @@ def summarise_distortions(
         n_slices=("value", "size"), n_subjects=("subject", "nunique"), n_empty=("empty", "sum")
     )
     return counts.join(boxes).reset_index().sort_values(KEYS, kind="stable", ignore_index=True)
+
+
+def pool_degrees(table: pd.DataFrame, test_sets: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    """Take all distorted scans, and what they are made from, as one test set, `POOLED`.
+
+    Args:
+        table: rows of all methods, such as those of `scores.csv`.
+        test_sets: from `Study.distorted_test_sets`.
+    """
+    distorted = table[table["test_set"].isin(list(test_sets))]
+    of = {settings["of"] for settings in test_sets.values()}
+    is_original = table["test_set"].isin(of) & table["subject"].isin(set(distorted["subject"]))
+    return pd.concat([table[is_original], distorted], ignore_index=True).assign(test_set=POOLED)
 
 
 def slice_values(slice_scores: pd.DataFrame, slice_voxels: pd.DataFrame) -> pd.DataFrame:

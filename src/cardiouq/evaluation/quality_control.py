@@ -92,6 +92,41 @@ def quality_control(
     return pd.concat(tables, ignore_index=True), points[[*KEYS, *POINT]]
 
 
+def thresholds(slice_scores: pd.DataFrame, poor: Mapping[str, Any]) -> dict[str, tuple[str, float]]:
+    """Find from which uncertainty on slices of new scans are to be flagged.
+
+    It is the largest threshold that leaves at most `poor.remaining` of the slices poor and not
+    flagged. A method of one sample has no ASSD_within; its slices are ranked by the Dice that
+    their heat maps expect.
+
+    Args:
+        slice_scores: rows of `slice_scores.csv` of one method on the test sets that are like what
+            is to come.
+        poor: the study's `evaluation.poor`.
+
+    Returns:
+        Structure -> metric and threshold: a slice is flagged if its `assd_within_mm`, or 1 less
+        its `estimated_dice`, is as large. It is infinite where nothing needs to be flagged.
+    """
+    has_samples = bool((slice_scores["assd_within_mm"] > 0).any())
+    metric = f"{ASSD_WITHIN}_mm" if has_samples else "estimated_dice"
+    found = {}
+    for structure in STRUCTURES:
+        slices = slice_scores[slice_scores["structure"] == structure]
+        _, poor_slices = _errors(slices, structure, poor["slice"], f"slice_scores.csv, {structure}")
+        values = slices[metric].to_numpy(np.float64)
+        uncertainty = values if has_samples else 1 - values
+        found[structure] = metric, _threshold(uncertainty, poor_slices, poor["remaining"])
+    return found
+
+
+def _threshold(uncertainty: Floats, poor: NDArray[np.bool_], remaining: float) -> float:
+    """Largest uncertainty at which the share of poor slices below it is small enough."""
+    candidates = np.append(np.unique(uncertainty), np.inf)
+    left = np.array([np.mean(poor & (uncertainty < candidate)) for candidate in candidates])
+    return float(candidates[left <= remaining].max())
+
+
 def slice_position(slices: pd.DataFrame) -> Floats:
     """Distance of each slice from the middle of its volume, 0, to the outermost slices, 1.
 

@@ -1,7 +1,7 @@
 """Scores of one method: every structure of every volume and slice of every test set."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,15 @@ from numpy.typing import NDArray
 
 from cardiouq.data.readers.scans import load_prediction, read_label
 from cardiouq.errors import CardiouqError
-from cardiouq.evaluation.calibration import adaptive_calibration_error, confidence_bins, heart_box
+from cardiouq.evaluation.aggregation import aggregate
+from cardiouq.evaluation.calibration import (
+    adaptive_calibration_error,
+    confidence_bins,
+    heart_box,
+    structure_bins,
+)
 from cardiouq.evaluation.clinical import score_subjects
+from cardiouq.evaluation.forest import foretell_dice
 from cardiouq.evaluation.heat_maps import (
     estimated_dice,
     heat_map,
@@ -26,7 +33,7 @@ from cardiouq.evaluation.probabilities import (
     check_probabilities,
     negative_log_likelihood,
 )
-from cardiouq.evaluation.surface import occupied_box, surface_distances
+from cardiouq.evaluation.surface import assd_within, margin_mm, occupied_box, surface_distances
 from cardiouq.evaluation.volumes import volume_ml
 from cardiouq.files.reading import read_array, was_made
 from cardiouq.structures import FOREGROUND, IGNORED, N_CLASSES, STRUCTURES, mask_of
@@ -153,6 +160,8 @@ def score_method(
     cases: pd.DataFrame,
     test_sets: pd.DataFrame,
     settings: Mapping[str, Any],
+    learnt_from: Collection[str],
+    seed: int,
 ) -> dict[str, pd.DataFrame]:
     """Score one method's predictions, with one case in memory at a time.
 
@@ -161,15 +170,20 @@ def score_method(
         predictions: folder with a folder per test set.
         test_sets: rows of test_set and case.
         settings: the study's `evaluation` block.
+        learnt_from: test sets that forests learn from.
+        seed: of the forests.
 
     Returns:
         The tables of `SCORE_TABLES`.
         scores, slice_scores: per volume (slice) and structure, the whole foreground among them,
-            overlap, distances in mm, agreement of the samples, what the heat map says, and whether
-            either mask is empty.
-        voxels, slice_voxels: per volume (slice) means over all of its voxels: proper scores and
-            uncertainty; per volume also the calibration errors inside the heart's box.
-        calibration: per volume the bins of confidence.
+            overlap, distances in mm, agreement of the samples, what the heat map says and what a
+            forest foretells, and whether either mask is empty; per volume also its size and the
+            margin that the prediction needs.
+        voxels, slice_voxels: per volume (slice) means over all of its voxels: proper scores,
+            uncertainty and confidence, the largest probability; aggregations of the entropy; per
+            volume also the calibration errors inside the heart's box.
+        calibration: per volume the bins of confidence inside the heart's box.
+        image_calibration: per volume those of each structure, over all of its voxels.
         sample_volumes: per volume, structure and sample the structure's volume in ml.
         subjects: per subject the clinical quantities.
 
@@ -200,6 +214,9 @@ def score_method(
             columns = [*keys, *scores.columns]
             parts[table].append(scores.assign(**keys)[columns])
     tables = {name: pd.concat(rows, ignore_index=True) for name, rows in parts.items()}
+    for level in ("", "slice_"):
+        scores, voxels = (tables[level + name] for name in ("scores", "voxels"))
+        scores["forest_dice"] = foretell_dice(scores, voxels, learnt_from, seed)
     confidence = settings["bootstrap"]["confidence"]
     scores, volumes = (
         tables[table][~tables[table]["case"].isin(in_part)]
@@ -220,7 +237,9 @@ def _score_case(found: Prediction, settings: Mapping[str, Any]) -> dict[str, pd.
         "nll_nats": negative_log_likelihood(found.probabilities, found.reference),
         "brier": brier_score(found.probabilities, found.reference),
         **found.uncertainty,
+        "confidence": found.probabilities.max(0).astype(np.float64),
     }
+    of_volume, of_slices = aggregate(found.entropy, found.segmentation, annotated)
     sample_ml = [
         volume_ml(mask_of(found.samples, structure), found.spacing) for structure in STRUCTURES
     ]
@@ -228,15 +247,18 @@ def _score_case(found: Prediction, settings: Mapping[str, Any]) -> dict[str, pd.
         "scores": pd.DataFrame(_score_structures(found, settings, by_slice=False)),
         "slice_scores": pd.DataFrame(_score_structures(found, settings, by_slice=True)),
         "voxels": pd.DataFrame(
-            {name: [_mean(values, annotated)] for name, values in maps.items()}
+            {name: [_mean(values, annotated)] for name, values in maps.items()} | of_volume
         ).assign(adaptive_ce=adaptive_calibration_error(*in_box, ece["bins"])),
         "slice_voxels": pd.DataFrame(
-            {name: _mean(values, annotated, (1, 2)) for name, values in maps.items()}
+            {name: _mean(values, annotated, (1, 2)) for name, values in maps.items()} | of_slices
         )
         .loc[slices]
         .rename_axis("slice")
         .reset_index(),
         "calibration": confidence_bins(*in_box, ece["bins"]),
+        "image_calibration": structure_bins(
+            found.probabilities[:, annotated], found.reference[annotated]
+        ),
         "sample_volumes": pd.DataFrame(
             {
                 "structure": np.repeat(STRUCTURES, len(found.samples)),
@@ -282,7 +304,6 @@ def _score_structures(
         # no -1, which is any number where no map has any structure
         flat = samples.reshape(count * samples.shape[1], *samples.shape[2:])
         of_mean = np.broadcast_to(predicted, samples.shape).reshape(flat.shape)
-        within = surface_distances(flat, predicted, spacing, shape).assd(pooled)
         measures = {
             "dice": dice(predicted, expected),
             "assd_mm": distances.assd(pooled),
@@ -290,7 +311,7 @@ def _score_structures(
             "hd95_mm": distances.hd95(),
             "surface_dice": distances.surface_dice(settings["surface"]["tolerance_mm"]),
             "dice_within": dice(flat, of_mean).reshape(count, -1).mean(0),
-            "assd_within_mm": within.reshape(count, -1).mean(0),
+            "assd_within_mm": assd_within(samples, predicted, spacing, shape, pooled=pooled),
             "pairwise_dice": mean_pairwise_dice(samples),
             "aula": aula(samples),
             "predicted_empty": distances.sizes[0] == 0,
@@ -300,6 +321,8 @@ def _score_structures(
         if not by_slice:
             measures["predicted_ml"] = volume_ml(predicted, found.spacing)
             measures["reference_ml"] = volume_ml(expected, found.spacing)
+            margin = margin_mm(predicted[0], expected[0], found.spacing, shape[1:])
+            measures["margin_mm"] = [margin]
         scored = np.flatnonzero(found.annotated.any((1, 2))) if by_slice else [0]
         for index in scored:
             where = {"slice": index} if by_slice else {}

@@ -1,7 +1,7 @@
 """Statistics of a study: each metric of each method on each test set, in every resample."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -14,23 +14,41 @@ from cardiouq.evaluation.bootstrap import Weights, subject_weights, weighted_mea
 from cardiouq.evaluation.calibration import CLASS_LABELS, TOP_LABEL, binned_errors
 from cardiouq.evaluation.clinical import UNITS
 from cardiouq.evaluation.ranking import Ranking, spearman
-from cardiouq.structures import ALL, FOREGROUND, STRUCTURES
+from cardiouq.structures import ALL, FOREGROUND, MEAN, STRUCTURES
 
 Floats = NDArray[np.float64]
 
 SEGMENTATION = ("dice", "assd_mm", "hausdorff_mm", "hd95_mm", "surface_dice")
 SAMPLES = ("dice_within", "assd_within_mm", "pairwise_dice", "aula")
+FOREST = ("forest_dice",)
 HEAT_MAP = ("estimated_dice", "estimated_dice_error", "sensitivity_possible", "precision_certain")
-STRUCTURE_METRICS = (*SEGMENTATION, *SAMPLES, *HEAT_MAP)
+STRUCTURE_METRICS = (*SEGMENTATION, *SAMPLES, *HEAT_MAP, *FOREST)
 ENTROPIES = ("predictive_entropy_bits", "expected_entropy_bits", "mutual_information_bits")
-VOXEL_METRICS = ("nll_nats", "brier", *ENTROPIES, "variance")
-VOXEL_UNCERTAINTIES = ("predictive_entropy_bits", "mutual_information_bits", "variance")
-"""Uncertainties that are means over a volume or slice, the same for all of its structures."""
-AGREEMENTS = ("dice_within", "pairwise_dice", "aula", "estimated_dice")
-"""Agreements of a structure's samples, or of its heat map; they fall as uncertainty grows."""
+AGGREGATIONS = (
+    "entropy_without_boundary_bits",
+    "entropy_foreground_bits",
+    "entropy_patch_bits",
+)
+AT_BOUNDARY = "entropy_at_boundary_percent"
+VOXEL_METRICS = ("nll_nats", "brier", *ENTROPIES, "variance", *AGGREGATIONS, AT_BOUNDARY)
+VOXEL_UNCERTAINTIES = (
+    "predictive_entropy_bits",
+    "mutual_information_bits",
+    "variance",
+    *AGGREGATIONS,
+)
+"""Uncertainties of a whole volume or slice, the same for all of its structures."""
+AGREEMENTS = ("dice_within", "pairwise_dice", "aula", "estimated_dice", "forest_dice")
+"""Agreements of a structure's samples, or what its Dice is taken to be; they fall as uncertainty
+grows."""
+AVERAGED = ("dice", "aurc_predictive_entropy_bits")
+"""Metrics of volumes that there is the mean over structures of, too."""
 VISIT = ["subject", "visit"]
 """Columns that say whose and when clinical quantities are; resampled are subjects."""
-TABLES = ("scores", "slice_scores", "voxels", "slice_voxels", "calibration", "subjects")
+TABLES = (
+    *("scores", "slice_scores", "voxels", "slice_voxels"),
+    *("calibration", "image_calibration", "subjects"),
+)
 """Tables of each method that the statistics are of."""
 
 
@@ -97,7 +115,8 @@ def compute_statistics(
     """Compute every number of the study.
 
     Args:
-        tables: name (of `TABLES`) -> rows of all methods.
+        tables: name (of `TABLES`) -> rows of all methods; there are no clinical quantities without
+            `subjects`.
         methods, test_sets: in the order of the tables.
         settings: the study's `evaluation` block.
         seed: the study's, for the resamples.
@@ -115,7 +134,7 @@ def compute_statistics(
         name: dict(list(table.groupby(["method", "test_set"]))) for name, table in tables.items()
     }
     # without ED and ES of the heart's structures there are no clinical quantities, of no method
-    with_quantities = {test_set for _, test_set in parts["subjects"]}
+    with_quantities = {test_set for _, test_set in parts.get("subjects", ())}
     for test_set in test_sets:
         for method in methods:
             found = {}
@@ -140,6 +159,9 @@ def compute_statistics(
                     *(_calibration(cases, group, found, settings) if level == "volume" else ()),
                 ]:
                     statistics[Key(method, test_set, level, structure, metric)] = statistic
+            for metric in AVERAGED:
+                key = Key(method, test_set, "volume", MEAN, metric)
+                statistics[key] = _over_structures(statistics, key)
             if test_set not in with_quantities:
                 continue
             subjects = found["subjects"]
@@ -213,6 +235,20 @@ def _means(cases: _Cases, group: Group) -> Statistics:
         yield ALL, metric, group.mean(values, cases.empty(ALL))
 
 
+def _over_structures(statistics: Mapping[Key, Statistic], mean: Key) -> Statistic:
+    """The mean over structures in every resample; its empty masks are those of all structures.
+
+    It has no values of cases, as a test on them would be one of the structures' once more.
+    """
+    of_structures = [statistics[mean._replace(structure=structure)] for structure in STRUCTURES]
+    return replace(
+        of_structures[0],
+        values=np.mean([statistic.values for statistic in of_structures], axis=0),
+        of_cases=None,
+        n_empty=sum(statistic.n_empty for statistic in of_structures),
+    )
+
+
 def is_poor(scores: pd.DataFrame, structure: str, poor_if: Mapping[str, Any]) -> NDArray[np.bool_]:
     """Tell which rows of a structure miss its limit, (rows,).
 
@@ -258,34 +294,24 @@ def _rankings(cases: _Cases, group: Group, settings: Mapping[str, Any]) -> Stati
                 }
             for metric, values in measures.items():
                 yield structure, metric, group.statistic(values, None, empty)
+        if structure in poor_if:
+            failed = 100 * is_poor(rows, structure, poor_if).astype(np.float64)
+            yield structure, "failed_percent", group.mean(failed, empty)
 
 
 def _calibration(
     cases: _Cases, group: Group, found: Mapping[str, pd.DataFrame], settings: Mapping[str, Any]
 ) -> Statistics:
     """Calibration errors in percent, of all voxels of a resample or as mean over its volumes."""
-    bins = found["calibration"]
-    if set(bins["case"]) != set(group.index):
-        raise CardiouqError(
-            f"calibration.csv: bins of {bins['case'].nunique()} volumes, scores of "
-            f"{len(group.index)}; expected the same volumes, evaluate the method again"
-        )
     errors: dict[str, dict[str, tuple[Floats, Floats | None]]] = {}
-    for label, of_label in bins.groupby("label"):
-        sums = [
-            of_label.pivot(index="case", columns="bin", values=column)
-            .reindex(index=group.index, fill_value=0)
-            .fillna(0)
-            .to_numpy(np.float64)
-            for column in ("voxels", "confidence", "correct")
-        ]
-        errors[str(label)] = {
+    for label, sums in _binned(found, "calibration", group):
+        errors[label] = {
             name: (weighted_mean(of_cases, group.weights), of_cases)
             for name, of_cases in binned_errors(*sums).items()
         }
         if settings["ece"]["pool"] == "voxels":
             pooled = binned_errors(*(group.weights @ values for values in sums))
-            errors[str(label)] = {name: (values, None) for name, values in pooled.items()}
+            errors[label] = {name: (values, None) for name, values in pooled.items()}
     empty = cases.empty(ALL)
     for name, (values, of_cases) in errors[TOP_LABEL].items():
         percent = None if of_cases is None else 100 * of_cases
@@ -299,6 +325,37 @@ def _calibration(
         "adaptive_ce_percent",
         group.mean(100 * cases.voxels["adaptive_ce"].to_numpy(np.float64), empty),
     )
+    of_structures = [binned_errors(*s) for _, s in _binned(found, "image_calibration", group)]
+    for name in of_structures[0]:
+        percent = 100 * np.mean([of_one[name] for of_one in of_structures], axis=0)
+        yield ALL, f"image_{name}_percent", group.mean(percent, empty)
+
+
+def _binned(
+    found: Mapping[str, pd.DataFrame], table: str, group: Group
+) -> Iterator[tuple[str, list[Floats]]]:
+    """Each label of a table of bins, with its sums by case and bin as `binned_errors` takes them.
+
+    Raises:
+        CardiouqError: the bins are of other cases than the group.
+    """
+    bins = found[table]
+    if set(bins["case"]) != set(group.index):
+        raise CardiouqError(
+            f"{table}.csv: bins of {bins['case'].nunique()} volumes, scores of "
+            f"{len(group.index)}; expected the same volumes, evaluate the method again"
+        )
+    for label, of_label in bins.groupby("label"):
+        yield (
+            str(label),
+            [
+                of_label.pivot(index="case", columns="bin", values=column)
+                .reindex(index=group.index, fill_value=0)
+                .fillna(0)
+                .to_numpy(np.float64)
+                for column in ("voxels", "confidence", "correct")
+            ],
+        )
 
 
 def _subject_group(subjects: pd.DataFrame, settings: Mapping[str, Any], seed: int) -> Group:
@@ -323,5 +380,6 @@ def _clinical(subjects: pd.DataFrame, group: Group) -> Statistics:
             ("absolute_error", error.abs()),
             ("coverage_percent", 100 * covered),
             ("interval_width", width),
+            ("crps", rows["crps"]),
         ):
             yield quantity, metric, group.mean(np.asarray(of_subjects, np.float64), empty)

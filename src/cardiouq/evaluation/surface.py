@@ -20,6 +20,8 @@ from cardiouq.evaluation.empty_masks import diagonal_mm, mask_sizes, settle_empt
 Masks = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
+HELD = 0.95
+"""Share of a reference's voxels that a margin is to hold."""
 REACH = 4
 """Steps of the smallest spacing within which neighbours are looked up before a distance map."""
 
@@ -123,6 +125,56 @@ def surface_distances(
             for pair, *found in zip(pairs, *_both_ways(one, other, of_pair, spacing), strict=True):
                 there[pair], back[pair] = found
     return SurfaceDistances(there, back, sizes, worst)
+
+
+def assd_within(
+    samples: Masks,
+    predictions: Masks,
+    spacing: Sequence[float],
+    image_shape: Sequence[int],
+    *,
+    pooled: bool,
+) -> Floats:
+    """ASSD_within of Ng et al. (IEEE TBME 2022): a prediction's mean ASSD to its samples, (n,) mm.
+
+    Args:
+        samples: (samples, n, ...) masks.
+        predictions: (n, ...) masks of the samples' mean.
+        spacing, image_shape: as of `surface_distances`.
+        pooled: as of `SurfaceDistances.assd`.
+    """
+    # no -1, which is any number where no map has any structure
+    flat = samples.reshape(len(samples) * samples.shape[1], *samples.shape[2:])
+    distances = surface_distances(flat, predictions, spacing, image_shape).assd(pooled)
+    mean: Floats = distances.reshape(len(samples), -1).mean(0)
+    return mean
+
+
+def margin_mm(
+    prediction: Masks, reference: Masks, spacing: Sequence[float], slice_shape: Sequence[int]
+) -> float:
+    """Margin in mm that a prediction needs to hold the share `HELD` of its reference's voxels.
+
+    It is the smallest distance within which so many of them lie from the predicted voxels of their
+    own slice. A slice's diagonal stands for the distance in a slice without any, as no margin in
+    the plane makes up for it. A reference without a voxel needs no margin.
+
+    Args:
+        prediction, reference: (slices, rows, columns) of one volume.
+        spacing: (z, y, x) in mm.
+        slice_shape: (rows, columns) of the image if the masks are cut out of it.
+    """
+    found = prediction.any((1, 2))
+    missed = reference & ~prediction
+    reachable = np.flatnonzero(missed.any((1, 2)) & found)
+    in_plane = tuple(spacing[1:])
+    distances = [
+        np.zeros(np.count_nonzero(reference & prediction)),
+        *_directed(missed[reachable], prediction[reachable], in_plane),
+        np.full(np.count_nonzero(reference[~found]), diagonal_mm(slice_shape, in_plane)),
+    ]
+    every = np.concatenate(distances)
+    return float(np.quantile(every, HELD, method="inverted_cdf")) if every.size else 0.0
 
 
 def occupied_box(mask: Masks) -> tuple[slice, ...]:

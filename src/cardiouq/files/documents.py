@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import yaml
 from jsonschema import Draft202012Validator, FormatChecker
-from jsonschema.exceptions import ValidationError
+from jsonschema.exceptions import SchemaError, ValidationError
 from jsonschema.validators import extend
 
 from cardiouq.errors import CardiouqError, ProblemsError
@@ -78,6 +78,25 @@ def _fill_in(
 _Filling: Any = extend(  # type: ignore[no-untyped-call]
     Draft202012Validator, {"properties": _fill_in}
 )
+
+
+def declaration_problem(schema: Mapping[str, Any]) -> str:
+    """What is wrong with the schema of one setting, as its author declared it; "" if nothing is.
+
+    A keyword that JSON Schema does not know limits nothing, and a default is not looked at.
+    """
+    known = sorted({*Draft202012Validator.VALIDATORS, "default", "description"})
+    for keyword in (keyword for keyword in schema if keyword not in known):
+        close = difflib.get_close_matches(keyword, known, n=1)
+        return f"unknown limit `{keyword}`" + (f"; did you mean `{close[0]}`?" if close else "")
+    try:
+        Draft202012Validator.check_schema(schema)
+    except SchemaError as error:
+        return f"`{'.'.join(map(str, error.absolute_path))}`: {error.message}"
+    if schema.get("default") is None:  # of what may be left unset
+        return ""
+    default = json.loads(json.dumps(schema["default"]))  # a tuple is an array
+    return "".join(f"its default{text}" for text in list(schema_problems(default, schema))[:1])
 
 
 def read_json(path: Path, schema: Mapping[str, Any]) -> Any:

@@ -8,9 +8,11 @@ built from methods, and should be quickly.
 """
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
 from inspect import getmembers
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import (
     TYPE_CHECKING,
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
+    from cardiouq.data.plan import Plan
+    from cardiouq.data.readers.scans import Case
     from cardiouq.recipes.loss import DeepSupervisionLoss
     from cardiouq.recipes.network import UNet
 
@@ -52,7 +56,10 @@ MEMBER = re.compile(r"(\d+)(?:-fold-(\d+)-of-(\d+))?(?:-branch([+-]\d+))?")
 
 
 JSON_TYPES = {bool: "boolean", int: "integer", float: "number", str: "string"}
-TYPES = "bool, int, float, str, a Literal, several of these (`|`) or a Sequence of one"
+TYPES = (
+    "bool, int, float, str, a Literal, several of these (`|`), a Sequence of one or a Mapping of "
+    "str to one"
+)
 """What the annotation of a setting may be, in words."""
 
 
@@ -69,11 +76,19 @@ def setting(default: Default, *, help: str, **constraints: Any) -> Default:
     return declared
 
 
+class SettingError(TypeError):
+    """A field of a method or a variant that is no setting; says which, and why."""
+
+    def __init__(self, of_field: str, text: str) -> None:
+        self.field = of_field
+        super().__init__(text)
+
+
 def settings_schema(kind: "type[BaseMethod] | type[BaseVariant]") -> dict[str, Block]:
     """JSON schema of each setting of a method or a variant.
 
     Raises:
-        TypeError: naming the first field that is no setting, and why.
+        SettingError: naming the first field that is no setting, and why.
     """
     annotations = get_type_hints(kind)
     _check_fields(kind, annotations)
@@ -88,14 +103,15 @@ def settings_schema(kind: "type[BaseMethod] | type[BaseVariant]") -> dict[str, B
 def _check_fields(
     kind: "type[BaseMethod] | type[BaseVariant]", annotations: Mapping[str, Any]
 ) -> None:
-    """Raise a TypeError unless all that a class declares is a setting of a type that may be."""
+    """Raise a SettingError unless all that a class declares is a setting of a type that may be."""
     found = fields(kind)
     declared = {name for name, value in getmembers(kind) if isinstance(value, Field)}
     declared |= {name for name, hint in annotations.items() if get_origin(hint) is not ClassVar}
     if lost := sorted(declared.difference(each.name for each in found)):
-        raise TypeError(
+        raise SettingError(
+            lost[0],
             f"{lost} would be no settings; write `@dataclass(frozen=True)` above the class, and "
-            "`<name>: <type> = setting(...)` in it"
+            "`<name>: <type> = setting(...)` in it",
         )
     for each in found:
         hint = annotations[each.name]
@@ -103,12 +119,13 @@ def _check_fields(
             _schema_of(hint)
         except LookupError:
             called = hint.__name__ if isinstance(hint, type) else hint
-            raise TypeError(
-                f"setting `{each.name}` is of type {called}; expected {TYPES}"
+            raise SettingError(
+                each.name, f"setting `{each.name}` is of type {called}; expected {TYPES}"
             ) from None
         if each.default is MISSING:
-            raise TypeError(
-                f"setting `{each.name}` has no default; write `= setting(<default>, help=...)`"
+            raise SettingError(
+                each.name,
+                f"setting `{each.name}` has no default; write `= setting(<default>, help=...)`",
             )
 
 
@@ -125,6 +142,8 @@ def _schema_of(annotation: Any) -> dict[str, Any]:
         return _schema_of(kinds[0]) if len(kinds) == 1 else {"anyOf": [*map(_schema_of, kinds)]}
     if origin is Sequence:
         return {"type": "array", "items": _schema_of(kinds[0])}
+    if origin is Mapping:
+        return {"type": "object", "additionalProperties": _schema_of(kinds[1])}
     return {"type": JSON_TYPES[annotation]}
 
 
@@ -166,9 +185,12 @@ def folds_of(folds: int) -> list[Member]:
 
 @dataclass(frozen=True)
 class Sample:
-    """Where one sample's weights come from: a run (by member) and a checkpoint (by epoch)."""
+    """Where one sample's weights come from: a run (by member) and a checkpoint (by epoch).
 
-    member: Member
+    What was trained elsewhere calls its members as it likes.
+    """
+
+    member: Member | str
     epoch: int
 
 
@@ -220,6 +242,46 @@ class TrainedRun(Protocol):
         """Loss on held-out patches after an epoch."""
 
 
+class PreparedScan(Protocol):
+    """A scan as networks see it, and the way back to its own grid."""
+
+    def output(self, network: "Callable[[Tensor], Tensor]") -> "Tensor":
+        """A network's output (slices, channels, rows, columns), blended where tiles overlap."""
+
+    def probabilities(self, logits: "Tensor") -> "Tensor":
+        """Probabilities (classes, slices, rows, columns) float32 of logits (slices, channels, rows,
+        columns), on the scan's own grid and in the project's order of classes."""
+
+
+class Sampler(Protocol):
+    """A method with the networks that it draws from, wherever they were trained."""
+
+    @property
+    def method(self) -> "BaseMethod":
+        """Whose samples they are."""
+
+    @property
+    def device(self) -> "torch.device":
+        """Device of the networks."""
+
+    @property
+    def precision(self) -> str:
+        """What the networks compute in: `bfloat16` or `float32`."""
+
+    @property
+    def sample_count(self) -> int:
+        """How many samples all draws have together."""
+
+    def fit(self) -> Fitted:
+        """What the method learns from held-out subjects before it predicts."""
+
+    def draws(self, fitted: Fitted) -> Iterator[Draw]:
+        """Samples of the posterior, each with the network that predicts it."""
+
+    def prepare(self, case: "Case") -> PreparedScan:
+        """A case as the networks see it."""
+
+
 class Style(NamedTuple):
     """How figures draw a method, the same in every study unless one sets a colour.
 
@@ -265,6 +327,11 @@ class BaseMethod:
         """How many samples come from each run; as many as checkpoints by default."""
         return len(self.checkpoint_epochs(schedule))
 
+    def network_passes(self, schedule: Schedule) -> int:
+        """How often a slice goes through a network to be predicted, a measure of cost that depends
+        on no machine; once for each sample of each member by default."""
+        return len(self.members()) * self.samples_per_run(schedule)
+
     def cycles_sampled(self) -> int:
         """How many cycles of a run the samples come from; 0 if they are no trajectory."""
         return 0
@@ -300,6 +367,95 @@ class BaseMethod:
 
 
 @dataclass(frozen=True)
+class SampledOutput(BaseMethod, ABC):
+    """Base of a method whose samples all come from one pass of a run's network.
+
+    Attributes:
+        samples: how many; a setting of the method.
+    """
+
+    samples: int
+
+    def samples_per_run(self, schedule: Schedule) -> int:
+        return self.samples
+
+    def network_passes(self, schedule: Schedule) -> int:
+        """One for each member, from which all samples are drawn."""
+        return len(self.members())
+
+    def draws(self, runs: Runs, schedule: Schedule, fitted: Fitted) -> Iterator[Draw]:
+        """One draw of all samples of a run."""
+        for run in runs:
+            epoch = schedule.epochs - 1
+            samples = [Sample(run.member, epoch)] * self.samples
+            yield Draw(samples, run.network(epoch), self.sampled_logits)
+
+    @abstractmethod
+    def sampled_logits(self, output: "Tensor") -> "Iterator[Tensor]":
+        """The logits (batch, classes, rows, columns) of each sample, of a network's output."""
+
+
+@dataclass(frozen=True)
+class PretrainedMethod(BaseMethod, ABC):
+    """Base of a method of networks that were trained elsewhere.
+
+    A study names their folder, `model`, in place of a recipe.
+    """
+
+    model: str | None = setting(None, help="folder of what was trained, from the study's file")
+
+    def members(self) -> list[Member]:
+        """None, as no run is trained."""
+        return []
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the model, which a study without it is refused for."""
+        assert self.model is not None
+        return Path(self.model)
+
+    @abstractmethod
+    def check(self, structures: Sequence[str]) -> None:
+        """Check, without torch, that the model is there and segments a study's structures.
+
+        Raises:
+            CardiouqError: it cannot be predicted with.
+        """
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Hexadecimal digits that change with the model's files."""
+
+    @abstractmethod
+    def checkpoint_bytes(self) -> int:
+        """Size of the files that a prediction reads."""
+
+    def case_problems(self, cases: "Iterable[Case]") -> list[str]:
+        """Why cases cannot be predicted, each in words, before any is; nothing by default."""
+        return []
+
+    @abstractmethod
+    def plan(self) -> "Plan | None":
+        """Plan of the networks; None: nobody knows it, and the study's stands in for costs."""
+
+    @abstractmethod
+    def sample_count(self) -> int:
+        """How many samples are drawn."""
+
+    @abstractmethod
+    def passes(self) -> int:
+        """How often a slice goes through a network to be predicted."""
+
+    @abstractmethod
+    def sampler(self, device: "torch.device") -> Sampler:
+        """The method with its networks.
+
+        Raises:
+            CardiouqError: they cannot be predicted with.
+        """
+
+
+@dataclass(frozen=True)
 class Training:
     """What a variant may ask about the run that it is part of.
 
@@ -309,6 +465,7 @@ class Training:
         plain_loss: the recipe's, over all heads of deep supervision.
         images: slices in the training set, without those that nobody annotated.
         pixels: of a patch; the share of them that is annotated in these slices.
+        progress: share of the run's epochs that are over, a number on the network's device.
     """
 
     member: Member
@@ -316,6 +473,7 @@ class Training:
     plain_loss: "DeepSupervisionLoss"
     images: int
     pixels: float
+    progress: "Tensor"
 
 
 class WeightPosterior(NamedTuple):

@@ -50,6 +50,10 @@ class Method(BaseMethod):
         """The latest checkpoints of each of the last cycles, or all that `best` may choose from."""
         return [epoch for cycle in self._candidates(schedule) for epoch in cycle]
 
+    def network_passes(self, schedule: Schedule) -> int:
+        """One for each checkpoint that is used."""
+        return self.cycles * self.checkpoints
+
     def fits(self) -> bool:
         """Whether checkpoints are chosen by their validation loss."""
         return self.select == "best"
@@ -74,9 +78,7 @@ class Method(BaseMethod):
     def _candidates(self, schedule: Schedule) -> list[list[int]]:
         """Epochs of each cycle that may be used."""
         whole = cyclical(schedule)
-        if self.cycles > whole.cycles:
-            raise ValueError(f"{self.cycles} cycles are asked for, the recipe has {whole.cycles}")
-        cycles = range(whole.cycles - self.cycles, whole.cycles)
+        cycles = whole.last_cycles(self.cycles)
         latest = [whole.sampling_epochs(c, self.checkpoints, self.step) for c in cycles]
         if not self.fits():
             return latest

@@ -10,18 +10,14 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from cardiouq.methods.base import (
-    BaseMethod,
     BaseVariant,
-    Draw,
-    Fitted,
-    Runs,
-    Sample,
+    Block,
+    SampledOutput,
     Style,
     Training,
     setting,
 )
 from cardiouq.recipes.loss import count_labels, cross_entropy, tversky_loss
-from cardiouq.recipes.schedule import Schedule
 from cardiouq.structures import N_CLASSES
 
 if TYPE_CHECKING:
@@ -79,6 +75,10 @@ class Variant(BaseVariant):
     rank: int = setting(10, minimum=1, help="of the covariance")
     samples: int = setting(20, minimum=1, help="of the logits, for the loss")
 
+    def problems(self, recipe: Block) -> Iterator[str]:
+        if recipe.get("loss", "cross_entropy") not in ("cross_entropy", "dice_cross_entropy"):
+            yield "loss: stochastic_segmentation has a likelihood instead of other losses"
+
     def network(self, plain: "UNet") -> nn.Module:
         """The plain network with heads for the covariance."""
         return StochasticSegmentation(plain, self.rank)
@@ -104,23 +104,14 @@ class Variant(BaseVariant):
 
 
 @dataclass(frozen=True)
-class Method(BaseMethod):
+class Method(SampledOutput):
     """Draws from the Gaussian over the logits, from one pass of the network."""
 
     usual_style = Style("#E6D46D", "H")
 
     samples: int = setting(50, minimum=1, help="of the logits")
 
-    def samples_per_run(self, schedule: Schedule) -> int:
-        return self.samples
-
-    def draws(self, runs: Runs, schedule: Schedule, fitted: Fitted) -> Iterator[Draw]:
-        """One draw of all samples of a run."""
-        for run in runs:
-            epoch = schedule.epochs - 1
-            yield Draw([Sample(run.member, epoch)] * self.samples, run.network(epoch), self._logits)
-
-    def _logits(self, output: Tensor) -> Iterator[Tensor]:
+    def sampled_logits(self, output: Tensor) -> Iterator[Tensor]:
         """Draw the samples one after the other, as all of a volume would fill the memory."""
         for _ in range(self.samples):
             yield sample_logits(output, 1)[0]

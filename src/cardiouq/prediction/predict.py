@@ -15,17 +15,15 @@ import pandas as pd
 import torch
 
 from cardiouq.data.readers.scans import Case
-from cardiouq.device.choose import device_name, make_deterministic, precision
+from cardiouq.device.choose import device_name, make_deterministic
 from cardiouq.errors import CardiouqError
 from cardiouq.files.locks import exclusive_lock
-from cardiouq.files.reading import read_array
 from cardiouq.files.run_files import MACHINE_FILE
 from cardiouq.files.writing import atomic_folder, atomic_write
-from cardiouq.methods.base import BaseMethod, Draw, Runs, Sample
-from cardiouq.prediction.predictor import Predictor, probabilities
+from cardiouq.methods.base import BaseMethod, Draw, Fitted, Sample, Sampler
+from cardiouq.prediction.activations import Activations
 from cardiouq.prediction.sums import CaseSums
 from cardiouq.provenance.record import note_machine
-from cardiouq.recipes.schedule import Schedule
 from cardiouq.seeds import derive
 from cardiouq.structures import N_CLASSES
 
@@ -36,78 +34,44 @@ SUMS_BYTES = 2**30
 
 
 def predict(
-    method: BaseMethod,
-    runs: Runs,
-    schedule: Schedule,
-    test_sets: Mapping[str, Sequence[Case]],
-    arrays: Sequence[Path],
-    predictor: Predictor,
-    seed: int,
-    output: Path,
+    sampler: Sampler, test_sets: Mapping[str, Sequence[Case]], seed: int, output: Path
 ) -> None:
     """Predict every test set with one method.
 
     Each network sees all cases, or as many as their sums have room for, before the next one is
     made. The products of a case go to `output/<test set>/`; `samples.csv` says which weights each
-    sample had and how long it took, `fitted.json` what the method learnt from held-out subjects,
-    `machine.json` where. They take the place of what another prediction left there, once that has
-    ended.
+    sample had and its processor time, `activations.csv` what the probabilities of each case no
+    longer tell, `fitted.json` what the method learnt from held-out subjects, `machine.json` where.
+    They take the place of what another prediction left there, once that has ended.
 
     Args:
-        method: draws the samples.
-        runs: the finished runs of the method's recipe.
-        schedule: that recipe's.
+        sampler: the method with its networks.
         test_sets: the cases of each test set.
-        arrays: folders of the preprocessed volumes.
-        predictor: applies a network to a volume.
         seed: of whatever a method draws while it predicts.
         output: folder to write to.
     """
     with exclusive_lock(output):
-        _predict(method, runs, schedule, test_sets, arrays, predictor, seed, output)
+        _predict(sampler, test_sets, seed, output)
 
 
 def _predict(
-    method: BaseMethod,
-    runs: Runs,
-    schedule: Schedule,
-    test_sets: Mapping[str, Sequence[Case]],
-    arrays: Sequence[Path],
-    predictor: Predictor,
-    seed: int,
-    output: Path,
+    sampler: Sampler, test_sets: Mapping[str, Sequence[Case]], seed: int, output: Path
 ) -> None:
     make_deterministic()
     output.mkdir(parents=True, exist_ok=True)
     (output / MACHINE_FILE).unlink(missing_ok=True)
-    note_machine(output, device_name(predictor.device), precision(predictor.device))
-    fitted = method.fit(runs, schedule)
+    note_machine(output, device_name(sampler.device), sampler.precision)
+    method, fitted = sampler.method, sampler.fit()
     cases = {case.case: case for members in test_sets.values() for case in members}
-    files = {
-        path.name.removesuffix("_image.npy"): path
-        for folder in arrays
-        for path in folder.glob("*_image.npy")
-    }
-    samples: list[Sample] = []
+    drawn: list[tuple[Sample, float]] = []
     seconds: dict[int, float] = defaultdict(float)
+    activations = Activations()
     with ExitStack() as whole:
         folders = {name: whole.enter_context(atomic_folder(output / name)) for name in test_sets}
-        for group in _groups(list(cases.values()), len(runs) * method.samples_per_run(schedule)):
-            sums = {case.case: CaseSums(case) for case in group}
-            samples.clear()
-            for draw in _seeded(method.draws(runs, schedule, fitted), seed):
-                start = time.monotonic()
-                for case in group:
-                    torch.manual_seed(derive(seed, "prediction", len(samples), case.case))
-                    image = read_array(files[case.case])
-                    blended = predictor.output(draw.network, image)
-                    for logits in _logits(draw, blended, method):
-                        sums[case.case].add(probabilities(logits, case, predictor.plan))
-                taken = time.monotonic() - start
-                for index in range(len(samples), len(samples) + len(draw.samples)):
-                    seconds[index] += taken / len(draw.samples)
-                samples += draw.samples
-                log.info("%d sample(s) of %d volumes, %.0f s", len(samples), len(group), taken)
+        for group in groups(list(cases.values()), sampler.sample_count):
+            sums, drawn = sum_samples(sampler, fitted, group, seed, activations)
+            for index, (_, taken) in enumerate(drawn):
+                seconds[index] += taken
             for test_set, members in test_sets.items():
                 for name in sums.keys() & {case.case for case in members}:
                     sums[name].write(
@@ -116,16 +80,52 @@ def _predict(
     with atomic_write(output / "fitted.json") as temporary:
         learnt = {name: np.asarray(value).tolist() for name, value in fitted.items()}
         temporary.write_text(json.dumps(learnt, indent=2) + "\n", encoding="utf-8")
+    with atomic_write(output / "activations.csv") as temporary:
+        activations.table().to_csv(temporary, index=False)
     with atomic_write(output / "samples.csv") as temporary:
         rows = [
             (index, str(sample.member), sample.epoch, round(seconds[index], 3))
-            for index, sample in enumerate(samples)
+            for index, (sample, _) in enumerate(drawn)
         ]
-        columns = ["sample", "member", "epoch", "seconds"]
+        columns = ["sample", "member", "epoch", "processor_seconds"]
         pd.DataFrame(rows, columns=columns).to_csv(temporary, index=False)
 
 
-def _groups(cases: Sequence[Case], samples: int) -> Iterator[list[Case]]:
+def sum_samples(
+    sampler: Sampler, fitted: Fitted, cases: Sequence[Case], seed: int, activations: Activations
+) -> tuple[dict[str, CaseSums], list[tuple[Sample, float]]]:
+    """Draw all samples of a few cases, whose sums there is memory for.
+
+    Args:
+        sampler: the method with its networks.
+        fitted: what it learnt.
+        cases: see each network in turn.
+        seed: of whatever the method draws.
+        activations: takes in those of each case.
+
+    Returns:
+        Name of each case -> its sums; each sample with the processor time of its networks, s.
+    """
+    sums = {case.case: CaseSums(case) for case in cases}
+    drawn: list[tuple[Sample, float]] = []
+    for draw in _seeded(sampler.draws(fitted), seed):
+        start = time.process_time()
+        for case in cases:
+            torch.manual_seed(derive(seed, "prediction", len(drawn), case.case))
+            scan = sampler.prepare(case)
+            with activations.of_bottleneck(case.case):
+                output = scan.output(draw.network)
+            for logits in _logits(draw, output, sampler.method):
+                activations.add_logits(case.case, logits)
+                sums[case.case].add(scan.probabilities(logits))
+        taken = time.process_time() - start
+        drawn += [(sample, taken / len(draw.samples)) for sample in draw.samples]
+        done = len(drawn), len(cases), taken
+        log.info("%d sample(s) of %d volumes, %.0f s of processor time", *done)
+    return sums, drawn
+
+
+def groups(cases: Sequence[Case], samples: int) -> Iterator[list[Case]]:
     """Cases in their order, as many at a time as `SUMS_BYTES` hold the sums of."""
     group: list[Case] = []
     held = 0

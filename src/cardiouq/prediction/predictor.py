@@ -13,8 +13,7 @@ from cardiouq.data.plan import Plan
 from cardiouq.data.preprocessing import centre_crop, resampled_shape
 from cardiouq.data.readers.scans import Case
 from cardiouq.device.choose import in_precision
-
-TILES_AT_ONCE = 8
+from cardiouq.recipes.network import TILES_AT_ONCE
 
 
 class Predictor:

@@ -39,6 +39,69 @@ IDENTITY = {
 """JSON schema of a `run.json`, as far as it is read here."""
 
 
+class RunWeights:
+    """The weights of a run, and the networks that they belong to.
+
+    A folder holds data: which network its weights belong to, and whose code builds that, is for
+    `recipe` and `plan` to say.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        recipe: Mapping[str, Any],
+        member: Member,
+        plan: Plan,
+        device: torch.device,
+    ) -> None:
+        self.folder = folder
+        self.recipe = recipe
+        self.member = member
+        self.plan = plan
+        self.device = device
+
+    def file(self, epoch: int) -> Path:
+        """File of the weights after an epoch."""
+        return self.folder / checkpoint_file(epoch)
+
+    def network(self, epoch: int) -> nn.Module:
+        """Load the network after an epoch, in evaluation mode."""
+        return self._with(self._weights(epoch))
+
+    def mean_network(self, epochs: Sequence[int]) -> nn.Module:
+        """Load the network with the mean of the weights after several epochs, summed in float64."""
+        sums: dict[str, Tensor] = {}
+        for epoch in epochs:
+            for name, weight in self._weights(epoch).items():
+                sums[name] = sums.get(name, torch.zeros(())) + weight.double()
+        return self._with({name: (s / len(epochs)).float() for name, s in sums.items()})
+
+    def held_out(
+        self, network: Callable[[Tensor], Tensor]
+    ) -> Iterator[tuple[Tensor, NDArray[np.uint8]]]:
+        """Raise an error: weights alone, which methods draw from, know no held-out case."""
+        raise NotImplementedError
+
+    def validation_loss(self, epoch: int) -> float:
+        """Raise an error: weights alone have no history."""
+        raise NotImplementedError
+
+    def _weights(self, epoch: int) -> dict[str, Tensor]:
+        return load_tensors(self.file(epoch))
+
+    def _with(self, weights: dict[str, Tensor]) -> nn.Module:
+        with torch.random.fork_rng(devices=[]):  # its first weights are of no account
+            plain = copy.deepcopy(self._plain)
+            network = build_variant(self.recipe.get("variant")).network(plain)
+        load_weights(network, weights)
+        return in_fast_layout(network, self.device).eval()
+
+    @cached_property
+    def _plain(self) -> UNet:
+        """The plain network of the recipe, which takes longer to build than to copy."""
+        return build_network(self.plan, self.recipe["dropout"])
+
+
 @dataclass(frozen=True)
 class HeldOut:
     """Cases that a run did not train on, and the folder of their arrays."""
@@ -48,12 +111,8 @@ class HeldOut:
     predictor: Predictor
 
 
-class RunOnDisk:
-    """A finished run's folder, checked against what the study says of it.
-
-    A folder holds data: which network its weights belong to, and whose code builds that, is the
-    study's to say.
-    """
+class RunOnDisk(RunWeights):
+    """A finished run's folder, checked against what the study says of it."""
 
     def __init__(
         self,
@@ -86,24 +145,8 @@ class RunOnDisk:
                 f"(fingerprint {found}) than the study has now "
                 f"({fingerprint}); delete the folder to train the run anew"
             )
-        self.folder = folder
-        self.member = member
-        self.recipe = recipe
-        self.plan = plan
-        self.device = device
+        super().__init__(folder, recipe, member, plan, device)
         self._held_out = held_out
-
-    def network(self, epoch: int) -> nn.Module:
-        """Load the network after an epoch, in evaluation mode."""
-        return self._with(self._weights(epoch))
-
-    def mean_network(self, epochs: Sequence[int]) -> nn.Module:
-        """Load the network with the mean of the weights after several epochs, summed in float64."""
-        sums: dict[str, Tensor] = {}
-        for epoch in epochs:
-            for name, weight in self._weights(epoch).items():
-                sums[name] = sums.get(name, torch.zeros(())) + weight.double()
-        return self._with({name: (s / len(epochs)).float() for name, s in sums.items()})
 
     def held_out(
         self, network: Callable[[Tensor], Tensor]
@@ -121,21 +164,6 @@ class RunOnDisk:
         """Validation loss after an epoch, of held-out patches."""
         history = {row["epoch"]: row for row in read_history(self.folder / HISTORY_FILE)}
         return history[epoch]["validation_loss"]
-
-    def _weights(self, epoch: int) -> dict[str, Tensor]:
-        return load_tensors(self.folder / checkpoint_file(epoch))
-
-    def _with(self, weights: dict[str, Tensor]) -> nn.Module:
-        with torch.random.fork_rng(devices=[]):  # its first weights are of no account
-            plain = copy.deepcopy(self._plain)
-            network = build_variant(self.recipe.get("variant")).network(plain)
-        load_weights(network, weights)
-        return in_fast_layout(network, self.device).eval()
-
-    @cached_property
-    def _plain(self) -> UNet:
-        """The plain network of the recipe, which takes longer to build than to copy."""
-        return build_network(self.plan, self.recipe["dropout"])
 
 
 def _differing(found: Any, expected: Any, path: str = "") -> Iterator[str]:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,33 +39,46 @@ class CaseSums:
         self.total = torch.cat([probabilities, entropy, squares]).add_(self.total)
         self.labels.append(probabilities.max(0).indices.to(torch.uint8))
 
-    def write(self, folder: Path, combine: Combine) -> None:
-        """Write segmentation, entropy map and probabilities.
-
-        If there are several samples, their segmentations and maps of mutual information and
-        variance are written too.
+    def products(self, combine: Combine) -> dict[str, NDArray[Any]]:
+        """What comes of all samples, on the case's own grid.
 
         Args:
             combine: mean probabilities (classes, slices, rows, columns) and labels (samples,
                 slices, rows, columns) of the samples to the method's probabilities.
+
+        Returns:
+            segmentation, entropy (bits) and probabilities (classes first, float32); of several
+            samples also mutual_information (bits), variance and samples, their labels.
         """
         means = (self.total / len(self.labels)).cpu().numpy()
         mean, expected_entropy, squares = means[:N_CLASSES], means[-2], means[-1]
         labels = torch.stack(self.labels).cpu().numpy()
         combined = combine(mean, labels)
-        volumes = {
+        volumes: dict[str, NDArray[Any]] = {
             "segmentation": combined.argmax(0).astype(np.uint8),
             "entropy": entropy_bits(combined),
+            "probabilities": combined,
         }
         if len(labels) > 1:
             # neither is negative but by rounding
             volumes["mutual_information"] = (entropy_bits(mean) - expected_entropy).clip(min=0)
             volumes["variance"] = (squares - np.square(mean).sum(0)).clip(min=0) / N_CLASSES
             volumes["samples"] = labels
+        return volumes
+
+    def write(self, folder: Path, combine: Combine) -> None:
+        """Write the products: volumes as NIfTI, probabilities as an array of float16.
+
+        Args:
+            folder: of a test set.
+            combine: as of `products`.
+        """
+        volumes = self.products(combine)
+        probabilities = volumes.pop("probabilities").astype(np.float16)
         for name, volume in volumes.items():
             write_volume(volume, self.case, folder / f"{self.case.case}_{name}.nii.gz")
         with atomic_write(folder / f"{self.case.case}_probabilities.npy") as temporary:
-            np.save(temporary, combined.astype(np.float16))
+            np.save(temporary, probabilities)
 
 
 def entropy_bits(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -8,14 +8,15 @@ with more (`attempt`); a training goes on where its time ended, so no epoch is l
 
 import contextlib
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from cardiouq.data.plan import CONVOLUTIONS_PER_STAGE, Plan, make_plan
 from cardiouq.errors import CardiouqError
-from cardiouq.structures import N_CLASSES
+from cardiouq.methods.base import PretrainedMethod
+from cardiouq.structures import N_CLASSES, PHANTOM
 from cardiouq.study.study import Study
 
 NANOSECONDS_PER_VALUE = {"cpu": 60.0, "cuda": 0.6}
@@ -35,8 +36,11 @@ MAPS_KEPT = 3
 """Values kept for each of a feature map: a convolution's output, its norm's, and a gradient."""
 WEIGHTS_KEPT = 6
 """Values kept for each weight: itself, gradient, two moments, a checkpoint, a state."""
+USUAL_SHARE = 0.3
+"""Share of what is guessed for an old machine that the demo and the laptop study took."""
 VOLUMES = 300
 """Number of volumes that a method predicts, as long as the test sets are not listed yet."""
+PHASES = 2
 USUAL_SCAN = (10, 256, 216), (10.0, 1.5, 1.5)
 """Shape and spacing that a plan is guessed from for as long as it is not made."""
 
@@ -67,7 +71,8 @@ def prediction_resources(
     """Memory and time that a method or a repeat asks for to predict all of its test sets."""
     plan = plan_of(study, plan_file)
     seconds = prediction_seconds(study, name, plan, test_sets, gpus)
-    return Resources(memory_mb(plan, SLICES, gpus), _rounded(START_MINUTES + seconds / 60))
+    memory = memory_mb(networks_plan(study, name, plan), SLICES, gpus)
+    return Resources(memory, _rounded(START_MINUTES + seconds / 60))
 
 
 def training_seconds(study: Study, recipe: str, plan: Plan, gpus: int) -> float:
@@ -80,11 +85,14 @@ def prediction_seconds(
     study: Study, name: str, plan: Plan, test_sets: Iterable[str | Path], gpus: int
 ) -> float:
     """Seconds that a method or a repeat takes to predict all of its test sets."""
-    fits = study.methods[study.repeated(name)].fits()
-    images = images_per_volume(study) * (2 if fits else 1)
-    forward = FORWARD_SHARE * images * seconds_per_image(plan, gpus)
-    volumes = sum(_rows(Path(table)) for table in test_sets) or VOLUMES
-    return volumes * sample_count(study, name) * (forward + SECONDS_PER_VOLUME)
+    method, samples = study.methods[study.repeated(name)], study.sample_count(name)
+    passes = method.passes() if isinstance(method, PretrainedMethod) else samples
+    images = images_per_volume(study) * (2 if method.fits() else 1)
+    image_seconds = seconds_per_image(networks_plan(study, name, plan), gpus)
+    volumes = sum(_rows(Path(table)) for table in test_sets) or expected_volumes(study)
+    return volumes * (
+        passes * FORWARD_SHARE * images * image_seconds + samples * SECONDS_PER_VOLUME
+    )
 
 
 def images_per_epoch(study: Study, recipe: str) -> float:
@@ -100,10 +108,40 @@ def images_per_volume(study: Study) -> float:
     return SLICES * tiles
 
 
-def sample_count(study: Study, name: str) -> int:
-    """Number of samples that a method or a repeat draws on the test sets."""
-    method, schedule = study.methods[study.repeated(name)], study.schedule(study.recipe_of(name))
-    return len(study.method_members(name)) * method.samples_per_run(schedule)
+def expected_volumes(study: Study) -> float:
+    """Volumes that a method predicts before any is listed: of a phantom what its size says."""
+    sources = {
+        study["datasets"][block["dataset"]]["source"] for block in study["test_sets"].values()
+    }
+    if sources != {PHANTOM}:
+        return VOLUMES
+    subjects = {name: _phantom_subjects(study, block) for name, block in study["test_sets"].items()}
+    volumes = PHASES * sum(subjects.values())
+    if distorted := study.distorted_test_sets():
+        block = study["distortions"]
+        of_each = min(block["subjects"] or math.inf, subjects[block["test_set"]])
+        volumes += PHASES * of_each * len(distorted)
+    return volumes
+
+
+def _phantom_subjects(study: Study, test_set: Mapping[str, Any]) -> float:
+    """Subjects of a phantom's test set, as far as part, side and vendor say it."""
+    sizes = study[PHANTOM]
+    vendors = 1 if "vendor" in test_set else 2
+    count = {
+        "acdc": sizes["acdc_subjects"],
+        "mnms": vendors * sizes["mnms_subjects_per_vendor"],
+    }[study["datasets"][test_set["dataset"]]["layout"]]
+    held_out = {side: study["split"][f"{side}_fraction"] for side in ("validation", "test")}
+    shares = held_out | {"train": 1 - sum(held_out.values())}
+    return float(count * shares.get(test_set.get("split", ""), 1))
+
+
+def networks_plan(study: Study, name: str, plan: Plan) -> Plan:
+    """The plan of the networks that a method predicts with: the study's, or a model's own."""
+    method = study.methods[study.repeated(name)]
+    own = method.plan() if isinstance(method, PretrainedMethod) else None
+    return own or plan
 
 
 def plan_of(study: Study, file: str | Path) -> Plan:

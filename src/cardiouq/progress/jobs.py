@@ -19,10 +19,10 @@ from cardiouq.files.run_files import HISTORY_FILE, RUN_FILE, products_folder
 from cardiouq.files.tables import parse_rows, read_benchmark
 from cardiouq.methods.base import Member
 from cardiouq.progress.estimates import (
+    USUAL_SHARE,
     images_per_epoch,
     plan_of,
     prediction_seconds,
-    sample_count,
     training_seconds,
 )
 from cardiouq.study.study import Study
@@ -88,7 +88,7 @@ def training_job(study: Study, recipe: str, member: Member, root: Path, plan: Pl
 
 def method_jobs(study: Study, name: str, root: Path, plan: Plan) -> list[Job]:
     """Describe the prediction and the evaluation of a method or a repeat."""
-    results, recipe, steps = root / study.results, study.recipe_of(name), sample_count(study, name)
+    results, recipe, steps = root / study.results, study.recipe_of(name), study.sample_count(name)
     predicted = (results / f"prediction/{name}/samples.csv").is_file()
     evaluated = (results / f"evaluation/{name}/scores.csv").is_file()
     log = results / f"logs/predict/{name}.log"
@@ -134,7 +134,7 @@ def remaining_seconds(jobs: dict[str, Job]) -> dict[str, float]:
     """Seconds that each job still takes, by the rates of jobs that have begun.
 
     A job goes at its own rate, at that of jobs alike, at that of its kind for each image, or as
-    guessed, with others' share of their guess.
+    guessed, with others' share of their guess, or the usual one.
     """
     rates, shares = defaultdict(list), []
     for job in jobs.values():
@@ -147,7 +147,7 @@ def remaining_seconds(jobs: dict[str, Job]) -> dict[str, float]:
     for name, job in jobs.items():
         alike = [job.spent / job.done] if job.spent else rates[job.alike]
         scaled = [rate * job.work for rate in rates[job.kind]]
-        guess = job.guess / job.steps * fmean(shares or [1])
+        guess = job.guess / job.steps * fmean(shares or [USUAL_SHARE])
         rate = fmean(alike or scaled or [guess])
         seconds[name] = 0.0 if job.finished else (job.steps - job.done) * rate
     return seconds

@@ -1,5 +1,6 @@
 """The status of a study in words (`cardiouq status`), read without a lock while Snakemake works."""
 
+import os
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -14,7 +15,11 @@ DATA = ("cases.csv", "split.csv", "checks.csv", "plan.json", "preprocessed")
 
 
 def status(study: Study, root: Path, at_once: int, now: float) -> str:
-    """Print a study's status to text; `at_once` jobs run at a time, 0 for as many as run now."""
+    """Print a study's status to text.
+
+    Args:
+        at_once: jobs that run at a time; 0: as many as run now, or else as there are cores.
+    """
     results, jobs = root / study.results, jobs_of(study, root)
     left, states = remaining_seconds(jobs), {name: job.state(now) for name, job in jobs.items()}
     made = [(results / "data" / name).exists() for name in DATA]
@@ -26,7 +31,7 @@ def status(study: Study, root: Path, at_once: int, now: float) -> str:
         row = [kind if kind == alike else f"{kind} {alike}", count["done"], len(names)]
         row += [count[state] for state in ("running", "stopped", "failed", "waiting")]
         table.append([*row, hours(spent), hours(sum(left[name] for name in names))])
-    table.append(["reporting", int((results / "provenance.json").is_file()), 1])
+    table.append(["reporting", int((results / "report.html").is_file()), 1])
     columns = ["done", "of", "running", "stopped", "failed", "waiting", "spent", "to come"]
     parts = [tabulate(table, ["", *columns], tablefmt="plain")]
     begun = [
@@ -38,13 +43,17 @@ def status(study: Study, root: Path, at_once: int, now: float) -> str:
     parts += [tabulate(begun, columns, tablefmt="plain", floatfmt=".3g")] if begun else []
     failures = [f"  {log}: {words}" for log, words in failed(results, jobs)]
     parts += ["\n".join(["failed", *failures])] if failures else []
-    at_once = at_once or max(1, Counter(states.values())["running"])
+    at_once = at_once or Counter(states.values())["running"] or len(os.sched_getaffinity(0))
     total, longest = sum(left.values()), max(critical_path(name, jobs, left) for name in jobs)
     end = max(total / at_once, longest)
     at = time.strftime("%Y-%m-%d %H:%M", time.localtime(now + end))
     measured = {job.kind for job in jobs.values() if job.spent}
     guessed = {job.kind for job in jobs.values() if job.guess and not job.finished} - measured
-    guess = f" ({' and '.join(sorted(guessed))} guessed for an old machine)" if guessed else ""
+    guess = (
+        f" ({' and '.join(sorted(guessed))} guessed by the demo's and the laptop study's)"
+        if guessed
+        else ""
+    )
     parts.append(
         f"Device time: {hours(sum(j.spent for j in jobs.values()))} spent, {hours(total)} to come"
         f"{guess}.\nWith {at_once} at once {hours(end)} are left, until {at}; the longest chain of "

@@ -41,7 +41,7 @@ def modules_of(script: str, *files: Path) -> list[Path]:
     while left:
         new = _imported_by(left.pop()) - found
         found |= new
-        left += new
+        left += (file for file in new if file.suffix == ".py")
     return sorted(found)
 
 
@@ -64,11 +64,20 @@ def _names(tree: ast.Module) -> Iterator[str]:
 
 @cache
 def _files_of(name: str) -> frozenset[Path]:
-    """A module's file and those of the packages that it is in; none of other packages."""
+    """A module's file and those of the packages that it is in; none of other packages.
+
+    A package's are its `__init__.py` and what stands beside that and is no Python, as templates.
+    """
     parts = name.split(".")
-    above = [Path(SOURCE, *parts[:depth], "__init__.py") for depth in range(1, len(parts) + 1)]
-    found = [*above, Path(SOURCE, *parts).with_suffix(".py")]
-    return frozenset(file for file in found if file.is_file())
+    folders = [Path(SOURCE, *parts[:depth]) for depth in range(1, len(parts) + 1)]
+    found = [file for folder in folders for file in folder.glob("[!.]*") if _is_of_package(file)]
+    return frozenset(
+        file for file in [*found, Path(SOURCE, *parts).with_suffix(".py")] if file.is_file()
+    )
+
+
+def _is_of_package(file: Path) -> bool:
+    return file.name == "__init__.py" or file.suffix != ".py"
 
 
 @cache

@@ -29,19 +29,17 @@ from cardiouq.provenance.record import (
 
 MEASURED = {
     "cost.csv": (
-        "training_seconds",
+        "training_processor_seconds",
         "training_memory_mib",
-        "prediction_seconds_per_slice",
+        "prediction_processor_seconds_per_slice",
         "prediction_memory_mib",
     ),
-    HISTORY_FILE: ("seconds",),
-    "samples.csv": ("seconds",),
+    HISTORY_FILE: ("seconds", "processor_seconds"),
+    "samples.csv": ("processor_seconds",),
 }
 """Columns that no two runs have in common; a table is compared without them."""
 PRINTED = (".csv", ".png")
 """Suffixes of one form of every table and of every figure."""
-SHOWS_TIMES = ("quality_cost.png",)
-"""Figures that no two runs have in common."""
 
 
 def describe(
@@ -58,7 +56,7 @@ def describe(
         settings: the study's, as they may be shown.
         runs: label -> folder of every run.
         predicted: its methods and their repeats.
-        products: its tables, figures and pages in all their forms.
+        products: its tables, figures and pages in all their forms, files or folders.
     """
     root = repository()
     trained = {label: machines(Path(folder)) for label, folder in runs.items()}
@@ -85,7 +83,7 @@ def describe(
     # where results begin to differ: trainings, then scores, then what is printed
     compared = [Path(folder, HISTORY_FILE) for folder in runs.values()]
     compared += sorted((results / "evaluation").glob("*.csv"))
-    compared += [file for file in made if file.suffix in PRINTED and file.name not in SHOWS_TIMES]
+    compared += [file for file in made if file.suffix in PRINTED]
     return {
         "study": results.name,
         "state": state,
@@ -94,7 +92,7 @@ def describe(
             for file in dict.fromkeys(compared)
             if file.is_file()
         },
-        "files": {str(file.relative_to(results)): sha256(read(file)) for file in made},
+        "files": {str(path.relative_to(results)): _hash_of_product(path) for path in made},
         "handed on": intermediate_hashes(results, runs.values(), predicted),
         "times": {
             "written": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -187,11 +185,11 @@ def printed(provenance: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     rows.append(("Packages", "", ", ".join(f"{n} {v}" for n, v in state["packages"].items())))
     rows += [("Device", name, device[name]) for name in ("processor", "system")]
     rows += [("Device", *row) for row in _counted(device)]
-    rows.append(("Time", "written", times["written"]))
-    rows.append(("Time", "training, all runs", f"{times['training_seconds']:.0f} s"))
+    rows.append(("Wall time", "written", times["written"]))
+    rows.append(("Wall time", "training, all runs", f"{times['training_seconds']:.0f} s"))
     for rule, cost in times["rules"].items():
         memory = f", {cost['peak_mib']:.0f} MiB" if cost["peak_mib"] else ""
-        rows.append(("Time", rule, f"{cost['jobs']} job(s), {cost['seconds']:.0f} s{memory}"))
+        rows.append(("Wall time", rule, f"{cost['jobs']} job(s), {cost['seconds']:.0f} s{memory}"))
     for name, text in provenance["files"].items():
         if PurePath(name).suffix in PRINTED:
             rows.append(("SHA-256", name.removeprefix("reporting/"), text))
@@ -234,6 +232,11 @@ def _seconds(folder: Path) -> float:
 def _table(path: Path) -> pd.DataFrame:
     """Read a table as it is written."""
     return read_rows(path, numbers={})
+
+
+def _hash_of_product(path: Path) -> str:
+    """SHA-256 of a file; of a folder that of its file of hashes."""
+    return sha256((path / HASHES_FILE).read_bytes() if path.is_dir() else read(path))
 
 
 def _hash_of_rows(table: pd.DataFrame) -> str:

@@ -21,6 +21,8 @@ HeadLoss = Callable[[Tensor, Tensor], Tensor]
 SMOOTHING = 0.5e-5
 """Pixels added to an overlap's numerator and denominator: half of nnU-Net's constant for Dice, in
 which every count stands twice."""
+ACE_BINS = 20
+"""Bins of probability of mL1-ACE, equally wide, as published."""
 
 
 def count_labels(labels: Tensor) -> Tensor:
@@ -76,7 +78,62 @@ def dice_and_cross_entropy(logits: Tensor, counts: Tensor) -> Tensor:
     return tversky_loss(logits, counts) + cross_entropy(logits, counts)
 
 
-HEAD_LOSSES = {"dice_cross_entropy": dice_and_cross_entropy, "cross_entropy": cross_entropy}
+def neighbour_distance(logits: Tensor, counts: Tensor) -> Tensor:
+    """Distance of logits from the shares of the classes among a pixel and its eight neighbours.
+
+    It is the mean over classes and annotated pixels. What nobody annotated and what lies beyond the
+    border is of no class, as in MONAI's `NACLLoss`.
+
+    Args:
+        logits: (batch, classes, rows, columns).
+        counts: of labels, the same shape.
+    """
+    covered = counts.sum(1, keepdim=True)
+    shares = functional.avg_pool2d(counts / covered.clamp_min(1), 3, stride=1, padding=1)
+    distance = (logits - shares).abs().mean(1, keepdim=True)
+    return (distance * covered).sum() / covered.sum().clamp_min(1)
+
+
+def neighbour_aware_cross_entropy(logits: Tensor, counts: Tensor) -> Tensor:
+    """NACL of one head (Murugesan et al., MICCAI 2023), with the weight of the paper."""
+    return cross_entropy(logits, counts) + 0.1 * neighbour_distance(logits, counts)
+
+
+def calibration_error(logits: Tensor, counts: Tensor) -> Tensor:
+    """mL1-ACE: how far the mean probability in a bin is from the frequency of the class.
+
+    Bins of probability are those of each image and class; the mean is over those that are not
+    empty, then over classes and images. It is 0 if nothing is annotated.
+
+    Args:
+        logits: (batch, classes, rows, columns).
+        counts: of labels, the same shape.
+    """
+    probability = logits.softmax(1)
+    covered = counts.sum(1, keepdim=True).expand_as(counts)
+    bins = (probability.detach() * ACE_BINS).long().clamp_max(ACE_BINS - 1).flatten(2)
+    of_image_and_class = torch.arange(bins.shape[0] * bins.shape[1], device=bins.device)
+    index = (of_image_and_class.view(*bins.shape[:2], 1) * ACE_BINS + bins).flatten()
+    excess, pixels = (
+        each.new_zeros(len(of_image_and_class) * ACE_BINS).index_add(0, index, each.flatten())
+        for each in (probability * covered - counts, covered.to(probability))
+    )
+    errors = (excess.abs() / pixels.clamp_min(1)).view(-1, ACE_BINS).sum(1)
+    filled = (pixels > 0).view(-1, ACE_BINS).sum(1)
+    return (errors / filled.clamp_min(1)).sum() / (filled > 0).sum().clamp_min(1)
+
+
+def dice_cross_entropy_and_calibration(logits: Tensor, counts: Tensor) -> Tensor:
+    """nnU-Net's loss of one head with mL1-ACE beside, in equal parts (Barfoot et al., 2025)."""
+    return dice_and_cross_entropy(logits, counts) + calibration_error(logits, counts)
+
+
+HEAD_LOSSES: dict[str, HeadLoss] = {
+    "dice_cross_entropy": dice_and_cross_entropy,
+    "cross_entropy": cross_entropy,
+    "nacl": neighbour_aware_cross_entropy,
+    "dice_cross_entropy_ace": dice_cross_entropy_and_calibration,
+}
 """A recipe's `loss` -> loss of one head."""
 
 

@@ -22,6 +22,8 @@ DROPOUT_PLACES = {
 (IEEE TBME 2022) do not say which layers are the middle ones: here the two deepest stages of the
 encoder and the deepest of the decoder."""
 
+TILES_AT_ONCE = 8
+"""Tiles of slices that go through a network together when it predicts."""
 BITS = 2**16
 """Values that the bits of an element's dropout have."""
 
@@ -79,7 +81,7 @@ class UNet(DynUNet):  # type: ignore[misc]
         return [*has_dropout, True].index(True)
 
 
-def build_network(plan: Plan, dropout: Mapping[str, Any]) -> UNet:
+def build_network(plan: Plan, dropout: Mapping[str, Any], *, n_classes: int = N_CLASSES) -> UNet:
     """Plain convolutional U-Net with instance norm, leaky ReLU and deep supervision.
 
     Instance norm is written as group norm with one channel a group, the same function, because only
@@ -90,7 +92,7 @@ def build_network(plan: Plan, dropout: Mapping[str, Any]) -> UNet:
     network = UNet(
         spatial_dims=2,
         in_channels=1,
-        out_channels=N_CLASSES,
+        out_channels=n_classes,
         kernel_size=[list(kernel) for kernel in plan.kernel_sizes],
         strides=[list(stride) for stride in plan.strides],
         upsample_kernel_size=[list(stride) for stride in plan.strides[1:]],
@@ -102,6 +104,7 @@ def build_network(plan: Plan, dropout: Mapping[str, Any]) -> UNet:
         # nnU-Net gives the lowest decoder stage weight 0; the full resolution is not counted here
         deep_supr_num=max(1, plan.n_stages - 3),
     )
+    network.bottleneck.is_bottleneck = True
     places = tuple(part.format(last=plan.n_stages - 3) for part in DROPOUT_PLACES[dropout["place"]])
     for name, module in network.named_modules():
         in_place = name.startswith(places)
@@ -112,6 +115,11 @@ def build_network(plan: Plan, dropout: Mapping[str, Any]) -> UNet:
                 channels = layer.num_features
                 setattr(module, child, nn.GroupNorm(channels, channels, eps=layer.eps))
     return network
+
+
+def is_bottleneck(module: nn.Module) -> bool:
+    """Whether a module is the deepest stage of a `UNet` of `build_network`, or a copy of it."""
+    return getattr(module, "is_bottleneck", False)
 
 
 class Dropout(nn.Dropout):

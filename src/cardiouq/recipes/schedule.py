@@ -93,6 +93,12 @@ class CyclicalSchedule(Schedule):
     def is_sampling(self, epoch: int) -> bool:
         return epoch >= self.constant_phase(epoch // self.cycle_length)[0]
 
+    def last_cycles(self, count: int) -> range:
+        """The last `count` cycles, counted from 0; raises ValueError if there are fewer."""
+        if count > self.cycles:
+            raise ValueError(f"{count} cycles are asked for, the recipe has {self.cycles}")
+        return range(self.cycles - count, self.cycles)
+
     def sampling_epochs(self, cycle: int, count: int, step: int) -> list[int]:
         """The latest `count` epochs of a cycle, every `step`-th, in ascending order.
 

@@ -1,6 +1,7 @@
 """Captions, one text for the report, Markdown, LaTeX and HTML."""
 
-from collections.abc import Sized
+from collections.abc import Sequence, Sized
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +40,19 @@ def count_volumes(cases: str | Path, test_sets: str | Path, labels: dict[str, st
         labels: name of a test set -> how it is printed, in the order of printing, for a rule's
             parameter as `shown.escaped` escapes it.
     """
-    tested = add_columns(_rows(test_sets), _rows(cases), ["case"], str(cases))
-    of_test_set = dict(list(tested.groupby("test_set")))
+    of_test_set = dict(list(_tested(cases, test_sets).groupby("test_set")))
     return ", ".join(f"{label}: {_count_all(of_test_set[name])}" for name, label in labels.items())
+
+
+def name_phases(cases: str | Path, test_sets: str | Path) -> str:
+    """Name the phases of all test sets' volumes, as ` at ED and ES`; "" where none is known.
+
+    Args:
+        cases: path of `cases.csv`.
+        test_sets: path of `test_sets.csv`.
+    """
+    phases = sorted(set(_tested(cases, test_sets)["phase"]) - {""})
+    return f" at {in_words(phases)}" if phases else ""
 
 
 def count_cases(cases: str | Path) -> str:
@@ -55,9 +66,26 @@ def count_cases(cases: str | Path) -> str:
     return _count_all(rows.assign(case=volumes).drop_duplicates("case"))
 
 
+def in_words(names: Sequence[str]) -> str:
+    """Join one name or more, as `A, B and C`."""
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
+
+
+def _tested(cases: str | Path, test_sets: str | Path) -> pd.DataFrame:
+    """The rows of `test_sets.csv` with those of their cases."""
+    return add_columns(_rows(test_sets), _rows(cases), ["case"], str(cases))
+
+
 def _rows(table: str | Path) -> pd.DataFrame:
     """Read a table as text; one that is not there is the error that Snakemake asks for."""
-    Path(table).stat()
+    return _read(table, Path(table).stat().st_mtime_ns)
+
+
+# rules ask for their captions' counts one by one
+@cache
+def _read(table: str | Path, changed: int) -> pd.DataFrame:
+    """A table as it was written at some time, in nanoseconds; nobody may change it."""
     return read_rows(table, numbers={})
 
 

@@ -13,9 +13,8 @@ from matplotlib.figure import Figure
 
 from cardiouq.data.integrity import FLAGS, NOT_SPLIT, count_flags
 from cardiouq.reporting.printing import NOTHING
-from cardiouq.reporting.slices import Window, load_scan
+from cardiouq.reporting.slices import Window, load_scan, middle_slice
 from cardiouq.reporting.style import STRUCTURE_COLOURS, use_style
-from cardiouq.structures import FOREGROUND, mask_of
 
 PIXELS = 144
 """Side of a thumbnail, in pixels."""
@@ -42,13 +41,6 @@ class Thumbnail:
     flags: list[str]
     alt: str
     png: str
-
-
-def middle_slice(reference: np.ndarray[Any, Any]) -> int:
-    """Position of the slice in the middle of those with a label, or else of all."""
-    labelled = np.flatnonzero(mask_of(reference, FOREGROUND).any((1, 2)))
-    shown = labelled if len(labelled) else np.arange(len(reference))
-    return int(shown[len(shown) // 2])
 
 
 def make_data_page(
@@ -167,7 +159,7 @@ def _draw(
     axes = figure.add_axes((0, 0, 1, 1))
     window = Window.around(reference, spacing, MARGIN)
     window.show_image(axes, image)
-    window.draw_contours(axes, reference, linewidths=0.6)
+    window.draw_contours(axes, reference, linewidth=0.6)
     stream = io.BytesIO()
     figure.savefig(stream, format="png", facecolor="black", metadata={"Software": None})
     return base64.b64encode(stream.getvalue()).decode()

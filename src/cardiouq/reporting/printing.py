@@ -2,12 +2,17 @@
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jinja2 import Environment
 from tabulate import tabulate
 
+from cardiouq.reporting.templates import SHARED, render
+
 NOTHING = "\N{EN DASH}"
+INFINITE = "\N{INFINITY}"
+PRINTED = SHARED / "printed.html"
 LONG_TEXT = 40
 """Number of characters from which on an entry is broken into lines."""
 ROWS_OF_A_PAGE = 50
@@ -33,6 +38,7 @@ class PrintedTable:
         groups: upper headings and how many columns each spans.
         columns: lower headings.
         rows: entries, as many in each row as there are columns.
+        notes: texts below the table that entries name by their numbers, from 1.
     """
 
     caption: str
@@ -40,6 +46,7 @@ class PrintedTable:
     groups: list[tuple[str, int]]
     columns: list[str]
     rows: list[list[Cell]]
+    notes: Sequence[str] = ()
 
 
 def to_markdown(table: PrintedTable) -> str:
@@ -50,7 +57,8 @@ def to_markdown(table: PrintedTable) -> str:
     body = tabulate(rows, headings, tablefmt="pipe", disable_numparse=True)
     # at the start of a line these would begin a heading, a quotation or a list
     caption = re.sub(r"^(\d+(?=[.)] ))?(?=[#+>.)-])", r"\g<0>\\", _markdown(table.caption))
-    return f"{caption}\n\n{body}\n"
+    notes = "".join(f"{n}. {_markdown(note)}\n" for n, note in enumerate(table.notes, start=1))
+    return f"{caption}\n\n{body}\n" + (f"\n{notes}" if notes else "")
 
 
 _MARKUP = re.compile(
@@ -109,9 +117,11 @@ _LATEX = r"""% needs \usepackage{booktabs} and \usepackage{xcolor}
     \bottomrule
 {% if long %}
   \end{longtable}
+  {{ notes }}
 }
 {% else %}
   \end{tabular}
+  {{ notes }}
 \end{table*}
 {% endif %}
 """
@@ -128,6 +138,7 @@ _LATEX_CHARACTERS = str.maketrans(
         "|": r"\textbar{}",
         "`": r"\textasciigrave{}",
         NOTHING: "--",
+        INFINITE: r"$\infty$",
         "\0": "{}",
     }
 )
@@ -179,72 +190,48 @@ def to_latex(table: PrintedTable) -> str:
         "p{4cm}" if long else "c" if column else "l" for column, long in enumerate(_long(table))
     )
     texts = [table.caption, *table.columns, *(group for group, _ in table.groups)]
-    texts += [cell.text for row in table.rows for cell in row]
+    texts += [*(cell.text for row in table.rows for cell in row), *table.notes]
+    notes = [f"\\par\\noindent {n}. {_latex(note)}" for n, note in enumerate(table.notes, start=1)]
     return environment.from_string(_LATEX).render(
         table=table,
         rules=" ".join(rules),
         widths=widths,
         long=len(table.rows) > ROWS_OF_A_PAGE,
+        notes="\n  ".join(notes),
         signs="unicodesign" in "".join(map(_latex, texts)),
     )
 
 
-_HTML = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<title>{{ table.label }}</title>
-<style>
-body { font: 14px/1.45 system-ui, sans-serif; color: #1a1a1a; background: #fff; margin: 1.5rem; }
-table { border-collapse: collapse; border-top: 2px solid; border-bottom: 2px solid; }
-caption { caption-side: top; text-align: left; padding-bottom: .8rem; max-width: 60rem; }
-th, td { padding: .2rem .6rem; text-align: center; white-space: nowrap; }
-th { font-weight: 600; }
-th span { display: block; border-bottom: 1px solid; }
-tbody { border-top: 1px solid; }
-td:first-child, th:first-child { text-align: left; }
-td { font-variant-numeric: tabular-nums; }
-.block td { border-top: 1px solid #ddd; }
-td.long { white-space: normal; min-width: 24rem; max-width: 40rem; }
-.long { text-align: left; }
-.best { font-weight: 700; }
-.quoted { color: #767676; }
-</style>
-</head>
-<body>
-<table>
-<caption>{{ table.caption }}</caption>
-<thead>
-<tr>
-{% for group, width in table.groups %}
-<th colspan="{{ width }}">{% if group %}<span>{{ group }}</span>{% endif %}</th>
-{% endfor %}
-</tr>
-<tr>
-{% for column in table.columns %}
-<th{% if long[loop.index0] %} class="long"{% endif %}>{{ column }}</th>
-{% endfor %}
-</tr>
-</thead>
-<tbody>
-{% for row in table.rows %}
-<tr{% if row[0].text %} class="block"{% endif %}>
-{% for cell in row %}
-<td{% if cell.best %} class="best"{% elif cell.quoted %} class="quoted"
-{%- elif long[loop.index0] %} class="long"{% endif %}>
-{{- cell.text -}}
-</td>
-{% endfor %}
-</tr>
-{% endfor %}
-</tbody>
-</table>
-</body>
-</html>
-"""
-
-
 def to_html(table: PrintedTable) -> str:
-    """Print a table as an HTML page of its own, which Snakemake's report shows as it is."""
-    environment = Environment(trim_blocks=True, lstrip_blocks=True, autoescape=True)
-    return environment.from_string(_HTML).render(table=table, long=_long(table))
+    """Print a table as an HTML page of its own, whose rows are sorted and filtered by a script."""
+    return render(PRINTED, table=table, bodies=_bodies(table.rows), long=_long(table))
+
+
+def table_in(page: str) -> str:
+    """The table of a page of `to_html`, with its caption, to stand in another page."""
+    start, end = page.index("<table"), page.index("</table>") + len("</table>")
+    return page[start:end]
+
+
+Body = list[tuple[list[Cell], bool]]
+"""Rows that are sorted among themselves, each with whether it stays below the one before it."""
+
+
+def _bodies(rows: list[list[Cell]]) -> list[Body]:
+    """Break rows up where a block of metrics begins; all of its rows are given its name.
+
+    A row without a name of its own is a row of the block above it or, if it quotes the paper, it
+    belongs to the row above it.
+    """
+    quotes = [not row[0].text and any(cell.quoted for cell in row) for row in rows]
+    own = [row for row, quoting in zip(rows, quotes, strict=True) if not quoting]
+    has_blocks = any(not row[0].text for row in own)
+    bodies: list[Body] = [[]]
+    name = Cell("")
+    for row, quoting in zip(rows, quotes, strict=True):
+        if has_blocks and row[0].text:
+            name = row[0]
+            bodies.append([])
+        named = row if row[0].text or quoting else [name, *row[1:]]
+        bodies[-1].append((named, quoting))
+    return [body for body in bodies if body]

@@ -45,13 +45,17 @@ def _mapped(value: Any, change: Callable[[str], str]) -> Any:
 
 
 def shareable_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings of a study without folders: of an own method its file, of own data nothing."""
+    """Settings of a study without folders: of an own method its file, of a model the last folder's
+    name, of own data nothing."""
     shown = deepcopy(dict(settings))
     for block in shown["datasets"].values():
         if "/" in block["source"]:
             block["source"] = "a folder"
     for block, key in _own_methods(shown):
         block[key] = PurePath(block[key]).name
+    for block in shown["methods"].values():
+        if "model" in block:
+            block["model"] = PurePath(block["model"]).name
     return shown
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from cardiouq.data.readers.scans import read_image, read_label
 from cardiouq.errors import CardiouqError
-from cardiouq.reporting.style import STRUCTURE_COLOURS
+from cardiouq.reporting.style import STRUCTURE_COLOURS, words
 from cardiouq.structures import FOREGROUND, label_of, mask_of
 
 
@@ -50,6 +51,13 @@ def load_scan(cases: pd.DataFrame, case: str) -> Scan:
     return Scan(
         read_image(row), read_label(row), (row.spacing_y, row.spacing_x), row.phase, row.subject
     )
+
+
+def middle_slice(reference: NDArray[Any]) -> int:
+    """Position of the slice in the middle of those with a label, or else of all."""
+    labelled = np.flatnonzero(mask_of(reference, FOREGROUND).any((1, 2)))
+    shown = labelled if len(labelled) else np.arange(len(reference))
+    return int(shown[len(shown) // 2])
 
 
 @dataclass(frozen=True)
@@ -115,15 +123,20 @@ class Window:
         low, high = np.percentile(image[self.rows, self.columns], (1, 99.5))
         self.show(axes, image, cmap="gray", vmin=low, vmax=high, interpolation="bilinear")
 
-    def draw_contours(self, axes: Axes, labels: NDArray[Any], **options: Any) -> None:
-        """Draw the outline of every structure in one slice; options are those of `contour`."""
+    def draw_contours(self, axes: Axes, labels: NDArray[Any], linewidth: float = 0.8) -> None:
+        """Draw the outline of every structure in one slice, with a line width in points.
+
+        Each is drawn inside of its structure, so that none covers that of a neighbour.
+        """
         part = np.pad(labels[self.rows, self.columns], 1)
         y = (np.arange(part.shape[0]) + self.rows.start - 0.5) * self.spacing[0]
         x = (np.arange(part.shape[1]) + self.columns.start - 0.5) * self.spacing[1]
         for structure, colour in STRUCTURE_COLOURS.items():
             mask = part == label_of(structure)
             if mask.any():
-                axes.contour(x, y, mask, [0.5], **({"colors": colour, "linewidths": 0.8} | options))
+                outline = axes.contour(x, y, mask, [0.5], colors=colour, linewidths=2 * linewidth)
+                # of the line's width the inner half stays
+                outline.set_clip_path(outline.get_paths()[0], axes.transData)
 
 
 def name_panel(axes: Axes, text: str, size: float = 6) -> None:
@@ -160,15 +173,23 @@ def pack_panels(figure: Figure, left: float, bottom: float, top: float) -> None:
     )
 
 
-def add_structure_legend(figure: Figure, loc: str) -> None:
-    """Add a legend of the contours' colours; `loc` as of matplotlib's `legend`."""
+def add_structure_legend(figure: Figure, loc: str, numbers: str = "") -> None:
+    """Add a legend of the contours' colours, and of what the numbers in the panels are.
+
+    Args:
+        loc: as of matplotlib's `legend`.
+        numbers: in words; nothing if there are none.
+    """
+    handles: list[Artist] = [
+        Line2D([], [], color=colour, linewidth=2, label=structure)
+        for structure, colour in STRUCTURE_COLOURS.items()
+    ]
+    if numbers:
+        handles.append(words(f"Numbers: {numbers}"))
     figure.legend(
-        handles=[
-            Line2D([], [], color=colour, linewidth=2, label=structure)
-            for structure, colour in STRUCTURE_COLOURS.items()
-        ],
+        handles=handles,
         loc=loc,
-        ncols=len(STRUCTURE_COLOURS),
+        ncols=len(handles),
         handlelength=1.2,
         columnspacing=1.0,
         borderaxespad=0.1,

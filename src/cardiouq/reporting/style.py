@@ -3,14 +3,21 @@
 import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import matplotlib
+import numpy as np
 from matplotlib import colormaps
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
+from matplotlib.lines import Line2D
+from matplotlib.scale import SymmetricalLogScale
 from matplotlib.text import Text
+from matplotlib.ticker import LogLocator, NullLocator
+from numpy.typing import NDArray
 
 from cardiouq.files.writing import atomic_write
 from cardiouq.structures import STRUCTURES
@@ -27,11 +34,13 @@ OTHER_COLOURS = ("#B6E34A", "#FF9E5E", "#C9A0FF", "#5EE6C5", "#FFC2E2")
 _spare = itertools.cycle(OTHER_COLOURS)
 STRUCTURE_COLOURS = {name: HEART_COLOURS.get(name) or next(_spare) for name in STRUCTURES}
 
+MOST_COLUMNS = 6
+"""Largest number of columns of a legend."""
 TRAINING_COLOUR, VALIDATION_COLOUR = "#0072B2", "#D55E00"
 
 
 class MethodStyle(NamedTuple):
-    """Colour and marker of a method's points."""
+    """Colour and marker of the points of a method, or of a test set where rows are methods."""
 
     colour: str
     marker: str
@@ -96,34 +105,84 @@ def use_style() -> None:
     )
 
 
-def add_method_legend(
-    figure: Figure, methods: Mapping[str, str], styles: Mapping[str, MethodStyle]
+def use_log_scale(
+    axes: Axes, name: Literal["x", "y"], values: NDArray[np.float64] | None = None
 ) -> None:
-    """Add a legend of the methods below a figure; `methods` is key -> printed label, in order."""
-    figure.legend(
-        handles=[Patch(color=styles[m].colour, label=label) for m, label in methods.items()],
-        loc="outside lower center",
-        ncols=6,
-        handlelength=1.0,
-        columnspacing=1.0,
-    )
+    """Make an axis logarithmic when all is drawn, with plain numbers.
+
+    Where 0 is among the values, the axis begins there and is linear up to the others' lowest
+    decade.
+    """
+    axis = axes.xaxis if name == "x" else axes.yaxis
+    axes.set(**{f"{name}scale": "log"})
+    low, high = axes.get_xlim() if name == "x" else axes.get_ylim()
+    axis.set_major_locator(LogLocator(subs=_ticks_of_a_decade(np.log10(high / low))))
+    if values is not None and (values == 0).any():
+        lowest = 10 ** np.floor(np.log10(np.nanmin(values[values > 0], initial=1)))
+        axes.set(**{f"{name}scale": SymmetricalLogScale(axis, linthresh=lowest, linscale=0.4)})
+        axis.set_view_interval(-0.1 * lowest, high, ignore=True)
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(plain_number)
+
+
+def _ticks_of_a_decade(decades: float) -> Sequence[float]:
+    """Where the ticks of a logarithmic axis of so many decades are: some, and not too many."""
+    return (1, 2, 3, 5) if decades < 1 else (1, 3) if decades < 2.5 else (1,)
+
+
+def plain_number(value: float, position: float = 0) -> str:
+    """Write a number of any size without a power of ten."""
+    if value >= 1000:
+        return f"{value:,.0f}"
+    return np.format_float_positional(value, 3, fractional=False, trim="-")
+
+
+def markers(looks: Mapping[str, MethodStyle], **options: Any) -> list[Artist]:
+    """Markers for a legend, of printed label -> style in order; options are those of `Line2D`."""
+    return [
+        Line2D([], [], color=colour, marker=marker, linestyle="none", label=label, **options)
+        for label, (colour, marker) in looks.items()
+    ]
+
+
+def words(text: str) -> Artist:
+    """Words for a legend, without a mark, as what the numbers in the panels are."""
+    return Line2D([], [], linestyle="none", label=text)
+
+
+def add_legend(figure: Figure, handles: Sequence[Artist]) -> None:
+    """Add a legend below a figure, of as many columns as have room."""
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    for columns in range(MOST_COLUMNS, 0, -1):
+        legend = figure.legend(
+            handles=handles,
+            loc="outside lower center",
+            ncols=columns,
+            handlelength=1.0,
+            handletextpad=0.5,
+            columnspacing=1.2,
+        )
+        if columns == 1 or legend.get_window_extent(renderer).width <= figure.bbox.width:
+            break
+        legend.remove()
+
+
+def figure_of_words(text: str) -> Figure:
+    """Say why there is nothing to draw, in the place of a figure."""
+    use_style()
+    figure = Figure(figsize=(DOUBLE_COLUMN, 0.6))
+    figure.text(0, 0.5, text)
+    return figure
 
 
 def save_figure(figure: Figure, png: str | Path, pdf: str | Path) -> None:
     """Write a figure as PNG at 200 dpi and as PDF.
 
-    Times of creation are left out, so that the same numbers give the same bytes. Dollars are
-    dollars: only numbers on logarithmic axes are set as mathematics.
+    Times of creation are left out, so that the same numbers give the same bytes. No text is set as
+    mathematics: dollars are dollars.
     """
-    powers = {
-        label
-        for axes in figure.axes
-        for axis in (axes.xaxis, axes.yaxis)
-        if axis.get_scale() == "log"
-        for label in axis.get_ticklabels(which="both")
-    }
     for text in figure.findobj(Text):
-        text.set_parse_math(text in powers)
+        text.set_parse_math(False)
     with atomic_write(png) as temporary:
         figure.savefig(temporary, format="png", dpi=200, metadata={"Software": None})
     figure.set_layout_engine("none")  # the layout stays, and need not be found again

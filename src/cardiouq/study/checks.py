@@ -5,23 +5,35 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from cardiouq.data.distortions import KINDS as DISTORTIONS
 from cardiouq.data.distortions import distort
+from cardiouq.data.phantom.groups import GROUPS
 from cardiouq.data.readers.adapters import ADAPTERS
 from cardiouq.data.readers.found import TRAINING
 from cardiouq.data.readers.labels import speaks_of_unknown
+from cardiouq.data.split import hold_out, split_subjects
 from cardiouq.errors import CardiouqError
-from cardiouq.files.documents import schema_problems
+from cardiouq.files.documents import declaration_problem, schema_problems
 from cardiouq.methods import (
     COMMON_KEYS,
     build_method,
     build_variant,
+    is_own,
     method_class,
     method_names,
+    place_of,
+    raised_in,
     variant_class,
 )
-from cardiouq.methods.base import BaseMethod, BaseVariant, settings_schema
+from cardiouq.methods.base import (
+    BaseMethod,
+    BaseVariant,
+    PretrainedMethod,
+    SettingError,
+    settings_schema,
+)
 from cardiouq.structures import FOREGROUND, IGNORE, PHANTOM
 from cardiouq.study.settings import Settings
 
@@ -40,6 +52,7 @@ def study_problems(study: Settings) -> list[str]:
         *_test_set_problems(study),
         *_distortion_problems(study),
         *_structure_problems(study),
+        *_published_problems(study),
         *_recipe_problems(study),
         *_method_problems(study),
     ]
@@ -66,7 +79,10 @@ def _references(study: Settings) -> Iterator[tuple[str, str, str, Collection[str
         for degree in distorted["published"]:
             yield "distortions", "published", degree, degrees
     for method, block in study["methods"].items():
-        yield f"methods.{method}", "recipe", block["recipe"], recipes
+        if "recipe" in block:
+            yield f"methods.{method}", "recipe", block["recipe"], recipes
+    if "reference" in study["reporting"]:
+        yield "reporting", "reference", study["reporting"]["reference"], study["methods"]
     for recipe, block in recipes.items():
         if "branch" in block:
             yield f"recipes.{recipe}.branch", "from", block["branch"]["from"], recipes
@@ -116,10 +132,46 @@ def _schedule_problems(study: Settings) -> Iterator[str]:
 
 
 def _split_problems(study: Settings) -> Iterator[str]:
-    """A split that leaves no one to train on."""
-    fractions = [study["split"][f"{side}_fraction"] for side in ("validation", "test")]
+    """A split or folds that leave a side to no one, of a phantom as its subjects are known."""
+    settings = study["split"]
+    fractions = settings["validation_fraction"], settings["test_fraction"]
     if sum(fractions) >= 1:
-        yield f"split: fractions {fractions} leave no one to train on; expected a sum below 1"
+        yield f"split: fractions {list(fractions)} leave no one to train on; expected a sum below 1"
+        return
+    dataset = study["datasets"].get(settings["dataset"], {})
+    if dataset.get("source") != PHANTOM or PHANTOM not in study:
+        return
+    subjects = _subjects_of_phantom(study)
+    try:
+        split = split_subjects(subjects, settings["dataset"], *fractions, study["seed"])
+    except CardiouqError as error:
+        yield f"split: {error}"
+        return
+    for name, block in study["methods"].items():
+        if isinstance(folds := block.get("folds"), int):  # a model's are a list
+            try:
+                hold_out(subjects, split, 0, folds, study["seed"])
+            except CardiouqError as error:
+                yield f"methods.{name}.folds: {error}"
+
+
+def _subjects_of_phantom(study: Settings) -> pd.DataFrame:
+    """What a split asks of the case table, of the phantom that is split."""
+    dataset, sizes = study["split"]["dataset"], study[PHANTOM]
+    pathologies = {
+        "acdc": [GROUPS[n % len(GROUPS)] for n in range(sizes["acdc_subjects"])],
+        "mnms": [""] * (2 * sizes["mnms_subjects_per_vendor"]),  # of the vendors A and B
+    }[study["datasets"][dataset]["layout"]]
+    subjects = [str(number) for number in range(len(pathologies))]
+    return pd.DataFrame(
+        {
+            "dataset": dataset,
+            "part": TRAINING,
+            "subject": subjects,
+            "pathology": pathologies,
+            "image_identity": subjects,
+        }
+    )
 
 
 def _test_set_problems(study: Settings) -> Iterator[str]:
@@ -158,7 +210,7 @@ def _distortion_problems(study: Settings) -> Iterator[str]:
 
 
 def _structure_problems(study: Settings) -> Iterator[str]:
-    """Structures that are what nobody annotated, and a phantom without its size."""
+    """Structures that are what nobody annotated, and a phantom without its size, or the reverse."""
     for name in filter(speaks_of_unknown, study.structures):
         yield (
             f"structures: {name!r} is no structure; what nobody annotated is `{IGNORE}` of a data "
@@ -167,6 +219,26 @@ def _structure_problems(study: Settings) -> Iterator[str]:
     generated = any(block["source"] == PHANTOM for block in study["datasets"].values())
     if generated and PHANTOM not in study:
         yield "phantom: missing, but a data set's source is phantom"
+    if PHANTOM in study and not generated:
+        yield "phantom: no data set's source is phantom; remove the block"
+
+
+def _published_problems(study: Settings) -> Iterator[str]:
+    """Papers beside scans of one's own, of which no paper gives a number."""
+    datasets = study["datasets"]
+    own = {name for name, block in datasets.items() if ADAPTERS[block["layout"]].is_own}
+    for test_set, block in study["test_sets"].items():
+        if block["published"] and block["dataset"] in own:
+            yield (
+                f"test_sets.{test_set}.published: {block['published']!r} is the paper's test set, "
+                f"and {block['dataset']!r} holds scans of your own; set it to null"
+            )
+    paper = study["reporting"]["published"]
+    if paper and own == set(datasets):
+        yield (
+            f"reporting.published: {paper!r} has no number of scans of your own, which are all "
+            "that the study has; set it to null"
+        )
 
 
 def _recipe_problems(study: Settings) -> Iterator[str]:
@@ -196,44 +268,82 @@ def _recipe_problems(study: Settings) -> Iterator[str]:
 
 
 def _method_problems(study: Settings) -> Iterator[str]:
-    """Methods that do not go with their recipe, or that would be tested on what they fit."""
+    """Methods whose settings are wrong, or that do not go with their recipe or their model."""
     for name, block in study["methods"].items():
         place = f"methods.{name}"
         found = _settings_problems(place, block, "method", COMMON_KEYS, method_class)
         yield from found
-        if found or block["recipe"] not in study["recipes"]:
+        if found:
             continue
         try:
-            method, schedule = build_method(block), study.schedule(block["recipe"])
-            epochs = method.checkpoint_epochs(schedule)
+            if issubclass(method_class(block["method"]), PretrainedMethod):
+                yield from _model_problems(study, place, block)
+            else:
+                yield from _drawing_problems(study, place, block)
         except ValueError as error:
-            yield f"{place}: does not go with recipe {block['recipe']!r}: {error}"
-            continue
-        branches = "branch" in study["recipes"][block["recipe"]]
-        if branches != any(member.branch is not None for member in method.members()):
-            yield (
-                f"{place}.recipe: {block['recipe']!r} has {'a' if branches else 'no'} "
-                f"`branch`, which {block['method']} {'does not use' if branches else 'needs'}"
-            )
-        selects = "selection" in study["recipes"][block["recipe"]]
-        if selects and epochs != [schedule.epochs - 1]:
-            yield (
-                f"{place}.recipe: {block['recipe']!r} has a `selection` and keeps one epoch's "
-                f"weights; {block['method']} needs several"
-            )
-        held_out = [member.fold is None for member in method.members()]
-        does = "selects weights" if selects and any(held_out) else ""
-        if method.fits() and all(held_out):
-            does = "fits"
-        if does:
-            yield from (
-                f"{place}: {does} on the validation side, which the test set {test_set!r} has "
-                "too; set `split.test_fraction` and test on `split: test`, or set `folds`"
-                for test_set, tested in study["test_sets"].items()
-                if tested["dataset"] == study["split"]["dataset"]
-                and tested["part"] == TRAINING
-                and tested.get("split", "validation") == "validation"
-            )
+            with_recipe = f" with recipe {block['recipe']!r}" if "recipe" in block else ""
+            yield f"{place}: does not go{with_recipe}: {error}"
+        except Exception as error:
+            if not is_own(block["method"]):
+                raise
+            yield f"{place}.method: {raised_in(block['method'], error)}"
+
+
+def _model_problems(study: Settings, place: str, block: Mapping[str, Any]) -> Iterator[str]:
+    """A model that is not there or that a method cannot predict with, and what only runs have."""
+    for key in ("recipe", "repeats"):
+        if key in study.written["methods"][place.removeprefix("methods.")]:
+            yield f"{place}.{key}: {block['method']} trains nothing; remove the key"
+    if "model" not in block:
+        yield f"{place}.model: missing; expected the folder of what was trained"
+        return
+    method = build_method(block)
+    assert isinstance(method, PretrainedMethod)
+    try:
+        method.check(study.structures)
+    except CardiouqError as error:
+        yield f"{place}.model: {error}"
+
+
+def _drawing_problems(study: Settings, place: str, block: Mapping[str, Any]) -> Iterator[str]:
+    """A method that does not go with its recipe, or that would be tested on what it fits."""
+    if "recipe" not in block:
+        yield f"{place}.recipe: missing; {block['method']} draws from the runs of one"
+    recipe = study["recipes"].get(block.get("recipe"))
+    if recipe is None:
+        return
+    method, schedule = build_method(block), study.schedule(block["recipe"])
+    epochs, members = method.checkpoint_epochs(schedule), method.members()
+    if outside := [epoch for epoch in epochs if not 0 <= epoch < schedule.epochs] or not epochs:
+        yield (
+            f"{place}: does not go with recipe {block['recipe']!r}: asks for the weights of "
+            f"epochs {outside or epochs}; expected some of 0 to {schedule.epochs - 1}"
+        )
+    branches = "branch" in recipe
+    if branches != any(member.branch is not None for member in members):
+        yield (
+            f"{place}.recipe: {block['recipe']!r} has {'a' if branches else 'no'} "
+            f"`branch`, which {block['method']} {'does not use' if branches else 'needs'}"
+        )
+    selects = "selection" in recipe
+    if selects and epochs != [schedule.epochs - 1]:
+        yield (
+            f"{place}.recipe: {block['recipe']!r} has a `selection` and keeps one epoch's "
+            f"weights; {block['method']} needs several"
+        )
+    held_out = [member.fold is None for member in members]
+    does = "selects weights" if selects and any(held_out) else ""
+    if method.fits() and all(held_out):
+        does = "fits"
+    if does:
+        yield from (
+            f"{place}: {does} on the validation side, which the test set {test_set!r} has "
+            "too; set `split.test_fraction` and test on `split: test`, or set `folds`"
+            for test_set, tested in study["test_sets"].items()
+            if tested["dataset"] == study["split"]["dataset"]
+            and tested["part"] == TRAINING
+            and tested.get("split", "validation") == "validation"
+        )
 
 
 def _settings_problems(
@@ -256,8 +366,13 @@ def _settings_problems(
         ]
     try:
         settings = settings_schema(kind)
-    except (TypeError, NameError) as error:  # of a name that an annotation speaks of
-        return [f"{where}: {block[key]}, class {called}: {error}"]
+    except (SettingError, NameError) as error:  # of a name that an annotation speaks of
+        of_field = getattr(error, "field", "")
+        return [f"{where}: {place_of(kind, of_field)}, class {called}: {error}"]
+    for name, declared in settings.items():
+        if problem := declaration_problem(declared):
+            place_of_field = place_of(kind, name)
+            return [f"{where}: {place_of_field}, class {called}: setting `{name}`: {problem}"]
     schema = {
         "type": "object",
         "properties": dict.fromkeys(common, True) | settings,

@@ -2,9 +2,11 @@
 
 from dataclasses import replace
 from functools import cached_property
+from typing import Any
 
 from cardiouq.methods import build_variant
-from cardiouq.methods.base import BaseVariant, Member
+from cardiouq.methods.base import BaseVariant, Member, PretrainedMethod
+from cardiouq.recipes.schedule import Schedule
 from cardiouq.study.settings import Settings
 
 
@@ -28,15 +30,38 @@ class Members(Settings):
         return self.repeats.get(name, (name, 0))[0]
 
     def recipe_of(self, name: str) -> str:
-        """The recipe of a method or of a repeat."""
-        return str(self["methods"][self.repeated(name)]["recipe"])
+        """The recipe of a method or of a repeat; "" of one that trains nothing."""
+        return str(self["methods"][self.repeated(name)].get("recipe", ""))
+
+    def schedule_of(self, name: str) -> Schedule:
+        """The schedule of the recipe of a method or of a repeat."""
+        return self.schedule(self.recipe_of(name))
 
     def method_members(self, name: str) -> list[Member]:
         """Members of a method or of a repeat, whose seeds are the next that are not used."""
         members = self.methods[self.repeated(name)].members()
         _, repeat = self.repeats.get(name, (name, 0))
-        seeds = 1 + max(member.seed for member in members)
+        seeds = 1 + max((member.seed for member in members), default=0)
         return [replace(member, seed=member.seed + repeat * seeds) for member in members]
+
+    def sample_count(self, name: str) -> int:
+        """Number of samples that a method or a repeat draws on the test sets."""
+        method = self.methods[self.repeated(name)]
+        if isinstance(method, PretrainedMethod):
+            return method.sample_count()
+        return len(self.method_members(name)) * method.samples_per_run(self.schedule_of(name))
+
+    def network_passes(self, name: str) -> int:
+        """How often a slice goes through a network for a method to predict it."""
+        method = self.methods[name]
+        if isinstance(method, PretrainedMethod):
+            return method.passes()
+        return method.network_passes(self.schedule_of(name))
+
+    def pretrained(self) -> dict[str, PretrainedMethod]:
+        """The methods that train nothing."""
+        found = self.methods.items()
+        return {name: method for name, method in found if isinstance(method, PretrainedMethod)}
 
     def members(self, recipe: str) -> list[Member]:
         """Members of a recipe that some method uses, or some run branches from."""
@@ -91,7 +116,7 @@ class Members(Settings):
 
     def variant(self, method: str) -> BaseVariant:
         """How the runs of a method or of a repeat are trained."""
-        return build_variant(self["recipes"][self.recipe_of(method)].get("variant"))
+        return build_variant(self._recipe(method).get("variant"))
 
     @cached_property
     def styles(self) -> dict[str, tuple[str | None, str | None]]:
@@ -102,10 +127,14 @@ class Members(Settings):
         return {name: self._style(name) for name in self.methods}
 
     def _style(self, name: str) -> tuple[str | None, str | None]:
-        recipe = self["recipes"][self.recipe_of(name)]
-        own = self.variant(name).style or self.methods[name].style(recipe)
+        own = self.variant(name).style or self.methods[name].style(self._recipe(name))
         colour, marker = own or (None, None)
         return self["methods"][name].get("colour", colour), marker
+
+    def _recipe(self, name: str) -> dict[str, Any]:
+        """The settings of the recipe of a method or of a repeat; none if it trains nothing."""
+        settings: dict[str, Any] = self["recipes"].get(self.recipe_of(name), {})
+        return settings
 
     def _users_of(self, recipe: str) -> list[str]:
         """Methods and repeats that draw from a recipe's runs."""

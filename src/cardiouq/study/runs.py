@@ -86,11 +86,23 @@ class Runs(Members):
     def prediction_settings(self, method: str) -> str:
         """JSON of what a method's or a repeat's prediction needs beside the data and the runs."""
         block = self.written["methods"][self.repeated(method)]
+        # what a prediction does not depend on would predict it again
+        own = {k: v for k, v in block.items() if k == "method" or k not in COMMON_KEYS}
+        if pretrained := self.pretrained().get(method):
+            return json.dumps(
+                {
+                    "name": method,
+                    "method": own,
+                    "fingerprint": pretrained.fingerprint(),
+                    "structures": self.structures,
+                    "seed": self["seed"],
+                    **_own_code(block["method"]),
+                }
+            )
         return json.dumps(
             {
                 "name": method,
-                # what a prediction does not depend on would predict it again
-                "method": {k: v for k, v in block.items() if k == "method" or k not in COMMON_KEYS},
+                "method": own,
                 "members": [str(member) for member in self.method_members(method)],
                 "recipe": self.written["recipes"][block["recipe"]],
                 "seed": self["seed"],
@@ -98,6 +110,11 @@ class Runs(Members):
                 **self.written["prediction"],
             }
         )
+
+    def models(self) -> dict[str, dict[str, str]]:
+        """Method that trains nothing -> fingerprint of its model; nothing if there is none."""
+        found = {name: method.fingerprint() for name, method in self.pretrained().items()}
+        return {"models": found} if found else {}
 
 
 def _own_code(name: str | None) -> dict[str, str]:
@@ -122,7 +139,7 @@ def needed_runs(study: Runs, method: str) -> list[NeededRun]:
     A run that branches counts its own epochs alone: its `history.csv` has no others.
     """
     recipe = study.recipe_of(method)
-    last_epochs = {}
+    last_epochs: dict[tuple[str, Member], int] = {}
     for member in study.methods[method].members():
         last_epochs[recipe, member] = study.schedule(recipe).epochs - 1
         if base := study.base_run(recipe, member):
@@ -138,10 +155,9 @@ def needed_runs(study: Runs, method: str) -> list[NeededRun]:
 
 
 def needed_checkpoints(study: Runs, method: str) -> list[str]:
-    """Files of the weights that a method's prediction reads, to fit and to predict."""
-    epochs = study.methods[method].checkpoint_epochs(study.schedule(study.recipe_of(method)))
+    """Files of the weights of runs that a method's prediction reads, to fit and to predict."""
     return [
         f"{folder}/{checkpoint_file(epoch)}"
         for folder in study.run_folders(method)
-        for epoch in epochs
+        for epoch in study.methods[method].checkpoint_epochs(study.schedule_of(method))
     ]

@@ -44,7 +44,7 @@ class Settings:
         self.results = f"results/{self.name}"
         self.written: dict[str, Any] = read_yaml(self.file)
         check_schema(self.written, schema_of("study"), str(self.file))
-        self._find_files_of_methods()
+        self._find_files()
         self._filled_in = filled_in(self.written)
 
     def __getitem__(self, key: str) -> Any:
@@ -87,19 +87,25 @@ class Settings:
             for place, degree in enumerate(degrees, start=1)
         }
 
+    @property
+    def in_domain(self) -> list[str]:
+        """Names of the test sets that are in domain."""
+        return [name for name, block in self["test_sets"].items() if block["domain"] == "ID"]
+
     def beside(self, path: str) -> Path:
         """Where a path is that is given from the study's file."""
         return self.file.parent / expand_home(path)
 
-    def _find_files_of_methods(self) -> None:
-        """Spell the paths of the user's own methods from the working directory."""
-        named = [(block, "method") for block in self.written["methods"].values()]
-        recipes = self.written["recipes"].values()
+    def _find_files(self) -> None:
+        """Spell the paths of models and of the user's own methods from the working directory."""
+        methods, recipes = self.written["methods"].values(), self.written["recipes"].values()
+        named = [(block, "method") for block in methods]
         named += [(block["variant"], "name") for block in recipes if "variant" in block]
-        # recipes that YAML merges share a block, which is to be changed once
-        for block, key in {id(block): (block, key) for block, key in named}.values():
-            if block[key].endswith(".py"):
-                block[key] = str(self.beside(block[key]))
+        named = [(block, key) for block, key in named if block[key].endswith(".py")]
+        named += [(block, "model") for block in methods if "model" in block]
+        # blocks that YAML merges are one, which is to be changed once
+        for block, key in {(id(block), key): (block, key) for block, key in named}.values():
+            block[key] = str(self.beside(block[key]))
 
 
 def path_of(name: str, config_folder: Path) -> Path:

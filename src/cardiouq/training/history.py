@@ -16,6 +16,7 @@ HISTORY_COLUMNS = (
     "validation_dice",
     "validation_nll",
     "seconds",
+    "processor_seconds",
 )
 
 

@@ -67,11 +67,12 @@ def _train(run: Run, side: SideFolder, device: torch.device, notice: Notice) -> 
     trajectory = Trajectory(run, side, setup.training.network, setup.optimiser)
     leave_if_told = partial(_leave_if_told, notice, trajectory)
     for epoch in range(trajectory.next_epoch, run.schedule.epochs):
-        start = time.monotonic()
+        start, processor_start = time.monotonic(), time.process_time()
         set_rate(setup.optimiser, run.schedule, epoch)
         loss = train_epoch(setup, epoch, leave_if_told)
         validation = validate(setup.variant, setup.training, setup.held_out)
-        trajectory.add(loss, validation, time.monotonic() - start)
+        taken = time.monotonic() - start, time.process_time() - processor_start
+        trajectory.add(loss, validation, *taken)
         if notice.given or trajectory.is_due():
             trajectory.keep()
     leave_if_told()  # the job may be taken for dead, and its output with it
@@ -112,6 +113,7 @@ def set_up(run: Run, device: torch.device) -> Setup:
         plain_loss=build_loss(recipe, heads=1 + plain.deep_supr_num),
         images=len(annotated),
         pixels=math.prod(patch_size) * float(annotated.mean()),
+        progress=torch.zeros((), device=device),
     )
 
     def loss(images: Tensor, labels: Tensor) -> Tensor:
@@ -150,6 +152,7 @@ def train_epoch(setup: Setup, epoch: int, leave_if_told: Callable[[], None]) -> 
         for purpose in ("patches", "augmentation")
     )
     network.train()
+    setup.training.progress.fill_(epoch / run.schedule.epochs)
     losses = []
     for _ in range(recipe["iterations_per_epoch"]):
         leave_if_told()

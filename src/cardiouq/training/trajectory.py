@@ -59,7 +59,9 @@ class Trajectory:
         """Tell whether the last epoch is done."""
         return self.next_epoch == self.schedule.epochs
 
-    def add(self, train_loss: float, validation: Validation, seconds: float) -> None:
+    def add(
+        self, train_loss: float, validation: Validation, seconds: float, processor_seconds: float
+    ) -> None:
         """Add the next epoch, and write what others will ask for of it."""
         epoch = self.next_epoch
         self.history.append(
@@ -71,6 +73,7 @@ class Trajectory:
                 "validation_dice": validation.dice,
                 "validation_nll": validation.nll,
                 "seconds": seconds,
+                "processor_seconds": processor_seconds,
             }
         )
         self.last_layers[epoch] = last_decoder_layer(self.network).cpu()

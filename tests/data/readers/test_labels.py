@@ -49,7 +49,7 @@ def test_text_says_every_value(known: Any, wanted: Any, structures: Any, text: s
     [
         (MNMS, {}, ["lv"], "no label is called 'lv', found ['LV', 'MYO', 'RV']"),
         (MNMS, {}, ["lv"], "which name or value it has, as `labels: {lv: 1}`"),
-        ({}, {}, HEART, "no label is called 'RV', as the data set itself names none; say in `lab"),
+        ({}, {}, HEART, "no label is called 'RV', as the data set itself names none; say in its"),
         ({}, {"RV": 1}, HEART, "which value it has, as `labels: {RV: 1, MYO: 2, LV: 3}`"),
         ({}, {"LV": "cavity"}, ["LV"], "itself names none; expected a value in `labels`"),
         (MNMS, {"LV": "cavity"}, HEART, "no label is called 'cavity', found ['LV', 'MYO', 'RV']"),

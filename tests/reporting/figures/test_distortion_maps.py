@@ -17,7 +17,7 @@ def test_maps_leave_out_the_mutual_information_of_one_sample(
         path.with_name(path.name.replace("entropy", "mutual_information")).symlink_to(path)
     places = {name: settings["degree"] for name, settings in DISTORTED.items()}
     figure = draw_distortion_maps(
-        study.cases, distorted, tmp_path / "prediction", METHODS, places, "val"
+        study.cases, distorted, tmp_path / "prediction", METHODS, "noise", places, "val"
     )
     maps = [i for axes in figure.axes for i in axes.images if i.get_cmap().name == "inferno"]
     # three degrees: the entropy of two methods, the mutual information of one
@@ -31,6 +31,6 @@ def test_without_a_method_of_several_samples_maps_are_drawn_all_the_same(
     methods = {"vanilla": "Vanilla"}
     places = {name: settings["degree"] for name, settings in DISTORTED.items()}
     figure = draw_distortion_maps(
-        study.cases, distorted, tmp_path / "prediction", methods, places, "val"
+        study.cases, distorted, tmp_path / "prediction", methods, "noise", places, "val"
     )
     check_saved(figure, tmp_path)

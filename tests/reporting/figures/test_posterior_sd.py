@@ -8,6 +8,7 @@ from safetensors.numpy import save_file
 
 from cardiouq.errors import CardiouqError
 from cardiouq.reporting.figures.posterior_sd import draw_posterior_sd, posterior_sds
+from tests.reporting.figures.drawn import check_saved
 
 RHO = ".parametrizations.weight.0.rho"
 LAYERS = {
@@ -71,13 +72,16 @@ def test_other_checkpoints_are_refused(
         posterior_sds(path)
 
 
-def test_figure_has_a_box_per_layer_and_lines_of_prior_and_start(tmp_path: Path) -> None:
+def test_figure_has_a_box_per_layer_and_the_line_of_the_start(tmp_path: Path) -> None:
     path = write_checkpoint(tmp_path / "c.safetensors", dict.fromkeys(LAYERS, -5.0))
     posterior = {"label": "BBB", "checkpoint": str(path), "prior_sd": 0.1, "initial_sd": 0.005}
     figure = draw_posterior_sd([posterior, {**posterior, "label": "BBB, wide"}])
-    assert [axis.get_title() for axis in figure.axes] == ["BBB", "BBB, wide"]
+    assert [axis.get_title(loc="left") for axis in figure.axes] == [
+        "BBB: SD of the prior 0.1",
+        "BBB, wide: SD of the prior 0.1",
+    ]
     first = figure.axes[0]
     assert [text.get_text() for text in first.get_xticklabels()] == list(LAYERS.values())
     lines = {line.get_label(): line.get_ydata()[0] for line in first.get_lines()}
-    assert lines["prior (0.1)"] == 0.1
     assert lines["before training (0.005)"] == 0.005
+    check_saved(figure, tmp_path)

@@ -29,7 +29,7 @@ def test_structural_uncertainty_shows_samples_of_the_worst_volume(
         "Sample 2",
         "Sample 3",
     ]
-    assert "within 0.5" in figure.axes[1].texts[0].get_text()
+    assert "within 0.5 mm" in figure.axes[0].get_ylabel()
     check_saved(figure, tmp_path)
 
 

@@ -18,7 +18,7 @@ def test_training_curves(study: Any, tmp_path: Path) -> None:
     figure = draw_training_curves(histories)
     losses = figure.axes[::3]
     labels = [axes.get_ylabel() for axes in losses]
-    assert labels == ["cyclical\n(1 run)", "dropout\n(1 run)", "polynomial\n(3 runs)"]
+    assert labels == ["cyclical (1 run)", "dropout (1 run)", "polynomial (3 runs)"]
     assert [len(axes.lines) for axes in losses] == [2, 2, 6]
     check_saved(figure, tmp_path)
 

@@ -32,9 +32,22 @@ def bold(table: PrintedTable) -> set[tuple[int, int]]:
     return {(i, j) for i, row in enumerate(table.rows) for j, c in enumerate(row) if c.best}
 
 
+def compared(
+    metric: str, level: str, structures: list[str], low: float, high: float, n_subjects: int = 6
+) -> pd.DataFrame:
+    """The pair of Vanilla less SWA, the same on all test sets: its interval, and half way of it."""
+    pair = {"method": "vanilla", "other": "swa", "difference": (low + high) / 2}
+    return pd.DataFrame(
+        {"test_set": t, "level": level, "structure": s, "metric": metric}
+        | pair
+        | {"low": low, "high": high, "n_subjects": n_subjects, "n_empty": 0}
+        for t, s in product(TEST_SETS, structures)
+    )
+
+
 def pairs(**columns: Any) -> pd.DataFrame:
     metrics = [("dice", "foreground"), ("assd_mm", "foreground"), ("nll_nats", ALL)]
     return pd.DataFrame(
-        {"test_set": t, "level": "volume", "structure": s, "metric": m} | columns
+        {"test_set": t, "level": "volume", "structure": s, "metric": m, "n_subjects": 6} | columns
         for t, (m, s) in product(TEST_SETS, [*metrics, ("ece_percent", ALL)])
     )

@@ -7,7 +7,7 @@ import pytest
 from cardiouq.errors import CardiouqError
 from cardiouq.reporting.tables.layout import Block, print_blocks
 from cardiouq.structures import ALL
-from tests.reporting.tables.summaries import METHODS, TEST_SETS, bold, summary, texts
+from tests.reporting.tables.summaries import METHODS, TEST_SETS, bold, compared, summary, texts
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,8 @@ def test_a_block_has_a_row_per_method_and_the_best_is_bold(
 ) -> None:
     block = Block("nll_nats", "NLL", "volume", [ALL], 2, larger_is_better, "interval")
     found = summary("nll_nats", "volume", [ALL], 0.1)
-    table = print_blocks(found, [block], METHODS, TEST_SETS, "", "tab:x")
+    told = compared("nll_nats", "volume", [ALL], 0.05, 0.15)
+    table = print_blocks(found, [block], METHODS, TEST_SETS, "", "tab:x", told)
     assert table.columns == ["Metric", "Method", "", "", "Empty"]
     assert texts(table) == [
         ["NLL", "Vanilla", "1.50 [1.00, 2.00]", "1.50 [1.00, 2.00]", "2"],
@@ -28,10 +29,23 @@ def test_a_block_has_a_row_per_method_and_the_best_is_bold(
     assert bold(table) == best
 
 
-def test_equal_as_printed_is_equally_good() -> None:
-    found = summary("nll_nats", "volume", [ALL], 0.001)
+@pytest.mark.parametrize(
+    "comparisons",
+    [
+        None,
+        compared("nll_nats", "volume", [ALL], -0.05, 0.25),
+        compared("nll_nats", "volume", [ALL], 0.05, 0.15, n_subjects=5),
+        compared("nll_nats", "slice", [ALL], 0.05, 0.15),
+    ],
+    ids=["nothing", "an interval with 0", "few subjects", "another level"],
+)
+def test_nothing_is_bold_that_is_not_told_from_the_others(
+    comparisons: pd.DataFrame | None,
+) -> None:
+    found = summary("nll_nats", "volume", [ALL], 0.1)
     block = Block("nll_nats", "NLL", structures=[ALL], decimals=2)
-    assert len(bold(print_blocks(found, [block], METHODS, TEST_SETS, "", ""))) == 4
+    table = print_blocks(found, [block], METHODS, TEST_SETS, "", "", comparisons)
+    assert bold(table) == set()
 
 
 @pytest.mark.parametrize(

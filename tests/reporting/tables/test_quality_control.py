@@ -1,10 +1,12 @@
 """Quality control in print: every number of every method, in every form."""
 
+from itertools import product
+
 import pandas as pd
 import pytest
 
 from cardiouq.reporting.printing import PrintedTable, to_html, to_latex, to_markdown
-from cardiouq.reporting.tables.quality_control import print_quality_control
+from cardiouq.reporting.tables.quality_control import OTHERS, print_quality_control
 from cardiouq.structures import STRUCTURES
 from tests.reporting.reviewed import METHODS, TEST_SETS, review
 
@@ -16,8 +18,18 @@ def tables() -> Tables:
     return review()
 
 
+def summary() -> pd.DataFrame:
+    """Shares of slices that each uncertainty flags, another one for each structure."""
+    return pd.DataFrame(
+        {"method": method, "test_set": test_set, "level": "slice", "structure": structure}
+        | {"metric": f"flagged_percent_{other}", "value": 10.0 * (place + 1), "n_empty": 2}
+        for method, test_set, other in product(METHODS, TEST_SETS, OTHERS)
+        for place, structure in enumerate(STRUCTURES)
+    )
+
+
 def printed(rows: pd.DataFrame) -> PrintedTable:
-    return print_quality_control(rows, METHODS, TEST_SETS, "Quality control.")
+    return print_quality_control(rows, summary(), METHODS, TEST_SETS, "Quality control.")
 
 
 def numbers(table: PrintedTable, name: str) -> dict[str, list[str]]:
@@ -49,24 +61,19 @@ def test_table_has_every_method_s_numbers(tables: Tables) -> None:
     assert same[0] == same[1]
 
 
+def test_other_uncertainties_flag_what_the_summary_says(tables: Tables) -> None:
+    table = printed(tables[0])
+    for name in ("entropy", "entropy without the boundary", "1 - forest's Dice"):
+        shown = numbers(table, f"Flagged (%): {name}")
+        assert shown["swa"] == ["10.0", "20.0", "30.0", "20.0"]
+
+
 def test_no_hours_saved_are_printed_without_a_sign(
     tables: Tables,
 ) -> None:
     rows, _ = tables
     shown = numbers(printed(rows.assign(hours_saved_random=-0.3)), "Hours saved against random")
     assert shown["bbb"] == ["0"] * 4
-
-
-def test_more_hours_and_fewer_flagged_are_bold(tables: Tables) -> None:
-    rows, _ = tables
-    rank = rows["method"].map({method: number for number, method in enumerate(METHODS)})
-    table = printed(rows.assign(hours_saved_random=rank, flagged_percent=rank))
-    bold = {(row[1].text, k // len(METHODS)) for k, row in enumerate(table.rows) if row[2].best}
-    first, last = (list(METHODS.values())[k] for k in (0, -1))
-    names = [row[0].text for row in table.rows if row[0].text]
-    assert (first, names.index("Flagged (%): ASSD_within")) in bold
-    assert (last, names.index("Hours saved against random")) in bold
-    assert not any(names[k].startswith("Flagged (%): r") for _, k in bold)
 
 
 def test_table_is_written_in_every_form(tables: Tables) -> None:

@@ -46,3 +46,11 @@ def test_clinical_quantities_are_of_studies_with_the_heart_s_structures(
     study = make_study(tiny)
     monkeypatch.setattr(Study, "structures", tuple(structures))
     assert ("clinical" in tables_of(study)) == has
+
+
+def test_conformal_intervals_are_of_studies_with_a_test_set_in_domain(
+    tiny: dict[str, Any], make_study: Callable[[dict[str, Any]], Study]
+) -> None:
+    for test_set in tiny["test_sets"].values():
+        test_set["domain"] = "OOD"
+    assert not {"conformal", "shift"} & set(tables_of(make_study(tiny)))

@@ -27,6 +27,7 @@ class Adapter:
         parts: of the data set, as its challenge divides it; None: as its own table does.
         is_pseudonymous: whether its folders are named by participants, so that no path below the
             root may be written.
+        is_own: whether it is for scans of one's own, and no data set's official layout.
     """
 
     find: Callable[[DataFolder], Found]
@@ -34,6 +35,7 @@ class Adapter:
     labels_file: str = ""
     parts: Sequence[str] | None = (TRAINING,)
     is_pseudonymous: bool = False
+    is_own: bool = False
 
     def known_labels(self, root: Path) -> Values:
         """The names that a data set gives the values of its labels; none of a table of files.
@@ -48,7 +50,7 @@ ADAPTERS = {
     "acdc": Adapter(find_acdc, {"RV": 1, "MYO": 2, "LV": 3}, parts=(TRAINING, "testing")),
     "mnms": Adapter(find_mnms, {"LV": 1, "MYO": 2, "RV": 3}, parts=tuple(MNMS_PARTS)),
     "ukbb": Adapter(find_ukbb, {"LV": 1, "MYO": 2, "RV": 3}, is_pseudonymous=True),
-    "nnunet": Adapter(find_nnunet, nnunet_labels, DESCRIPTION, tuple(NNUNET_PARTS)),
-    "csv": Adapter(find_csv, parts=None),
+    "nnunet": Adapter(find_nnunet, nnunet_labels, DESCRIPTION, tuple(NNUNET_PARTS), is_own=True),
+    "csv": Adapter(find_csv, parts=None, is_own=True),
 }
 """Layout -> its adapter."""

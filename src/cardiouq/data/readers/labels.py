@@ -57,7 +57,7 @@ def match_labels(known: Values, wanted: Wanted, structures: Iterable[str], where
         if name not in wanted and name not in known:
             values = ", ".join(f"{each}: {value}" for value, each in enumerate(structures, start=1))
             raise CardiouqError(
-                f"{where}: {_unnamed(name, known)}; say in `labels` of the data set in the study "
+                f"{where}: {_unnamed(name, known)}; say in its `labels` in the study "
                 f"which {'name or ' if known else ''}value it has, as `labels: {{{values}}}`"
             )
         found[name] = _values(wanted.get(name, name), known, where)

@@ -10,7 +10,7 @@ import logging
 import os
 import resource
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from math import prod
@@ -61,6 +61,8 @@ MOST_NAMED = 5
 """Unknown values of a label that an error names."""
 MOST_LOOKED_AT = 10_000
 """Voxels with unknown values that are looked at for these."""
+COMPRESSION = 1
+"""Level of gzip's, as nibabel's."""
 FREE_TEXT = {"descrip", "aux_file", "intent_name", "db_name", "data_type"}
 """Fields of a NIfTI header that may say who was scanned."""
 
@@ -88,21 +90,25 @@ def dimensions_of(frame: int) -> int:
     return 3 if frame < 0 else 4
 
 
-def open_scan(path: str | Path, dimensions: int) -> nib.Nifti1Image:
+def open_scan(path: str | Path, *dimensions: int) -> nib.Nifti1Image:
     """Open a NIfTI file; its voxels are not read yet.
 
     Direction cosines that are not orthonormal are repaired, with a warning in the log.
+
+    Args:
+        path: of the file.
+        dimensions: how many it may have.
 
     Raises:
         CardiouqError: if it is missing, is no NIfTI, has other dimensions or voxels than a scan's,
             or says that it is larger than any scan.
     """
-    with _opened(Path(path), dimensions) as (image, _, _):
+    with _opened(Path(path), *dimensions) as (image, _, _):
         return image
 
 
 @contextmanager
-def _opened(path: Path, dimensions: int) -> Iterator[tuple[nib.Nifti1Image, ImageOpener, bytes]]:
+def _opened(path: Path, *dimensions: int) -> Iterator[tuple[nib.Nifti1Image, ImageOpener, bytes]]:
     """An open scan, the file as it is unpacked, and what was read of it so far: its start."""
     if not path.name.lower().endswith((".nii", ".nii.gz")):
         raise CardiouqError(f"{path}: expected NIfTI, a file that ends in .nii or .nii.gz")
@@ -150,11 +156,12 @@ def _one_error(path: Path) -> Iterator[None]:
         ) from None
 
 
-def _check_size(path: Path, voxels: Any, dimensions: int) -> None:
+def _check_size(path: Path, voxels: Any, dimensions: Sequence[int]) -> None:
     """Raise a CardiouqError if what a header says of the voxels is no scan's."""
     shape, dtype = tuple(int(size) for size in voxels.shape), voxels.dtype
-    if len(shape) != dimensions or min(shape) < 1:
-        raise CardiouqError(f"{path}: shape {shape}; expected {dimensions} dimensions")
+    if len(shape) not in dimensions or min(shape) < 1:
+        expected = " or ".join(map(str, dimensions))
+        raise CardiouqError(f"{path}: shape {shape}; expected {expected} dimensions")
     if dtype.kind not in "iuf":
         raise CardiouqError(f"{path}: voxels are {dtype}; expected a real number of each")
     memory = _memory()
@@ -284,13 +291,54 @@ def read_scan(
             kept += more[max(first - found, 0) : max(last - found, 0)]
             found += len(more)
         if found != whole and (to_end or found < last):
-            wrong = "more" if found > whole else f"{found:,}"
-            raise CardiouqError(
-                f"{path}: expected {whole:,} bytes by its header, found {wrong}; fetch the file "
-                "again"
-            )
+            raise _other_size(path, whole, "more" if found > whole else f"{found:,}")
         stored = np.ndarray(shape, voxels.dtype, kept, order="F")
         return image, apply_read_scaling(stored, voxels.slope, voxels.inter).T
+
+
+def read_frames(path: str | Path) -> Iterator[NDArray[Any]]:
+    """Read the volumes of a 3-D or 4-D scan one by one, (slices, rows, columns), to its end.
+
+    Raises:
+        CardiouqError: as `read_scan`, once the volumes before the damage have been read.
+    """
+    path = Path(path)
+    with _opened(path, 3, 4) as (image, stream, start):
+        shape, voxels, whole = image.shape[:3], image.dataobj, _unpacked(image.dataobj)
+        size = prod(shape) * voxels.dtype.itemsize
+        kept, found = bytearray(start[voxels.offset :]), len(start)
+        for _ in range(prod(image.shape[3:])):
+            while len(kept) < size and (more := stream.read(MOST_HEADER)):
+                kept += more
+                found += len(more)
+            if len(kept) < size:
+                raise _other_size(path, whole, f"{found:,}")
+            stored = np.ndarray(shape, voxels.dtype, bytes(kept[:size]), order="F")
+            del kept[:size]
+            yield apply_read_scaling(stored, voxels.slope, voxels.inter).T
+        if kept or stream.read(1):
+            raise _other_size(path, whole, "more")
+
+
+def _other_size(path: Path, whole: int, found: str) -> CardiouqError:
+    return CardiouqError(
+        f"{path}: expected {whole:,} bytes by its header, found {found}; fetch the file again"
+    )
+
+
+def as_intensities(volume: NDArray[Any], path: str | Path) -> NDArray[np.float32]:
+    """The voxels of a scan as float32.
+
+    Raises:
+        CardiouqError: if they are not all finite, or all the same.
+    """
+    with np.errstate(over="ignore"):
+        intensities = volume.astype(np.float32)
+    if not np.isfinite(intensities).all():
+        raise CardiouqError(f"{path}: holds NaN or infinite intensities; expected numbers")
+    if intensities.min() == intensities.max():
+        raise CardiouqError(f"{path}: every voxel is {volume.min()}; expected a scan")
+    return intensities
 
 
 def load_volume(path: str | Path, frame: int) -> NDArray[Any]:
@@ -384,12 +432,46 @@ def write_volume(volume: NDArray[Any], case: Case, path: Path) -> None:
         path: of the file.
     """
     image = open_scan(case.image, dimensions_of(case.frame))
+    header = _header_like(image, volume.dtype)
+    with atomic_write(path) as temporary:
+        nib.save(nib.Nifti1Image(volume.T, image.affine, header), temporary)
+
+
+@contextmanager
+def frames_writer(
+    path: Path, scan: nib.Nifti1Image, dtype: type[np.generic], slope: float = 1.0
+) -> Iterator[Callable[[NDArray[Any]], None]]:
+    """Yield what writes the volumes of a file with a scan's shape and geometry one after the other.
+
+    Args:
+        path: of the file, which ends in `.nii.gz`.
+        scan: as `open_scan` gives it.
+        dtype: of the voxels as they are stored.
+        slope: by which a stored value is multiplied when it is read.
+    """
+    header = _header_like(scan, np.dtype(dtype))
+    unread = np.broadcast_to(np.zeros((), dtype), scan.shape)
+    header = nib.Nifti1Image(unread, scan.affine, header).header
+    header.set_slope_inter(slope, 0)
+    header.set_data_offset(header.single_vox_offset)
+
+    with gzip.open(path, "wb", compresslevel=COMPRESSION) as stream:
+        stream.write(header.binaryblock.ljust(header.single_vox_offset, b"\0"))
+
+        def write(volume: NDArray[Any]) -> None:
+            stored = np.rint(volume / slope) if slope != 1 else volume
+            stream.write(stored.astype(header.get_data_dtype()).tobytes())
+
+        yield write
+
+
+def _header_like(image: nib.Nifti1Image, dtype: np.dtype[Any]) -> Any:
+    """The header of a scan for what is made of it, without its free text."""
     header = image.header.copy()
     for field in FREE_TEXT & set(header.keys()):  # NIfTI-2 has fewer
         header[field] = b""
     header.extensions.clear()
-    header.set_data_dtype(volume.dtype)
+    header.set_data_dtype(dtype)
     header.set_slope_inter(1, 0)
     header["cal_min"] = header["cal_max"] = 0  # the image's display window does not fit a label
-    with atomic_write(path) as temporary:
-        nib.save(nib.Nifti1Image(volume.T, image.affine, header), temporary)
+    return header

@@ -75,5 +75,5 @@ def draw_checkpoints(
     titles += "\nepoch " + (checkpoints["epoch"] + 1).astype(str)
     for axis, title in zip(axes[0, 1:], titles, strict=True):
         axis.set_title(title, fontsize=7)
-    add_structure_legend(figure, "outside lower left")
+    add_structure_legend(figure, "outside lower left", "Dice of the slice, mean of structures")
     return figure

@@ -1,75 +1,88 @@
 """Figure of dataset shift: accuracy and uncertainty on every test set (Ng et al., 2022)."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from cardiouq.reporting.style import DOUBLE_COLUMN, MethodStyle, add_method_legend, use_style
+from cardiouq.reporting.rows import add_dots, row_figure
+from cardiouq.reporting.style import use_log_scale
 from cardiouq.structures import ALL, STRUCTURES
 
-# heights in inches
-ROW = 1.25
-LEGEND = 0.75
-GROUP = 0.85
-"""Width of all bars of one test set; the test sets are 1 apart."""
+KEYS = ["method", "test_set"]
+CORRELATION = "spearman_assd_within_mm_assd_mm"
+TITLES = {
+    "dice": "Dice",
+    "missed": "Missed or\ninvented (%)",
+    "assd_mm": "ASSD (mm),\nmedian",
+    "assd_within_mm": "ASSD_within\n(mm), median",
+    CORRELATION: "Spearman of\nthe two ASSD",
+    "predictive_entropy_bits": "Entropy (bits)",
+}
+"""Panel -> its title."""
+OF_SAMPLES = ("assd_within_mm", CORRELATION)
+"""Panels that have nothing to show of a method with one sample."""
 
-
-class Bars(NamedTuple):
-    """One row of panels: a metric per slice, and its label."""
-
-    metric: str
-    label: str
-    of_structures: bool = True
-
-
-BARS = (
-    Bars("dice", "Dice"),
-    Bars("assd_mm", "ASSD (mm)"),
-    Bars("assd_within_mm", "ASSD_within (mm)"),
-    Bars("spearman_assd_within_mm_assd_mm", "Spearman: ASSD_within, ASSD"),
-    Bars("predictive_entropy_bits", "Entropy (bits)", of_structures=False),
-)
+LOGARITHMIC = ("assd_within_mm", "predictive_entropy_bits")
 
 
 def draw_dataset_shift(
     summary: pd.DataFrame,
+    slice_scores: pd.DataFrame,
     methods: Mapping[str, str],
     test_sets: Mapping[str, str],
-    styles: Mapping[str, MethodStyle],
 ) -> Figure:
-    """Draw a row per metric, a group of bars per test set, a bar per method.
+    """Draw a row per method, a panel per number, and in it a dot per test set.
 
-    Numbers are means over slices and structures, their whiskers the mean interval of the structures
-    over subjects (none for a single subject).
+    Dice, correlation and entropy are means over slices and structures, with the mean interval of
+    the structures over subjects (none for a single subject). A structure that only one mask has is
+    the image's diagonal away, which would outweigh all other distances in a mean. So the share of
+    these has a panel, and distances are of the other slices: their median, with quartiles.
 
     Args:
         summary: rows of `summary.csv`.
+        slice_scores: rows of `slice_scores.csv` of all methods.
         methods, test_sets: key -> printed label, in order.
     """
-    use_style()
-    figure = Figure(figsize=(DOUBLE_COLUMN, ROW * len(BARS) + LEGEND), layout="constrained")
-    axes = figure.subplots(len(BARS), 1, sharex=True)
-    slices = summary[summary["level"] == "slice"]
-    width = GROUP / len(methods)
-    for axis, bars in zip(axes, BARS, strict=True):
-        structures = STRUCTURES if bars.of_structures else [ALL]
-        rows = slices[(slices["metric"] == bars.metric) & slices["structure"].isin(structures)]
-        means = rows.groupby(["method", "test_set"])[["value", "low", "high"]].mean()
-        for index, (method, style) in enumerate(styles.items()):
-            of_method = means.loc[method].loc[list(test_sets)]
-            axis.bar(
-                np.arange(len(test_sets)) + (index - (len(methods) - 1) / 2) * width,
-                of_method["value"],
-                width=0.9 * width,
-                color=style.colour,
-                yerr=np.abs(of_method[["low", "high"]].T - of_method["value"]),
-                error_kw={"elinewidth": 0.5, "ecolor": "0.45"},
-            )
-        axis.set_ylabel(bars.label.replace(": ", ":\n"), fontsize=7)
-        axis.axhline(0, color="black", linewidth=0.6)
-    axes[-1].set_xticks(np.arange(len(test_sets)), list(test_sets.values()))
-    add_method_legend(figure, methods, styles)
+    numbers = _means(summary) | _of_slices(slice_scores)
+    within = numbers["assd_within_mm"]["value"].groupby("method").max()
+    several = [method for method in methods if within.get(method, 0) > 0]
+    figure, panels = row_figure(methods, test_sets, list(TITLES.values()))
+    for axes, name in zip(panels, TITLES, strict=True):
+        table = numbers[name]
+        if name in OF_SAMPLES:
+            table = table[table.index.get_level_values("method").isin(several)]
+        add_dots(axes, table, methods, test_sets)
+        if name in LOGARITHMIC:
+            use_log_scale(axes, "x", table.to_numpy())
     return figure
+
+
+def _means(summary: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Mean of the structures' numbers and intervals, by method and test set."""
+    means = {}
+    for metric in ("dice", CORRELATION, "predictive_entropy_bits"):
+        rows = summary[(summary["level"] == "slice") & (summary["metric"] == metric)]
+        structures = [ALL] if metric == "predictive_entropy_bits" else list(STRUCTURES)
+        rows = rows[rows["structure"].isin(structures)]
+        means[metric] = rows.groupby(KEYS)[["value", "low", "high"]].mean()
+    return means
+
+
+def _of_slices(slice_scores: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Share of structures that one mask alone has, quartiles of distances where both have them."""
+    rows = slice_scores[slice_scores["structure"].isin(list(STRUCTURES))]
+    alone = rows["reference_empty"] != rows["predicted_empty"]
+    share = 100 * rows.assign(value=alone).groupby(KEYS)["value"].mean()
+    both = rows[~rows["reference_empty"] & ~rows["predicted_empty"]].groupby(KEYS)
+    names = {0.25: "low", 0.5: "value", 0.75: "high"}
+    quartiles = {
+        metric: both[metric]
+        .quantile(np.array(list(names)))
+        .unstack()
+        .rename(columns=names)
+        .reindex(columns=list(names.values()))
+        for metric in ("assd_mm", "assd_within_mm")
+    }
+    return {"missed": share.to_frame().assign(low=np.nan, high=np.nan)} | quartiles

@@ -73,7 +73,7 @@ def draw_distorted_examples(
             scan = original if degree_index == 0 else load_scan(distorted, name)
             row[degree_index].set_axis_on()
             window.show_image(row[degree_index], scan.image[z])
-            window.draw_contours(row[degree_index], scan.reference[z], linewidths=0.6)
+            window.draw_contours(row[degree_index], scan.reference[z], linewidth=0.6)
             name_panel(row[degree_index], degree)
     add_structure_legend(figure, "outside lower center")
     return figure

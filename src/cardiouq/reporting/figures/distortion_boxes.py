@@ -4,26 +4,38 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
-from cardiouq.reporting.style import DOUBLE_COLUMN, MethodStyle, add_method_legend, use_style
+from cardiouq.reporting.style import (
+    DOUBLE_COLUMN,
+    MethodStyle,
+    add_legend,
+    figure_of_words,
+    use_log_scale,
+    use_style,
+)
 from cardiouq.structures import ALL, FOREGROUND
 
 # heights in inches
 ROW = 1.7
+TALLEST = 8.5
 LEGEND = 0.75
 GROUP = 0.85
 """Width of all boxes of one degree; the degrees are 1 apart."""
-SMALLEST = 1e-4
-"""Uncertainty below which its scale is linear, so that 0 is on it."""
+FILL = 0.35
+"""Opacity of a box, by which its median stands out, also where the box is but a line."""
+BOX = ["low", "q1", "median", "q3", "high"]
 
 KIND_LABELS = {
     "noise": "Rician noise (SD, image in 0 to 1)",
-    "blur": "Gaussian blur (sigma, pixels)",
-    "stretch": "Stretch around the heart",
-    "bias_field": "Bias field",
-    "ghosting": "Ghosting",
-    "thick_slices": "Thicker slices",
+    "blur": "Gaussian blur (SD, pixels)",
+    "stretch": "Stretch of the heart (elongation at its centre)",
+    "bias_field": "Bias field (range of its logarithm)",
+    "ghosting": "Ghosting (intensity of a ghost over the image's)",
+    "thick_slices": "Thicker slices (beyond their distance, in distances)",
 }
 
 
@@ -33,21 +45,23 @@ class Boxed(NamedTuple):
     structure: str
     label: str
     logarithmic: bool
+    of_one_sample: float | None = None
+    """What a method with one sample has everywhere, which is not drawn."""
 
 
 BOXED = {
     "dice": Boxed(FOREGROUND, "Dice", False),
     "assd_mm": Boxed(FOREGROUND, "ASSD (mm)", True),
     "predictive_entropy_bits": Boxed(ALL, "Entropy (bits)", True),
-    "mutual_information_bits": Boxed(ALL, "Mutual information (bits)", True),
-    "dice_within": Boxed(FOREGROUND, "Dice_within", False),
-    "assd_within_mm": Boxed(FOREGROUND, "ASSD_within (mm)", True),
+    "mutual_information_bits": Boxed(ALL, "Mutual information (bits)", True, 0),
+    "dice_within": Boxed(FOREGROUND, "Dice_within", False, 1),
+    "assd_within_mm": Boxed(FOREGROUND, "ASSD_within (mm)", True, 0),
 }
 """Metric -> its figure; Dice and distances are of the whole foreground."""
 
 
 def kind_label(kind: str) -> str:
-    """Label of a kind of distortion, with the unit of its degree if it is known."""
+    """Label of a kind of distortion, with what its degree is if that is known."""
     return KIND_LABELS.get(kind, kind.replace("_", " ").capitalize())
 
 
@@ -61,7 +75,7 @@ def draw_distortion_boxes(
     """Draw a row per kind, a group of boxes per degree, and in it a box per method.
 
     A box is of the quartiles, its line the median, its whiskers end at the last slice within 1.5
-    times the box; slices beyond are not drawn.
+    times the box; slices beyond are not drawn. Each kind has a scale of its own.
 
     Args:
         table: rows of `distortions.csv`.
@@ -71,37 +85,50 @@ def draw_distortion_boxes(
     """
     use_style()
     boxed = BOXED[metric]
-    height = ROW * len(kinds) + LEGEND
-    figure = Figure(figsize=(DOUBLE_COLUMN, height), layout="constrained")
-    axes = figure.subplots(len(kinds), 1, squeeze=False, sharey=True)[:, 0]
     chosen = table[(table["metric"] == metric) & (table["structure"] == boxed.structure)]
-    width = GROUP / len(methods)
-    for axis, kind in zip(axes, kinds, strict=True):
-        of_kind = chosen[chosen["kind"] == kind]
-        for index, (method, style) in enumerate(styles.items()):
-            rows = of_kind[of_kind["method"] == method].sort_values("place")
-            axis.bxp(
-                [
-                    {"med": r.median, "q1": r.q1, "q3": r.q3, "whislo": r.low, "whishi": r.high}
-                    for r in rows.itertuples()
-                ],
-                positions=rows["place"] + (index - (len(methods) - 1) / 2) * width,
-                widths=0.8 * width,
-                showfliers=False,
-                showcaps=False,
-                patch_artist=True,
-                manage_ticks=False,
-                boxprops={"facecolor": style.colour, "edgecolor": style.colour, "linewidth": 0.4},
-                medianprops={"color": "white", "linewidth": 0.8},
-                whiskerprops={"color": style.colour, "linewidth": 0.6},
-            )
-        degrees = of_kind.drop_duplicates("place").set_index("place")["degree"].sort_index()
-        labels = ["none" if index == 0 else f"{degree:g}" for index, degree in degrees.items()]
-        axis.set_xticks(degrees.index, labels)
-        axis.set_title(kind_label(kind), loc="left")
-        axis.set_ylabel(boxed.label)
+    if boxed.of_one_sample is not None:
+        chosen = chosen[chosen["method"].isin(_several(chosen, boxed.of_one_sample))]
+    drawn = [method for method in methods if method in set(chosen["method"])]
+    if not drawn:
+        return figure_of_words("No method of this study draws several samples.")
+    height = min(ROW * len(kinds), TALLEST) + LEGEND
+    figure = Figure(figsize=(DOUBLE_COLUMN, height), layout="constrained")
+    for axes, kind in zip(figure.subplots(len(kinds), 1, squeeze=False)[:, 0], kinds, strict=True):
+        of_kind = chosen[chosen["kind"] == kind].sort_values("place")
+        width = GROUP / len(drawn)
+        for index, method in enumerate(drawn):
+            shift = (index - (len(drawn) - 1) / 2) * width
+            rows = of_kind[of_kind["method"] == method]
+            _add_boxes(axes, rows, shift, 0.8 * width, styles[method].colour)
+        degrees = of_kind.drop_duplicates("place").set_index("place")["degree"]
+        labels = ["none" if place == 0 else f"{degree:g}" for place, degree in degrees.items()]
+        axes.set_xticks(degrees.index, labels)
+        axes.set_title(kind_label(kind), loc="left")
+        axes.set_ylabel(boxed.label)
         if boxed.logarithmic:
-            axis.set_yscale("symlog", linthresh=SMALLEST if boxed.structure == ALL else 0.1)
-            axis.set_ylim(bottom=0)
-    add_method_legend(figure, methods, styles)
+            use_log_scale(axes, "y", of_kind[BOX].to_numpy())
+    add_legend(figure, [Patch(color=styles[m].colour, label=methods[m]) for m in drawn])
     return figure
+
+
+def _several(rows: pd.DataFrame, of_one: float) -> set[str]:
+    """Methods that do not have the value of a method with one sample everywhere."""
+    return set(rows.loc[(rows[BOX] != of_one).any(axis=1), "method"])
+
+
+def _add_boxes(axes: Axes, rows: pd.DataFrame, shift: float, width: float, colour: str) -> None:
+    axes.bxp(
+        [
+            {"med": r.median, "q1": r.q1, "q3": r.q3, "whislo": r.low, "whishi": r.high}
+            for r in rows.itertuples()
+        ],
+        positions=rows["place"] + shift,
+        widths=width,
+        showfliers=False,
+        showcaps=False,
+        patch_artist=True,
+        manage_ticks=False,
+        boxprops={"facecolor": to_rgba(colour, FILL), "edgecolor": colour, "linewidth": 0.5},
+        medianprops={"color": colour, "linewidth": 1.4},
+        whiskerprops={"color": colour, "linewidth": 0.6},
+    )

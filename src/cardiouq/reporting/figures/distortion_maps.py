@@ -3,14 +3,16 @@
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from cardiouq.data.readers.scans import load_prediction
 from cardiouq.reporting.figures.distorted_examples import choose_example, largest_slice
+from cardiouq.reporting.figures.distortion_boxes import kind_label
 from cardiouq.reporting.slices import Window, load_scan, pack_panels
 from cardiouq.reporting.style import DOUBLE_COLUMN, use_style
 
@@ -18,8 +20,8 @@ MAPS = {"entropy": "Entropy", "mutual_information": "Mutual information"}
 COLOUR_MAP = "inferno"
 # the width of the methods' labels, and heights of all panels, above and below them, in inches
 LABELS = 0.95
-TALLEST = 8.3
-HEADING = 0.2
+TALLEST = 8.2
+HEADING = 0.35
 FOOT = 0.5
 GAP = 0.15
 """Width of the space between the maps, in panels."""
@@ -30,6 +32,7 @@ def draw_distortion_maps(
     distorted: pd.DataFrame,
     predictions: Path,
     methods: Mapping[str, str],
+    kind: str,
     degrees: Mapping[str, float],
     of: str,
 ) -> Figure:
@@ -39,7 +42,8 @@ def draw_distortion_maps(
         cases, distorted: the case tables.
         predictions: folder `prediction` of the study.
         methods: key -> printed label, in order; a method of one sample has no mutual information.
-        degrees: distorted test sets of one kind -> degree, in growing order.
+        kind: of the distortion.
+        degrees: distorted test sets of that kind -> degree, in growing order.
         of: the test set that was distorted.
     """
     use_style()
@@ -64,16 +68,23 @@ def draw_distortion_maps(
             window.show_image(half[0, column], image)
             half[0, column].set_title(degree, fontsize=6.5, pad=2)
         for row, method in enumerate(methods, start=1):
-            for kind, half in halves.items():
-                path = predictions / method / test_set / f"{name}_{kind}.nii.gz"
+            for shown_map, half in halves.items():
+                path = predictions / method / test_set / f"{name}_{shown_map}.nii.gz"
                 if path.is_file():
                     window.show(half[row, column], load_prediction(path)[z], cmap=COLOUR_MAP)
-    for kind, half in halves.items():
-        _finish(figure, half, MAPS[kind], FOOT / height)
-    style = {"ha": "right", "va": "center", "fontsize": 6.5}
+                elif column == 0:
+                    _say(half[row, 0], 0, "left", "one sample")
+    for shown_map, half in halves.items():
+        _finish(figure, half, MAPS[shown_map], FOOT / height)
     for axis, label in zip(axes[:, 0], ["Image", *methods.values()], strict=True):
-        axis.text(-0.1, 0.5, textwrap.fill(label, 16), transform=axis.transAxes, **style)
+        _say(axis, -0.1, "right", textwrap.fill(label, 16))
+    figure.text(LABELS / width, 1 - 0.1 / height, kind_label(kind), fontsize=7, va="center")
     return figure
+
+
+def _say(axis: Axes, x: float, align: Literal["left", "right"], text: str) -> None:
+    """Write a few words at half the height of a panel."""
+    axis.text(x, 0.5, text, transform=axis.transAxes, ha=align, va="center", fontsize=6.5)
 
 
 def _finish(figure: Figure, half: NDArray[Any], label: str, foot: float) -> None:

@@ -12,7 +12,7 @@ from safetensors.numpy import load
 
 from cardiouq.errors import CardiouqError
 from cardiouq.files.reading import read
-from cardiouq.reporting.style import DOUBLE_COLUMN, use_style
+from cardiouq.reporting.style import DOUBLE_COLUMN, use_log_scale, use_style
 
 RHO = ".parametrizations.weight.0.rho"
 HEADS = "deep_supervision_heads"
@@ -68,7 +68,7 @@ def posterior_sds(checkpoint: str | Path) -> dict[str, NDArray[np.float32]]:
 
 
 def draw_posterior_sd(posteriors: Sequence[Posterior]) -> Figure:
-    """Draw a panel per method with a box per convolution."""
+    """Draw a panel per method with a box per convolution, and the SD that each started from."""
     use_style()
     figure = Figure(figsize=(DOUBLE_COLUMN, 2.6 * len(posteriors)), layout="constrained")
     for axis, posterior in zip(
@@ -76,14 +76,16 @@ def draw_posterior_sd(posteriors: Sequence[Posterior]) -> Figure:
     ):
         boxes = [_box(label, sd) for label, sd in posterior_sds(posterior["checkpoint"]).items()]
         axis.bxp(boxes, showfliers=False, medianprops={"color": "#D55E00"}, widths=0.6)
-        for name, sd, dashes in (
-            ("prior", posterior["prior_sd"], "--"),
-            ("before training", posterior["initial_sd"], ":"),
-        ):
-            axis.axhline(sd, color="#0072B2", linestyle=dashes, label=f"{name} ({sd:g})")
-        axis.set(yscale="log", ylabel="SD of a weight", title=posterior["label"])
+        start = posterior["initial_sd"]
+        axis.axhline(start, color="#0072B2", linestyle=":", label=f"before training ({start:g})")
+        use_log_scale(axis, "y")
+        axis.set_ylabel("SD of a weight")
+        # a line of the prior's, which is far off, would leave no room to the boxes
+        axis.set_title(
+            f"{posterior['label']}: SD of the prior {posterior['prior_sd']:g}", loc="left"
+        )
         axis.tick_params(axis="x", rotation=90)
-        axis.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
+        axis.legend(loc="lower right", bbox_to_anchor=(1, 1))
     return figure
 
 

@@ -1,21 +1,27 @@
 """Figure of reliability: how often a prediction of a confidence is right."""
 
-import itertools
 import math
 import textwrap
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
-from cardiouq.reporting.style import DOUBLE_COLUMN, sequence_colours, use_style
+from cardiouq.reporting.rows import looks_of
+from cardiouq.reporting.style import (
+    DOUBLE_COLUMN,
+    add_legend,
+    markers,
+    use_log_scale,
+    use_style,
+    words,
+)
 
 MOST_COLUMNS = 6
 LARGEST_PANEL = 1.8
 """Largest width of a panel, in inches."""
-MARKERS = "os^D"
-"""Markers of test sets, in turn."""
+MARGIN = 0.03
+"""Of a diagram, so that markers at its ends are whole."""
 
 
 def reliability_curve(bins: pd.DataFrame, n_bins: int, n_shown: int) -> pd.DataFrame:
@@ -66,55 +72,51 @@ def draw_reliability(
     width = min(LARGEST_PANEL, (DOUBLE_COLUMN - 0.4) / n_columns)
     figure = Figure(figsize=(DOUBLE_COLUMN, n_rows * (width + 0.75) + 0.6), layout="constrained")
     axes = figure.subplots(
-        2 * n_rows, n_columns, sharex=True, squeeze=False, height_ratios=[width, 0.35] * n_rows
+        2 * n_rows,
+        n_columns,
+        sharex=True,
+        sharey="row",
+        squeeze=False,
+        height_ratios=[width, 0.35] * n_rows,
     )
     errors = ece.set_index(["method", "test_set"])["value"]
     grouped = dict(list(bins.groupby(["method", "test_set"])))
-    colours = sequence_colours(len(test_sets))
+    looks = looks_of(test_sets)
+    lowest = 1.0
     panels = [panel for row in range(n_rows) for panel in axes[2 * row : 2 * row + 2].T]
     for diagram, counts in panels[len(methods) :]:
         diagram.set_axis_off()
         counts.set_axis_off()
     for number, method in enumerate(methods):
         diagram, counts = panels[number]
-        diagram.plot([0, 1], [0, 1], color="#BBBBBB", linewidth=0.8, zorder=0)
-        for index, (test_set, colour) in enumerate(zip(test_sets, colours, strict=True)):
+        diagram.axline((1, 1), slope=1, color="#BBBBBB", linewidth=0.8, zorder=0)
+        for index, (test_set, look) in enumerate(looks.items()):
             curve = reliability_curve(grouped[method, test_set], n_bins, n_shown)
             shown = curve[curve["voxels"] >= minimum_voxels]
-            style = {"color": colour, "linewidth": 1, "markersize": 2}
-            marker = MARKERS[index % len(MARKERS)]
-            diagram.plot(shown["confidence"], shown["accuracy"], marker=marker, **style)
-            counts.plot(curve["confidence"], curve["voxels"] / curve["voxels"].sum(), **style)
+            lowest = min(lowest, shown["confidence"].min(), shown["accuracy"].min())
+            style = {"color": look.colour, "linewidth": 1, "markersize": 2}
+            diagram.plot(shown["confidence"], shown["accuracy"], marker=look.marker, **style)
+            counts.plot(curve["confidence"], 100 * curve["voxels"] / curve["voxels"].sum(), **style)
             diagram.text(
                 (index + 0.5) / len(test_sets),
                 1.02,
                 f"{errors[method, test_set]:.2f}",
                 transform=diagram.transAxes,
-                color=colour,
+                color=look.colour,
                 fontsize=6,
                 ha="center",
             )
-        diagram.set(xlim=(0.2, 1.01), ylim=(0, 1.01), yticks=[0, 0.5, 1])
-        diagram.set_title(textwrap.fill(methods[method], 24), fontsize=6.5, pad=11)
-        counts.set(yscale="log", ylim=(1e-6, 2), yticks=[1e-5, 1])
-        counts.minorticks_off()
+        diagram.set_title(textwrap.fill(methods[method], 20), fontsize=6.5, pad=11)
+        use_log_scale(counts, "y")
         counts.tick_params(labelbottom=True)
         if number % n_columns == 0:
             diagram.set_ylabel("Accuracy")
-            counts.set_ylabel("Share")
-        else:
-            diagram.tick_params(labelleft=False)
-            counts.tick_params(labelleft=False)
+            counts.set_ylabel("Voxels\n(%)")
         if number // n_columns == n_rows - 1:
             counts.set_xlabel("Confidence")
-    figure.legend(
-        handles=[
-            Line2D([], [], color=colour, marker=marker, markersize=3, label=label)
-            for label, colour, marker in zip(
-                test_sets.values(), colours, itertools.cycle(MARKERS), strict=False
-            )
-        ],
-        loc="outside lower center",
-        ncols=len(test_sets),
-    )
+    square = math.floor(10 * lowest) / 10 - MARGIN, 1 + MARGIN
+    for diagram, _ in panels:
+        diagram.set(xlim=square, ylim=square, xticks=[0.5, 1], yticks=[0.5, 1])
+    of_test_sets = markers({test_sets[name]: look for name, look in looks.items()})
+    add_legend(figure, [*of_test_sets, words("Numbers: ECE (%)")])
     return figure

@@ -1,6 +1,5 @@
 """Figure of structural uncertainty: single samples beside their mean (Ng et al., 2022)."""
 
-import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,17 +13,19 @@ from cardiouq.reporting.selection import Volume, choose_slice
 from cardiouq.reporting.slices import (
     Window,
     add_structure_legend,
-    dense_layout,
     load_scan,
-    name_panel,
+    pack_panels,
 )
-from cardiouq.reporting.style import DOUBLE_COLUMN, use_style
+from cardiouq.reporting.style import DOUBLE_COLUMN, figure_of_words, use_style
 from cardiouq.structures import FOREGROUND
 
 N_SAMPLES = 3
-# heights in inches
-TALLEST = 8.3
-LEGEND = 0.6
+# the width of the methods' names, and heights of all panels, above and below them, in inches
+LABELS = 1.3
+TALLEST = 8.6
+HEADING = 0.2
+FOOT = 0.25
+LARGEST_PANEL = (DOUBLE_COLUMN - LABELS) / (2 + N_SAMPLES)
 
 
 def draw_structural_uncertainty(
@@ -54,9 +55,7 @@ def draw_structural_uncertainty(
     }
     samples = {method: load_prediction(path) for method, path in files.items() if was_made(path)}
     if not samples:
-        figure = Figure(figsize=(DOUBLE_COLUMN, LEGEND))
-        figure.text(0, 0.5, "No method of this study draws several samples.")
-        return figure
+        return figure_of_words("No method of this study draws several samples.")
     scan = load_scan(cases, volume.case)
     of_means = {
         method: load_prediction(files[method].with_name(f"{volume.case}_segmentation.nii.gz"))
@@ -66,11 +65,11 @@ def draw_structural_uncertainty(
     window = Window.around(scan.reference[z], scan.spacing)
     measured = _of_slice(slice_scores, volume, z)
     columns = 2 + N_SAMPLES
-    panel = min(TALLEST / len(samples), 0.8 * DOUBLE_COLUMN / columns)
-    figure = Figure(
-        figsize=(panel * columns + 1.1, panel * len(samples) + LEGEND), layout=dense_layout()
-    )
+    panel = min(TALLEST / len(samples), LARGEST_PANEL)
+    height = HEADING + panel * len(samples) + FOOT
+    figure = Figure(figsize=(LABELS + panel * columns, height))
     axes = figure.subplots(len(samples), columns, squeeze=False)
+    pack_panels(figure, LABELS, FOOT, HEADING)
     for row, (method, of_method) in zip(axes, samples.items(), strict=True):
         count = min(N_SAMPLES, len(of_method))
         chosen = np.linspace(0, len(of_method) - 1, count).round().astype(int)
@@ -79,18 +78,14 @@ def draw_structural_uncertainty(
             axis.set_axis_off()
         for axis, labels in zip(row, shown, strict=False):
             window.show_image(axis, scan.image[z])
-            window.draw_contours(axis, labels, linewidths=0.6)
-        numbers = measured.loc[method]
-        name_panel(
-            row[1], f"ASSD {numbers['assd_mm']:.1f}\nwithin {numbers['assd_within_mm']:.1f}", 4.5
-        )
-        row[0].set_ylabel(
-            textwrap.fill(methods[method], 16), fontsize=6.5, rotation=0, ha="right", va="center"
-        )
+            window.draw_contours(axis, labels, linewidth=0.6)
+        assd, within = measured.loc[method, ["assd_mm", "assd_within_mm"]]
+        name = f"{methods[method]}\nASSD {assd:.1f} mm,\nwithin {within:.1f} mm"
+        row[0].set_ylabel(name, fontsize=6.5, rotation=0, ha="right", va="center")
     titles = ["Reference", "Mean", *(f"Sample {i + 1}" for i in range(N_SAMPLES))]
     for axis, title in zip(axes[0], titles, strict=True):
         axis.set_title(title, fontsize=7)
-    add_structure_legend(figure, "outside lower center")
+    add_structure_legend(figure, "lower right")
     return figure
 
 

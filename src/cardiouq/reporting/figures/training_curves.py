@@ -1,5 +1,7 @@
 """Figure of training curves: loss, learning rate and validation Dice of every run."""
 
+import textwrap
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -11,19 +13,23 @@ from cardiouq.reporting.style import (
     DOUBLE_COLUMN,
     TRAINING_COLOUR,
     VALIDATION_COLOUR,
+    add_legend,
+    use_log_scale,
     use_style,
 )
 
 # heights of a recipe and of all of them, in inches
 TALLEST_ROW = 1.5
 TALLEST = 8.2
+NAME = 24
+"""Letters of a line of a recipe's name."""
 
 
 def draw_training_curves(histories: dict[str, dict[str, pd.DataFrame]]) -> Figure:
     """Draw a row per recipe and a line per run.
 
     Args:
-        histories: recipe -> run -> rows of `history.csv`.
+        histories: what a recipe is called -> run -> rows of `history.csv`.
     """
     use_style()
     n_recipes = len(histories)
@@ -44,23 +50,22 @@ def draw_training_curves(histories: dict[str, dict[str, pd.DataFrame]]) -> Figur
             ):
                 _plot(axis, history, name, colour, alpha)
         count = "1 run" if len(runs) == 1 else f"{len(runs)} runs"
-        label = f"{recipe}\n({count})"
-        loss.set_ylabel(label, rotation=0, ha="right", va="center", fontsize=7)
-        rate.set_yscale("log")
-        dice.set(ylim=(0, 1), yticks=(0, 0.5, 1))
+        label = textwrap.fill(f"{recipe} ({count})", NAME)
+        loss.set_ylabel(label, rotation=0, ha="right", va="center", fontsize=6.5)
+        use_log_scale(rate, "y")
+        dice.set(ylim=(-0.04, 1.04), yticks=(0, 0.5, 1))
     for axis, title in zip(axes[0], ("Loss", "Learning rate", "Validation Dice"), strict=True):
         axis.set_title(title)
     for axis in axes[-1]:
         axis.set_xlabel("Epoch")
         axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     figure.align_ylabels(axes[:, 0])
-    figure.legend(
-        handles=[
+    add_legend(
+        figure,
+        [
             Line2D([], [], color=TRAINING_COLOUR, label="training"),
             Line2D([], [], color=VALIDATION_COLOUR, label="validation"),
         ],
-        loc="outside lower center",
-        ncols=2,
     )
     return figure
 

@@ -73,7 +73,15 @@ def draw_tsne(
     everything = embed(last_layer, perplexity, seed)
     left.plot(*everything.T, linestyle=":", linewidth=0.7, color="#999999", zorder=1)
     _scatter(left, everything, np.arange(epochs), epochs, cycles, size=14)
-    left.scatter(*everything[:1].T, s=45, c="white", marker="*", edgecolors="black", zorder=3)
+    left.scatter(
+        *everything[:1].T,
+        s=45,
+        c="white",
+        marker="*",
+        edgecolors="black",
+        zorder=3,
+        label="First epoch",
+    )
     left.set_title(f"(a) All {epochs} epochs", loc="left")
     chosen = embed(last_layer[posterior], perplexity, seed)
     _scatter(right, chosen, posterior, epochs, cycles, size=20)
@@ -82,7 +90,7 @@ def draw_tsne(
         axis.set(xticks=[], yticks=[], xlabel="t-SNE 1", ylabel="t-SNE 2")
         axis.spines[["top", "right"]].set_visible(True)
         axis.margins(0.08)
-    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=cycles + 1)
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=cycles + 2)
     return figure
 
 

@@ -83,11 +83,11 @@ def draw_uncertainty_maps(
     largest = max(entropy.get_clim()[1] or 0 for entropy in maps)
     for entropy in maps:
         entropy.set_clim(0, max(largest, SMALLEST_SCALE))
-    bar_axes = figure.add_axes((0.4, 0.75 * FOOT / height, 0.5, 0.12 * FOOT / height))
+    bar_axes = figure.add_axes((0.54, 0.75 * FOOT / height, 0.42, 0.12 * FOOT / height))
     bar = figure.colorbar(maps[0], cax=bar_axes, orientation="horizontal")
     bar.set_label("Entropy of the mean prediction (bits)", fontsize=7)
     bar.outline.set_visible(False)
-    add_structure_legend(figure, "lower left")
+    add_structure_legend(figure, "lower left", "Dice")
     return figure
 
 
@@ -104,7 +104,7 @@ def _draw_volume(
     window.draw_contours(axes[0, 0], scan.reference[z])
     for row, (folder, predicted) in enumerate(zip(folders, labels, strict=True), start=1):
         window.show_image(axes[0, row], scan.image[z])
-        window.draw_contours(axes[0, row], predicted[z], linewidths=0.6)
+        window.draw_contours(axes[0, row], predicted[z], linewidth=0.6)
         name_panel(axes[0, row], f"{mean_dice(scan.reference[z], predicted[z]):.2f}", size=5)
         entropy = load_prediction(folder / f"{volume.case}_entropy.nii.gz")[z]
         window.show(axes[1, row], entropy, cmap=COLOUR_MAP)

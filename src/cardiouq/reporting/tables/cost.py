@@ -1,7 +1,7 @@
 """Table of what each method costs to train and to predict with, beside what it achieves."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,10 @@ MEBIBYTE = 2**20
 def training_cost(
     runs: Sequence[Mapping[str, Any]], benchmarks: Mapping[str, str | Path]
 ) -> dict[str, float]:
-    """Iterations, seconds (epochs only: without starting up) and peak memory of all runs together.
+    """Iterations, processor time (epochs only) and peak memory of all runs together.
+
+    Processor time is NaN if a run's was not measured, as earlier versions did not; all are if there
+    are no runs, as of what was trained elsewhere it is not known.
 
     Args:
         runs: from `study.runs.needed_runs`; each folder holds the run's `history.csv`.
@@ -32,31 +35,43 @@ def training_cost(
         history = read_rows(Path(run["folder"], HISTORY_FILE))
         counted = history[history["epoch"] <= run["last_epoch"]]
         iterations += len(counted) * run["iterations_per_epoch"]
-        seconds += counted["seconds"].sum()
+        seconds += _processor_seconds(counted)
+    memory = peak_memory([benchmarks[run["folder"]] for run in runs]) if runs else np.nan
     return {
-        "training_iterations": iterations,
-        "training_seconds": seconds,
-        "training_memory_mib": peak_memory([benchmarks[run["folder"]] for run in runs]),
+        "training_iterations": iterations if runs else np.nan,
+        "training_processor_seconds": seconds if runs else np.nan,
+        "training_memory_mib": memory,
     }
 
 
 def prediction_cost(
-    samples: pd.DataFrame, n_slices: int, benchmark: str | Path, checkpoints: Sequence[str | Path]
+    samples: pd.DataFrame,
+    n_slices: int,
+    benchmark: str | Path,
+    checkpoints: Sequence[str | Path],
+    model_bytes: int = 0,
 ) -> dict[str, float]:
-    """Samples, seconds per slice (of all samples, without fitting), peak memory and checkpoints.
+    """Samples, processor time per slice (of all of them, without fitting), memory, checkpoints.
 
     Args:
         samples: `samples.csv` of the method.
         n_slices: how many slices each sample predicted.
         benchmark: Snakemake's benchmark of the prediction.
-        checkpoints: files that the prediction reads.
+        checkpoints: files of runs that the prediction reads.
+        model_bytes: of the files of a model that was trained elsewhere.
     """
     return {
         "samples": len(samples),
-        "prediction_seconds_per_slice": samples["seconds"].sum() / n_slices,
+        "prediction_processor_seconds_per_slice": _processor_seconds(samples) / n_slices,
         "prediction_memory_mib": peak_memory([benchmark]),
-        "checkpoint_bytes": sum(Path(path).stat().st_size for path in checkpoints),
+        "checkpoint_bytes": sum(Path(path).stat().st_size for path in checkpoints) + model_bytes,
     }
+
+
+def _processor_seconds(rows: pd.DataFrame) -> float:
+    """Sum over epochs or samples; NaN if one was not measured."""
+    measured = rows.get("processor_seconds")
+    return np.nan if measured is None else float(measured.sum(skipna=False))
 
 
 def peak_memory(benchmarks: Sequence[str | Path]) -> float:
@@ -108,7 +123,8 @@ def print_cost(
     """Lay out the cost of each method and its quality, as a mean over each domain's test sets.
 
     Args:
-        table: `quality`'s rows with the columns of `training_cost` and `prediction_cost`.
+        table: `quality`'s rows with passes and the columns of `training_cost` and
+            `prediction_cost`.
         methods: key -> printed label, in order.
         domains: test set -> ID or OOD.
     """
@@ -116,8 +132,7 @@ def print_cost(
     n_empty = table.groupby("method")["n_empty"].sum()
     of_domain = table["test_set"].map(domains.__getitem__).rename("domain")
     decimals = {column: digits for column, (_, digits) in QUALITY.items()}
-    means = table.groupby(["method", of_domain])[list(QUALITY)].mean().round(decimals)
-    best = means.groupby("domain").agg({"dice": "max", "ece_percent": "min", "aurc": "min"})
+    means = table.groupby(["method", of_domain])[list(QUALITY)].mean()
     found: dict[Any, Any] = means.to_dict("index")
     test_sets = Counter(domains.values())
     rows = []
@@ -125,12 +140,11 @@ def print_cost(
         row = [Cell(label), *_cost_cells({str(k): v for k, v in costs.loc[method].items()})]
         for domain in test_sets:
             for column, digits in decimals.items():
-                value = found[method, domain][column]
-                is_best = bool(value == best.loc[domain, column])
-                row.append(Cell(f"{value:.{digits}f}", best=is_best))
+                row.append(Cell(f"{found[method, domain][column]:.{digits}f}"))
         rows.append([*row, Cell(f"{n_empty[method]:g}")])
-    training = ["iterations", "time (h:min:s)", "memory (GiB)"]
-    prediction = ["samples", "s / slice", "memory (GiB)", "checkpoints (MiB)"]
+    training = ["iterations", "processor time (h:min:s)", "memory (GiB)"]
+    prediction = ["passes / slice", "samples", "processor s / slice"]
+    prediction += ["memory (GiB)", "checkpoints (MiB)"]
     quality = [heading for heading, _ in QUALITY.values()]
     groups = [("", 1), ("Training", len(training)), ("Prediction", len(prediction))]
     for domain, count in test_sets.items():
@@ -140,17 +154,26 @@ def print_cost(
 
 
 def _cost_cells(cost: Mapping[str, Any]) -> list[Cell]:
-    minutes, seconds = divmod(round(cost["training_seconds"]), 60)
     return [
-        Cell(f"{cost['training_iterations']:,.0f}"),
-        Cell(f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"),
-        Cell(_gibibytes(cost["training_memory_mib"])),
+        _measured(cost["training_iterations"], "{:,.0f}".format),
+        _measured(cost["training_processor_seconds"], _clock),
+        _measured(cost["training_memory_mib"], _gibibytes),
+        Cell(f"{cost['passes']:.0f}"),
         Cell(f"{cost['samples']:.0f}"),
-        Cell(f"{cost['prediction_seconds_per_slice']:.3g}"),
-        Cell(_gibibytes(cost["prediction_memory_mib"])),
+        _measured(cost["prediction_processor_seconds_per_slice"], "{:.3g}".format),
+        _measured(cost["prediction_memory_mib"], _gibibytes),
         Cell(f"{cost['checkpoint_bytes'] / MEBIBYTE:.1f}"),
     ]
 
 
+def _measured(value: float, printed: Callable[[float], str]) -> Cell:
+    return Cell(NOTHING if pd.isna(value) else printed(value))
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+
+
 def _gibibytes(mebibytes: float) -> str:
-    return NOTHING if pd.isna(mebibytes) else f"{mebibytes / 1024:.2f}"
+    return f"{mebibytes / 1024:.2f}"

@@ -20,6 +20,7 @@ OUTCOME = ["published", "ours", "low", "high", "n_empty", "agrees", "verdict", "
 COLUMNS = [*SOURCE, *NUMBER, *OUTCOME]
 REPRODUCED, NOT_REPRODUCED = "reproduced", "not reproduced"
 NOT_COMPARABLE = "not comparable"
+VERDICTS = REPRODUCED, NOT_REPRODUCED, NOT_COMPARABLE
 
 ANY = "any"
 """Name of a paper's method where a number is given without saying of which method."""
@@ -36,7 +37,7 @@ Key = tuple[str, ...]
 COMPARED_BY_ROW = {"datasets", "split", "recipes", "methods", "test_sets", "evaluation"}
 """Blocks of a study of which each row depends on a part only."""
 
-NO_NUMBER_DEPENDS_ON = {"title", "seed", "phantom", "reporting", "distortions"}
+NO_NUMBER_DEPENDS_ON = {"title", "note", "seed", "phantom", "reporting", "distortions"}
 """Blocks that matter to no number, or by other blocks; no paper states its seed."""
 
 EVALUATION_OF: dict[str, tuple[str, ...]] = {
@@ -270,8 +271,12 @@ def _differing_settings(
         if block not in COMPARED_BY_ROW | NO_NUMBER_DEPENDS_ON:
             yield from _differences(block, study.get(block, {}), paper.get(block, {}))
     parts = EVALUATION_OF.get(row["metric"], (*paper["evaluation"], *study["evaluation"]))
+    # more resamples make an interval steadier, and no other
     evaluations = [
-        {part: settings["evaluation"].get(part, {}) for part in dict.fromkeys(parts)}
+        {
+            part: _without(settings["evaluation"].get(part, {}), "resamples")
+            for part in dict.fromkeys(parts)
+        }
         for settings in (study, paper)
     ]
     yield from _differences("evaluation", *evaluations)
@@ -284,12 +289,12 @@ def _differing_settings(
         blocks = [settings["methods"][method] for settings in (study, paper)]
         # what is measured on few or many patches selects nothing, unless the recipe says so
         recipes = [
-            settings["recipes"][block["recipe"]]
-            if "selection" in settings["recipes"][block["recipe"]]
-            else _without(settings["recipes"][block["recipe"]], "validation_batches")
+            recipe if "selection" in recipe else _without(recipe, "validation_batches")
             for settings, block in zip((study, paper), blocks, strict=True)
+            # what is trained elsewhere has none
+            for recipe in [settings["recipes"].get(block.get("recipe"), {})]
         ]
-        yield from _differences(f"recipe {blocks[0]['recipe']}", *recipes)
+        yield from _differences(f"recipe {blocks[0].get('recipe')}", *recipes)
         bare = (_without(block, "label", "recipe", "repeats", "colour") for block in blocks)
         yield from _differences(f"method {method}", *bare)
 

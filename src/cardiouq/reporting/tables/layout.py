@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from cardiouq.errors import CardiouqError
 from cardiouq.reporting.printing import NOTHING, Cell, PrintedTable
+from cardiouq.reporting.tables.best import Best, find_best
 from cardiouq.structures import ALL, FOREGROUND, STRUCTURES
 
 Labels = dict[str, str]
@@ -31,7 +33,7 @@ class Block:
         label: how the metric is printed, with its unit.
         structures: what the columns of each test set are of.
         decimals: how many are printed.
-        larger_is_better: which end is bold; None if neither is better.
+        larger_is_better: which end is better; None if neither is.
         spread: `sd` or `interval` beside the number, or nothing.
     """
 
@@ -62,16 +64,26 @@ def labels_of(study: Settings) -> tuple[Labels, Labels]:
     return methods, test_sets
 
 
+def reference_of(study: Settings) -> str:
+    """The method that others are compared with in print: the study's choice, or its first."""
+    return str(study["reporting"].get("reference", next(iter(study["methods"]))))
+
+
 def make_blocks(
-    summary: pd.DataFrame, blocks: Sequence[Block], study: Settings, caption: str, label: str
+    tables: Tables, blocks: Sequence[Block], study: Settings, caption: str, label: str
 ) -> MadeTable:
     """Make a table of metrics one below the other, from the rows of the summary that it shows.
 
-    Arguments as of `print_blocks`, and the settings of the study.
+    Arguments as of `print_blocks`, `summary` and `comparisons` by name, and the settings of the
+    study.
     """
+    summary = tables["summary"]
     keys = {(block.level, block.metric) for block in blocks}
     shown = [key in keys for key in zip(summary["level"], summary["metric"], strict=True)]
-    return summary[shown], print_blocks(summary, blocks, *labels_of(study), caption, label)
+    printed = print_blocks(
+        summary, blocks, *labels_of(study), caption, label, tables["comparisons"]
+    )
+    return summary[shown].drop(columns="instead", errors="ignore"), printed
 
 
 def print_blocks(
@@ -81,12 +93,14 @@ def print_blocks(
     test_sets: Labels,
     caption: str,
     label: str,
+    comparisons: pd.DataFrame | None = None,
 ) -> PrintedTable:
     """Lay out metrics one below the other; all blocks have the same structures.
 
     Args:
         summary: rows of `summary.csv`.
         label: LaTeX's.
+        comparisons: rows of `comparisons.csv`; None if nothing is compared, and bold.
 
     Raises:
         CardiouqError: naming what a block asks for that the summary has not.
@@ -95,7 +109,7 @@ def print_blocks(
     rows = []
     for block in blocks:
         _check_block(summary, block, structures, label)
-        found = by_key(summary, block)
+        found = by_key(summary, block, comparisons)
         for position, (method, method_label) in enumerate(methods.items()):
             numbers = [found[method, t, s] for t in test_sets for s in structures]
             cells = [cell(number, block) for number in numbers]
@@ -133,22 +147,35 @@ def _check_block(
         rows = rows[rows[column].isin(wanted)]
 
 
-def by_key(summary: pd.DataFrame, block: Block) -> dict[tuple[str, str, str], Numbers]:
+def by_key(
+    summary: pd.DataFrame, block: Block, comparisons: pd.DataFrame | None = None
+) -> dict[tuple[str, str, str], Numbers]:
     """Numbers of a block by method, test set and structure, each with whether it is the `best`.
 
-    That is of its column; equal as printed is equally good.
+    That is told from all others of its column, by the rows of `comparisons.csv`. Where a column
+    `instead` has a text, it is printed in the number's place.
     """
     chosen = (summary["metric"] == block.metric) & (summary["level"] == block.level)
     rows = summary[chosen & summary["structure"].isin(list(block.structures))]
-    values = rows["value"].round(block.decimals)
-    best = pd.Series(False, rows.index)
-    if block.larger_is_better is not None:
-        columns = values.groupby([rows["test_set"], rows["structure"]])
-        best = values == columns.transform("max" if block.larger_is_better else "min")
-    return {
-        (row["method"], row["test_set"], row["structure"]): {str(k): v for k, v in row.items()}
-        for row in rows.assign(best=best).to_dict("records")
-    }
+    best: dict[tuple[str, str], Best] = {}
+    if comparisons is not None and block.larger_is_better is not None:
+        best = find_best(comparisons, block.level, block.metric, block.larger_is_better)
+    found = {}
+    for row in rows.to_dict("records"):
+        column = row["test_set"], row["structure"]
+        is_best = column in best and best[column].winner == row["method"]
+        found[row["method"], *column] = {str(k): v for k, v in row.items()} | {"best": is_best}
+    return found
+
+
+def beside(summary: pd.DataFrame, metric: str) -> NDArray[np.float64]:
+    """Value of another metric of each row's method, test set, level and structure, (rows,).
+
+    It is NaN where there is none.
+    """
+    keys = ["method", "test_set", "level", "structure"]
+    values = summary[summary["metric"] == metric].set_index(keys)["value"]
+    return values.reindex(pd.MultiIndex.from_frame(summary[keys])).to_numpy()
 
 
 def records(table: pd.DataFrame, keys: list[str]) -> dict[tuple[str, ...], Numbers]:
@@ -161,7 +188,9 @@ def records(table: pd.DataFrame, keys: list[str]) -> dict[tuple[str, ...], Numbe
 
 
 def cell(number: Numbers, block: Block) -> Cell:
-    """Print a number as its block says."""
+    """Print a number as its block says, or what is to stand instead."""
+    if number.get("instead"):
+        return Cell(number["instead"])
     text = {
         "": lambda: number_text(number["value"], block.decimals),
         "sd": lambda: plus_minus(number["value"], number["sd"], block.decimals),

@@ -25,7 +25,7 @@ class Table:
 
     title: str
     rule: str
-    reads: Sequence[str] = ("summary",)
+    reads: Sequence[str] = ("summary", "comparisons")
     applies_to: Callable[[Study], bool] = lambda study: True
 
 
@@ -35,6 +35,10 @@ def _has_findings(study: Study) -> bool:
 
 def _has_ventricles(study: Study) -> bool:
     return set(study.structures) >= set(HEART)
+
+
+def _has_in_domain(study: Study) -> bool:
+    return bool(study.in_domain)
 
 
 TABLES = {
@@ -51,23 +55,44 @@ TABLES = {
     ),
     "calibration": Table("Calibration", "Print proper scores, calibration errors and uncertainty."),
     "failure_detection": Table(
-        "Failure detection", "Print how well uncertainty finds the bad segmentations."
+        "Failure detection",
+        "Print how well uncertainty finds the bad segmentations.",
+        reads=["summary", "comparisons", "distorted_summary"],
+    ),
+    "aggregations": Table(
+        "Aggregations",
+        "Print how well each aggregation of the entropy finds bad segmentations, over all methods.",
+        reads=["summary", "distorted_summary"],
+    ),
+    "shift": Table(
+        "Shift detection",
+        "Print how well uncertainty tells scans of another distribution from those in domain.",
+        reads=["shift"],
+        applies_to=_has_in_domain,
     ),
     "clinical": Table(
         "Clinical quantities",
         "Print errors and intervals of volumes, ejection fractions and mass.",
         applies_to=_has_ventricles,
     ),
+    "conformal": Table(
+        "Conformal intervals",
+        "Print how often intervals hold the reference that are to hold it, and their width.",
+        reads=["conformal"],
+        applies_to=_has_in_domain,
+    ),
     "comparisons": Table(
         "Comparisons",
         "Print the methods' differences, with intervals and p values.",
         reads=["comparisons"],
     ),
-    "ranks": Table("Ranks", "Print the rank of each method by each metric.", reads=["ranks"]),
+    "ranks": Table(
+        "Ranks", "Print the rank of each method by each metric.", reads=["ranks", "comparisons"]
+    ),
     "quality_control": Table(
         "Quality control",
         "Print how many slices a review needs, ranked by uncertainty.",
-        reads=["quality_control"],
+        reads=["quality_control", "summary"],
     ),
     "repeats": Table(
         "Repeats",

@@ -14,13 +14,13 @@ from cardiouq.reporting.tables.layout import (
 )
 
 BLOCKS = [
-    Block(metric, label, "slice", decimals=decimals, larger_is_better=better, spread="sd")
-    for metric, label, decimals, better in (
-        ("dice", "Dice", 3, True),
-        ("assd_mm", "ASSD (mm)", 2, False),
-        ("hausdorff_mm", "Hausdorff (mm)", 1, False),
-        ("dice_within", "Dice_within", 3, None),
-        ("assd_within_mm", "ASSD_within (mm)", 2, None),
+    Block(metric, label, "slice", decimals=decimals, larger_is_better=None, spread="sd")
+    for metric, label, decimals in (
+        ("dice", "Dice", 3),
+        ("assd_mm", "ASSD (mm)", 2),
+        ("hausdorff_mm", "Hausdorff (mm)", 1),
+        ("dice_within", "Dice_within", 3),
+        ("assd_within_mm", "ASSD_within (mm)", 2),
     )
 ]
 

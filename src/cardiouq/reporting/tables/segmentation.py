@@ -4,18 +4,19 @@ from functools import partial
 
 from cardiouq.reporting.tables.layout import Block, MadeTable, Settings, Tables, make_blocks
 
-_slice = partial(Block, level="slice")
+_volume = partial(Block, spread="interval")
+_slice = partial(_volume, level="slice")
 
 BLOCKS = [
-    Block("assd_mm", "ASSD (mm)", decimals=2),
-    Block("hd95_mm", "HD95 (mm)", decimals=1),
-    Block("hausdorff_mm", "Hausdorff (mm)", decimals=1),
-    Block("surface_dice", "Surface Dice", larger_is_better=True),
-    Block("estimated_dice", "Dice, estimated from the heat map", larger_is_better=None),
-    Block("estimated_dice_error", "Error of the estimated Dice"),
-    Block("sensitivity_possible", "Sensitivity of h > 0", larger_is_better=True),
-    Block("precision_certain", "Precision of h >= 0.99", larger_is_better=True),
-    Block("aula", "AULA", larger_is_better=None),
+    _volume("assd_mm", "ASSD (mm)", decimals=2),
+    _volume("hd95_mm", "HD95 (mm)", decimals=1),
+    _volume("hausdorff_mm", "Hausdorff (mm)", decimals=1),
+    _volume("surface_dice", "Surface Dice", larger_is_better=True),
+    _volume("estimated_dice", "Dice, estimated from the heat map", larger_is_better=None),
+    _volume("estimated_dice_error", "Error of the estimated Dice"),
+    _volume("sensitivity_possible", "Sensitivity of h > 0", larger_is_better=True),
+    _volume("precision_certain", "Precision of h >= 0.99", larger_is_better=True),
+    _volume("aula", "AULA", larger_is_better=None),
     _slice("dice", "Dice, per slice", larger_is_better=True),
     _slice("assd_mm", "ASSD (mm), per slice", decimals=2),
 ]
@@ -23,4 +24,4 @@ BLOCKS = [
 
 def make(tables: Tables, study: Settings, caption: str) -> MadeTable:
     """Make the table of distances between surfaces, of single slices and of heat maps."""
-    return make_blocks(tables["summary"], BLOCKS, study, caption, "tab:segmentation")
+    return make_blocks(tables, BLOCKS, study, caption, "tab:segmentation")

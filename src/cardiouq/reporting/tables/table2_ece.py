@@ -22,19 +22,24 @@ from cardiouq.structures import ALL
 def make(tables: Tables, study: Settings, caption: str) -> MadeTable:
     """Make the table of ECE over volumes."""
     rows = beside_ours(tables["summary"], "ece_percent", study)
-    return rows, print_ece(rows, *labels_of(study), caption)
+    return rows, print_ece(rows, tables["comparisons"], *labels_of(study), caption)
 
 
 def print_ece(
-    summary: pd.DataFrame, methods: Labels, test_sets: Labels, caption: str
+    summary: pd.DataFrame,
+    comparisons: pd.DataFrame,
+    methods: Labels,
+    test_sets: Labels,
+    caption: str,
 ) -> PrintedTable:
     """Lay out Table 2 of Zhao et al. (2022), the paper's column, if any, beside each of ours.
 
     Args:
         summary: rows of `summary.csv` with the columns of `published.with_published`.
+        comparisons: rows of `comparisons.csv`.
     """
-    block = Block("ece_percent", "ECE %", structures=[ALL], decimals=2)
-    found = by_key(summary, block)
+    block = Block("ece_percent", "ECE %", structures=[ALL], decimals=2, spread="interval")
+    found = by_key(summary, block, comparisons)
     columns = ["ours", "paper"] if summary["published"].notna().any() else ["ours"]
     rows = []
     for method, label in methods.items():

@@ -1,15 +1,29 @@
 """Table of each published number, claim and finding with ours beside it and a verdict."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pandas as pd
 
 from cardiouq.reporting.printing import NOTHING, Cell, PrintedTable
 from cardiouq.reporting.tables.derived import derive_numbers
 from cardiouq.reporting.tables.findings import check_findings
-from cardiouq.reporting.tables.judging import make_verdict
-from cardiouq.reporting.tables.layout import MadeTable, Settings, Tables, labels_of
+from cardiouq.reporting.tables.judging import VERDICTS, make_verdict
+from cardiouq.reporting.tables.layout import (
+    Labels,
+    MadeTable,
+    Settings,
+    Tables,
+    labels_of,
+)
 from cardiouq.reporting.tables.published import Paper, find_paper_test_sets, read_paper
+
+AGREEING = {
+    "number": "published numbers lie in our interval",
+    "claim": "published orderings are ours too",
+    "finding": "findings that ng2022 states in words are ours too",
+}
+"""Kind of a verdict's rows -> what it means that one agrees."""
 
 
 def make(tables: Tables, study: Settings, caption: str) -> MadeTable:
@@ -45,37 +59,115 @@ def judge(tables: Tables, study: Settings, paper: Paper) -> pd.DataFrame:
     return pd.concat([verdicts, *findings], ignore_index=True)
 
 
-def print_verdict(
-    table: pd.DataFrame, methods: Mapping[str, str], test_sets: Mapping[str, str], caption: str
-) -> PrintedTable:
-    """Lay the verdicts out, one row each; of a claim, numbers are differences of the two methods.
+def count_verdicts(table: pd.DataFrame) -> Iterator[str]:
+    """Count what was reproduced, and what agrees of what was measured, a sentence each.
 
     Args:
-        table: from `make_verdict`.
+        table: from `judge`, or the rows of `verdict.csv`.
+    """
+    judged = table[table["kind"] != "finding"]
+    if len(judged):
+        each = [f"{(judged['verdict'] == name).sum()} {name}" for name in VERDICTS]
+        paper = judged["paper"].iloc[0]
+        yield f"Of {len(judged)} numbers and claims of {paper}: {', '.join(each)}."
+    for kind, what in AGREEING.items():
+        measured = table[(table["kind"] == kind) & (table["agrees"] != "")]
+        if len(measured):
+            yield f"{(measured['agrees'] == 'yes').sum()} of {len(measured)} {what}."
+
+
+def print_verdict(
+    table: pd.DataFrame, methods: Labels, test_sets: Labels, caption: str
+) -> PrintedTable:
+    """Lay the verdicts out: counts, a row for each number and claim, and findings folded.
+
+    Of a claim, numbers are differences of the two methods. A reason is told once, as a note. Of a
+    finding there is one row for all methods, with the range of ours and who does not agree.
+
+    Args:
+        table: from `judge`.
         methods, test_sets: key -> printed label; keys without one are printed as they are.
     """
     numbers = ["Published", "Ours", "95 % interval", "Empty"]
     columns = ["Table", "What", "Method", "Test set", *numbers, "Agrees", "Verdict", "Reason"]
-    rows = []
-    for row in table.to_dict("records"):
-        pair = [methods.get(key, key) for key in (row["method"], row["versus"]) if key]
-        has_interval = pd.notna(row["low"])
-        rows.append(
+    reasons = list(dict.fromkeys(reason for text in table["reason"] for reason in _apart(text)))
+    is_finding = table["kind"] == "finding"
+    rows = [_row(row, methods) for row in table[~is_finding].to_dict("records")]
+    folded = table[is_finding].groupby(["what", "test_set"], sort=False)
+    rows += [_folded(of_finding, methods) for _, of_finding in folded]
+    for row in rows:
+        row[3] = test_sets.get(row[3], row[3])
+        numbers_of_notes = sorted(1 + reasons.index(reason) for reason in _apart(row[-1]))
+        row[-1] = ", ".join(map(str, numbers_of_notes))
+    return PrintedTable(
+        " ".join([*count_verdicts(table), caption]),
+        "tab:verdict",
+        [("", len(columns))],
+        columns,
+        [
             [
-                Cell(row["table"]),
-                Cell(row["what"]),
-                Cell(" vs. ".join(pair)),
-                Cell(test_sets.get(row["test_set"], row["test_set"])),
-                Cell(_printed(row["published"]), quoted=True),
-                Cell(_printed(row["ours"])),
-                Cell(f"[{row['low']:.3g}, {row['high']:.3g}]" if has_interval else NOTHING),
-                Cell(NOTHING if pd.isna(row["n_empty"]) else f"{row['n_empty']:g}"),
-                Cell(row["agrees"]),
-                Cell(row["verdict"]),
-                Cell(row["reason"]),
+                Cell(text, quoted=name == "Published")
+                for name, text in zip(columns, row, strict=True)
             ]
-        )
-    return PrintedTable(caption, "tab:verdict", [("", len(columns))], columns, rows)
+            for row in rows
+        ],
+        notes=reasons,
+    )
+
+
+def _row(row: Mapping[Any, Any], methods: Labels) -> list[str]:
+    """The texts of a number's or a claim's verdict."""
+    pair = [methods.get(key, key) for key in (row["method"], row["versus"]) if key]
+    return [
+        row["table"],
+        row["what"],
+        " vs. ".join(pair),
+        row["test_set"],
+        _printed(row["published"]),
+        _printed(row["ours"]),
+        f"[{row['low']:.3g}, {row['high']:.3g}]" if pd.notna(row["low"]) else NOTHING,
+        NOTHING if pd.isna(row["n_empty"]) else f"{row['n_empty']:g}",
+        row["agrees"],
+        row["verdict"],
+        row["reason"],
+    ]
+
+
+def _folded(rows: pd.DataFrame, methods: Labels) -> list[str]:
+    """The texts of a finding's verdicts on all methods in one row."""
+    first, agrees = rows.iloc[0], rows["agrees"] == "yes"
+    if len(rows) == 1:
+        return _row(rows.to_dict("records")[0], methods)
+    disagreeing = _labels(rows.loc[~agrees, "method"], methods)
+    agreeing = _labels(rows.loc[agrees, "method"], methods)
+    who = ", ".join(agreeing) or "no method"
+    if len(disagreeing) <= len(agreeing):
+        who = f"all but {', '.join(disagreeing)}" if disagreeing else "all methods"
+    return [
+        first["table"],
+        first["what"],
+        who,
+        first["test_set"],
+        NOTHING,
+        f"{_printed(rows['ours'].min())} to {_printed(rows['ours'].max())}",
+        NOTHING,
+        f"{rows['n_empty'].sum():g}",
+        f"{agrees.sum()} of {len(rows)}",
+        first["verdict"],
+        first["reason"],
+    ]
+
+
+def _labels(names: "pd.Series[str]", methods: Labels) -> list[str]:
+    """Printed labels of methods, in the order of the study."""
+    order = list(methods)
+    known = sorted(names, key=lambda name: order.index(name) if name in order else len(order))
+    return [methods.get(name, name) for name in known]
+
+
+def _apart(reasons: str) -> list[str]:
+    """Each of the reasons that a verdict has."""
+    return reasons.split("; ") if reasons else []
 
 
 def _printed(number: float) -> str:

@@ -1,0 +1,81 @@
+"""Scans segmented by a model that nnU-Net trained: `cardiouq apply` beside nnU-Net's own command.
+
+Both predict three scans with all folds and mirror images on one core, from start to end of the
+process. nnU-Net writes segmentations of the folds' mean logits, ours also probabilities, maps of
+doubt, numbers and a page. The model lies in the folder that CARDIOUQ_NNUNET_ROOT names, the scans
+in that of CARDIOUQ_ACDC_ROOT. The functions are contestants of `rounds.py`.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+from nnunet import module_of_nnunet
+
+MODEL = "Dataset027_ACDC/nnUNetTrainer__nnUNetPlans__2d"
+SCANS = [f"training/patient{n:03}/patient{n:03}_frame01.nii.gz" for n in (5, 25, 45)]
+SECONDS = 0.1
+"""Between two looks at a command's memory."""
+THEIRS = "from nnunetv2.inference.predict_from_raw_data import predict_entry_point_modelfolder as f"
+
+
+def ours() -> Callable[[], float]:
+    """`cardiouq apply`."""
+    model, scans, output = _prepared()
+    command = ["-m", "cardiouq.cli", "apply", str(model), str(scans), str(output)]
+    return lambda: _peak_of([*command, "--device", "cpu"], output, {})
+
+
+def theirs(processes: str) -> Callable[[], float]:
+    """`nnUNetv2_predict_from_modelfolder`, with so many processes that read and write beside it."""
+    module_of_nnunet("inference.predict_from_raw_data")
+    model, scans, output = _prepared()
+    options: dict[str, object] = {"-i": scans, "-o": output, "-m": model, "-device": "cpu"}
+    options |= {"-npp": processes, "-nps": processes}
+    words = [str(word) for option in options.items() for word in option]
+    environment = {"PYTHONPATH": os.pathsep.join([os.environ["NNUNET"], *sys.path])}
+    command = ["-c", f"{THEIRS}; f()", *words, "-f", "0", "1", "--disable_progress_bar"]
+    return lambda: _peak_of(command, output, environment)
+
+
+def _prepared() -> tuple[Path, Path, Path]:
+    """Folders of the model, of the scans as nnU-Net names them, and for what comes of them."""
+    model, *found = (
+        _there("CARDIOUQ_NNUNET_ROOT", MODEL),
+        *(_there("CARDIOUQ_ACDC_ROOT", scan) for scan in SCANS),
+    )
+    scratch = Path(tempfile.mkdtemp())
+    (scratch / "scans").mkdir()
+    for scan in found:
+        (scratch / "scans" / scan.name.replace(".nii", "_0000.nii")).symlink_to(scan)
+    return model, scratch / "scans", scratch / "output"
+
+
+def _there(variable: str, name: str) -> Path:
+    path = Path(os.environ.get(variable, ""), name)
+    if not os.environ.get(variable) or not path.exists():
+        raise ImportError(f"Set {variable} to the folder that holds {name}.")
+    return path
+
+
+def _peak_of(command: Sequence[str], output: Path, environment: Mapping[str, str]) -> float:
+    """Run Python, and return the most memory that it and its children had together, in MiB."""
+    shutil.rmtree(output, ignore_errors=True)
+    peak = 0
+    with subprocess.Popen([sys.executable, *command], env=os.environ | environment) as process:
+        while process.poll() is None:
+            with suppress(psutil.Error):
+                started = psutil.Process(process.pid)
+                each = [started, *started.children(recursive=True)]
+                peak = max(peak, sum(one.memory_full_info().pss for one in each))
+            time.sleep(SECONDS)
+    if process.returncode:
+        raise RuntimeError(f"{command} ended with {process.returncode}")
+    return peak / 2**20

@@ -1,0 +1,144 @@
+"""A model applied to scans: what is missing is segmented, then the tables and the page are made."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from tqdm import tqdm
+
+from cardiouq.apply.model import Model
+from cardiouq.apply.page import write_page
+from cardiouq.apply.scans import Scan, open_frames
+from cardiouq.apply.segment import FINDINGS_FILE, Segmenter
+from cardiouq.device.choose import device_name, precision
+from cardiouq.errors import CardiouqError
+from cardiouq.files.documents import read_json
+from cardiouq.files.writing import HASHES_FILE, atomic_write, read_hashes
+from cardiouq.provenance.record import git_version, packages, repository
+
+log = logging.getLogger(__name__)
+
+FORMAT = 1
+"""Version of what is written of a scan; another one has all scans segmented anew."""
+SCANS, VIEWER = "scans", "viewer"
+"""Folders of the output."""
+UNIT_NAMES = {"%": "percent"}
+"""Units as they stand in the name of a column, where that is another."""
+
+
+def apply(model: Model, scans: Mapping[str, Path], output: Path, device: torch.device) -> list[str]:
+    """Segment scans that have not been, and write what comes of all.
+
+    Args:
+        model: of whose method all scans are segmented.
+        scans: name -> file.
+        output: folder for `scans/<name>/`, `subjects.csv`, `results.json` and `viewer/index.html`.
+        device: of the networks.
+
+    Returns:
+        What is wrong with each scan that could not be segmented; they have a row, too.
+    """
+    segmenter = Segmenter(model, device)
+    named = tqdm(scans.items(), "scans", unit="scan", disable=None)
+    found = [findings_of(segmenter, name, path, output) for name, path in named]
+    _write_tables(model, found, output, device)
+    done = [findings for findings in found if "error" not in findings]
+    if done:
+        _write_page_if_new(model, done, output)
+    return [findings["error"] for findings in found if "error" in findings]
+
+
+def findings_of(segmenter: Segmenter, name: str, path: Path, output: Path) -> dict[str, Any]:
+    """What comes of a scan, which is segmented unless it has been, or its `error`.
+
+    Args:
+        segmenter: of the model.
+        name: of the scan.
+        path: of its file.
+        output: as of `apply`.
+    """
+    folder = output / SCANS / name
+    try:
+        scan = open_frames(path)
+        key = _key(segmenter.model, scan)
+        if not _is_made(folder, key):
+            scan.read_through()
+            segmenter.segment(scan, name, key, folder)
+        return dict(read_json(folder / FINDINGS_FILE, {"type": "object"}))
+    except CardiouqError as error:
+        return {"name": name, "file": str(path), "error": str(error)}
+
+
+def _key(model: Model, scan: Scan) -> str:
+    """Text that changes with all that a scan's results depend on."""
+    return hashlib.sha256(f"{FORMAT} {model.digest} {scan.sha256}".encode()).hexdigest()
+
+
+def _is_made(folder: Path, key: str) -> bool:
+    """Whether a folder holds all that comes of a scan and a model."""
+    file = folder / FINDINGS_FILE
+    names = read_hashes(folder / HASHES_FILE)
+    if not names or not all((folder / name).is_file() for name in names):
+        return False
+    return bool(read_json(file, {"type": "object"}).get("key") == key)
+
+
+def _write_tables(
+    model: Model, found: Sequence[Mapping[str, Any]], output: Path, device: torch.device
+) -> None:
+    rows = [_row(findings) for findings in found]
+    with atomic_write(output / "subjects.csv") as temporary:
+        pd.DataFrame(rows).to_csv(temporary, index=False, float_format="%.6g")
+    results = {
+        "format": FORMAT,
+        "cardiouq": git_version(repository()),
+        "packages": packages(),
+        "device": device_name(device),
+        "precision": precision(device),
+        "model": {"folder": str(model.folder), "digest": model.digest} | dict(model.about),
+        "familiar": model.familiar.about(),
+        "scans": found,
+    }
+    with atomic_write(output / "results.json") as temporary:
+        temporary.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+
+
+def _row(findings: Mapping[str, Any]) -> dict[str, Any]:
+    """A scan's row of `subjects.csv`: intervals are of the highest level that there is."""
+    row: dict[str, Any] = {
+        "scan": findings["name"],
+        "error": findings.get("error", ""),
+        "flagged": bool(findings.get("reasons")),
+        "reasons": "; ".join(f"{k} ({v})" for k, v in findings.get("reasons", {}).items()),
+    }
+    if "error" in findings:
+        return row
+    row["frames"] = len(findings["frames"])
+    row["level"] = max((of["nominal"] or 0 for of in findings["quantities"]), default=0) or None
+    row |= {f"{phase}_frame": frame + 1 for phase, frame in findings["phases"].items()}
+    names = {frame: phase for phase, frame in findings["phases"].items()}
+    for of in findings["quantities"]:  # levels ascend, the last one stays
+        unit, phase = UNIT_NAMES.get(of["unit"], of["unit"]), names.get(of["frame"], "")
+        column = "_".join(filter(None, [of["quantity"].replace(" ", "_"), phase, unit]))
+        row[column] = of["estimate"]
+        row |= {f"{column}_low": of["low"], f"{column}_high": of["high"]}
+    if not findings["phases"] and len(findings["frames"]) == 1:
+        row |= {f"{name}_ml": ml for name, ml in findings["frames"][0]["ml"].items()}
+    return row
+
+
+def _write_page_if_new(model: Model, done: list[dict[str, Any]], output: Path) -> None:
+    """Write the page, unless it is of the same results."""
+    digest = hashlib.sha256("".join(findings["key"] for findings in done).encode()).hexdigest()
+    note = output / VIEWER / "results.txt"
+    if note.is_file() and note.read_text(encoding="utf-8") == digest:
+        return
+    results = [(findings, output / SCANS / findings["name"]) for findings in done]
+    title = f"Scans, segmented with {model.about['label']}"
+    write_page(output / VIEWER, results, model.about["label"], title)
+    note.write_text(digest, encoding="utf-8")

@@ -1,0 +1,121 @@
+"""DICOM, which dcm2niix converts to NIfTI: what it makes of a folder's series are scans."""
+
+import hashlib
+import logging
+import os
+import shutil
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from cardiouq.apply.scans import SUFFIXES
+from cardiouq.errors import CardiouqError
+from cardiouq.files.writing import atomic_folder, expand_home, visible
+
+log = logging.getLogger(__name__)
+
+NIFTI = "nifti"
+"""Folder of the output for what is made of DICOM."""
+SOURCE_FILE = "source.txt"
+"""File there, with a hash of which DICOM files it was made of."""
+DCM2NIIX = "dcm2niix"
+OPTIONS = {
+    "-d": "0",  # this folder alone
+    "-f": "%f_%s",  # folder and number of the series
+    "-b": "n",  # no sidecar
+    "-z": "i",  # packed
+    "-x": "i",  # axes as they are
+}
+PHASES_TOGETHER = "--ignore_trigger_times"
+"""Unless told so, dcm2niix makes a file of each phase of some makers' cines."""
+MAGIC, PREAMBLE = b"DICM", 128
+"""How a DICOM file begins, after so many bytes."""
+
+
+def as_nifti(asked: str, output: Path) -> str:
+    """The path with the NIfTI files of scans: of a folder of DICOM what they are converted to.
+
+    Folders with NIfTI files are left as they are. Nothing is converted again that has not changed.
+
+    Args:
+        asked: as of `find_scans`.
+        output: folder for what comes of the scans.
+
+    Raises:
+        CardiouqError: dcm2niix is not installed, or makes nothing of them.
+    """
+    root = expand_home(asked)
+    if not asked or not root.is_dir():
+        return asked
+    files = visible(path for path in root.rglob("*") if path.is_file())
+    folders: dict[Path, list[Path]] = defaultdict(list)
+    for path in files:
+        folders[path.parent].append(path)
+    of_dicom = {folder: within for folder, within in folders.items() if any(map(_is_dicom, within))}
+    if not of_dicom or any(path.name.endswith(SUFFIXES) for path in files):
+        return asked
+    _convert_if_new(root, of_dicom, output / NIFTI)
+    return str(output / NIFTI)
+
+
+def _is_dicom(path: Path) -> bool:
+    """Whether a file is called or begins as DICOM."""
+    if path.suffix.lower() == ".dcm":
+        return True
+    with path.open("rb") as stream:
+        return stream.read(PREAMBLE + len(MAGIC))[PREAMBLE:] == MAGIC
+
+
+def _convert_if_new(root: Path, folders: Mapping[Path, Sequence[Path]], target: Path) -> None:
+    """Convert folders of DICOM to folders of NIfTI of the same names, unless they are there."""
+    state = _state_of(root, (path for files in folders.values() for path in files))
+    note = target / SOURCE_FILE
+    if note.is_file() and note.read_text(encoding="utf-8") == state:
+        return
+    program = _program(root)
+    with atomic_folder(target) as written:
+        for folder in folders:
+            made = written / folder.relative_to(root)
+            made.mkdir(parents=True, exist_ok=True)
+            _convert(program, folder, made)
+        if not any(path.name.endswith(SUFFIXES) for path in written.rglob("*")):
+            raise CardiouqError(
+                f"{root}: {DCM2NIIX} makes no scan of its DICOM files; expected series of MRI; "
+                "convert them to NIfTI in another way"
+            )
+        (written / SOURCE_FILE).write_text(state, encoding="utf-8")
+
+
+def _convert(program: str, folder: Path, made: Path) -> None:
+    """Convert the DICOM files of one folder; of what cannot be converted there is a warning."""
+    options = [word for option in OPTIONS.items() for word in option]
+    done = subprocess.run(
+        [program, *options, PHASES_TOGETHER, "-o", str(made), str(folder.absolute())],
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+    )
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip().splitlines()[-1:]
+        log.warning("%s: %s did not convert all of it (%s)", folder, DCM2NIIX, " ".join(said))
+
+
+def _program(root: Path) -> str:
+    """Where dcm2niix is, beside this Python or on the path of programs."""
+    folders = [str(Path(sys.executable).parent), os.environ.get("PATH", "")]
+    program = shutil.which(DCM2NIIX, path=os.pathsep.join(folders))
+    if program is None:
+        raise CardiouqError(
+            f"{root}: holds DICOM files, and {DCM2NIIX} is not installed, which converts them; "
+            f"`pip install {DCM2NIIX}`, or convert them to NIfTI yourself"
+        )
+    return program
+
+
+def _state_of(root: Path, files: Iterable[Path]) -> str:
+    """Text that changes with names, sizes and times of files."""
+    found = ((path.relative_to(root), path.stat()) for path in files)
+    listed = [f"{root.absolute()}", *(f"{p} {s.st_size} {s.st_mtime_ns}" for p, s in found)]
+    return hashlib.sha256("\n".join(listed).encode()).hexdigest()

@@ -1,0 +1,214 @@
+"""Export of a method of a finished study as a model that travels."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from math import ceil, isfinite
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+import torch
+
+from cardiouq.apply.card import model_card
+from cardiouq.apply.exported import (
+    FORMAT,
+    MODEL_FILE,
+    read_exported,
+    weights_file,
+    write_exported,
+)
+from cardiouq.apply.familiar import familiar_activations
+from cardiouq.apply.halved import HalvedRun, storage
+from cardiouq.apply.orientation import Directions, mean_directions
+from cardiouq.data.case_table import read_case_table
+from cardiouq.data.fetch.sources import Source, read_sources
+from cardiouq.data.plan import Plan
+from cardiouq.data.readers.scans import Case, dimensions_of, open_scan
+from cardiouq.data.split import cases_of, read_split, read_test_sets
+from cardiouq.errors import CardiouqError
+from cardiouq.evaluation.conformal import calibration_of
+from cardiouq.evaluation.quality_control import thresholds
+from cardiouq.files.documents import read_json
+from cardiouq.files.run_files import RUN_FILE
+from cardiouq.files.tables import read_rows
+from cardiouq.methods import COMMON_KEYS, is_own
+from cardiouq.methods.base import PretrainedMethod
+from cardiouq.prediction.predictor import Predictor
+from cardiouq.prediction.runs import IDENTITY, RunWeights
+from cardiouq.prediction.sampler import RunSampler, images_in
+from cardiouq.provenance.record import git_version, repository
+from cardiouq.structures import PHANTOM, STRUCTURES
+from cardiouq.study.sources import SOURCES
+from cardiouq.study.study import Study
+
+Run = TypeVar("Run", bound=RunWeights)
+
+MOST_TRIED = 8
+"""Volumes that half precision is tried on, at most."""
+TABLES = ("scores", "subjects", "slice_scores")
+"""Tables of an evaluation that a model's intervals and thresholds come from."""
+
+
+class NotingRun(RunWeights):
+    """The weights of a run, which notes those that are drawn."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.drawn: set[int] = set()
+
+    def _weights(self, epoch: int) -> dict[str, torch.Tensor]:
+        self.drawn.add(epoch)
+        return super()._weights(epoch)
+
+
+def export(study: Study, method: str, folder: Path) -> str:
+    """Write a method with its runs and all that was learnt about it to a folder.
+
+    A few in-domain volumes are predicted, to see whether weights may be in half precision.
+
+    Args:
+        study: which has been run in the working directory, up to the method's evaluation.
+        method: a key of the study's.
+        folder: takes the place of a model that is there.
+
+    Returns:
+        In which precision the weights are, and why.
+
+    Raises:
+        CardiouqError: the study has no such method, has not been run so far, the method is code of
+            the user's, or something else stands where the model is to go.
+    """
+    _check(study, method, folder)
+    results = Path(study.results)
+    data, evaluation = results / "data", results / "evaluation" / method
+    fitted = read_json(results / "prediction" / method / "fitted.json", {"type": "object"})
+    tables = {name: read_rows(evaluation / f"{name}.csv") for name in TABLES}
+    plan = Plan.read(data / "plan.json")
+    table = read_case_table(data / "cases.csv")
+    training = cases_of(table, read_split(data / "split.csv"), "train")
+    in_domain = study.in_domain
+    like = {name: rows[rows["test_set"].isin(in_domain)] for name, rows in tables.items()}
+    recipe = study.recipe_of(method)
+    runs = _runs(NotingRun, study, method, plan)
+    sampler = _sampler(study, method, plan, runs)
+    learnt = {name: np.asarray(value) for name, value in fitted.items()}
+    for _ in sampler.draws(learnt):
+        pass  # the runs note which weights these need
+    halved = _sampler(study, method, plan, _runs(HalvedRun, study, method, plan))
+    dtype, why = storage(sampler, halved, learnt, _tried(data, table, in_domain), study["seed"])
+    said = {
+        "format": FORMAT,
+        "cardiouq": git_version(repository()),
+        "study": study["title"],
+        "name": method,
+        "label": study["methods"][method]["label"],
+        "structures": list(STRUCTURES),
+        "method": _settings(study["methods"][method]),
+        "recipe": study["recipes"][recipe],
+        "members": [str(run.member) for run in runs],
+        "fitted": fitted,
+        "seed": study["seed"],
+        "tile_overlap": study["prediction"]["tile_overlap"],
+        "is_assd_pooled": study["evaluation"]["surface"]["assd"] == "pooled",
+        "data_fingerprints": _fingerprints(runs),
+        "directions": _directions(training).tolist(),
+        "thresholds": _thresholds(like["slice_scores"], study["evaluation"]["poor"]),
+    }
+    weights = {
+        weights_file(run.member, epoch): run.file(epoch)
+        for run in runs
+        for epoch in sorted(run.drawn)
+    }
+    calibration = calibration_of(tables["scores"], tables["subjects"], in_domain)
+    cases = like["scores"][["case", "subject"]].drop_duplicates()
+    activations = read_rows(results / "prediction" / method / "activations.csv")
+    card = model_card(said, training, like["scores"], _terms(study), why)
+    known = familiar_activations(activations, cases)
+    write_exported(folder, said, plan, calibration, known, weights, dtype, card)
+    read_exported(folder)
+    return why
+
+
+def _check(study: Study, method: str, folder: Path) -> None:
+    """Raise a CardiouqError unless a method may be exported to a folder."""
+    if method not in study.methods:
+        raise CardiouqError(
+            f"{study.file}: has no method {method!r}; expected one of {', '.join(study.methods)}"
+        )
+    if isinstance(study.methods[method], PretrainedMethod):
+        raise CardiouqError(
+            f"{study.file}: {method} is none of the study's own training; give the folder that "
+            "nnU-Net trained into to `cardiouq apply` itself"
+        )
+    variant = study["recipes"][study.recipe_of(method)].get("variant", {}).get("name", "")
+    if own := [name for name in (study["methods"][method]["method"], variant) if is_own(name)]:
+        raise CardiouqError(
+            f"{own[0]}: is a file of code, and a model is data alone; predict with this method in "
+            "its study, or bring it into CardioUQ (docs/adding-a-method.md)"
+        )
+    if folder.exists() and not (folder / MODEL_FILE).is_file():
+        raise CardiouqError(
+            f"{folder}: is there, and no model; expected a folder that is yet to be made, or a "
+            "model to replace"
+        )
+    last = Path(study.results, "evaluation", method, f"{TABLES[0]}.csv")
+    if not last.is_file():
+        raise CardiouqError(
+            f"{last}: missing; expected the study's results below the working directory; run "
+            f"`snakemake --cores all --config study={study.name}` first"
+        )
+
+
+def _runs(kind: type[Run], study: Study, method: str, plan: Plan) -> list[Run]:
+    """The runs of a method."""
+    recipe, device = study["recipes"][study.recipe_of(method)], torch.device("cpu")
+    members = zip(study.run_folders(method), study.method_members(method), strict=True)
+    return [kind(Path(path), recipe, member, plan, device) for path, member in members]
+
+
+def _sampler(study: Study, method: str, plan: Plan, runs: Sequence[RunWeights]) -> RunSampler:
+    """A method with its runs, as the study predicts with it."""
+    overlap = study["prediction"]["tile_overlap"]
+    predictor = Predictor(plan, overlap, torch.device("cpu"))
+    images = images_in([Path(study.results, "data", "preprocessed")])
+    schedule = study.schedule(study.recipe_of(method))
+    return RunSampler(study.methods[method], runs, schedule, predictor, images)
+
+
+def _tried(data: Path, table: pd.DataFrame, in_domain: Iterable[str]) -> list[Case]:
+    """Volumes that half precision is tried on, spread evenly over the in-domain test sets."""
+    test_sets = read_test_sets([data / "test_sets.csv"], table)
+    found = [case for name in in_domain for case in test_sets[name]]
+    return found[:: max(1, ceil(len(found) / MOST_TRIED))]
+
+
+def _settings(block: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a method that a prediction depends on."""
+    return {key: v for key, v in block.items() if key == "method" or key not in COMMON_KEYS}
+
+
+def _fingerprints(runs: Iterable[RunWeights]) -> list[str]:
+    """Fingerprints of what the runs were trained on; folds have one each."""
+    found = (read_json(run.folder / RUN_FILE, IDENTITY)["data_fingerprint"] for run in runs)
+    return sorted(set(found))
+
+
+def _directions(training: pd.DataFrame) -> Directions:
+    """Mean of the directions of the training scans' axes."""
+    files = training[["image", "frame"]].itertuples(index=False, name=None)
+    return mean_directions(open_scan(path, dimensions_of(frame)).affine for path, frame in files)
+
+
+def _thresholds(slice_scores: pd.DataFrame, poor: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Structure -> metric and threshold of a flag; none without an in-domain test set."""
+    if slice_scores.empty:
+        return {}
+    found = thresholds(slice_scores, poor).items()
+    return {name: {"metric": m, "from": t if isfinite(t) else None} for name, (m, t) in found}
+
+
+def _terms(study: Study) -> Source | None:
+    """Where the training scans are got and on which terms; None of the user's own or generated."""
+    dataset = study["datasets"][study["split"]["dataset"]]
+    known = read_sources(study.config_folder / SOURCES)
+    return None if dataset["source"] == PHANTOM else known.get(dataset["layout"])

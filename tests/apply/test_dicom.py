@@ -1,0 +1,153 @@
+"""A folder of DICOM is converted by dcm2niix, and read as NIfTI is."""
+
+import locale
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from cardiouq.apply import dicom
+from cardiouq.apply.dicom import as_nifti
+from cardiouq.apply.scans import find_scans, open_frames
+from cardiouq.cli import main
+from cardiouq.device.environment import DEVICE_VARIABLE
+from cardiouq.errors import CardiouqError
+
+needs_dcm2niix = pytest.mark.skipif(
+    not shutil.which("dcm2niix", path=str(Path(sys.executable).parent))
+    and not shutil.which("dcm2niix"),
+    reason="dcm2niix is not installed",
+)
+SHAPE = (3, 4, 40, 48)
+"""Phases, slices, rows and columns."""
+
+
+def write_series(folder: Path, cine: NDArray[np.uint16], suffix: str = ".dcm") -> None:
+    """Write a series as scanners do, phase by phase: a file for each phase of each slice."""
+    folder.mkdir(parents=True)
+    kept = locale.setlocale(locale.LC_ALL)  # SimpleITK leaves that of C
+    writer = sitk.ImageFileWriter()
+    writer.KeepOriginalImageUIDOn()
+    for phase, slices in enumerate(cine):
+        for number, pixels in enumerate(slices):
+            instance = 1 + phase * len(slices) + number
+            image = sitk.GetImageFromArray(pixels)
+            image.SetSpacing((1.4, 1.5))
+            tags = {
+                "0008|0060": "MR",
+                "0008|0070": "GE MEDICAL SYSTEMS",
+                "0008|0020": "20260101",
+                "0008|0030": "100000",
+                "0008|0016": "1.2.840.10008.5.1.4.1.1.4",
+                "0008|0018": f"1.2.3.5.{instance}",
+                "0018|0050": "8",
+                "0018|1060": str(40 * phase),
+                "0018|5100": "HFS",
+                "0020|000d": "1.2.3",
+                "0020|000e": "1.2.3.5",
+                "0020|0011": "5",
+                "0020|0013": str(instance),
+                "0020|0032": f"10\\20\\{8 * number}",
+                "0020|0037": "1\\0\\0\\0\\1\\0",
+            }
+            for tag, value in tags.items():
+                image.SetMetaData(tag, value)
+            file = folder / f"{instance:03d}.dcm"
+            writer.SetFileName(str(file))
+            writer.Execute(image)
+            file.rename(file.with_suffix(suffix))
+    locale.setlocale(locale.LC_ALL, kept)
+
+
+@pytest.fixture
+def cine() -> NDArray[np.uint16]:
+    rng = np.random.default_rng(1)
+    return rng.integers(0, 500, SHAPE).astype(np.uint16)
+
+
+@needs_dcm2niix
+@pytest.mark.parametrize("suffix", [".dcm", ""])
+def test_series_is_a_cine_with_its_place_in_space(
+    cine: NDArray[np.uint16], tmp_path: Path, suffix: str
+) -> None:
+    write_series(tmp_path / "dicom/one/cine", cine, suffix)
+    [(name, path)] = find_scans(as_nifti(str(tmp_path / "dicom"), tmp_path / "out")).items()
+    assert name == "cine_5"
+    assert path == tmp_path / "out/nifti/one/cine/cine_5.nii.gz"
+    scan = open_frames(path)
+    assert scan.spacing == pytest.approx((8, 1.5, 1.4))
+    # dcm2niix turns rows about, which the affine says
+    np.testing.assert_array_equal(list(scan.frames()), cine[:, :, ::-1])
+    of_last_row = scan.image.affine @ [0, SHAPE[2] - 1, 0, 1]
+    np.testing.assert_allclose(of_last_row[:3], [-10, -20, 0])  # DICOM's x and y point backwards
+
+
+@needs_dcm2niix
+def test_cine_is_segmented(
+    make_model: Callable[..., Path],
+    cine: NDArray[np.uint16],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(DEVICE_VARIABLE, "cpu")
+    write_series(tmp_path / "dicom/cine", cine)
+    out = tmp_path / "out"
+    assert main(["apply", str(make_model()), str(tmp_path / "dicom"), str(out)]) == 0
+    segmented = nib.load(out / "scans/cine_5/segmentation.nii.gz")
+    converted = nib.load(out / "nifti/cine/cine_5.nii.gz")
+    assert segmented.shape == SHAPE[::-1]
+    np.testing.assert_array_equal(segmented.affine, converted.affine)
+
+
+@needs_dcm2niix
+def test_what_has_not_changed_is_not_converted_again(
+    cine: NDArray[np.uint16], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_series(tmp_path / "dicom/one", cine)
+    folder, out = str(tmp_path / "dicom"), tmp_path / "out"
+    as_nifti(folder, out)
+    with monkeypatch.context() as without:
+        without.setattr(dicom, "DCM2NIIX", "nowhere")
+        as_nifti(folder, out)
+    write_series(tmp_path / "dicom/two", cine)
+    assert [*find_scans(as_nifti(folder, out))] == ["one_5", "two_5"]
+
+
+@needs_dcm2niix
+def test_folder_that_cannot_be_converted_is_named_and_stops_nothing(
+    cine: NDArray[np.uint16], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_series(tmp_path / "dicom/one", cine[:1])
+    write_series(tmp_path / "dicom/two", cine[:1])
+    for file in (tmp_path / "dicom/two").iterdir():
+        file.write_bytes(file.read_bytes()[:400])
+    assert [*find_scans(as_nifti(str(tmp_path / "dicom"), tmp_path / "out"))] == ["one_5"]
+    assert f"{tmp_path}/dicom/two: dcm2niix did not convert all of it" in caplog.text
+    shutil.rmtree(tmp_path / "dicom/one")
+    with pytest.raises(CardiouqError, match="dcm2niix makes no scan of its DICOM files"):
+        as_nifti(str(tmp_path / "dicom"), tmp_path / "out")
+
+
+def test_without_dcm2niix_is_said_how_to_get_it(
+    cine: NDArray[np.uint16], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dicom, "DCM2NIIX", "nowhere")
+    write_series(tmp_path / "dicom", cine[:1])
+    with pytest.raises(CardiouqError, match=r"nowhere is not installed.*`pip install nowhere`"):
+        as_nifti(str(tmp_path / "dicom"), tmp_path / "out")
+
+
+def test_nifti_is_left_as_it_is(cine: NDArray[np.uint16], tmp_path: Path) -> None:
+    folder = tmp_path / "scans"
+    write_series(folder / "dicom", cine[:1])
+    nib.save(nib.Nifti1Image(cine[0].T, np.diag([1.5, 1.5, 8, 1])), folder / "one.nii.gz")
+    assert as_nifti(str(folder), tmp_path / "out") == str(folder)
+    pattern = str(folder / "*.nii.gz")
+    assert as_nifti(pattern, tmp_path / "out") == pattern
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,112 @@
+"""A model's folder is read as it was written, and refused in one sentence if it is not."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from cardiouq.apply.models import read_model, structures_of
+from cardiouq.errors import CardiouqError
+from cardiouq.evaluation.conformal import LEVELS
+from cardiouq.files.writing import write_folder_hashes
+from tests.paths import ROOT
+
+Make = Callable[..., Path]
+
+
+def no_image(case: object) -> Any:
+    raise NotImplementedError
+
+
+def test_model_is_read_as_it_was_written(make_model: Make) -> None:
+    folder = make_model()
+    model = read_model(folder)
+    assert structures_of(folder) == ["RV", "MYO", "LV"]
+    assert model.calibration["quantity"].value_counts().tolist() == [10, 10, 10]
+    draws = list(model.sampler(torch.device("cpu"), no_image).draws(model.fitted))
+    first, second = (next(iter(draw.network.parameters())) for draw in draws)  # type: ignore[attr-defined]
+    assert not torch.equal(first, second)
+
+
+def test_model_to_begin_with_can_be_read() -> None:
+    model = read_model(ROOT / "models/acdc")
+    assert list(model.thresholds) == structures_of(ROOT / "models/acdc") == ["RV", "MYO", "LV"]
+    assert model.familiar.level == max(LEVELS)
+
+
+def test_digest_is_of_the_content(make_model: Make) -> None:
+    one, again = read_model(make_model()).digest, read_model(make_model()).digest
+    assert one == again != read_model(make_model(seed=2)).digest
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("model.json", "is not as it was exported"),
+        ("1/epoch-0001.safetensors", "is not as it was exported"),
+        ("calibration.csv", "is not as it was exported"),
+    ],
+)
+def test_altered_or_truncated_file_is_refused(make_model: Make, name: str, wrong: str) -> None:
+    folder = make_model()
+    file = folder / name
+    file.write_bytes(file.read_bytes()[:-1])
+    with pytest.raises(CardiouqError, match=f"{name}: {wrong}, by SHA256SUMS; export or fetch"):
+        read_model(folder)
+    file.unlink()
+    with pytest.raises(CardiouqError, match=f"{name}: is missing"):
+        read_model(folder)
+
+
+def test_file_that_is_not_of_the_model_is_refused(make_model: Make) -> None:
+    folder = make_model()
+    (folder / "more.pkl").write_bytes(b"x")
+    with pytest.raises(CardiouqError, match=r"more\.pkl: is not of the model"):
+        read_model(folder)
+
+
+def test_folder_without_hashes_is_no_model(make_model: Make, tmp_path: Path) -> None:
+    folder = make_model()
+    (folder / "SHA256SUMS").unlink()
+    for other in (folder, tmp_path / "nowhere"):
+        with pytest.raises(CardiouqError, match="is no model"):
+            read_model(other)
+
+
+def test_later_format_is_refused_before_what_it_says(make_model: Make) -> None:
+    folder = make_model()
+    (folder / "model.json").write_text(json.dumps({"format": 2, "novel": 1}), encoding="utf-8")
+    (folder / "SHA256SUMS").unlink()
+    write_folder_hashes(folder)
+    with pytest.raises(CardiouqError, match="is of format 2; this version of CardioUQ reads 1"):
+        read_model(folder)
+
+
+def test_other_structures_are_refused(make_model: Make) -> None:
+    folder = make_model(structures=["T1"])
+    assert structures_of(folder) == ["T1"]
+    with pytest.raises(CardiouqError, match="segments T1; expected RV, MYO, LV"):
+        read_model(folder)
+
+
+def test_code_is_never_run(make_model: Make, tmp_path: Path) -> None:
+    code = tmp_path / "mine.py"
+    code.write_text("raise SystemExit('ran')", encoding="utf-8")
+    with pytest.raises(CardiouqError, match="names a file of code"):
+        read_model(make_model(method={"method": str(code)}))
+
+
+def test_method_of_another_version_is_refused(make_model: Make) -> None:
+    for method in ({"method": "novel"}, {"method": "deep_ensemble", "novel": 1}):
+        with pytest.raises(CardiouqError, match="has no such method"):
+            read_model(make_model(method=method))
+
+
+def test_weights_of_another_network_are_refused(make_model: Make, said: dict[str, object]) -> None:
+    variant = {"variant": {"name": "layer_ensemble"}}
+    model = read_model(make_model(recipe={**said["recipe"], **variant}))  # type: ignore[dict-item]
+    with pytest.raises(CardiouqError, match="are not those of the network"):
+        list(model.sampler(torch.device("cpu"), no_image).draws(model.fitted))
