@@ -371,11 +371,11 @@ def test_killed_at_random_moments_the_study_ends_as_if_undisturbed(
             left[job.script] -= 1
         text = session.ended()
         resumed += text.count("resuming at epoch")
-        again = []
         if session.process.returncode == 0:
             # where a machine is slow in listing jobs, the few predictions end before their moments
             if sum(kills["prediction", victim] for victim in VICTIMS) >= 5:
                 break
+            # until it ends undisturbed: Snakemake removes predictions only after a rule that needs them
             again = ["--forcerun", "predict"]
         if locks.exists():
             shutil.rmtree(locks)  # what `snakemake --unlock` does, in no time
