@@ -11,14 +11,8 @@ from hypothesis import strategies as st
 
 from cardiouq.files.documents import schema_problems
 from cardiouq.methods import method_class, method_names, variant_class
-from cardiouq.methods.base import (
-    BaseMethod,
-    BaseVariant,
-    Member,
-    folds_of,
-    setting,
-    settings_schema,
-)
+from cardiouq.methods.base import BaseMethod, BaseVariant, Member, folds_of
+from cardiouq.methods.settings import setting, settings_schema
 from cardiouq.recipes.schedule import CyclicalSchedule, PolynomialSchedule, StepSchedule, cyclical
 from cardiouq.study.study import Study
 

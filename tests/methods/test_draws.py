@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from cardiouq.methods import build_method, method_class, method_names, variant_class
-from cardiouq.methods.base import Member, Sample, settings_schema
+from cardiouq.methods.base import Member, Sample
+from cardiouq.methods.settings import settings_schema
 from cardiouq.recipes.schedule import CyclicalSchedule, PolynomialSchedule
 
 POLYNOMIAL = PolynomialSchedule(epochs=1000, alpha_0=0.01, epsilon=0.9)

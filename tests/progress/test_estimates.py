@@ -49,7 +49,7 @@ def measured(results: str, rule: str) -> list[tuple[str, float, float]]:
         ]
 
 
-def check(needs: Resources, seconds: float, peak: float) -> None:
+def assert_fits(needs: Resources, seconds: float, peak: float) -> None:
     """Enough, and not so much that the job would wait for a place for nothing."""
     assert peak < needs.mem_mb < 2500 + 2 * peak
     assert seconds < 60 * needs.minutes < 30 * 60 + 10 * seconds
@@ -62,10 +62,10 @@ def test_measured_jobs_fit_and_not_much_more_is_asked_for(
     settings = shipped(study)
     for job, seconds, peak in measured(results, "train"):
         recipe = job.rpartition("/")[0].rpartition("-")[0]
-        check(training_resources(settings, recipe, plan, gpus=0), seconds, peak)
+        assert_fits(training_resources(settings, recipe, plan, gpus=0), seconds, peak)
     test_sets = listing(tmp_path, volumes)
     for method, seconds, peak in measured(results, "predict"):
-        check(prediction_resources(settings, method, plan, test_sets, gpus=0), seconds, peak)
+        assert_fits(prediction_resources(settings, method, plan, test_sets, gpus=0), seconds, peak)
 
 
 def test_network_is_as_large_as_nnu_net_counts_it() -> None:

@@ -10,7 +10,8 @@ IMPORTS = """from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from cardiouq.methods.base import BaseMethod, BaseVariant, setting
+from cardiouq.methods.base import BaseMethod, BaseVariant
+from cardiouq.methods.settings import setting
 
 """
 DECORATED = "@dataclass(frozen=True)\n"
@@ -47,7 +48,7 @@ def test_setting_of_a_type_that_may_not_be_is_named_with_those_that_may(
     make_study: MakeStudy, tiny: Settings, tmp_path: Path, field: str, problem: str
 ) -> None:
     text = problem_of(make_study, tiny, tmp_path / "mine.py", DECORATED + CLASS + field)
-    assert text.startswith(f"{tmp_path / 'mine.py'}, line 9, class Method: setting `w` ")
+    assert text.startswith(f"{tmp_path / 'mine.py'}, line 10, class Method: setting `w` ")
     assert problem in text
 
 
@@ -58,21 +59,21 @@ def test_settings_of_a_class_that_is_no_dataclass_are_named(
     make_study: MakeStudy, tiny: Settings, tmp_path: Path, field: str
 ) -> None:
     text = problem_of(make_study, tiny, tmp_path / "mine.py", CLASS + field)
-    assert text.startswith(f"{tmp_path / 'mine.py'}, line 8, class Method: {LOST}")
+    assert text.startswith(f"{tmp_path / 'mine.py'}, line 9, class Method: {LOST}")
 
 
 @pytest.mark.parametrize(
     ("code", "problem"),
     [
-        (DECORATED + CLASS + "w = setting(1, help='')", ", line 7: TypeError: 'w' is a field but"),
-        (f"@dataclass\n{CLASS}w: int = 1", ", line 7: TypeError: cannot inherit non-frozen"),
+        (DECORATED + CLASS + "w = setting(1, help='')", ", line 8: TypeError: 'w' is a field but"),
+        (f"@dataclass\n{CLASS}w: int = 1", ", line 8: TypeError: cannot inherit non-frozen"),
         (
             DECORATED + CLASS + "w: Sequence[int] = setting([1], help='')",
-            ", line 7: ValueError: mutable default <class 'list'> for field w is not allowed",
+            ", line 8: ValueError: mutable default <class 'list'> for field w is not allowed",
         ),
-        ("import torchh", ", line 7: ModuleNotFoundError: No module named 'torchh'"),
-        ("{}['x']", ", line 7: KeyError: 'x'"),  # no sign that the file is not there
-        ("class Method(BaseMethod)\n", ", line 7: SyntaxError: expected ':'; exp"),
+        ("import torchh", ", line 8: ModuleNotFoundError: No module named 'torchh'"),
+        ("{}['x']", ", line 8: KeyError: 'x'"),  # no sign that the file is not there
+        ("class Method(BaseMethod)\n", ", line 8: SyntaxError: expected ':'; exp"),
     ],
 )
 def test_file_that_python_cannot_run_is_named_with_the_line(
@@ -91,7 +92,7 @@ def test_type_that_is_not_imported_is_named(
     code = DECORATED + CLASS + "w: 'Elsewhere' = setting(1, help='')"
     text = problem_of(make_study, tiny, tmp_path / "mine.py", code)
     mine = tmp_path / "mine.py"
-    assert text == f"{mine}, line 7, class Method: name 'Elsewhere' is not defined"
+    assert text == f"{mine}, line 8, class Method: name 'Elsewhere' is not defined"
 
 
 @pytest.mark.parametrize(
@@ -107,7 +108,7 @@ def test_limit_that_limits_nothing_and_default_outside_the_limits_are_named(
     make_study: MakeStudy, tiny: Settings, tmp_path: Path, field: str, problem: str
 ) -> None:
     text = problem_of(make_study, tiny, tmp_path / "mine.py", DECORATED + CLASS + field)
-    assert text.startswith(f"{tmp_path / 'mine.py'}, line 9, class Method: setting `w`: {problem}")
+    assert text.startswith(f"{tmp_path / 'mine.py'}, line 10, class Method: setting `w`: {problem}")
 
 
 def test_error_of_a_method_s_own_code_is_named_with_the_line(
@@ -116,7 +117,7 @@ def test_error_of_a_method_s_own_code_is_named_with_the_line(
     code = DECORATED + CLASS + "def members(self): return self.folds"
     text = problem_of(make_study, tiny, tmp_path / "mine.py", code)
     said = "AttributeError: 'Method' object has no attribute 'folds'"
-    assert text == f"{tmp_path / 'mine.py'}, line 9: {said}"
+    assert text == f"{tmp_path / 'mine.py'}, line 10: {said}"
 
 
 @pytest.mark.parametrize(

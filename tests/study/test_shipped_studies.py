@@ -9,7 +9,8 @@ import pytest
 
 from cardiouq.files.documents import read_yaml
 from cardiouq.methods import method_class, method_names, variant_class
-from cardiouq.methods.base import Member, PretrainedMethod, folds_of, settings_schema
+from cardiouq.methods.base import Member, PretrainedMethod, folds_of
+from cardiouq.methods.settings import settings_schema
 from cardiouq.study.study import Study
 
 ZHAO2022 = {

@@ -375,7 +375,7 @@ def test_killed_at_random_moments_the_study_ends_as_if_undisturbed(
             # where a machine is slow in listing jobs, the few predictions end before their moments
             if sum(kills["prediction", victim] for victim in VICTIMS) >= 5:
                 break
-            # until it ends undisturbed: Snakemake removes predictions only after a rule that needs them
+            # until it ends undisturbed: Snakemake removes predictions only after what needs them
             again = ["--forcerun", "predict"]
         if locks.exists():
             shutil.rmtree(locks)  # what `snakemake --unlock` does, in no time

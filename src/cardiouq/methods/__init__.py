@@ -17,13 +17,15 @@ from cardiouq.methods.base import BaseMethod, BaseVariant, Block
 
 Kind = TypeVar("Kind", BaseMethod, BaseVariant)
 
+INTERFACE = {"base", "settings"}
+"""Files of this folder that are no method."""
 COMMON_KEYS = ("method", "label", "recipe", "repeats", "colour")
 """Keys of a method's block in a study that are not the method's own settings."""
 
 
 def method_names() -> list[str]:
     """Names of the methods in this folder, as a study's `method:` key spells them."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name != "base")
+    return sorted({module.name for module in pkgutil.iter_modules(__path__)} - INTERFACE)
 
 
 @cache

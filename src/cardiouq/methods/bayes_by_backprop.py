@@ -20,8 +20,8 @@ from cardiouq.methods.base import (
     Style,
     Training,
     WeightPosterior,
-    setting,
 )
+from cardiouq.methods.settings import setting
 from cardiouq.recipes.schedule import Schedule
 
 if TYPE_CHECKING:

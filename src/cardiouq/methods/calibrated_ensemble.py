@@ -26,9 +26,9 @@ from cardiouq.methods.base import (
     Sample,
     Style,
     Training,
-    setting,
     split_classes,
 )
+from cardiouq.methods.settings import setting
 from cardiouq.recipes.loss import cross_entropy, tversky_loss
 from cardiouq.recipes.schedule import Schedule
 from cardiouq.structures import IGNORED, N_CLASSES

@@ -6,17 +6,8 @@ from typing import Literal
 
 import numpy as np
 
-from cardiouq.methods.base import (
-    BaseMethod,
-    Block,
-    Draw,
-    Fitted,
-    Runs,
-    Sample,
-    Style,
-    TrainedRun,
-    setting,
-)
+from cardiouq.methods.base import BaseMethod, Block, Draw, Fitted, Runs, Sample, Style, TrainedRun
+from cardiouq.methods.settings import setting
 from cardiouq.recipes.schedule import Schedule, cyclical
 
 

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from cardiouq.methods.base import BaseMethod, Member, Style, setting
+from cardiouq.methods.base import BaseMethod, Member, Style
+from cardiouq.methods.settings import setting
 
 
 @dataclass(frozen=True)

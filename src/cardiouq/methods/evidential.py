@@ -11,14 +11,8 @@ import torch
 from torch import Tensor
 from torch.distributions import Dirichlet
 
-from cardiouq.methods.base import (
-    BaseVariant,
-    Block,
-    SampledOutput,
-    Style,
-    Training,
-    setting,
-)
+from cardiouq.methods.base import BaseVariant, Block, SampledOutput, Style, Training
+from cardiouq.methods.settings import setting
 from cardiouq.recipes.loss import cross_entropy, tversky_loss
 from cardiouq.structures import N_CLASSES
 

@@ -11,8 +11,9 @@ from typing import Any
 
 import torch
 
-from cardiouq.methods.base import BaseVariant, Block, Style, Training, setting
+from cardiouq.methods.base import BaseVariant, Block, Style, Training
 from cardiouq.methods.checkpoint_ensemble import Method as CheckpointEnsemble
+from cardiouq.methods.settings import setting
 
 Method = CheckpointEnsemble
 """The samples of the chain are the checkpoints of the constant phases."""

@@ -8,7 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cardiouq.methods.base import Fitted, Runs, Style, setting
+from cardiouq.methods.base import Fitted, Runs, Style
+from cardiouq.methods.settings import setting
 from cardiouq.methods.single import Rescaled
 from cardiouq.recipes.schedule import Schedule
 from cardiouq.structures import IGNORED, N_CLASSES

@@ -19,9 +19,9 @@ from cardiouq.methods.base import (
     Sample,
     Style,
     Training,
-    setting,
     split_classes,
 )
+from cardiouq.methods.settings import setting
 from cardiouq.recipes.loss import count_labels, tversky_loss
 from cardiouq.recipes.schedule import Schedule
 from cardiouq.structures import N_CLASSES

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from cardiouq.methods.base import BaseMethod, Block, Draw, Fitted, Runs, Sample, Style, setting
+from cardiouq.methods.base import BaseMethod, Block, Draw, Fitted, Runs, Sample, Style
+from cardiouq.methods.settings import setting
 from cardiouq.recipes.schedule import Schedule
 
 if TYPE_CHECKING:

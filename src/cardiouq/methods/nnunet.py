@@ -10,7 +10,8 @@ from cardiouq.data.plan import Plan
 from cardiouq.data.readers.labels import match_labels, to_project
 from cardiouq.data.readers.scans import Case, read_image
 from cardiouq.errors import CardiouqError
-from cardiouq.methods.base import Draw, Fitted, PretrainedMethod, Sample, setting
+from cardiouq.methods.base import Draw, Fitted, PretrainedMethod, Sample
+from cardiouq.methods.settings import setting
 from cardiouq.nnunet.folder import (
     FINAL,
     checkpoint_files,

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from cardiouq.data.readers.scans import Case
 from cardiouq.errors import CardiouqError
-from cardiouq.methods.base import Draw, Fitted, PretrainedMethod, Sample, setting
+from cardiouq.methods.base import Draw, Fitted, PretrainedMethod, Sample
 from cardiouq.methods.nnunet import LABELS_HELP, classes_of
+from cardiouq.methods.settings import setting
 from cardiouq.nnunet.folder import FETCH_AGAIN
 from cardiouq.nnunet.plans import DATASET_FILE, read_structures
 from cardiouq.structures import STRUCTURES

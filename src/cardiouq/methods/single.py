@@ -20,8 +20,8 @@ from cardiouq.methods.base import (
     Sample,
     Style,
     folds_of,
-    setting,
 )
+from cardiouq.methods.settings import setting
 from cardiouq.recipes.schedule import Schedule
 from cardiouq.structures import IGNORED
 

@@ -9,14 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from cardiouq.methods.base import (
-    BaseVariant,
-    Block,
-    SampledOutput,
-    Style,
-    Training,
-    setting,
-)
+from cardiouq.methods.base import BaseVariant, Block, SampledOutput, Style, Training
+from cardiouq.methods.settings import setting
 from cardiouq.recipes.loss import count_labels, cross_entropy, tversky_loss
 from cardiouq.structures import N_CLASSES
 

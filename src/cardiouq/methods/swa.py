@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from cardiouq.methods.base import BaseMethod, Draw, Fitted, Runs, Sample, Style, setting
+from cardiouq.methods.base import BaseMethod, Draw, Fitted, Runs, Sample, Style
+from cardiouq.methods.settings import setting
 from cardiouq.recipes.schedule import Schedule, cyclical
 
 

@@ -18,8 +18,8 @@ from cardiouq.methods.base import (
     Sample,
     Style,
     TrainedRun,
-    setting,
 )
+from cardiouq.methods.settings import setting
 from cardiouq.recipes.schedule import Schedule, cyclical
 
 

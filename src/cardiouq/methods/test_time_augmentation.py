@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cardiouq.methods.base import BaseMethod, Draw, Fitted, Runs, Sample, Style, setting
+from cardiouq.methods.base import BaseMethod, Draw, Fitted, Runs, Sample, Style
+from cardiouq.methods.settings import setting
 from cardiouq.recipes.schedule import Schedule
 
 

@@ -27,13 +27,8 @@ from cardiouq.methods import (
     raised_in,
     variant_class,
 )
-from cardiouq.methods.base import (
-    BaseMethod,
-    BaseVariant,
-    PretrainedMethod,
-    SettingError,
-    settings_schema,
-)
+from cardiouq.methods.base import BaseMethod, BaseVariant, PretrainedMethod
+from cardiouq.methods.settings import SettingError, settings_schema
 from cardiouq.structures import FOREGROUND, IGNORE, PHANTOM
 from cardiouq.study.settings import Settings
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from cardiouq.methods import method_class, method_names, variant_class
-from cardiouq.methods.base import settings_schema
+from cardiouq.methods.settings import settings_schema
 from cardiouq.provenance.record import repository
 from cardiouq.study.schema import Schema, block_of, schema_of
 
