@@ -10,7 +10,7 @@ NAME = $(patsubst %.yml,%,$(patsubst %.yaml,%,$(notdir $(STUDY))))
 export PYTHONPATH := $(CURDIR)/src$(if $(PYTHONPATH),:$(PYTHONPATH))
 
 .PHONY: demo study status help test quick check lint format settings clean
-.PHONY: bench bench-metrics bench-variational bench-dag bench-subjects bench-checking
+.PHONY: bench bench-apply bench-metrics bench-variational bench-dag bench-subjects bench-checking
 
 ## the demo study, from the phantom's scans to the report, and a model of it for `cardiouq apply` (also plain `make`)
 demo: STUDY = demo
@@ -60,9 +60,13 @@ format: $(VENV)/installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/snakefmt Snakefile workflow
 
-## training, prediction, metrics and start beside peers, half an hour; nnU-Net and a model of its lie in folders (benchmarks/applying.py): make bench NNUNET=FOLDER
+## training, prediction, metrics and start beside peers, half an hour; nnU-Net lies in a folder of its own: make bench NNUNET=FOLDER
 bench: $(VENV)/installed
 	NNUNET=$(NNUNET) $(BIN)/python benchmarks/bench.py
+
+## `cardiouq apply` with a model that nnU-Net trained, beside nnU-Net's own command: make bench-apply NNUNET=FOLDER
+bench-apply: $(VENV)/installed
+	NNUNET=$(NNUNET) $(BIN)/python benchmarks/applying.py
 
 ## values and time of the metrics beside other libraries: make bench-metrics CARDIOUQ_ACDC_ROOT=/acdc
 bench-metrics: $(VENV)/installed

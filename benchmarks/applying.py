@@ -3,7 +3,8 @@
 Both predict three scans with all folds and mirror images on one core, from start to end of the
 process. nnU-Net writes segmentations of the folds' mean logits, ours also probabilities, maps of
 doubt, numbers and a page. The model lies in the folder that CARDIOUQ_NNUNET_ROOT names, the scans
-in that of CARDIOUQ_ACDC_ROOT. The functions are contestants of `rounds.py`.
+in that of CARDIOUQ_ACDC_ROOT. Writes docs/results/applying-benchmark.md; the functions are
+contestants of `rounds.py`.
 """
 
 import os
@@ -18,11 +19,26 @@ from pathlib import Path
 
 import psutil
 from nnunet import module_of_nnunet
+from pages import Part, measured, write_page
+from rounds import ALLOCATOR, Contestant
 
 MODEL = "Dataset027_ACDC/nnUNetTrainer__nnUNetPlans__2d"
 SCANS = [f"training/patient{n:03}/patient{n:03}_frame01.nii.gz" for n in (5, 25, 45)]
 SECONDS = 0.1
 """Between two looks at a command's memory."""
+PARTS = [
+    Part(
+        "Three scans, two folds, mirrored",
+        [
+            Contestant("cardiouq apply", "applying:ours", (), ALLOCATOR),
+            Contestant("nnU-Net's command as it comes", "applying:theirs", ["3"]),
+            Contestant("nnU-Net's, one process to read and to write", "applying:theirs", ["1"]),
+        ],
+        rounds=5,
+    )
+]
+ABOUT = """A turn is the whole command, from the start of the process to its end. nnU-Net writes a
+segmentation of each scan; cardiouq apply also probabilities, maps of doubt, numbers and a page."""
 THEIRS = "from nnunetv2.inference.predict_from_raw_data import predict_entry_point_modelfolder as f"
 
 
@@ -79,3 +95,8 @@ def _peak_of(command: Sequence[str], output: Path, environment: Mapping[str, str
     if process.returncode:
         raise RuntimeError(f"{command} ended with {process.returncode}")
     return peak / 2**20
+
+
+if __name__ == "__main__":
+    command = "make bench-apply NNUNET=FOLDER"
+    write_page("applying-benchmark.md", "Models of nnU-Net", command, [ABOUT, *measured(PARTS)])

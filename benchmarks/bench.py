@@ -4,42 +4,20 @@ Every part has contestants that take turns, each in a process of its own on one 
 a peer's CPU time over ours in the same round. Writes docs/results/benchmarks.md.
 """
 
-import os
-import platform
-import statistics
-import sys
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date
-from importlib import metadata
+from collections.abc import Mapping
 from pathlib import Path
 
 import prediction
 import sizes
-import torch
-from rounds import ALLOCATOR, Contestant, Turn, compete, quartiles
-from tabulate import tabulate
+from pages import Part, measured, write_page
+from rounds import ALLOCATOR, Contestant
 
-from cardiouq.device.choose import precision
-from cardiouq.device.environment import COMPILE_VARIABLE, processor
-from cardiouq.provenance.record import git_version
+from cardiouq.device.environment import COMPILE_VARIABLE
 
-ROOT = Path(__file__).parents[1]
-PAGE = ROOT / "docs/results/benchmarks.md"
+ABOUT = """*laptop* is the laptop study's network and batch, *paper* that of zhao2022; data are made
+up."""
 EAGER, COMPILED = ({**ALLOCATOR, COMPILE_VARIABLE: wanted} for wanted in ("never", "always"))
-PACKAGES = ("torch", "monai", "snakemake", "numpy", "medpy", "SimpleITK")
-NNUNET_PACKAGES = ("nnunetv2", "batchgeneratorsv2")
-
-
-@dataclass(frozen=True)
-class Part:
-    """What is compared, and how often."""
-
-    title: str
-    contestants: Sequence[Contestant]
-    """Ours first."""
-    rounds: int
 
 
 def parts(folders: Mapping[str, Path]) -> list[Part]:
@@ -85,19 +63,6 @@ def parts(folders: Mapping[str, Path]) -> list[Part]:
         found.append(Part(f"Dropout, {of}", contestants, 15))
     found.append(
         Part(
-            "Three scans segmented by a model that nnU-Net trained, two folds, mirrored",
-            [
-                Contestant("cardiouq apply", "applying:ours", (), ALLOCATOR),
-                Contestant("nnU-Net's command as it comes", "applying:theirs", ["3"]),
-                Contestant(
-                    "the same, with one process to read and to write", "applying:theirs", ["1"]
-                ),
-            ],
-            5,
-        )
-    )
-    found.append(
-        Part(
             "Dice, ASSD, HD and HD95 of three structures in 10 x 256 x 216",
             [
                 Contestant(library, "metrics:of_made_up_volume", (library,), ALLOCATOR)
@@ -126,63 +91,13 @@ def main() -> None:
             folder.parent.mkdir()
             sizes.write_cases(size, folder)
             prediction.train_run(size, folder)
-        sections = []
-        for part in parts(folders):
-            print(part.title, file=sys.stderr, flush=True)
-            turns, missing = compete(part.contestants, part.rounds)
-            sections.append(f"## {part.title}\n\n{table(part, turns)}")
-            sections += [f"{name}: not measured. {why}" for name, why in missing.items()]
-        notes = [
+        paragraphs = [ABOUT, *measured(parts(folders))]
+        paragraphs += [
             f"Segmentations of {size}'s prediction and of the plain loop differ in "
             f"{prediction.differing_share(folder.parent):.2%} of the voxels that either labels."
             for size, folder in folders.items()
         ]
-    PAGE.write_text("\n\n".join([heading(), *sections, *notes]) + "\n", encoding="utf-8")
-    print(PAGE)
-
-
-def table(part: Part, turns: Mapping[str, Sequence[Turn]]) -> str:
-    """Time and memory of each contestant, and its time over that of the first."""
-    first = part.contestants[0].name
-    rows = []
-    for name, found in turns.items():
-        low, middle, high = quartiles(found, turns[first])
-        rows.append(
-            {
-                "": name,
-                "CPU seconds a turn": f"{statistics.median(turn.seconds for turn in found):.3g}",
-                f"time over that of {first}": f"{middle:.2f} [{low:.2f}, {high:.2f}]",
-                "memory (MiB)": f"{max(turn.mebibytes for turn in found):.0f}",
-            }
-        )
-    return tabulate(rows, "keys", tablefmt="pipe", disable_numparse=True)
-
-
-def heading() -> str:
-    """What was measured, when, on which machine, with which versions."""
-    versions = [f"Python {platform.python_version()}"]
-    versions += [f"{name} {metadata.version(name)}" for name in PACKAGES]
-    machine = f"one of {os.cpu_count()} cores, {processor()}"
-    return f"""# Benchmarks
-
-    make bench NNUNET=FOLDER
-
-Made on {date.today()} at commit `{git_version(ROOT)}` on {machine}, in
-{precision(torch.device("cpu"))} where ours may choose; {", ".join(versions + nnunet_versions())}.
-
-The contestants of a part take turns, each in a process of its own with one thread. Times are CPU
-time; ratios are of the same round, median and quartiles of all rounds after one to warm up. Memory
-is the most that a contestant's process had beyond what it had before its first turn, or, of
-commands, all that they had with their children.
-*laptop* is the laptop study's network and batch, *paper* that of zhao2022; data are made up."""
-
-
-def nnunet_versions() -> list[str]:
-    """Versions of the peer, which lies in a folder of its own."""
-    folder = os.environ.get("NNUNET")
-    found = metadata.distributions(path=[folder]) if folder else ()
-    versions = {one.metadata["Name"].replace("-", "_"): one.version for one in found}
-    return [f"{name} {versions[name]}" for name in NNUNET_PACKAGES if name in versions]
+    write_page("benchmarks.md", "Benchmarks", "make bench NNUNET=FOLDER", paragraphs)
 
 
 if __name__ == "__main__":
