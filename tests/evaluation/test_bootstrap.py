@@ -94,3 +94,11 @@ def test_one_subject_has_no_interval():
     statistics = weighted_mean(np.array([0.2, 0.4]), subject_weights(["a", "a"], 50, 0))
     np.testing.assert_allclose(statistics, 0.3)
     assert np.isnan(intervals(statistics[None], 0.95, 1)).all()
+
+
+def test_resamples_without_a_number_are_left_out_and_too_many_leave_no_interval() -> None:
+    values = np.arange(101.0)[None].repeat(2, 0)
+    values[0, 1:6], values[1, 1:31] = np.nan, np.nan
+    (low, none), (high, neither) = intervals(values, 0.95, subjects=20)
+    assert (low, high) == pytest.approx(tuple(np.quantile(values[0, 6:], [0.025, 0.975])))
+    assert np.isnan([none, neither]).all()

@@ -153,3 +153,11 @@ def test_quality_control_curve_by_hand() -> None:
 def test_share_to_flag(uncertainty: Any, poor: list[bool], expected: float) -> None:
     found = curve(uncertainty, np.array(poor), one(len(poor))).flagged_share(0.05)
     assert found[0] == pytest.approx(expected)
+
+
+def test_resamples_without_a_failure_are_not_part_of_auroc_s_interval() -> None:
+    """An uncertainty that is the same everywhere has 0.5 in each resample that has both kinds."""
+    failed = np.array([True, False, False])
+    drawn = np.array([[1.0, 1.0, 1.0], [0.0, 2.0, 1.0], [3.0, 0.0, 0.0], [1.0, 0.0, 2.0]])
+    found = Ranking(np.ones(3), drawn).auroc_failure(failed)
+    assert found.tolist() == pytest.approx([0.5, np.nan, np.nan, 0.5], nan_ok=True)

@@ -16,6 +16,8 @@ from cardiouq.seeds import derive
 
 Floats = NDArray[np.float64]
 Weights = NDArray[np.float64]
+MOST_WITHOUT = 0.1
+"""Share of the resamples that may be without a number; of more there is no interval."""
 
 
 def subject_weights(
@@ -47,7 +49,8 @@ def intervals(statistics: Floats, confidence: float, subjects: int) -> Floats:
     """Percentile intervals (Efron, 1979) of statistics, (2, n): their low and their high ends.
 
     Args:
-        statistics: (n, 1 + resamples), of the sample itself first.
+        statistics: (n, 1 + resamples), of the sample itself first; NaN in resamples that have no
+            number, which are left out, up to `MOST_WITHOUT` of them.
         confidence: such as 0.95.
         subjects: how many were resampled; all resamples of one are alike, so it has no interval,
             and NaN stands there.
@@ -55,4 +58,11 @@ def intervals(statistics: Floats, confidence: float, subjects: int) -> Floats:
     if subjects < 2:
         return np.full((2, len(statistics)), np.nan)
     tail = (1 - confidence) / 2
-    return np.quantile(statistics[:, 1:], [tail, 1 - tail], axis=1)
+    resampled = statistics[:, 1:]
+    without = np.isnan(resampled).mean(1)
+    if not without.any():
+        return np.quantile(resampled, [tail, 1 - tail], axis=1)
+    ends = np.full((2, len(statistics)), np.nan)
+    few = without <= MOST_WITHOUT
+    ends[:, few] = np.nanquantile(resampled[few], [tail, 1 - tail], axis=1)
+    return ends

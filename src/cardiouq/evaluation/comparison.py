@@ -15,7 +15,7 @@ from cardiouq.evaluation.statistics import Group, Key, Statistic
 COMPARED = {
     "volume": (
         *("dice", "assd_mm", "hd95_mm", "nll_nats", "brier", "ece_percent"),
-        "aurc_predictive_entropy_bits",
+        "aurc_estimated_dice",
     ),
     "slice": ("dice", "assd_mm", "nll_nats", "brier"),
 }

@@ -80,7 +80,8 @@ class Ranking:
         """Probability that a failed case is more uncertain than another, (resamples,).
 
         It goes from 0 to 1 (best); ties count half. It is 1 where nothing failed, as nothing was
-        left undetected, and 0 where everything did, so that such a method stays in the table.
+        left undetected, and 0 where everything did, so that such a method stays in the table; in a
+        resample of a sample with both it is NaN, as an interval is of what was measured.
 
         Args:
             failed: (cases,)
@@ -91,6 +92,8 @@ class Ranking:
         n_bad = bad.sum(1)
         pairs = n_bad * good.sum(1)
         undecided = np.where(n_bad > 0, 0.0, 1.0)
+        if pairs[0] > 0:
+            undecided[:] = np.nan
         found: Floats = np.einsum("rv,rv->r", bad, lower)
         return np.asarray(np.divide(found, pairs, out=undecided, where=pairs > 0))
 

@@ -41,7 +41,7 @@ VOXEL_UNCERTAINTIES = (
 AGREEMENTS = ("dice_within", "pairwise_dice", "aula", "estimated_dice", "forest_dice")
 """Agreements of a structure's samples, or what its Dice is taken to be; they fall as uncertainty
 grows."""
-AVERAGED = ("dice", "aurc_predictive_entropy_bits")
+AVERAGED = ("dice", "aurc_estimated_dice", "aurc_gain_estimated_dice")
 """Metrics of volumes that there is the mean over structures of, too."""
 VISIT = ["subject", "visit"]
 """Columns that say whose and when clinical quantities are; resampled are subjects."""
@@ -275,6 +275,7 @@ def _rankings(cases: _Cases, group: Group, settings: Mapping[str, Any]) -> Stati
         uncertainties["assd_within_mm"] = Ranking(rows["assd_within_mm"].to_numpy(), weights)
         risk = 1 - rows["dice"].to_numpy()
         by_risk, by_distance = (Ranking(e, weights) for e in (risk, rows["assd_mm"].to_numpy()))
+        by_chance = weighted_mean(risk, weights)
         empty = cases.empty(structure)
         for name, uncertainty in uncertainties.items():
             curve = uncertainty.curve(risk)
@@ -282,6 +283,7 @@ def _rankings(cases: _Cases, group: Group, settings: Mapping[str, Any]) -> Stati
                 f"spearman_{name}_dice": spearman(uncertainty, by_risk),
                 f"spearman_{name}_assd_mm": spearman(uncertainty, by_distance),
                 f"aurc_{name}": curve.aurc(),
+                f"aurc_gain_{name}": by_chance - curve.aurc(),
                 f"augrc_{name}": curve.augrc(),
             }
             if structure in poor_if:

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.scale import SymmetricalLogScale
 from matplotlib.text import Text
-from matplotlib.ticker import LogLocator, NullLocator
+from matplotlib.ticker import Locator, LogLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
 from cardiouq.files.writing import atomic_write
@@ -116,7 +116,7 @@ def use_log_scale(
     axis = axes.xaxis if name == "x" else axes.yaxis
     axes.set(**{f"{name}scale": "log"})
     low, high = axes.get_xlim() if name == "x" else axes.get_ylim()
-    axis.set_major_locator(LogLocator(subs=_ticks_of_a_decade(np.log10(high / low))))
+    axis.set_major_locator(_ticks_over(np.log10(high / low)))
     if values is not None and (values == 0).any():
         lowest = 10 ** np.floor(np.log10(np.nanmin(values[values > 0], initial=1)))
         axes.set(**{f"{name}scale": SymmetricalLogScale(axis, linthresh=lowest, linscale=0.4)})
@@ -125,15 +125,17 @@ def use_log_scale(
     axis.set_major_formatter(plain_number)
 
 
-def _ticks_of_a_decade(decades: float) -> Sequence[float]:
+def _ticks_over(decades: float) -> Locator:
     """Where the ticks of a logarithmic axis of so many decades are: some, and not too many."""
-    return (1, 2, 3, 5) if decades < 1 else (1, 3) if decades < 2.5 else (1,)
+    if decades < 0.5:
+        return MaxNLocator(3)  # as of a linear axis, which it nearly is
+    return LogLocator(subs=(1, 2, 3, 5) if decades < 1 else (1, 3) if decades < 2.5 else (1,))
 
 
 def plain_number(value: float, position: float = 0) -> str:
-    """Write a number of any size without a power of ten."""
+    """Write a number of any size without a power of ten; 12k is short for 12,000."""
     if value >= 1000:
-        return f"{value:,.0f}"
+        return f"{value / 1000:g}k"
     return np.format_float_positional(value, 3, fractional=False, trim="-")
 
 

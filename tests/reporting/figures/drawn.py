@@ -1,6 +1,7 @@
 """Methods and test sets to draw, and what every figure has to keep."""
 
 from collections.abc import Iterator
+from itertools import combinations
 from pathlib import Path
 
 import matplotlib.image
@@ -30,6 +31,8 @@ DISTORTED = {
 }
 TALLEST = 9.5
 """Of a figure on a page, inches."""
+TOUCHING = 1
+"""Pixels by which boxes of texts may reach into one another, as they hold room for descenders."""
 
 
 def check_saved(figure: Figure, folder: Path) -> None:
@@ -45,18 +48,24 @@ def check_saved(figure: Figure, folder: Path) -> None:
 
 
 def hidden(figure: Figure) -> Iterator[str]:
-    """Describe each value that is drawn outside of its axes, and each text outside of the figure.
+    """Describe each value outside of its axes, each text outside of the figure or over another.
 
     Markers count with all of their extent. What is drawn over an image is left out: the image's
     window is chosen, and outlines go on beyond it.
     """
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
-    for text in set(figure.findobj(Text)).difference(*map(_unused_labels, figure.axes)):
-        if text.get_visible() and text.get_text().strip():
-            box = Text.get_window_extent(text, canvas.get_renderer())
-            if not _covers(figure.bbox, box.get_points()):
-                yield f"text {text.get_text()!r} leaves the figure"
+    texts = {
+        text: Text.get_window_extent(text, canvas.get_renderer())
+        for text in set(figure.findobj(Text)).difference(*map(_unused_labels, figure.axes))
+        if text.get_visible() and text.get_text().strip()
+    }
+    for text, box in texts.items():
+        if not _covers(figure.bbox, box.get_points()):
+            yield f"text {text.get_text()!r} leaves the figure"
+    for (one, a), (other, b) in combinations(texts.items(), 2):
+        if a.padded(-TOUCHING).overlaps(b.padded(-TOUCHING)):
+            yield f"text {one.get_text()!r} lies over {other.get_text()!r}"
     for number, axes in enumerate(figure.axes):
         for artist in axes.get_children() if not axes.images else ():
             if not _is_seen(axes, artist):

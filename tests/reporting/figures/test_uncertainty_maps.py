@@ -34,7 +34,12 @@ def test_uncertainty_maps_of_many_methods_fit_a_page(
         (predictions / method).symlink_to(study.root / "prediction/vanilla")
     methods = {method: method.replace("_", " ") for method in styles}
     figure = draw_uncertainty_maps(
-        study.scores, study.cases, predictions, methods, TEST_SETS, n_failures=3
+        study.scores,
+        study.cases.assign(subject="patient007"),
+        predictions,
+        methods,
+        TEST_SETS,
+        n_failures=3,
     )
     shown = [axes.get_ylabel().replace("\n", " ") for axes in figure.axes if axes.get_ylabel()]
     assert shown == ["Image, reference", *methods.values()]

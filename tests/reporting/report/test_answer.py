@@ -2,13 +2,19 @@
 
 import pytest
 
-from cardiouq.reporting.report.answer import advise, name_leaders
+from cardiouq.reporting.report.answer import advise, count_detectors, name_leaders
 from cardiouq.reporting.report.summary import FIRST, TIED, WINNER, Entry, Row, Summary
 
 
-def row(method: str, *marks: str, passes: int = 1, iterations: int | None = 1440) -> Row:
+def row(
+    method: str,
+    *marks: str,
+    passes: int = 1,
+    iterations: int | None = 1440,
+    beats_chance: bool = True,
+) -> Row:
     entries = tuple(Entry("0.5", "[0.4, 0.6]", mark) for mark in marks)
-    return Row(method, entries, passes, iterations)
+    return Row(method, entries, passes, iterations, beats_chance)
 
 
 def summary(*rows: Row, n_subjects: int = 20) -> Summary:
@@ -41,7 +47,8 @@ def test_what_was_trained_elsewhere_is_the_cheapest_by_its_passes_alone() -> Non
 def test_without_such_a_method_those_by_most_measures_are_named() -> None:
     other = row("E", WINNER, TIED, "", TIED)
     assert advise(summary(SOME, other, NONE)).endswith(
-        "By 3 of 4: C (not by ECE) and E (not by NLL)."
+        "By 3 of 4: C (not by ECE) and E (not by NLL). The cheapest of them is C, with 1 pass of a "
+        "network a slice and 1,440 iterations of training."
     )
 
 
@@ -69,3 +76,8 @@ def test_leaders_are_named_with_how_many_are_not_told_from_them() -> None:
         "NLL: C, 0.5 (1 of 2 others not told from it)",
         "failure detection (AURC): F, 0.5 (1 of 2 others not told from it)",
     ]
+
+
+def test_methods_that_find_failures_better_than_chance_are_counted() -> None:
+    found = count_detectors(summary(ALL, row("E", "", "", "", "", beats_chance=False)))
+    assert found == "1 of 2 methods put the failures in a better order than chance."

@@ -6,6 +6,7 @@ import pandas as pd
 
 from cardiouq.reporting.report.summary import (
     FIRST,
+    GAIN,
     MEASURES,
     TIED,
     WINNER,
@@ -25,7 +26,7 @@ def made_up(half_width: float, methods: dict[str, str] = METHODS) -> list[Summar
     columns = [
         {"test_set": t, "level": b.level, "metric": b.metric, "structure": b.structures[0]}
         | {"n_subjects": SUBJECTS[t], "sign": 1 if b.larger_is_better else -1}
-        for t, b in product(TEST_SETS, MEASURES)
+        for t, b in product(TEST_SETS, [*MEASURES, GAIN])
     ]
     numbers = pd.DataFrame(
         {"method": m, "value": LEADS[m]} | c for m, c in product(methods, columns)
@@ -64,6 +65,7 @@ def test_each_test_set_has_a_row_per_method_with_intervals_and_costs() -> None:
     assert plain.entries[0][:2] == ("0.500", "[0.400, 0.600]")
     assert plain.entries[1][:2] == ("-0.50", "[-0.60, -0.40]")
     assert (plain.passes, plain.iterations) == (3, 720)
+    assert plain.beats_chance
 
 
 def test_the_best_and_those_not_told_from_it_are_marked() -> None:

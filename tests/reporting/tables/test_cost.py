@@ -111,7 +111,7 @@ def test_slices_of_a_case_in_two_test_sets_count_once() -> None:
 def test_quality_is_the_mean_over_structures_of_volumes() -> None:
     rows = [
         ("volume", structure, metric, value + step, 1)
-        for metric, value in (("dice", 0.6), ("aurc_predictive_entropy_bits", 0.2))
+        for metric, value in (("dice", 0.6), ("aurc_estimated_dice", 0.2))
         for structure, step in (("RV", 0.0), ("MYO", 0.1), ("LV", 0.2), ("foreground", 0.3))
     ]
     rows += [("volume", "all", "ece_percent", 2.5, 0), ("slice", "RV", "dice", 0.0, 9)]

@@ -25,13 +25,13 @@ from cardiouq.reporting.style import DOUBLE_COLUMN, use_style
 COLOUR_MAP = "inferno"
 GAP = 0.06
 """Width of the space between volumes, in panels."""
-# the width of the methods' labels, and heights of all panels, above and below them, in inches
+# the width of the methods' labels, and heights of all panels and below them, in inches
 LABELS = 0.95
-TALLEST = 8.1
-HEADING = 0.55
-FOOT = 0.5
-LETTER = 0.05
-"""Width of a letter of a heading, in inches."""
+TALLEST = 7.9
+FOOT = 0.75
+# of a letter and a line of a heading, in inches
+LETTER = 0.052
+LINE = 0.11
 SMALLEST_SCALE = 0.1
 """Smallest end of the scale, in bits, so that certain methods look certain."""
 
@@ -58,32 +58,38 @@ def draw_uncertainty_maps(
     # two columns of panels for each volume, and a thin empty one between volumes
     widths = ([1, 1, GAP] * len(volumes))[:-1]
     panel = min(TALLEST / n_rows, (DOUBLE_COLUMN - LABELS) / sum(widths))
-    width, height = LABELS + panel * sum(widths), HEADING + panel * n_rows + FOOT
-    figure = Figure(figsize=(width, height))
+    figure = Figure()
     axes = figure.subplots(n_rows, len(widths), squeeze=False, width_ratios=widths)
-    pack_panels(figure, LABELS, FOOT, HEADING)
     for gap in axes[:, 2::3].flat:
         gap.set_axis_off()
     maps: list[AxesImage] = []
+    headings = []
     for columns, volume in zip(
         np.split(axes, range(3, len(widths), 3), axis=1), volumes, strict=True
     ):
         scan = load_scan(cases, volume.case)
         z = _draw_volume(columns.T, volume, scan, predictions, list(methods))
         maps += [axis.images[0] for axis in columns[1:, 1]]
-        fate = "Failure" if volume.failure else "Success"
-        test_set = textwrap.fill(test_sets[volume.test_set], int(2 * panel / LETTER))
-        columns[0, 0].set_title(
-            f"{fate}: {scan.subject}\n{scan.phase}, slice {z + 1}/{len(scan.image)}\n{test_set}",
-            fontsize=6,
-            loc="left",
-        )
+        lines = [
+            f"{'Failure' if volume.failure else 'Success'}: {scan.subject}",
+            f"{scan.phase}, slice {z + 1}/{len(scan.image)}",
+            test_sets[volume.test_set],
+        ]
+        heading = "\n".join(textwrap.fill(line, int(2 * panel / LETTER)) for line in lines)
+        columns[0, 0].set_title(heading, fontsize=6, loc="left")
+        headings.append(heading)
+    above = LINE * (1 + max(heading.count("\n") + 1 for heading in headings))
+    width, height = LABELS + panel * sum(widths), above + panel * n_rows + FOOT
+    figure.set_size_inches(width, height)
+    pack_panels(figure, LABELS, FOOT, above)
     for axis, label in zip(axes[:, 0], ["Image, reference", *methods.values()], strict=True):
         axis.set_ylabel(textwrap.fill(label, 16), fontsize=6.5, rotation=0, ha="right", va="center")
     largest = max(entropy.get_clim()[1] or 0 for entropy in maps)
     for entropy in maps:
         entropy.set_clim(0, max(largest, SMALLEST_SCALE))
-    bar_axes = figure.add_axes((0.54, 0.75 * FOOT / height, 0.42, 0.12 * FOOT / height))
+    bar_axes = figure.add_axes(
+        (LABELS / width, 0.85 * FOOT / height, 0.95 - LABELS / width, 0.08 * FOOT / height)
+    )
     bar = figure.colorbar(maps[0], cax=bar_axes, orientation="horizontal")
     bar.set_label("Entropy of the mean prediction (bits)", fontsize=7)
     bar.outline.set_visible(False)

@@ -13,7 +13,7 @@ CALLED = {
     "dice": "Dice",
     "ece_percent": "ECE",
     "nll_nats": "NLL",
-    "aurc_predictive_entropy_bits": "failure detection (AURC)",
+    "aurc_estimated_dice": "failure detection (AURC)",
 }
 """Metric -> what sentences call it."""
 
@@ -37,9 +37,16 @@ def advise(summary: Summary) -> str:
         names = [f"{row.method} (not by {_names(_lacking(row))})" for row in good]
         return (
             "No method is among the best by all measures; choose by the one that matters to you. "
-            f"By {most} of {len(MEASURES)}: {_names(names)}."
+            f"By {most} of {len(MEASURES)}: {_names(names)}.{_cheapest_of(good)}"
         )
-    text = f"Among the best by all measures: {_names([row.method for row in good])}."
+    names = [row.method for row in good]
+    return f"Among the best by all measures: {_names(names)}.{_cheapest_of(good)}"
+
+
+def _cheapest_of(good: Sequence[Row]) -> str:
+    """A sentence on the cheapest of several methods; nothing of one."""
+    if len(good) == 1:
+        return ""
     cheapest = min(good, key=_cost)
     trained = (
         "training that was done elsewhere"
@@ -47,7 +54,7 @@ def advise(summary: Summary) -> str:
         else f"{cheapest.iterations:,} iterations of training"
     )
     cost = f"{_count(cheapest.passes, 'pass', 'passes')} of a network a slice and {trained}"
-    return f"{text} The cheapest of them is {cheapest.method}, with {cost}." if good[1:] else text
+    return f" The cheapest of them is {cheapest.method}, with {cost}."
 
 
 def _cost(row: Row) -> tuple[int, float]:
@@ -59,6 +66,15 @@ def _lacking(row: Row) -> list[str]:
     """Measures by which a method is told from the best."""
     measured = zip(row.entries, MEASURES, strict=True)
     return [CALLED[block.metric] for entry, block in measured if not entry.mark]
+
+
+def count_detectors(summary: Summary) -> str:
+    """Say how many methods put failures in a better order than chance does."""
+    better = sum(row.beats_chance for row in summary.rows)
+    return (
+        f"{better} of {_count(len(summary.rows), 'method', 'methods')} put the failures in a "
+        "better order than chance."
+    )
 
 
 def name_leaders(summary: Summary) -> Iterator[str]:

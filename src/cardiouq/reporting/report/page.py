@@ -11,7 +11,7 @@ from PIL import Image
 from cardiouq.evaluation.comparison import FEWEST_SUBJECTS
 from cardiouq.reporting.embedded import data_uri
 from cardiouq.reporting.printing import table_in
-from cardiouq.reporting.report.answer import advise, name_leaders
+from cardiouq.reporting.report.answer import advise, count_detectors, name_leaders
 from cardiouq.reporting.report.summary import MEASURES, Summary
 from cardiouq.reporting.templates import render
 
@@ -106,6 +106,7 @@ def make_report(
         fewest=FEWEST_SUBJECTS,
         confidence=round(100 * confidence),
         advise=advise,
+        count_detectors=count_detectors,
         name_leaders=name_leaders,
         verdict=verdict,
         tables=tables,

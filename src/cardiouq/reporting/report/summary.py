@@ -15,9 +15,11 @@ MEASURES = (
     Block("dice", "Dice", structures=[MEAN], larger_is_better=True),
     Block("ece_percent", "ECE (%)", structures=[ALL], decimals=2),
     Block("nll_nats", "NLL (nats)", structures=[ALL], decimals=4),
-    Block("aurc_predictive_entropy_bits", "AURC", structures=[MEAN]),
+    Block("aurc_estimated_dice", "AURC", structures=[MEAN]),
 )
 """What methods are chosen by: accuracy, calibration, a proper score, detection of failures."""
+GAIN = Block("aurc_gain_estimated_dice", "AURC gained", structures=[MEAN], larger_is_better=True)
+"""What the detection of failures gains over a random order."""
 WINNER, FIRST, TIED = "winner", "first", "tied"
 """Marks in a column: the best that is told from all others, or else the best and the others that
 are not told from it."""
@@ -39,6 +41,8 @@ class Row(NamedTuple):
     passes: int
     iterations: int | None
     """None of what was trained elsewhere."""
+    beats_chance: bool
+    """Whether the interval of `GAIN` is above 0."""
 
 
 class Summary(NamedTuple):
@@ -79,6 +83,7 @@ def summarise_test_sets(
         for row in cost.drop_duplicates("method").to_dict("records")
     }
     numbers = [by_key(summary, block) for block in MEASURES]
+    gains = by_key(summary, GAIN)
     best = [
         find_best(comparisons, block.level, block.metric, bool(block.larger_is_better))
         for block in MEASURES
@@ -98,6 +103,7 @@ def summarise_test_sets(
                 ),
                 int(costs[method]["passes"]),
                 _count(costs[method]["training_iterations"]),
+                gains[method, test_set, MEAN]["low"] > 0,
             )
             for method, printed in methods.items()
         ]

@@ -89,7 +89,7 @@ def count_slices(cases: pd.DataFrame, test_sets: pd.DataFrame) -> int:
 
 
 def quality(summary: pd.DataFrame) -> pd.DataFrame:
-    """Dice and AURC of the predictive entropy (both a mean over structures) and ECE over volumes.
+    """Dice and AURC by the estimated Dice (both a mean over structures) and ECE over volumes.
 
     Args:
         summary: rows of `summary.csv`.
@@ -102,7 +102,7 @@ def quality(summary: pd.DataFrame) -> pd.DataFrame:
     numbers = {
         "dice": ("dice", STRUCTURES),
         "ece_percent": ("ece_percent", [ALL]),
-        "aurc": ("aurc_predictive_entropy_bits", STRUCTURES),
+        "aurc": ("aurc_estimated_dice", STRUCTURES),
     }
     columns = {}
     for column, (metric, structures) in numbers.items():
