@@ -28,6 +28,7 @@ for TABLE, ENTRY in tables_of(STUDY).items():
                 for name in ENTRY.reads
             },
             **TESTED,
+            distorted=CASE_TABLES[1:],
         output:
             **table(TABLE, ENTRY.title),
         log:
@@ -48,6 +49,9 @@ for TABLE, ENTRY in tables_of(STUDY).items():
             title=lambda wildcards: escaped(STUDY["title"]),
             phases=lambda wildcards, input: escaped(
                 name_phases(input.cases, input.test_sets)
+            ),
+            distorted=lambda wildcards, input: ", ".join(
+                map(count_cases, input.distorted)
             ),
             reference=METHOD_LABELS[reference_of(STUDY)],
             has_clinical="clinical" in tables_of(STUDY),

@@ -99,5 +99,7 @@ def _box(values: "pd.Series[float]") -> "pd.Series[float]":
             "median": median,
             "q3": q3,
             "high": max(inside.max(), q3),
+            "minimum": numbers.min(),
+            "maximum": numbers.max(),
         }
     )

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cardiouq.reporting.figures.distortion_boxes import BOXED, draw_distortion_boxes
+from cardiouq.reporting.figures.distortion_boxes import BOX, BOXED, draw_distortion_boxes
 from tests.reporting.figures.drawn import ALL_METHODS, Styles, check_saved
 
 KINDS = ("noise", "blur", "own_kind")
@@ -20,7 +20,7 @@ def test_boxes_have_every_method_at_every_degree(
     rng = np.random.default_rng(0)
     rows = []
     for method, kind, place in itertools.product(ALL_METHODS, KINDS, range(5)):
-        low, q1, median, q3, high = np.sort(rng.gamma(1, 0.3, 5))
+        numbers = dict(zip(BOX, np.sort(rng.gamma(1, 0.3, len(BOX))), strict=True))
         rows.append(
             {
                 "method": method,
@@ -29,18 +29,19 @@ def test_boxes_have_every_method_at_every_degree(
                 "degree": place / 10,
                 "metric": metric,
                 "structure": BOXED[metric].structure,
-                "low": low,
-                "q1": q1,
-                "median": median,
-                "q3": q3,
-                "high": high,
             }
+            | numbers
         )
     figure = draw_distortion_boxes(pd.DataFrame(rows), metric, ALL_METHODS, KINDS, styles)
     for axes, kind in zip(figure.axes, KINDS, strict=True):
         assert len(axes.patches) == 5 * len(ALL_METHODS)
-        medians = [line.get_ydata()[0] for line in axes.lines if line.get_linewidth() > 1]
-        assert sorted(medians) == sorted(row["median"] for row in rows if row["kind"] == kind)
+        bold = [line for line in axes.lines if line.get_linewidth() > 1]
+        medians = [line.get_ydata()[0] for line in bold if line.get_marker() != "."]
+        of_kind = [row for row in rows if row["kind"] == kind]
+        assert sorted(medians) == sorted(row["median"] for row in of_kind)
+        dots = [y for line in axes.lines if line.get_marker() == "." for y in line.get_ydata()]
+        extremes = [row[end] for row in of_kind for end in ("minimum", "maximum")]
+        assert sorted(dots) == sorted(extremes)
     assert figure.axes[2].get_title(loc="left") == "Own kind"
     assert [text.get_text() for text in figure.axes[0].get_xticklabels()] == [
         "none",
@@ -59,10 +60,10 @@ def test_boxes_have_every_method_at_every_degree(
 def test_methods_with_one_sample_have_no_boxes_of_what_is_within(
     metric: str, constant: float, styles: Styles
 ) -> None:
-    numbers = dict.fromkeys(["low", "q1", "median", "q3", "high"], constant)
+    numbers = dict.fromkeys(BOX, constant)
     keys = {"kind": "noise", "metric": metric, "structure": BOXED[metric].structure}
     rows = [
-        keys | {"method": method, "place": place, "degree": place} | numbers | {"q1": lowest}
+        keys | {"method": method, "place": place, "degree": place} | numbers | {"minimum": lowest}
         for method, lowest in (("vanilla", constant), ("swa", constant), ("hmc_cp", 0.5))
         for place in range(2)
     ]
@@ -75,7 +76,7 @@ def test_methods_with_one_sample_have_no_boxes_of_what_is_within(
 
 def test_a_scale_with_0_begins_there_and_is_logarithmic_above(styles: Styles) -> None:
     keys = {"method": "vanilla", "kind": "noise", "degree": 0.0, "metric": "assd_mm"}
-    box = {"low": 0.0, "q1": 0.5, "median": 2.0, "q3": 3.0, "high": 40.0}
+    box = dict(zip(BOX, (0.0, 0.0, 0.5, 2.0, 3.0, 40.0, 40.0), strict=True))
     rows = pd.DataFrame([keys | box | {"structure": "foreground", "place": 0}])
     [axes] = draw_distortion_boxes(rows, "assd_mm", ALL_METHODS, ["noise"], styles).axes
     assert axes.get_yscale() == "symlog"

@@ -27,7 +27,7 @@ GROUP = 0.85
 """Width of all boxes of one degree; the degrees are 1 apart."""
 FILL = 0.35
 """Opacity of a box, by which its median stands out, also where the box is but a line."""
-BOX = ["low", "q1", "median", "q3", "high"]
+BOX = ["minimum", "low", "q1", "median", "q3", "high", "maximum"]
 
 KIND_LABELS = {
     "noise": "Rician noise (SD, image in 0 to 1)",
@@ -75,7 +75,8 @@ def draw_distortion_boxes(
     """Draw a row per kind, a group of boxes per degree, and in it a box per method.
 
     A box is of the quartiles, its line the median, its whiskers end at the last slice within 1.5
-    times the box; slices beyond are not drawn. Each kind has a scale of its own.
+    times the box; of the slices beyond the least and the greatest are drawn, as dots. Each kind has
+    a scale of its own.
 
     Args:
         table: rows of `distortions.csv`.
@@ -117,12 +118,16 @@ def _several(rows: pd.DataFrame, of_one: float) -> set[str]:
 
 
 def _add_boxes(axes: Axes, rows: pd.DataFrame, shift: float, width: float, colour: str) -> None:
+    places = rows["place"] + shift
+    for extreme, whisker in (("minimum", "low"), ("maximum", "high")):
+        beyond = rows[extreme] != rows[whisker]
+        axes.plot(places[beyond], rows.loc[beyond, extreme], ".", color=colour, markersize=2.5)
     axes.bxp(
         [
             {"med": r.median, "q1": r.q1, "q3": r.q3, "whislo": r.low, "whishi": r.high}
             for r in rows.itertuples()
         ],
-        positions=rows["place"] + shift,
+        positions=places,
         widths=width,
         showfliers=False,
         showcaps=False,
