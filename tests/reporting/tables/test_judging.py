@@ -80,7 +80,7 @@ def test_everything_measured_at_the_paper_s_own_setting_is_reproduced(
     assert (verdict["agrees"] == "yes").all()
     assert (verdict["reason"] == "").all()
     number = verdict[verdict["kind"] == "number"].iloc[0]
-    assert number[["what", "table", "published", "ours"]].tolist() == ["dice RV", "1", 0.911, 0.911]
+    assert number[["what", "table", "published", "ours"]].tolist() == ["Dice RV", "1", 0.911, 0.911]
     claim = verdict[verdict["metric"] == "ece_percent"].iloc[-1]
     assert claim[["method", "versus"]].tolist() == [
         "checkpoint_ensemble_multi",

@@ -19,7 +19,7 @@ def test_the_verdict_is_printed_with_labels_and_without_gaps() -> None:
     test_sets = {name: block["label"] for name, block in study["test_sets"].items()}
     table = print_verdict(verdict, methods, test_sets, "Paper versus ours")
     texts = [[cell.text for cell in row] for row in table.rows]
-    first = ["1", "dice RV", "Vanilla", "ACDC validation (ID)", "0.911", "0.911", "[0.91, 0.912]"]
+    first = ["1", "Dice RV", "Vanilla", "ACDC validation (ID)", "0.911", "0.911", "[0.910, 0.912]"]
     assert texts[0] == [*first, "1", "yes", "reproduced", ""]
     of_swa = texts[verdict["method"].tolist().index("swa")]
     assert of_swa[2] == "swa"  # has no label, as it is not in the study
@@ -27,7 +27,7 @@ def test_the_verdict_is_printed_with_labels_and_without_gaps() -> None:
     assert of_swa[8:] == ["", "not comparable", "1"]
     assert table.notes == ["method swa is not in this study"]
     assert texts[-1][2] == "Ckpt. Ens. (Multi) vs. Ckpt. Ens. (Single)"
-    assert texts[-1][4:7] == ["-0.08", "-0.08", "[-0.0809, -0.0791]"]
+    assert texts[-1][4:7] == ["-0.0800", "-0.0800", "[-0.0809, -0.0791]"]
     assert {len(row) for row in texts} == {len(table.columns)} == {11}
     for written in (to_markdown(table), to_latex(table), table_in(to_html(table))):
         assert "nan" not in written.lower()
@@ -62,7 +62,8 @@ def test_verdicts_are_counted_first() -> None:
     )
     said = (
         "Of 4 numbers and claims of zhao2022: 1 reproduced, 1 not reproduced, 2 not comparable. "
-        "2 of 3 published numbers lie in our interval. 0 of 1 published orderings are ours too."
+        "2 of 3 published numbers lie in our interval. 0 of 1 published orderings are ours too, "
+        "0 of them with an interval without 0."
     )
     printed = print_verdict(table, {}, {}, "Paper versus ours")
     assert printed.caption == f"{said} Paper versus ours"
@@ -93,14 +94,19 @@ def test_verdicts_are_counted_by_outcome_and_by_what_agrees() -> None:
         ("number", "not comparable", "no"),
         ("number", "not comparable", ""),
         ("claim", "not reproduced", "no"),
+        ("claim", "reproduced", "yes"),
         ("finding", "not comparable", "yes"),
+        ("finding", "not comparable", "no"),
     ]
-    verdict = pd.DataFrame(rows, columns=["kind", "verdict", "agrees"]).assign(paper="zhao2022")
+    verdict = pd.DataFrame(rows, columns=["kind", "verdict", "agrees"]).assign(
+        paper="zhao2022", high=-0.1, what="It falls", test_set=["blur"] * 6 + ["noise"]
+    )
     assert list(count_verdicts(verdict)) == [
-        "Of 4 numbers and claims of zhao2022: 1 reproduced, 1 not reproduced, 2 not comparable.",
+        "Of 5 numbers and claims of zhao2022: 2 reproduced, 1 not reproduced, 2 not comparable.",
         "1 of 2 published numbers lie in our interval.",
-        "0 of 1 published orderings are ours too.",
-        "1 of 1 findings that ng2022 states in words are ours too.",
+        "1 of 2 published orderings are ours too, 1 of them with an interval without 0.",
+        "1 of 2 findings that ng2022 states in words hold for each of its methods that is in this "
+        "study.",
     ]
     findings = verdict[verdict["kind"] == "finding"]
     assert len(list(count_verdicts(findings))) == 1

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from cardiouq.reporting.tables.published import find_paper_test_sets
+from cardiouq.structures import ALL
 
 SOURCE = ["kind", "paper", "table", "what"]
 NUMBER = ["method", "versus", "test_set", "level", "metric", "structure"]
@@ -46,6 +47,17 @@ EVALUATION_OF: dict[str, tuple[str, ...]] = {
     "assd_mm": ("surface", "bootstrap"),
 }
 """Metric -> parts of `evaluation` that it and its interval depend on; others depend on all."""
+
+CALLED = {
+    "dice": "Dice",
+    "ece": "ECE",
+    "nll": "NLL",
+    "assd": "ASSD",
+    "auroc": "AUROC",
+    "aula": "AULA",
+}
+UNITS = {"mm": "mm", "percent": "%", "nats": "nats"}
+"""Last word of a metric -> its unit."""
 
 NAMED_DIFFERENCES = 3
 """Number of differing settings of a block that are named; more are counted."""
@@ -137,7 +149,7 @@ class _Judge:
         against = "" if agrees else "the published number is not in our interval"
         return _row(row, test_set, not_comparable, against) | {
             "kind": "number",
-            "what": f"{row['metric']} {row['structure']}",
+            "what": _name_number(row["metric"], row["structure"]),
             "method": row["method"],
             "versus": "",
             "published": row["value"],
@@ -236,6 +248,14 @@ def _row(row: Row, test_set: str | None, not_comparable: list[str], against: str
         "verdict": verdict,
         "reason": "; ".join(not_comparable) if not_comparable else against,
     }
+
+
+def _name_number(metric: str, structure: str) -> str:
+    """What a number is of, in words: `Dice RV`, `ECE (%)`."""
+    name, _, last = metric.rpartition("_")
+    name, unit = (name, f" ({UNITS[last]})") if last in UNITS else (metric, "")
+    text = " ".join(CALLED.get(word, word) for word in name.split("_"))
+    return f"{text[0].upper()}{text[1:]}{unit}{'' if structure == ALL else f' {structure}'}"
 
 
 def _key(row: Row, method: str, test_set: str | None) -> Key:

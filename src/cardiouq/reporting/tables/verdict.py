@@ -18,12 +18,8 @@ from cardiouq.reporting.tables.layout import (
 )
 from cardiouq.reporting.tables.published import Paper, find_paper_test_sets, read_paper
 
-AGREEING = {
-    "number": "published numbers lie in our interval",
-    "claim": "published orderings are ours too",
-    "finding": "findings that ng2022 states in words are ours too",
-}
-"""Kind of a verdict's rows -> what it means that one agrees."""
+FINDING = ["what", "test_set"]
+"""Columns that say which finding a row is of; it has a row for each method."""
 
 
 def make(tables: Tables, study: Settings, caption: str) -> MadeTable:
@@ -70,10 +66,24 @@ def count_verdicts(table: pd.DataFrame) -> Iterator[str]:
         each = [f"{(judged['verdict'] == name).sum()} {name}" for name in VERDICTS]
         paper = judged["paper"].iloc[0]
         yield f"Of {len(judged)} numbers and claims of {paper}: {', '.join(each)}."
-    for kind, what in AGREEING.items():
-        measured = table[(table["kind"] == kind) & (table["agrees"] != "")]
-        if len(measured):
-            yield f"{(measured['agrees'] == 'yes').sum()} of {len(measured)} {what}."
+    measured = table[table["agrees"] != ""].assign(agrees=lambda rows: rows["agrees"] == "yes")
+    numbers, claims, findings = (
+        measured[measured["kind"] == kind] for kind in ("number", "claim", "finding")
+    )
+    if len(numbers):
+        yield f"{numbers['agrees'].sum()} of {len(numbers)} published numbers lie in our interval."
+    if len(claims):
+        told = (claims["agrees"] & (claims["high"] < 0)).sum()
+        yield (
+            f"{claims['agrees'].sum()} of {len(claims)} published orderings are ours too, {told} "
+            "of them with an interval without 0."
+        )
+    if len(findings):
+        of_all = findings.groupby(FINDING)["agrees"].all()
+        yield (
+            f"{of_all.sum()} of {len(of_all)} findings that ng2022 states in words hold for each "
+            "of its methods that is in this study."
+        )
 
 
 def print_verdict(
@@ -93,7 +103,7 @@ def print_verdict(
     reasons = list(dict.fromkeys(reason for text in table["reason"] for reason in _apart(text)))
     is_finding = table["kind"] == "finding"
     rows = [_row(row, methods) for row in table[~is_finding].to_dict("records")]
-    folded = table[is_finding].groupby(["what", "test_set"], sort=False)
+    folded = table[is_finding].groupby(FINDING, sort=False)
     rows += [_folded(of_finding, methods) for _, of_finding in folded]
     for row in rows:
         row[3] = test_sets.get(row[3], row[3])
@@ -125,7 +135,7 @@ def _row(row: Mapping[Any, Any], methods: Labels) -> list[str]:
         row["test_set"],
         _printed(row["published"]),
         _printed(row["ours"]),
-        f"[{row['low']:.3g}, {row['high']:.3g}]" if pd.notna(row["low"]) else NOTHING,
+        f"[{_printed(row['low'])}, {_printed(row['high'])}]" if pd.notna(row["low"]) else NOTHING,
         NOTHING if pd.isna(row["n_empty"]) else f"{row['n_empty']:g}",
         row["agrees"],
         row["verdict"],
@@ -171,4 +181,7 @@ def _apart(reasons: str) -> list[str]:
 
 
 def _printed(number: float) -> str:
-    return NOTHING if pd.isna(number) else f"{number:.3g}"
+    """Three digits, zeros at the end too; places and counts are whole."""
+    if pd.isna(number):
+        return NOTHING
+    return f"{number:g}" if number == round(number) else f"{number:#.3g}".removesuffix(".")
