@@ -18,7 +18,8 @@ BLOCKS = [
     _volume("precision_certain", "Precision of h >= 0.99", larger_is_better=True),
     _volume("aula", "AULA", larger_is_better=None),
     _slice("dice", "Dice, per slice", larger_is_better=True),
-    _slice("assd_mm", "ASSD (mm), per slice", decimals=2),
+    _slice("one_empty_percent", "Missed or invented (%), per slice", decimals=1),
+    _slice("assd_mm", "ASSD (mm), per slice, missed ones too", decimals=2),
 ]
 
 
