@@ -23,7 +23,8 @@ def summary() -> pd.DataFrame:
     return pd.DataFrame(
         {"method": method, "test_set": test_set, "level": "slice", "structure": structure}
         | {"metric": f"flagged_percent_{other}", "value": 10.0 * (place + 1), "n_empty": 2}
-        for method, test_set, other in product(METHODS, TEST_SETS, OTHERS)
+        | {"low": 5.0, "high": 45.0}
+        for method, test_set, other in product(METHODS, TEST_SETS, (*OTHERS, "assd_within_mm"))
         for place, structure in enumerate(STRUCTURES)
     )
 
@@ -58,14 +59,17 @@ def test_table_has_every_method_s_numbers(tables: Tables) -> None:
     # one sample ranks by chance, and saves nothing
     assert numbers(table, "Hours saved against random")["vanilla"] == ["0"] * 4
     same = [numbers(table, f"Flagged (%): {by}")["vanilla"] for by in ("ASSD_within", "random")]
-    assert same[0] == same[1]
+    assert [text.split(" ")[0] for text in same[0]] == same[1]
 
 
 def test_other_uncertainties_flag_what_the_summary_says(tables: Tables) -> None:
     table = printed(tables[0])
     for name in ("entropy", "entropy without the boundary", "1 - forest's Dice"):
         shown = numbers(table, f"Flagged (%): {name}")
-        assert shown["swa"] == ["10.0", "20.0", "30.0", "20.0"]
+        ends = "[5.0, 45.0]"
+        assert shown["swa"] == [f"10.0 {ends}", f"20.0 {ends}", f"30.0 {ends}", "20.0"]
+    of_samples = numbers(table, "Flagged (%): ASSD_within")["swa"]
+    assert [text.endswith(" [5.0, 45.0]") for text in of_samples] == [True] * 3 + [False]
 
 
 def test_no_hours_saved_are_printed_without_a_sign(

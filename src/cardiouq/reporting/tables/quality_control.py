@@ -29,9 +29,17 @@ OTHERS = (
 """Uncertainties of slices whose flagged share stands in `summary.csv`."""
 
 
+INTERVALS = {
+    "quality_control_auc_assd_within_mm": f"{ASSD_WITHIN} auc",
+    "flagged_percent_assd_within_mm": f"{ASSD_WITHIN} flagged_percent",
+}
+"""Metric of `summary.csv`, where its intervals are -> metric of a block."""
+ENDS = ["low", "high"]
+
+
 def _block(by: str, column: str, label: str, decimals: int) -> Block:
     structures = (*STRUCTURES, TOGETHER)
-    return Block(f"{by} {column}", label, "slice", structures, decimals, None)
+    return Block(f"{by} {column}", label, "slice", structures, decimals, None, "interval")
 
 
 BLOCKS = [
@@ -77,6 +85,9 @@ def print_quality_control(
     keys = ["method", "test_set", "level", "structure", "by", "n_empty"]
     numbers = table.melt(keys, ["poor_percent", "auc", "flagged_percent", *SAVED], "column")
     numbers["metric"] = numbers["by"] + " " + numbers["column"]
+    where = ["method", "test_set", "level", "structure", "metric"]
+    ends = summary.assign(metric=summary["metric"].map(INTERVALS)).dropna(subset="metric")
+    numbers = numbers.merge(ends[[*where, *ENDS]], how="left", on=where)
     numbers = pd.concat([numbers, *(_flagged_by(other, summary) for other in OTHERS)])
     return print_blocks(numbers, BLOCKS, methods, test_sets, caption, "tab:quality_control")
 
