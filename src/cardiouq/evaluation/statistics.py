@@ -230,8 +230,9 @@ def _means(cases: _Cases, group: Group) -> Statistics:
         for metric in STRUCTURE_METRICS:
             values = rows[metric].to_numpy(np.float64)
             yield structure, metric, group.mean(values, cases.empty(structure))
-        alone = (rows["reference_empty"] != rows["predicted_empty"]).to_numpy(np.float64)
-        yield structure, "one_empty_percent", group.mean(100 * alone, cases.empty(structure))
+        alone = rows["reference_empty"] != rows["predicted_empty"]
+        percent = 100 * np.asarray(alone, np.float64)
+        yield structure, "one_empty_percent", group.mean(percent, cases.empty(structure))
     for metric in VOXEL_METRICS:
         values = cases.voxels[metric].to_numpy(np.float64)
         yield ALL, metric, group.mean(values, cases.empty(ALL))
