@@ -242,6 +242,22 @@ def test_new_subject_has_the_interval_of_one_of_another_test_set() -> None:
     np.testing.assert_allclose(one[:, 1:].astype(float), other[:, 1:].astype(float))
 
 
+def test_new_subject_is_calibrated_on_those_that_have_the_quantity() -> None:
+    """One in-domain subject lacks ED or ES, so that it has a Dice, but no clinical quantities."""
+    scores, subjects = draws(20, seed=8, count=1)
+    lacking = subjects[subjects["subject"] != "val7"]
+    unit = {"quantity": "LVEF", "unit": "%", "estimate": 50.0, "spread": 1.0}
+    units = pd.DataFrame([unit, unit | {"quantity": "Dice LV", "unit": ""}])
+    found = intervals_of_new(calibration_of(scores, lacking, ["val"]), units)
+    ends = [intervals_of_new(calibration_of(scores, subjects, ["val"]), units), found]
+    of_dice, of_dice_before = (t.loc[t["quantity"] == "Dice LV", "high"].tolist() for t in ends)
+    assert of_dice == of_dice_before
+    alone = calibration_of(scores.iloc[:0], lacking, ["val"])  # numbered without the gap
+    expected = intervals_of_new(alone, units[:1])
+    pd.testing.assert_frame_equal(found[found["quantity"] == "LVEF"], expected)
+    assert len(expected) == len(LEVELS)
+
+
 def test_new_subject_has_no_interval_that_subjects_are_too_few_for() -> None:
     scores, subjects = draws(9, seed=8, count=1)
     units = pd.DataFrame([{"quantity": "LVEF", "unit": "%", "estimate": 50.0, "spread": 0.0}])

@@ -70,12 +70,12 @@ def calibrate(
         errors: (n,) distances of estimates from the truth.
         spreads: (n,) from 0.
         subjects: (n,) number of the subject whose row it is.
-        groups: (n,) number, from 0, of the subject and test set whose row it is.
+        groups: (n,) number of the subject and test set whose row it is.
         in_domain: (n,) whether a row is to be calibrated on.
         levels: nominal coverages.
     """
     calibrated, whose = np.unique(subjects[in_domain], return_inverse=True)
-    _, first = np.unique(groups, return_index=True)
+    _, first, groups = np.unique(groups, return_index=True, return_inverse=True)
     others = calibrated[:, None] != subjects[first]  # (calibrated on, groups)
     n_subjects = others.sum(0)
 
@@ -202,7 +202,7 @@ def intervals_of_new(calibration: pd.DataFrame, units: pd.DataFrame) -> pd.DataF
             np.append(others["error"], np.zeros(n)),
             np.append(others["spread"], rows["spread"]),
             subjects,
-            subjects + 1,
+            subjects,  # each is in one test set
             ~of_new,
         )
         parts += [
@@ -256,8 +256,9 @@ def _calibrate_each(
     n = len(units)
     all_units = Calibrated(np.empty(n), np.empty((len(LEVELS), n)), np.empty(n, int))
     for rows in units.groupby(["method", "quantity"]).indices.values():
-        _, of_rows = np.unique(groups[rows], return_inverse=True)
-        found = calibrate(errors[rows], spreads[rows], subjects[rows], of_rows, is_in_domain[rows])
+        found = calibrate(
+            errors[rows], spreads[rows], subjects[rows], groups[rows], is_in_domain[rows]
+        )
         for whole, part in zip(all_units, found, strict=True):
             whole[..., rows] = part
     return all_units
