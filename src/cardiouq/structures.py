@@ -4,17 +4,26 @@ A process works on one study, whose structures reach it through the environment,
 (`device/environment.py`); without one they are the heart's three.
 """
 
+import json
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 STRUCTURES_VARIABLE = "CARDIOUQ_STRUCTURES"
+"""Variable with the names of the structures, as `variable_of` writes them."""
 HEART = ("RV", "MYO", "LV")
 """Structures of the heart, in ACDC's order."""
 
-STRUCTURES = tuple(os.environ.get(STRUCTURES_VARIABLE, ",".join(HEART)).split(","))
+
+def variable_of(structures: Sequence[str]) -> str:
+    """Value of the environment's variable, in which a name may hold any character."""
+    return json.dumps(list(structures))
+
+
+STRUCTURES = tuple(json.loads(os.environ.get(STRUCTURES_VARIABLE, variable_of(HEART))))
 """Foreground structures: a structure's label is its index + 1, background is 0."""
 
 BACKGROUND = "background"

@@ -146,6 +146,39 @@ def test_numbers_of_a_cine(
     assert [f["ml"]["LV"] for f in results["scans"][0]["frames"]] == pytest.approx(ml.tolist())
 
 
+def test_of_a_cine_without_phases_the_worst_frame_is_told(
+    make_model: Make,
+    save: Make,
+    cine: NDArray[np.int16],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(segment, "phases", lambda frames: {})  # as of other organs
+    apply(read_model(make_model()), {"a": save("a.nii.gz", cine)}, tmp_path / "out", CPU)
+    row = pd.read_csv(tmp_path / "out/subjects.csv").loc[0]
+    results = json.loads((tmp_path / "out/results.json").read_text(encoding="utf-8"))
+    frames = results["scans"][0]["frames"]
+    for name in ("RV", "MYO", "LV"):
+        dice = [frame["expected_dice"][name] for frame in frames]
+        assert min(dice) < dice[-1] or name != "RV"
+        assert row[f"Dice_{name}"] == pytest.approx(min(dice), rel=1e-5)
+        ml = [frame["ml"][name] for frame in frames]
+        ends = [row[f"{name}_smallest_ml"], row[f"{name}_largest_ml"]]
+        assert ends == pytest.approx([min(ml), max(ml)], rel=1e-5)
+    [worst] = [
+        of
+        for of in results["scans"][0]["quantities"]
+        if of["nominal"] == row["level"] == 0.9
+        and of["estimate"]
+        == min(
+            each["estimate"]
+            for each in results["scans"][0]["quantities"]
+            if each["quantity"] == "Dice RV"
+        )
+    ]
+    assert row["Dice_RV_low"] == pytest.approx(worst["low"], abs=1e-5)
+
+
 def test_scan_beyond_what_in_domain_scans_had_is_called_unlike_them(
     make_model: Make, save: Make, cine: NDArray[np.int16], tmp_path: Path
 ) -> None:

@@ -1,12 +1,17 @@
 """A model's folder is read as it was written, and refused in one sentence if it is not."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from cardiouq.apply.models import read_model, structures_of
 from cardiouq.errors import CardiouqError
@@ -90,6 +95,27 @@ def test_other_structures_are_refused(make_model: Make) -> None:
     assert structures_of(folder) == ["T1"]
     with pytest.raises(CardiouqError, match="segments T1; expected RV, MYO, LV"):
         read_model(folder)
+
+
+@pytest.mark.parametrize("name", ["RV/LV", "", "a\nb", " LV"])
+def test_structure_that_cannot_be_part_of_a_file_is_refused(make_model: Make, name: str) -> None:
+    with pytest.raises(CardiouqError, match="cannot be part of the name of a file"):
+        structures_of(make_model(structures=["RV", name]))
+
+
+def test_structures_may_have_commas_and_blanks(
+    make_model: Make, save: Make, volume: NDArray[np.int16], tmp_path: Path
+) -> None:
+    """The program starts itself once more for other structures, and is to know them then."""
+    names = ["MYO, septal", "LV", 'a "b"']
+    folder, scan = make_model(structures=names, thresholds={}), save("scan.nii.gz", volume)
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "cardiouq.cli", "apply", folder, scan, out, "--device", "cpu"]
+    subprocess.run(command, check=True, timeout=120)
+    files = {file.name for file in (out / "scans/scan").glob("probability_*")}
+    assert files == {f"probability_{name}.nii.gz" for name in names}
+    row = pd.read_csv(out / "subjects.csv").loc[0]
+    assert row[[f"{name}_ml" for name in names]].notna().all()
 
 
 def test_code_is_never_run(make_model: Make, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from numpy.typing import NDArray
@@ -39,6 +40,7 @@ def page_of(viewer: Path) -> Any:
 def test_list_says_of_each_scan_what_it_comes_to(viewer: Path) -> None:
     page = page_of(viewer)
     results = json.loads((viewer.parent / "results.json").read_text(encoding="utf-8"))
+    table = pd.read_csv(viewer.parent / "subjects.csv").set_index("scan")
     entries = {entry["name"]: entry for entry in page["cases"]}
     assert page["criteria"][0]["label"] == "lowest expected Dice"
     assert entries["volume"]["about"][1] == "one volume"
@@ -51,6 +53,7 @@ def test_list_says_of_each_scan_what_it_comes_to(viewer: Path) -> None:
         lowest = min(value for of_frame in dice for value in of_frame)
         [number, *_] = entries[findings["name"]]["readings"]["model"]["numbers"]
         assert number == pytest.approx(lowest, rel=1e-3)
+        assert table.loc[findings["name"], "lowest_expected_Dice"] == pytest.approx(lowest)
 
 
 def test_scan_is_shown_frame_by_frame_with_its_remarks(viewer: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 from scipy.stats import binomtest
 
 from cardiouq.evaluation.clinical import UNITS, clinical_quantities
+from cardiouq.evaluation.comparison import FEWEST_SUBJECTS
 from cardiouq.evaluation.conformal import (
     LEVELS,
     POSSIBLE,
@@ -134,6 +135,34 @@ def test_harder_subjects_are_not_covered_and_it_is_said() -> None:
     assert (new["valid"] == (new["high"] >= new["nominal"])).all()
 
 
+@pytest.mark.parametrize("n", [1, FEWEST_SUBJECTS - 1, FEWEST_SUBJECTS])
+def test_few_subjects_are_called_neither_valid_nor_not(n: int) -> None:
+    scores, subjects = draws(20, seed=2, harder=100, count=1)
+    chosen = {*(f"val{k}" for k in range(20)), *(f"new{k}" for k in range(n))}
+    tables = (table[table["subject"].isin(chosen)] for table in (scores, subjects))
+    coverage, _ = conformal(*(t.reset_index(drop=True) for t in tables), ["val"])
+    rows = coverage[(coverage["test_set"] == "new") & (coverage["quantity"] != ALL)]
+    missed = rows[(rows["coverage"] == 0) & (rows["n_subjects"] == n)]
+    assert len(missed) and (n > 1 or (missed["high"] >= missed["nominal"]).all())
+    of_all = coverage[(coverage["test_set"] == "new") & (coverage["quantity"] == ALL)]
+    if n < FEWEST_SUBJECTS:
+        assert rows["valid"].isna().all() and of_all["valid"].isna().all()
+        assert of_all["width"].isna().all()  # there is no narrowest valid one
+    else:
+        assert (missed["valid"] == 0).all() and (of_all["valid"] == 0).all()
+
+
+def test_mean_of_all_intervals_has_the_binomial_interval_of_a_single_one() -> None:
+    coverage, _ = conformal(*draws(20, seed=2, harder=4, count=2), ["val"])
+    of_all = coverage[coverage["quantity"] == ALL]
+    held = of_all["coverage"] * of_all["n_subjects"]
+    for end, expected in zip(
+        ("low", "high"), binomial_interval(held, of_all["n_subjects"]), strict=True
+    ):
+        np.testing.assert_allclose(of_all[end], expected)
+    assert of_all["coverage"].between(of_all["low"], of_all["high"]).all()
+
+
 def test_a_method_of_one_sample_has_intervals_of_one_width() -> None:
     scores, subjects = draws(20, seed=4, count=1)
     coverage, intervals = conformal(scores, subjects.assign(sd=0.0), ["val"])
@@ -240,6 +269,22 @@ def test_new_subject_has_the_interval_of_one_of_another_test_set() -> None:
     assert len(one) == 3 * len(units)
     np.testing.assert_array_equal(one[:, 0], other[:, 0])
     np.testing.assert_allclose(one[:, 1:].astype(float), other[:, 1:].astype(float))
+
+
+def test_new_subject_is_calibrated_on_those_that_have_the_quantity() -> None:
+    """One in-domain subject lacks ED or ES, so that it has a Dice, but no clinical quantities."""
+    scores, subjects = draws(20, seed=8, count=1)
+    lacking = subjects[subjects["subject"] != "val7"]
+    unit = {"quantity": "LVEF", "unit": "%", "estimate": 50.0, "spread": 1.0}
+    units = pd.DataFrame([unit, unit | {"quantity": "Dice LV", "unit": ""}])
+    found = intervals_of_new(calibration_of(scores, lacking, ["val"]), units)
+    ends = [intervals_of_new(calibration_of(scores, subjects, ["val"]), units), found]
+    of_dice, of_dice_before = (t.loc[t["quantity"] == "Dice LV", "high"].tolist() for t in ends)
+    assert of_dice == of_dice_before
+    alone = calibration_of(scores.iloc[:0], lacking, ["val"])  # numbered without the gap
+    expected = intervals_of_new(alone, units[:1])
+    pd.testing.assert_frame_equal(found[found["quantity"] == "LVEF"], expected)
+    assert len(expected) == len(LEVELS)
 
 
 def test_new_subject_has_no_interval_that_subjects_are_too_few_for() -> None:

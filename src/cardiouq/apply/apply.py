@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from tqdm import tqdm
@@ -17,13 +18,14 @@ from cardiouq.apply.scans import Scan, open_frames
 from cardiouq.apply.segment import FINDINGS_FILE, Segmenter
 from cardiouq.device.choose import device_name, precision
 from cardiouq.errors import CardiouqError
+from cardiouq.evaluation.conformal import DICE
 from cardiouq.files.documents import read_json
 from cardiouq.files.writing import HASHES_FILE, atomic_write, read_hashes
 from cardiouq.provenance.record import git_version, packages, repository
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
 """Version of what is written of a scan; another one has all scans segmented anew."""
 SCANS, VIEWER = "scans", "viewer"
 """Folders of the output."""
@@ -118,18 +120,29 @@ def _row(findings: Mapping[str, Any]) -> dict[str, Any]:
     }
     if "error" in findings:
         return row
+    dice = [of["estimate"] for of in findings["quantities"] if of["quantity"].startswith(DICE)]
+    row["lowest_expected_Dice"] = min(dice)
     row["frames"] = len(findings["frames"])
     row["level"] = max((of["nominal"] or 0 for of in findings["quantities"]), default=0) or None
     row |= {f"{phase}_frame": frame + 1 for phase, frame in findings["phases"].items()}
     names = {frame: phase for phase, frame in findings["phases"].items()}
-    for of in findings["quantities"]:  # levels ascend, the last one stays
+    for of in findings["quantities"]:
         unit, phase = UNIT_NAMES.get(of["unit"], of["unit"]), names.get(of["frame"], "")
         column = "_".join(filter(None, [of["quantity"].replace(" ", "_"), phase, unit]))
-        row[column] = of["estimate"]
-        row |= {f"{column}_low": of["low"], f"{column}_high": of["high"]}
-    if not findings["phases"] and len(findings["frames"]) == 1:
-        row |= {f"{name}_ml": ml for name, ml in findings["frames"][0]["ml"].items()}
-    return row
+        if of["estimate"] > row.get(column, np.inf):
+            continue  # of frames without a phase the worst stays
+        # and of levels, which ascend, the last
+        row |= {column: of["estimate"], f"{column}_low": of["low"], f"{column}_high": of["high"]}
+    return row | ({} if findings["phases"] else _volumes(findings["frames"]))
+
+
+def _volumes(frames: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Columns of a scan's volumes without phases: of several frames the smallest and largest."""
+    ml = {name: [frame["ml"][name] for frame in frames] for name in frames[0]["ml"]}
+    if len(frames) == 1:
+        return {f"{name}_ml": values[0] for name, values in ml.items()}
+    ends = {"smallest": min, "largest": max}
+    return {f"{n}_{end}_ml": of(values) for n, values in ml.items() for end, of in ends.items()}
 
 
 def _write_page_if_new(model: Model, done: list[dict[str, Any]], output: Path) -> None:

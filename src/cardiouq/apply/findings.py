@@ -12,19 +12,7 @@ from cardiouq.evaluation.clinical import UNITS, clinical_quantities
 from cardiouq.evaluation.conformal import DICE, intervals_of_new
 from cardiouq.structures import HEART, STRUCTURES
 
-ED, ES = "ED", "ES"
 UNLIKE = "unlike the training scans"
-
-
-def phases(frames: Sequence[FrameMeasures]) -> dict[str, int]:
-    """End-diastole and end-systole of a cine: its frames with the largest and the smallest LV.
-
-    None of a single volume, which may be at either, and of other organs.
-    """
-    if len(frames) == 1 or not set(HEART) <= set(STRUCTURES):
-        return {}
-    volumes = [frame.ml["LV"] for frame in frames]
-    return {ED: int(np.argmax(volumes)), ES: int(np.argmin(volumes))}
 
 
 def frames_read(frames: Sequence[FrameMeasures], found: Mapping[str, int]) -> dict[int, str]:
@@ -59,13 +47,14 @@ def quantities(
 def _clinical(
     frames: Sequence[FrameMeasures], found: Mapping[str, int]
 ) -> Iterator[tuple[str, str, int, float, float]]:
-    if not found:
+    if not found or len(frames[0].slice_dice) == 1:  # a slice has no volume of a ventricle
         return
-    parts = [(name, phase, frames[k]) for name in HEART for phase, k in found.items()]
+    names = [name for name in HEART if name in STRUCTURES]
+    parts = [(name, phase, frames[k]) for name in names for phase, k in found.items()]
     estimates = clinical_quantities({(n, p): np.array([f.ml[n]]) for n, p, f in parts})
     drawn = clinical_quantities({(n, p): np.array(f.sample_ml[n]) for n, p, f in parts})
-    for name, unit in UNITS.items():
-        yield name, unit, -1, float(estimates[name][0]), float(drawn[name].std())
+    for name, estimate in estimates.items():
+        yield name, UNITS[name], -1, float(estimate[0]), float(drawn[name].std())
 
 
 def _dice(

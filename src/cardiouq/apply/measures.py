@@ -80,7 +80,7 @@ def measure(
             name: _flagged(name, in_slices[name], segmentation, samples, spacing, limit, pooled)
             for name, limit in thresholds.items()
         },
-        implausible=implausible(segmentation, spacing[1:]),
+        implausible=implausible(segmentation, spacing),
     )
 
 

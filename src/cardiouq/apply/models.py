@@ -6,17 +6,27 @@ from pathlib import Path
 from cardiouq.apply.exported import exported_structures, read_exported
 from cardiouq.apply.model import Model
 from cardiouq.apply.nnunet import is_nnunet, nnunet_structures, read_nnunet
+from cardiouq.errors import CardiouqError
 from cardiouq.files.writing import HASHES_FILE
-from cardiouq.nnunet.plans import PLANS_FILE
+from cardiouq.names import EXPECTED, is_name
+from cardiouq.nnunet.plans import DATASET_FILE, PLANS_FILE
 
 
 def structures_of(folder: Path) -> Sequence[str]:
     """The structures that a model segments, in the order of their labels.
 
     Raises:
-        CardiouqError: the folder is none of a model, or cannot be read.
+        CardiouqError: the folder is none of a model, cannot be read, or names a structure by what
+            cannot be part of a file's name.
     """
-    return nnunet_structures(folder) if is_nnunet(folder) else exported_structures(folder)
+    names = nnunet_structures(folder) if is_nnunet(folder) else exported_structures(folder)
+    if wrong := [name for name in names if not is_name(name) or "/" in name]:
+        raise CardiouqError(
+            f"{folder}: structures {wrong} cannot be part of the name of a file; expected "
+            f"{EXPECTED}, and no '/'; rename them in nnU-Net's {DATASET_FILE}, or export the model "
+            "again"
+        )
+    return names
 
 
 def changing_file(folder: Path) -> Path:

@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cardiouq.apply.findings import phases, quantities, reasons
+from cardiouq.apply.findings import quantities, reasons
 from cardiouq.apply.measures import FrameMeasures, measure
 from cardiouq.apply.model import Model
 from cardiouq.apply.orientation import Turn
+from cardiouq.apply.phases import phases
 from cardiouq.apply.scans import Frame, Scan
 from cardiouq.data.readers.scans import Case, frames_writer
 from cardiouq.device.choose import make_deterministic

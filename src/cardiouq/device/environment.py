@@ -12,7 +12,7 @@ from typing import Any
 
 from cardiouq.errors import CardiouqError
 from cardiouq.files.writing import expand_home
-from cardiouq.structures import STRUCTURES, STRUCTURES_VARIABLE
+from cardiouq.structures import STRUCTURES, STRUCTURES_VARIABLE, variable_of
 
 DEVICE_VARIABLE = "CARDIOUQ_DEVICE"
 COMPILE_VARIABLE = "CARDIOUQ_COMPILE"
@@ -45,7 +45,7 @@ def prepare_environment(
     wanted = {
         DEVICE_VARIABLE: device,
         COMPILE_VARIABLE: compiles,
-        STRUCTURES_VARIABLE: ",".join(structures),
+        STRUCTURES_VARIABLE: variable_of(structures),
     }
     for variable, value in wanted.items():
         if _PREPARED.setdefault(variable, value) != value:
@@ -108,7 +108,7 @@ def restart_in_utf8() -> None:
 def restart_with(structures: Sequence[str]) -> None:
     """Start this program once more, for these structures, if it works on others."""
     if tuple(structures) != STRUCTURES:
-        os.environ[STRUCTURES_VARIABLE] = ",".join(structures)
+        os.environ[STRUCTURES_VARIABLE] = variable_of(structures)
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 

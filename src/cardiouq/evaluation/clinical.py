@@ -1,5 +1,6 @@
 """Clinical quantities: ventricular volumes, ejection fractions, myocardial mass."""
 
+from collections.abc import Sequence
 from itertools import compress
 from typing import Any
 
@@ -41,17 +42,26 @@ def clinical_quantities(ml: dict[tuple[str, str], Floats]) -> dict[str, Floats]:
             sample in both phases, so that what it gets wrong in both cancels where it should.
 
     Returns:
-        Quantity -> (n,) in `UNITS`. A ventricle that was missed has 0 ml, and an ejection fraction
-        of 0 if that is at end-diastole, so that it stays in every mean as the failure it is.
+        Quantity -> (n,) in `UNITS` and in their order, where there is all that it `NEEDS`. A
+        ventricle that was missed has 0 ml, and an ejection fraction of 0 if that is at
+        end-diastole, so that it stays in every mean as the failure it is.
     """
-    found = {"LVM": MYOCARDIAL_DENSITY * ml["MYO", "ED"]}
-    for ventricle in ("LV", "RV"):
-        filled, emptied = ml[ventricle, "ED"], ml[ventricle, "ES"]
-        found[f"{ventricle}EDV"], found[f"{ventricle}ESV"] = filled, emptied
-        stroke = filled - emptied
-        fraction = np.divide(stroke, filled, out=np.zeros_like(stroke), where=filled > 0)
-        found[f"{ventricle}EF"] = 100 * fraction
-    return found
+    return {
+        quantity: _computed(quantity, [ml[part] for part in NEEDS[quantity]])
+        for quantity in UNITS
+        if ml.keys() >= set(NEEDS[quantity])
+    }
+
+
+def _computed(quantity: str, volumes: Sequence[Floats]) -> Floats:
+    """A quantity of the volumes that it needs."""
+    if quantity == "LVM":
+        return MYOCARDIAL_DENSITY * volumes[0]
+    if not quantity.endswith("EF"):
+        return volumes[0]
+    filled, emptied = volumes
+    stroke = filled - emptied
+    return 100 * np.divide(stroke, filled, out=np.zeros_like(stroke), where=filled > 0)
 
 
 def fair_crps(samples: Floats, truth: float) -> float:

@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import beta
 
+from cardiouq.evaluation.comparison import FEWEST_SUBJECTS
 from cardiouq.structures import ALL
 
 Floats = NDArray[np.float64]
@@ -70,12 +71,12 @@ def calibrate(
         errors: (n,) distances of estimates from the truth.
         spreads: (n,) from 0.
         subjects: (n,) number of the subject whose row it is.
-        groups: (n,) number, from 0, of the subject and test set whose row it is.
+        groups: (n,) number of the subject and test set whose row it is.
         in_domain: (n,) whether a row is to be calibrated on.
         levels: nominal coverages.
     """
     calibrated, whose = np.unique(subjects[in_domain], return_inverse=True)
-    _, first = np.unique(groups, return_index=True)
+    _, first, groups = np.unique(groups, return_index=True, return_inverse=True)
     others = calibrated[:, None] != subjects[first]  # (calibrated on, groups)
     n_subjects = others.sum(0)
 
@@ -127,10 +128,12 @@ def conformal(
         Rows of `KEYS` with n_subjects, n_calibrated, n_empty (subjects with a volume in which
         reference or prediction lacks what the quantity needs), coverage (share of subjects held,
         all volumes of them), low and high (its Clopper-Pearson interval), width (median over
-        volumes or visits, infinite where subjects are too few) and valid (high is not below
-        nominal). by is `spread` or `nothing`, which gives all subjects intervals of one
-        width. Quantity `all` has the mean coverage of the intervals (margins are none), whether
-        all are valid, and as width the geometric mean of width / the narrowest valid one.
+        volumes or visits, infinite where subjects are too few) and valid (1 if high is not below
+        nominal, else 0; missing of fewer than `FEWEST_SUBJECTS`, whose high end is above even
+        where hardly any is held). by is `spread` or `nothing`, which gives all subjects
+        intervals of one width. Quantity `all` has the mean coverage of the intervals (margins are
+        none) with the interval of a single one that covers as much, whether all are valid, and as
+        width the geometric mean of width / the narrowest valid one.
         Rows of each interval that is scaled by the spread: `CASE`, nominal, estimate, truth, low
         and high.
     """
@@ -202,7 +205,7 @@ def intervals_of_new(calibration: pd.DataFrame, units: pd.DataFrame) -> pd.DataF
             np.append(others["error"], np.zeros(n)),
             np.append(others["spread"], rows["spread"]),
             subjects,
-            subjects + 1,
+            subjects,  # each is in one test set
             ~of_new,
         )
         parts += [
@@ -256,8 +259,9 @@ def _calibrate_each(
     n = len(units)
     all_units = Calibrated(np.empty(n), np.empty((len(LEVELS), n)), np.empty(n, int))
     for rows in units.groupby(["method", "quantity"]).indices.values():
-        _, of_rows = np.unique(groups[rows], return_inverse=True)
-        found = calibrate(errors[rows], spreads[rows], subjects[rows], of_rows, is_in_domain[rows])
+        found = calibrate(
+            errors[rows], spreads[rows], subjects[rows], groups[rows], is_in_domain[rows]
+        )
         for whole, part in zip(all_units, found, strict=True):
             whole[..., rows] = part
     return all_units
@@ -286,14 +290,15 @@ def _coverage(intervals: pd.DataFrame) -> pd.DataFrame:
     rows["low"], rows["high"] = low, high
     rows["width"] = intervals.groupby(KEYS, sort=False)["width"].median()
     rows = rows.reset_index()
-    return rows.assign(valid=rows["high"] >= rows["nominal"])
+    reaches = (rows["high"] >= rows["nominal"]).astype(float)
+    return rows.assign(valid=reaches.where(rows["n_subjects"] >= FEWEST_SUBJECTS))
 
 
-def binomial_interval(successes: Integers, trials: Integers) -> tuple[Floats, Floats]:
+def binomial_interval(successes: Floats | Integers, trials: Integers) -> tuple[Floats, Floats]:
     """Interval of Clopper and Pearson (1934) of each share of successes, exact at `CONFIDENCE`.
 
     Args:
-        successes: (n,) from 0 to trials.
+        successes: (n,) from 0 to trials; of a mean of several shares no whole number.
         trials: (n,) from 1.
 
     Returns:
@@ -308,7 +313,8 @@ def binomial_interval(successes: Integers, trials: Integers) -> tuple[Floats, Fl
 def _with_all(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows, and below them those of all intervals together."""
     intervals = rows[~rows["quantity"].str.startswith(MARGIN)]
-    candidates = intervals["width"].where(intervals["valid"] & np.isfinite(intervals["width"]))
+    is_candidate = (intervals["valid"] == 1) & np.isfinite(intervals["width"])
+    candidates = intervals["width"].where(is_candidate)
     compared = [intervals[key] for key in ("test_set", "quantity", "nominal")]
     narrowest = candidates.groupby(compared).transform("min")
     width = intervals["width"]
@@ -324,9 +330,15 @@ def _with_all(rows: pd.DataFrame) -> pd.DataFrame:
             n_empty=("n_empty", "max"),
             coverage=("coverage", "mean"),
             log_width=("log_width", "mean"),
-            valid=("valid", "all"),
+            valid=("valid", "min"),
+            fewest=("n_subjects", "min"),
         )
         .reset_index()
     )
     of_all["width"] = np.exp(of_all.pop("log_width"))
+    fewest = of_all.pop("fewest")
+    # the mean varies less than the share of one quantity, so that this is no narrower than its own
+    of_all["low"], of_all["high"] = binomial_interval(
+        (of_all["coverage"] * fewest).to_numpy(), fewest.to_numpy()
+    )
     return pd.concat([rows, of_all.assign(quantity=ALL, unit="")], ignore_index=True)

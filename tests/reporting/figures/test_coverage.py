@@ -28,6 +28,7 @@ def coverage() -> pd.DataFrame:
     ):
         row = {"method": method, "test_set": test_set, "quantity": quantity, "nominal": level}
         row |= {"coverage": level if test_set == "val" else rng.uniform(0, level)}
+        row |= {"low": row["coverage"] - 0.1, "high": row["coverage"] + 0.02}
         row |= {"width": np.inf if method == ENDLESS else rng.gamma(3, 9)}
         rows += [row | {"by": "spread"}, row | {"by": "nothing", "width": 1e6, "coverage": 0}]
     return pd.DataFrame(rows)
@@ -55,6 +56,9 @@ def test_coverage_and_each_width_have_a_panel_with_a_dot_per_test_set(
         dots(figure, 0, percent, "coverage", quantity=ALL, **where)
         for panel, quantity in enumerate(WIDTHS, start=1):
             dots(figure, panel, coverage, "width", quantity=quantity, **where)
+    [*_, (bars,)] = figure.axes[0].containers[0]
+    ends = np.array([[x for x, _ in bar] for bar in bars.get_segments()])
+    np.testing.assert_allclose(ends, [[80, 92]] * len(ALL_METHODS))
     assert any(list(line.get_xdata()) == [90, 90] for line in figure.axes[0].lines)
     check_saved(figure, tmp_path)
 

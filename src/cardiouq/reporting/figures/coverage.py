@@ -34,8 +34,8 @@ def draw_coverage(
 ) -> Figure:
     """Draw a row per method, a panel for the coverage and one for each quantity's width.
 
-    The coverage is the mean of all intervals, its line the nominal one. A width that is infinite,
-    as there are too few subjects, has no dot.
+    The coverage is the mean of all intervals with its binomial interval, its line the nominal one.
+    A width that is infinite, as there are too few subjects, has no dot.
 
     Args:
         table: rows of `conformal.csv`.
@@ -63,11 +63,11 @@ def nominal_line() -> Line2D:
 def add_coverage(
     axes: Axes, rows: pd.DataFrame, methods: Mapping[str, str], test_sets: Mapping[str, str]
 ) -> None:
-    """Draw the dots of the coverage in %, and the line of the nominal one.
+    """Draw the coverage in % with its binomial interval, and the line of the nominal one.
 
     Args:
         rows: of `conformal.csv`, one per method and test set.
     """
-    shown = pd.DataFrame({"value": 100 * rows.set_index(KEYS)["coverage"]})
+    shown = 100 * rows.set_index(KEYS)[["coverage", "low", "high"]]
     axes.axvline(100 * NOMINAL, **LINE)
-    add_dots(axes, shown.assign(low=np.nan, high=np.nan), methods, test_sets)
+    add_dots(axes, shown.rename(columns={"coverage": "value"}), methods, test_sets)

@@ -47,7 +47,8 @@ def print_conformal(
     """
     rows = []
     for label, decimals, block in _blocks(table):
-        width = block["width"].round(decimals).where(block["valid"] & np.isfinite(block["width"]))
+        is_candidate = (block["valid"] == 1) & np.isfinite(block["width"])
+        width = block["width"].round(decimals).where(is_candidate)
         narrowest = width.groupby([block["test_set"], block["nominal"]]).transform("min")
         found: dict[tuple[str, str, float], Numbers] = {
             (row["method"], row["test_set"], row["nominal"]): {str(k): v for k, v in row.items()}
@@ -80,8 +81,11 @@ def _blocks(table: pd.DataFrame) -> Iterator[tuple[str, int, pd.DataFrame]]:
 
 
 def _cell(number: Numbers, decimals: int) -> Cell:
-    """Print `85 (23.1)`: coverage in % and width; starred if there is less than promised."""
-    star = "" if number["valid"] else "*"
+    """Print `85 (23.1)`: coverage in % and width.
+
+    A star marks less than promised, a question mark that there are too few subjects to tell.
+    """
+    mark = {1: "", 0: "*"}.get(number["valid"], "?")
     width = number["width"]
     text = INFINITE if np.isinf(width) else number_text(width, decimals)
-    return Cell(f"{100 * number['coverage']:.0f}{star} ({text})", best=bool(number["best"]))
+    return Cell(f"{100 * number['coverage']:.0f}{mark} ({text})", best=bool(number["best"]))
