@@ -21,7 +21,6 @@ from cardiouq.apply.models import read_model
 from cardiouq.apply.scans import find_scans
 from cardiouq.cli import main
 from cardiouq.device.environment import DEVICE_VARIABLE
-from cardiouq.errors import CardiouqError
 
 Make = Callable[..., Path]
 CPU = torch.device("cpu")
@@ -280,26 +279,3 @@ def test_full_disk_is_one_sentence(
     arguments = [str(make_model()), str(tmp_path / "scans"), str(tmp_path / "out")]
     assert main(["apply", *arguments, "--device", "cpu"]) == 2
     assert "the disk is full" in capsys.readouterr().err
-
-
-def test_scans_are_found_by_file_folder_and_pattern(
-    save: Make, volume: NDArray[np.int16], tmp_path: Path
-) -> None:
-    for name in ("p1_4d.nii.gz", "p1_gt.nii", "p2_4d.nii.gz"):
-        save(name, volume)
-    (tmp_path / "scans/._p1_4d.nii.gz").write_bytes(b"of a Mac")
-    folder = tmp_path / "scans"
-    assert list(find_scans(str(folder / "p1_gt.nii"))) == ["p1_gt"]
-    assert list(find_scans(str(folder))) == ["p1_4d", "p1_gt", "p2_4d"]
-    assert list(find_scans(f"{tmp_path}/*/*_4d.nii.gz")) == ["p1_4d", "p2_4d"]
-    with pytest.raises(CardiouqError, match="no scan is there"):
-        find_scans(str(folder / "*.dcm"))
-
-
-def test_scans_of_one_name_are_told_apart_by_their_folders(
-    save: Make, volume: NDArray[np.int16], tmp_path: Path
-) -> None:
-    for subject in ("p1", "p2"):
-        (tmp_path / "scans" / subject).mkdir(parents=True)
-        save(f"{subject}/sa.nii.gz", volume)
-    assert list(find_scans(str(tmp_path / "scans"))) == ["p1_sa", "p2_sa"]

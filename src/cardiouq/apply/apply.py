@@ -13,8 +13,8 @@ from tqdm import tqdm
 
 from cardiouq.apply.model import Model
 from cardiouq.apply.page import write_page
-from cardiouq.apply.scans import Scan, open_frames
-from cardiouq.apply.segment import FINDINGS_FILE, Segmenter
+from cardiouq.apply.scans import FINDINGS_FILE, Scan, open_frames
+from cardiouq.apply.segment import Segmenter
 from cardiouq.device.choose import device_name, precision
 from cardiouq.errors import CardiouqError
 from cardiouq.files.documents import read_json

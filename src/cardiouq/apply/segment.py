@@ -15,7 +15,7 @@ from cardiouq.apply.findings import phases, quantities, reasons
 from cardiouq.apply.measures import FrameMeasures, measure
 from cardiouq.apply.model import Model
 from cardiouq.apply.orientation import Turn
-from cardiouq.apply.scans import Frame, Scan
+from cardiouq.apply.scans import FINDINGS_FILE, Frame, Scan
 from cardiouq.data.readers.scans import Case, frames_writer
 from cardiouq.device.choose import make_deterministic
 from cardiouq.files.writing import atomic_folder
@@ -23,7 +23,6 @@ from cardiouq.prediction.activations import Activations
 from cardiouq.prediction.predict import groups, sum_samples
 from cardiouq.structures import STRUCTURES, label_of
 
-FINDINGS_FILE = "findings.json"
 PROBABILITY_STEP = 1 / (2**16 - 1)
 """Steps in which probabilities are stored."""
 
