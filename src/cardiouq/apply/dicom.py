@@ -48,11 +48,13 @@ def as_nifti(asked: str, output: Path) -> str:
     if not asked or not root.is_dir():
         return asked
     files = given_below(root, (path for path in root.rglob("*") if path.is_file()))
+    if any(path.name.endswith(SUFFIXES) for path in files):
+        return asked
     folders: dict[Path, list[Path]] = defaultdict(list)
     for path in files:
         folders[path.parent].append(path)
     of_dicom = {folder: within for folder, within in folders.items() if any(map(_is_dicom, within))}
-    if not of_dicom or any(path.name.endswith(SUFFIXES) for path in files):
+    if not of_dicom:
         return asked
     _convert_if_new(root, of_dicom, output / NIFTI)
     return str(output / NIFTI)
