@@ -9,7 +9,7 @@ NAME = $(patsubst %.yml,%,$(patsubst %.yaml,%,$(notdir $(STUDY))))
 # the code of this folder, whatever the environment has installed
 export PYTHONPATH := $(CURDIR)/src$(if $(PYTHONPATH),:$(PYTHONPATH))
 
-.PHONY: demo study status help test quick check lint format settings clean
+.PHONY: demo study environment status help test quick check lint format settings clean
 .PHONY: bench bench-apply bench-metrics bench-variational bench-dag bench-subjects bench-checking
 
 ## the demo study, from the phantom's scans to the report, and a model of it for `cardiouq apply` (also plain `make`)
@@ -22,6 +22,9 @@ demo: study
 study: $(VENV)/installed
 	$(BIN)/snakemake --cores $(CORES) --config study=$(STUDY) --quiet rules
 	@echo "The report: $(CURDIR)/results/$(NAME)/report.html"
+
+## the environment alone, with the command `.venv/bin/cardiouq`
+environment: $(VENV)/installed
 
 ## how far a study is, from another terminal: make status STUDY=laptop (or a YAML file's path); makes no environment
 status:

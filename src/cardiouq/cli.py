@@ -114,8 +114,9 @@ def export(given: argparse.Namespace) -> int:
 def apply(given: argparse.Namespace) -> int:
     """Segment scans with a model, and say which of them to look at.
 
-    A scan is a NIfTI file with a volume or a whole cine; folders of DICOM are converted by dcm2niix
-    if that is installed. Of each there are the segmentation, probabilities and maps of doubt in its
+    The model is a folder that `cardiouq export` wrote, or one that nnU-Net v2 trained into. A scan
+    is a NIfTI file with a volume or a whole cine; folders of DICOM are converted by dcm2niix if
+    that is installed. Of each there are the segmentation, probabilities and maps of doubt in its
     own geometry; of all of them `subjects.csv`, `results.json` and a page to leaf through,
     `viewer/index.html`, the most doubtful first. A scan that cannot be read is a row that says why;
     the exit status is 1 then. The same command does only what is missing.
@@ -123,6 +124,8 @@ def apply(given: argparse.Namespace) -> int:
     examples:
       cardiouq apply models/demo scans/ out
       cardiouq apply models/demo 'scans/*/*_4d.nii.gz' out --device cpu
+      cardiouq apply models/acdc dicom/ out
+      cardiouq apply Dataset027_ACDC/nnUNetTrainer__nnUNetPlans__2d scans/ out -f 0 1
     """
     from cardiouq.device.environment import DEVICE_VARIABLE, restart_with
 
@@ -136,7 +139,8 @@ def apply(given: argparse.Namespace) -> int:
     from cardiouq.device.choose import choose_device
 
     restart_with(structures_of(given.model))
-    model, scans = read_model(given.model), find_scans(as_nifti(given.scans, given.out))
+    model = read_model(given.model, given.folds, given.checkpoint)
+    scans = find_scans(as_nifti(given.scans, given.out))
     wrong = apply_to(model, scans, given.out, choose_device())
     for error in wrong:
         print(f"NOT SEGMENTED: {error}", file=sys.stderr)
@@ -144,6 +148,15 @@ def apply(given: argparse.Namespace) -> int:
     shown = f"{VIEWER}/index.html" if done else "subjects.csv"
     print(f"{done} of {len(scans)} scans: {given.out / shown}")
     return int(bool(wrong))
+
+
+def _fold(text: str) -> int | str:
+    return text if text == "all" else int(text)
+
+
+def _checkpoint(text: str) -> str:
+    """The name of a checkpoint, be it given as its file or alone."""
+    return text.removeprefix("checkpoint_").removesuffix(".pth")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -183,10 +196,16 @@ def parser() -> argparse.ArgumentParser:
     added.add_argument("method", metavar="METHOD", help="its key in the study")
     added.add_argument("folder", type=Path, metavar="FOLDER", help="to write; a model is replaced")
     added = add(apply)
-    added.add_argument("model", type=Path, metavar="MODEL", help="folder of `cardiouq export`")
-    added.add_argument("scans", metavar="SCANS", help="a file, a folder, or a pattern in quotes")
+    text = "folder of `cardiouq export`, or that nnU-Net trained into"
+    added.add_argument("model", type=Path, metavar="MODEL", help=text)
+    text = "a NIfTI file, a folder of them or of DICOM, or a pattern in quotes"
+    added.add_argument("scans", metavar="SCANS", help=text)
     added.add_argument("out", type=Path, metavar="OUT", help="folder for what comes of them")
     added.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="to use")
+    text = "of nnU-Net's model, as its own command has them: 0 1 2 or all; by default each number"
+    added.add_argument("-f", "--folds", nargs="+", type=_fold, default=[], metavar="N", help=text)
+    text = "of nnU-Net's model, as its own command has it: checkpoint_best.pth; by default final"
+    added.add_argument("-chk", "--checkpoint", type=_checkpoint, default="final", help=text)
     added = add(pseudonym)
     added.add_argument("root", type=Path, metavar="ROOT", help="folder that holds pseudonym.key")
     added.add_argument("pseudonym", metavar="PSEUDONYM", help="`p` and twelve digits")

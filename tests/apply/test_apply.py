@@ -1,7 +1,7 @@
 """A model is applied to scans: what is written, where it lies, and what becomes of broken ones."""
 
-import gzip
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,6 @@ from cardiouq.apply.models import read_model
 from cardiouq.apply.scans import find_scans
 from cardiouq.cli import main
 from cardiouq.device.environment import DEVICE_VARIABLE
-from cardiouq.errors import CardiouqError
 
 Make = Callable[..., Path]
 CPU = torch.device("cpu")
@@ -201,49 +200,6 @@ def test_scan_beyond_what_in_domain_scans_had_is_called_unlike_them(
     assert row.flagged and said in row.reasons
 
 
-@pytest.fixture
-def broken(save: Make, volume: NDArray[np.int16]) -> dict[str, str]:
-    """Scans that cannot be segmented -> what is wrong with them."""
-    whole = save("truncated.nii.gz", volume)
-    whole.write_bytes(gzip.compress(gzip.decompress(whole.read_bytes())[:5000]))
-    save("flat.nii.gz", volume[..., 0])
-    not_a_number = volume.astype(np.float32)
-    not_a_number[3, 4, 1] = np.nan
-    save("nan.nii.gz", not_a_number)
-    save("axes.nii.gz", volume.transpose(2, 0, 1), np.diag([8, 1.5, 1.5, 1.0]))
-    save("empty.nii.gz", np.zeros_like(volume))
-    return {
-        "truncated": "bytes by its header",
-        "flat": "expected 3 or 4 dimensions",
-        "nan": "NaN",
-        "axes": "the slices lie along axis 1",
-        "empty": "every voxel is 0",
-    }
-
-
-def test_broken_scans_are_rows_and_stop_nothing(
-    make_model: Make,
-    save: Make,
-    volume: NDArray[np.int16],
-    broken: dict[str, str],
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    save("good.nii.gz", volume)
-    arguments = [str(make_model()), str(tmp_path / "scans"), str(tmp_path / "out")]
-    assert main(["apply", *arguments, "--device", "cpu"]) == 1
-    table = pd.read_csv(tmp_path / "out/subjects.csv", keep_default_na=False).set_index("scan")
-    assert sorted(table.index) == sorted(["good", *broken])
-    assert table.loc["good", "error"] == ""
-    said = capsys.readouterr().err
-    for name, wrong in broken.items():
-        assert wrong in table.loc[name, "error"]
-        assert name in table.loc[name, "error"]
-        assert wrong in said
-        assert not (tmp_path / "out/scans" / name).exists()
-    assert (tmp_path / "out/viewer/index.html").is_file()
-
-
 def test_second_call_does_only_what_is_missing(
     make_model: Make,
     save: Make,
@@ -276,63 +232,30 @@ def test_second_call_does_only_what_is_missing(
     assert made[5:] == ["a", "b", "c"]
 
 
-def test_stopped_scan_leaves_nothing_half_done(
-    make_model: Make,
-    save: Make,
-    cine: NDArray[np.int16],
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    save("a.nii.gz", cine)
-
-    def stop(*given: Any) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(segment, "phases", stop)
-    arguments = [str(make_model()), str(tmp_path / "scans"), str(tmp_path / "out")]
-    assert main(["apply", *arguments, "--device", "cpu"]) == 130
-    assert "goes on from what is finished" in capsys.readouterr().err
-    assert not (tmp_path / "out/scans/a").exists()
-
-
-def test_full_disk_is_one_sentence(
+def test_scan_that_is_renamed_or_moved_is_shown_as_it_is_now(
     make_model: Make,
     save: Make,
     volume: NDArray[np.int16],
     tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """The page is made anew from stored findings, from another folder and of scans that moved."""
+    monkeypatch.chdir(tmp_path)
     save("a.nii.gz", volume)
-
-    def full(*given: Any, **more: Any) -> None:
-        raise OSError(28, "No space left on device", str(tmp_path / "out"))
-
-    monkeypatch.setattr(segment, "frames_writer", full)
-    arguments = [str(make_model()), str(tmp_path / "scans"), str(tmp_path / "out")]
-    assert main(["apply", *arguments, "--device", "cpu"]) == 2
-    assert "the disk is full" in capsys.readouterr().err
-
-
-def test_scans_are_found_by_file_folder_and_pattern(
-    save: Make, volume: NDArray[np.int16], tmp_path: Path
-) -> None:
-    for name in ("p1_4d.nii.gz", "p1_gt.nii", "p2_4d.nii.gz"):
-        save(name, volume)
-    (tmp_path / "scans/._p1_4d.nii.gz").write_bytes(b"of a Mac")
-    folder = tmp_path / "scans"
-    assert list(find_scans(str(folder / "p1_gt.nii"))) == ["p1_gt"]
-    assert list(find_scans(str(folder))) == ["p1_4d", "p1_gt", "p2_4d"]
-    assert list(find_scans(f"{tmp_path}/*/*_4d.nii.gz")) == ["p1_4d", "p2_4d"]
-    with pytest.raises(CardiouqError, match="no scan is there"):
-        find_scans(str(folder / "*.dcm"))
-
-
-def test_scans_of_one_name_are_told_apart_by_their_folders(
-    save: Make, volume: NDArray[np.int16], tmp_path: Path
-) -> None:
-    for subject in ("p1", "p2"):
-        (tmp_path / "scans" / subject).mkdir(parents=True)
-        save(f"{subject}/sa.nii.gz", volume)
-    assert list(find_scans(str(tmp_path / "scans"))) == ["p1_sa", "p2_sa"]
+    model, out = str(make_model()), str(tmp_path / "out")
+    assert main(["apply", model, "scans", out, "--device", "cpu"]) == 0
+    segmented = (tmp_path / "out/scans/a/findings.json").stat().st_mtime_ns
+    (tmp_path / "scans").rename(tmp_path / "moved")
+    shutil.rmtree(tmp_path / "out/viewer")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert main(["apply", model, "../moved", out, "--device", "cpu"]) == 0
+    assert (tmp_path / "out/scans/a/findings.json").stat().st_mtime_ns == segmented
+    results = json.loads((tmp_path / "out/results.json").read_text(encoding="utf-8"))
+    assert [scan["file"] for scan in results["scans"]] == ["../moved/a.nii.gz"]
+    page = tmp_path / "out/viewer/index.html"
+    assert '"name":"a"' in page.read_text(encoding="utf-8")
+    (tmp_path / "moved/a.nii.gz").rename(tmp_path / "moved/b.nii.gz")
+    assert main(["apply", model, "../moved", out, "--device", "cpu"]) == 0
+    assert pd.read_csv(tmp_path / "out/subjects.csv")["scan"].tolist() == ["b"]
+    assert '"name":"b"' in page.read_text(encoding="utf-8")

@@ -78,7 +78,7 @@ def test_series_is_a_cine_with_its_place_in_space(
 ) -> None:
     write_series(tmp_path / "dicom/one/cine", cine, suffix)
     [(name, path)] = find_scans(as_nifti(str(tmp_path / "dicom"), tmp_path / "out")).items()
-    assert name == "cine_5"
+    assert name == "one_cine_5"
     assert path == tmp_path / "out/nifti/one/cine/cine_5.nii.gz"
     scan = open_frames(path)
     assert scan.spacing == pytest.approx((8, 1.5, 1.4))

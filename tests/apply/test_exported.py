@@ -13,10 +13,13 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from cardiouq.apply.export import OF_THE_USER, licence_of
 from cardiouq.apply.models import read_model, structures_of
+from cardiouq.data.fetch.sources import read_sources
 from cardiouq.errors import CardiouqError
 from cardiouq.evaluation.conformal import LEVELS
 from cardiouq.files.writing import write_folder_hashes
+from cardiouq.study.study import Study
 from tests.paths import ROOT
 
 Make = Callable[..., Path]
@@ -40,6 +43,27 @@ def test_model_to_begin_with_can_be_read() -> None:
     model = read_model(ROOT / "models/acdc")
     assert list(model.thresholds) == structures_of(ROOT / "models/acdc") == ["RV", "MYO", "LV"]
     assert model.familiar.level == max(LEVELS)
+    licence = read_sources(ROOT / "config/data_sources.csv")["acdc"].licence
+    assert model.about["licence"] == licence
+    card = (ROOT / "models/acdc/README.md").read_text(encoding="utf-8")
+    assert f"Licence of the weights: {licence}, that of the training scans" in card
+
+
+def test_licence_is_told_and_may_be_missing(make_model: Make) -> None:
+    assert "licence" not in read_model(make_model()).about
+    assert read_model(make_model(licence="CC BY 4.0")).about["licence"] == "CC BY 4.0"
+    with pytest.raises(CardiouqError, match="licence"):
+        read_model(make_model(licence=4))
+
+
+@pytest.mark.parametrize(
+    ("study", "licence"),
+    [("demo", "Apache-2.0"), ("laptop", "CC BY-NC-SA 4.0"), ("own", OF_THE_USER)],
+)
+def test_licence_is_that_of_the_training_scans(
+    local_config: dict[str, Any], study: str, licence: str
+) -> None:
+    assert licence_of(Study(study, local_config, ROOT / "config")) == licence
 
 
 def test_digest_is_of_the_content(make_model: Make) -> None:

@@ -1,6 +1,7 @@
 """A model that nnU-Net trained is a method: its folds are the samples, in the study's classes."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,6 +19,7 @@ from cardiouq.data.readers.scans import load_prediction
 from cardiouq.errors import CardiouqError
 from cardiouq.methods import build_method
 from cardiouq.methods.base import PretrainedMethod
+from cardiouq.methods.nnunet import Method
 from cardiouq.nnunet.model import read_model
 from cardiouq.nnunet.predictor import predict_scan
 from cardiouq.prediction.predict import predict
@@ -133,16 +135,46 @@ def test_probabilities_of_two_labels_that_are_one_structure_add_up(
     np.testing.assert_allclose(found.astype(np.float32).sum(0), 1, atol=2e-3)
 
 
-@pytest.mark.parametrize("axes", [(), (0,)])
-def test_mirroring_that_the_trainer_does_not_allow_is_refused(tmp_path: Path, axes: Any) -> None:
+@pytest.mark.parametrize("axes", [None, (), (0,), (1,)])
+def test_mirror_images_are_those_that_the_checkpoint_allows(
+    predicted: Predict, case: Any, tmp_path: Path, axes: Any
+) -> None:
     folder = write(
         tmp_path / "a__b__2d",
         folds=[0],
         structures=THEIRS,
         of_last=lambda c: c.update(inference_allowed_mirroring_axes=axes),
     )
-    block = {"method": "nnunet", "model": str(folder), "labels": LABELS}
-    with pytest.raises(CardiouqError, match="set `mirroring: false` of the method"):
-        build_method(block).sampler(CPU)  # type: ignore[attr-defined]
-    without = build_method({**block, "mirroring": False})
-    assert without.sampler(CPU).sample_count == 1  # type: ignore[attr-defined]
+    all_axes = write(tmp_path / "all" / "a__b__2d", folds=[0], structures=THEIRS)
+    found = probabilities(predicted(model=str(folder)))
+    allowed = expected(folder, case, ("0",))
+    np.testing.assert_allclose(found, allowed, atol=5e-4)
+    assert np.abs(allowed - expected(all_axes, case, ("0",))).max() > 0.01
+    unmirrored = expected(folder, case, ("0",), mirrored=False)
+    assert (np.abs(allowed - unmirrored).max() > 0.01) == bool(axes)
+    np.testing.assert_allclose(
+        probabilities(predicted(model=str(folder), mirroring=False)), unmirrored, atol=5e-4
+    )
+
+
+def test_weights_in_memory_predict_the_same_without_their_files(
+    model: Path, case: Any, tmp_path: Path
+) -> None:
+    folder = tmp_path / "a__b__2d"
+    shutil.copytree(model, folder)
+    method = build_method({"method": "nnunet", "model": str(folder), "labels": LABELS})
+    assert isinstance(method, Method)
+    samplers = [method.sampler(CPU, in_memory=kept) for kept in (False, True)]
+    for kept, sampler in zip(("from files", "kept"), samplers, strict=True):
+        predict(sampler, {"one": [case]}, 1, tmp_path / kept)
+    np.testing.assert_array_equal(
+        probabilities(tmp_path / "from files"), probabilities(tmp_path / "kept")
+    )
+    for file in folder.glob("fold_*/*"):
+        file.unlink()
+    predict(samplers[1], {"one": [case]}, 1, tmp_path / "again")
+    np.testing.assert_array_equal(
+        probabilities(tmp_path / "again"), probabilities(tmp_path / "kept")
+    )
+    with pytest.raises(CardiouqError, match="missing"):
+        predict(samplers[0], {"one": [case]}, 1, tmp_path / "lost")

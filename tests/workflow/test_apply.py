@@ -87,7 +87,8 @@ def test_card_is_for_people(evaluated: Any, place: Path, tmp_path: Path) -> None
     card = (model / "README.md").read_text(encoding="utf-8")
     assert card.startswith("# Deep Ens.: RV, MYO, LV\n")
     said = json.loads((model / "model.json").read_text(encoding="utf-8"))
-    for fact in (said["study"], "phantom-acdc", "Not a medical device", "| LV"):
+    assert said["licence"] == "Apache-2.0"
+    for fact in (said["study"], "phantom-acdc", "Not a medical device", "| LV", said["licence"]):
         assert fact in card
     assert str(place) not in card + json.dumps(said)
     results = place / "results/tiny"

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,10 @@ from tqdm import tqdm
 
 from cardiouq.apply.model import Model
 from cardiouq.apply.page import write_page
-from cardiouq.apply.scans import Scan, open_frames
-from cardiouq.apply.segment import FINDINGS_FILE, Segmenter
+from cardiouq.apply.scans import FINDINGS_FILE, Scan, open_frames
+from cardiouq.apply.segment import Segmenter
 from cardiouq.device.choose import device_name, precision
-from cardiouq.errors import CardiouqError
+from cardiouq.errors import user_message
 from cardiouq.evaluation.conformal import DICE
 from cardiouq.files.documents import read_json
 from cardiouq.files.writing import HASHES_FILE, atomic_write, read_hashes
@@ -29,6 +30,8 @@ FORMAT = 2
 """Version of what is written of a scan; another one has all scans segmented anew."""
 SCANS, VIEWER = "scans", "viewer"
 """Folders of the output."""
+MOST_SAID = 500
+"""Letters of an error that the program did not foresee."""
 UNIT_NAMES = {"%": "percent"}
 """Units as they stand in the name of a column, where that is another."""
 
@@ -49,14 +52,15 @@ def apply(model: Model, scans: Mapping[str, Path], output: Path, device: torch.d
     named = tqdm(scans.items(), "scans", unit="scan", disable=None)
     found = [findings_of(segmenter, name, path, output) for name, path in named]
     _write_tables(model, found, output, device)
-    done = [findings for findings in found if "error" not in findings]
-    if done:
-        _write_page_if_new(model, done, output)
+    _write_page_if_new(model, found, output)
     return [findings["error"] for findings in found if "error" in findings]
 
 
 def findings_of(segmenter: Segmenter, name: str, path: Path, output: Path) -> dict[str, Any]:
     """What comes of a scan, which is segmented unless it has been, or its `error`.
+
+    Whatever fails with one scan stops no other; a model that cannot be loaded, and a disk that does
+    not take what is written, would fail with all, and are raised.
 
     Args:
         segmenter: of the model.
@@ -64,16 +68,39 @@ def findings_of(segmenter: Segmenter, name: str, path: Path, output: Path) -> di
         path: of its file.
         output: as of `apply`.
     """
-    folder = output / SCANS / name
+    folder, here = output / SCANS / name, {"name": name, "file": str(path)}
     try:
         scan = open_frames(path)
         key = _key(segmenter.model, scan)
-        if not _is_made(folder, key):
+        if is_missing := not _is_made(folder, key):
             scan.read_through()
+    except Exception as error:
+        return here | {"error": _told(error, path)}
+    if is_missing:
+        segmenter.load()
+    try:
+        if is_missing:
             segmenter.segment(scan, name, key, folder)
-        return dict(read_json(folder / FINDINGS_FILE, {"type": "object"}))
-    except CardiouqError as error:
-        return {"name": name, "file": str(path), "error": str(error)}
+        # a scan is called as it is now, where it is now
+        return dict(read_json(folder / FINDINGS_FILE, {"type": "object"})) | here
+    except Exception as error:
+        if isinstance(error, OSError) and _is_of_disk(error, output):
+            raise
+        return here | {"error": _told(error, path)}
+
+
+def _told(error: Exception, path: Path) -> str:
+    """What is said of a scan that failed; what its reader cannot mend is logged in full."""
+    if message := user_message(error):
+        return message
+    log.exception("%s: not segmented", path)
+    said = " ".join(f"{type(error).__name__}: {error}".split())[:MOST_SAID]
+    return f"{path}: cannot be segmented ({said}); the log has the traceback"
+
+
+def _is_of_disk(error: OSError, output: Path) -> bool:
+    """Whether the disk of the output is what failed, and not that of a scan."""
+    return bool(user_message(error)) and Path(error.filename).is_relative_to(output)
 
 
 def _key(model: Model, scan: Scan) -> str:
@@ -145,13 +172,19 @@ def _volumes(frames: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     return {f"{n}_{end}_ml": of(values) for n, values in ml.items() for end, of in ends.items()}
 
 
-def _write_page_if_new(model: Model, done: list[dict[str, Any]], output: Path) -> None:
-    """Write the page, unless it is of the same results."""
-    digest = hashlib.sha256("".join(findings["key"] for findings in done).encode()).hexdigest()
+def _write_page_if_new(model: Model, found: Sequence[Mapping[str, Any]], output: Path) -> None:
+    """Write the page, unless it is of the same results; there is none if no scan is segmented."""
+    done = [findings for findings in found if "error" not in findings]
+    if not done:
+        shutil.rmtree(output / VIEWER, ignore_errors=True)
+        return
+    errors = [findings["error"] for findings in found if "error" in findings]
+    shown = json.dumps([[(of["name"], of["key"]) for of in done], errors])
+    digest = hashlib.sha256(shown.encode()).hexdigest()
     note = output / VIEWER / "results.txt"
     if note.is_file() and note.read_text(encoding="utf-8") == digest:
         return
     results = [(findings, output / SCANS / findings["name"]) for findings in done]
     title = f"Scans, segmented with {model.about['label']}"
-    write_page(output / VIEWER, results, model.about["label"], title)
+    write_page(output / VIEWER, results, errors, model.about["label"], title)
     note.write_text(digest, encoding="utf-8")

@@ -40,7 +40,7 @@ sure it is.
 
 {_training(training)}
 
-{_terms(terms)}
+{_terms(said["licence"], terms)}
 
 ## How good it is
 
@@ -72,17 +72,15 @@ def _training(training: pd.DataFrame) -> str:
     )
 
 
-def _terms(terms: Source | None) -> str:
-    """On which terms the training scans are."""
-    if terms is None:
-        return (
-            "The weights are under the terms of these scans. CardioUQ itself is under Apache 2.0."
+def _terms(licence: str, terms: Source | None) -> str:
+    """On which terms weights and training scans are."""
+    stated = f"Licence of the weights: {licence}."
+    if terms is not None:
+        stated = (
+            f"Licence of the weights: {licence}, that of the training scans, which are given at "
+            f"{terms.apply_at}; cite doi {terms.citation}."
         )
-    return (
-        f"The scans are given at {terms.apply_at} ({terms.licence}); cite doi "
-        f"{terms.citation}. Whether and how the weights may be passed on, these terms decide. "
-        "CardioUQ itself is under Apache 2.0."
-    )
+    return f"{stated} CardioUQ itself is under Apache 2.0."
 
 
 def _quality(scores: pd.DataFrame) -> str:

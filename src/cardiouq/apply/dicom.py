@@ -10,16 +10,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from cardiouq.apply.scans import SUFFIXES
+from cardiouq.apply.scans import SOURCE_FILE, SUFFIXES, given_below
 from cardiouq.errors import CardiouqError
-from cardiouq.files.writing import atomic_folder, expand_home, visible
+from cardiouq.files.writing import atomic_folder, expand_home
 
 log = logging.getLogger(__name__)
 
 NIFTI = "nifti"
 """Folder of the output for what is made of DICOM."""
-SOURCE_FILE = "source.txt"
-"""File there, with a hash of which DICOM files it was made of."""
 DCM2NIIX = "dcm2niix"
 OPTIONS = {
     "-d": "0",  # this folder alone
@@ -49,12 +47,14 @@ def as_nifti(asked: str, output: Path) -> str:
     root = expand_home(asked)
     if not asked or not root.is_dir():
         return asked
-    files = visible(path for path in root.rglob("*") if path.is_file())
+    files = given_below(root, (path for path in root.rglob("*") if path.is_file()))
+    if any(path.name.endswith(SUFFIXES) for path in files):
+        return asked
     folders: dict[Path, list[Path]] = defaultdict(list)
     for path in files:
         folders[path.parent].append(path)
     of_dicom = {folder: within for folder, within in folders.items() if any(map(_is_dicom, within))}
-    if not of_dicom or any(path.name.endswith(SUFFIXES) for path in files):
+    if not of_dicom:
         return asked
     _convert_if_new(root, of_dicom, output / NIFTI)
     return str(output / NIFTI)

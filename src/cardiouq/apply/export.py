@@ -45,6 +45,8 @@ Run = TypeVar("Run", bound=RunWeights)
 
 MOST_TRIED = 8
 """Volumes that half precision is tried on, at most."""
+OF_THE_USER = "that of the training scans, which were the exporter's own"
+"""Licence of weights where the terms of the scans are not known here."""
 TABLES = ("scores", "subjects", "slice_scores")
 """Tables of an evaluation that a model's intervals and thresholds come from."""
 
@@ -99,6 +101,7 @@ def export(study: Study, method: str, folder: Path) -> str:
     said = {
         "format": FORMAT,
         "cardiouq": git_version(repository()),
+        "licence": licence_of(study),
         "study": study["title"],
         "name": method,
         "label": study["methods"][method]["label"],
@@ -205,6 +208,14 @@ def _thresholds(slice_scores: pd.DataFrame, poor: Mapping[str, Any]) -> dict[str
         return {}
     found = thresholds(slice_scores, poor).items()
     return {name: {"metric": m, "from": t if isfinite(t) else None} for name, (m, t) in found}
+
+
+def licence_of(study: Study) -> str:
+    """The licence of the training scans, which the weights are under."""
+    if study["datasets"][study["split"]["dataset"]]["source"] == PHANTOM:
+        return "Apache-2.0"  # CardioUQ itself generates them
+    terms = _terms(study)
+    return terms.licence if terms else OF_THE_USER
 
 
 def _terms(study: Study) -> Source | None:

@@ -41,6 +41,8 @@ FORMAT = 1
 MODEL_FILE, PLAN_FILE, CARD_FILE = "model.json", "plan.json", "README.md"
 CALIBRATION_FILE, ACTIVATIONS_FILE = "calibration.csv", "activations.csv"
 AGAIN = "export or fetch the model again"
+TOLD = ("study", "name", "label", "licence", "data_fingerprints")
+"""What results say of their model."""
 
 NUMBER, TEXT, OBJECT = {"type": "number"}, {"type": "string"}, {"type": "object"}
 THRESHOLD = {
@@ -78,8 +80,12 @@ NEEDED = {
     },
     "thresholds": {"type": "object", "additionalProperties": THRESHOLD},
 }
-SCHEMA = {"type": "object", "properties": NEEDED, "required": list(NEEDED)}
-"""JSON schema of `model.json`."""
+SCHEMA = {
+    "type": "object",
+    "properties": NEEDED | {"licence": TEXT},
+    "required": list(NEEDED),
+}
+"""JSON schema of `model.json`; the first models have no licence."""
 
 
 def weights_file(member: Member, epoch: int) -> str:
@@ -204,7 +210,7 @@ def read_exported(folder: Path) -> ExportedModel:
     return ExportedModel(
         folder=folder,
         digest=digest,
-        about={key: said[key] for key in ("study", "name", "label", "data_fingerprints")},
+        about={key: said[key] for key in TOLD if key in said},
         method=method,
         fitted={name: np.asarray(value) for name, value in said["fitted"].items()},
         seed=said["seed"],

@@ -24,7 +24,8 @@ class Model(ABC):
     Attributes:
         folder: where it lies.
         digest: of all that its results depend on.
-        about: study, name, label and data_fingerprints, for people and for results.
+        about: study, name, label, data_fingerprints and what else is known of it, for people and
+            for results.
         method: draws the samples.
         fitted: what it learnt from held-out subjects.
         seed: of whatever it draws.

@@ -5,10 +5,11 @@ from pathlib import Path
 
 from cardiouq.apply.exported import exported_structures, read_exported
 from cardiouq.apply.model import Model
-from cardiouq.apply.nnunet import is_nnunet, nnunet_structures, read_nnunet
+from cardiouq.apply.nnunet import Fold, is_nnunet, nnunet_structures, read_nnunet
 from cardiouq.errors import CardiouqError
 from cardiouq.files.writing import HASHES_FILE
 from cardiouq.names import EXPECTED, is_name
+from cardiouq.nnunet.folder import FINAL
 from cardiouq.nnunet.plans import DATASET_FILE, PLANS_FILE
 
 
@@ -34,10 +35,22 @@ def changing_file(folder: Path) -> Path:
     return folder / (PLANS_FILE if is_nnunet(folder) else HASHES_FILE)
 
 
-def read_model(folder: Path) -> Model:
+def read_model(folder: Path, folds: Sequence[Fold] = (), checkpoint: str = FINAL) -> Model:
     """Read and check a model; nothing in its folder is executed.
+
+    Args:
+        folder: of the model.
+        folds: of one that nnU-Net trained, as `read_nnunet` takes them.
+        checkpoint: of each of these folds.
 
     Raises:
         CardiouqError: as `structures_of`, or it cannot be predicted with here.
     """
-    return read_nnunet(folder) if is_nnunet(folder) else read_exported(folder)
+    if is_nnunet(folder):
+        return read_nnunet(folder, folds, checkpoint)
+    if folds or checkpoint != FINAL:
+        raise CardiouqError(
+            f"{folder}: folds or a checkpoint are named, and it is no folder that nnU-Net trained "
+            "into; expected them of such a model alone; leave `-f` and `-chk` out"
+        )
+    return read_exported(folder)

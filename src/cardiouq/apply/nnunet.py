@@ -1,7 +1,9 @@
 """A model that nnU-Net trained, as it is: its folds are the samples, and nothing is calibrated."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -12,10 +14,12 @@ from cardiouq.apply.familiar import Familiar
 from cardiouq.apply.model import Model
 from cardiouq.methods.base import Sampler
 from cardiouq.methods.nnunet import Method
+from cardiouq.nnunet.folder import FINAL, checkpoint_files
 from cardiouq.nnunet.plans import PLANS_FILE, read_structures
 from cardiouq.prediction.sampler import ImageOf
 from cardiouq.structures import STRUCTURES
 
+Fold = int | Literal["all"]
 OF_NNUNET = {"MYO": "MLV", "LV": "LVC"}
 """Structure -> how nnU-Net's own conversion of ACDC calls it."""
 
@@ -28,9 +32,9 @@ class NNUNetModel(Model):
         return image
 
     def sampler(self, device: torch.device, image_of: ImageOf) -> Sampler:
-        """The networks of all folds."""
+        """The networks of its folds, whose weights stay in memory from scan to scan."""
         assert isinstance(self.method, Method)
-        return replace(self.method.sampler(device), image_of=image_of)
+        return replace(self.method.sampler(device, in_memory=True), image_of=image_of)
 
 
 def is_nnunet(folder: Path) -> bool:
@@ -48,15 +52,22 @@ def nnunet_structures(folder: Path) -> list[str]:
     return [ours.get(name, name) for name in read_structures(folder)]
 
 
-def read_nnunet(folder: Path) -> Model:
+def read_nnunet(folder: Path, folds: Sequence[Fold] = (), checkpoint: str = FINAL) -> Model:
     """Read and check a model of nnU-Net's.
+
+    Args:
+        folder: that it was trained into.
+        folds: to take, numbers or `all`; none: those that have a number.
+        checkpoint: of each of them, as in `checkpoint_<name>.pth`.
 
     Raises:
         CardiouqError: it cannot be predicted with.
     """
     theirs = read_structures(folder)
     labels = {name: other for name, other in OF_NNUNET.items() if other in theirs}
-    method = Method(model=str(folder), labels=labels or None)
+    method = Method(
+        model=str(folder), folds=folds or None, checkpoints=(checkpoint,), labels=labels or None
+    )
     method.check(STRUCTURES)
     fingerprint = method.fingerprint()
     columns = ["quantity", "unit", "subject", "error", "spread"]
@@ -68,6 +79,10 @@ def read_nnunet(folder: Path) -> Model:
             "name": folder.name,
             "label": "nnU-Net",
             "data_fingerprints": [],
+            "checkpoints": [
+                f"{file.parent.name}/{file.name}"
+                for file in checkpoint_files(folder, [*map(str, folds)], [checkpoint]).values()
+            ],
         },
         method=method,
         fitted={},

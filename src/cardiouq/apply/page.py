@@ -1,6 +1,6 @@
 """The page of a model's scans: the viewer, the most doubtful scan first."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,17 +28,23 @@ CAPTION = (
 
 
 def write_page(
-    folder: Path, results: Iterable[tuple[Mapping[str, Any], Path]], label: str, title: str
+    folder: Path,
+    results: Iterable[tuple[Mapping[str, Any], Path]],
+    errors: Sequence[str],
+    label: str,
+    title: str,
 ) -> None:
     """Write the page of scans, which opens from disk.
 
     Args:
         folder: takes the place of what is there.
-        results: what `findings.json` says of each scan, and the folder with its volumes.
+        results: findings of each scan, and the folder with its volumes.
+        errors: what is wrong with each scan that is not segmented.
         label: of the method.
         title: heading of the page.
     """
-    write_viewer(folder, _viewed(results), {"model": label}, CRITERIA, title, CAPTION)
+    scans, methods = _viewed(results), {"model": label}
+    write_viewer(folder, scans, methods, CRITERIA, title, CAPTION, missing=errors)
 
 
 def _viewed(results: Iterable[tuple[Mapping[str, Any], Path]]) -> Iterator[ViewedScan]:

@@ -1,10 +1,12 @@
 """Scans that nobody segmented: found, checked and read frame by frame as the network sees them."""
 
 import hashlib
-import os
-from collections.abc import Iterator
+import logging
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise, takewhile
 from pathlib import Path
 
 import nibabel as nib
@@ -13,9 +15,19 @@ from numpy.typing import NDArray
 
 from cardiouq.data.readers.scans import as_intensities, check_axes, open_scan, read_frames
 from cardiouq.errors import CardiouqError
-from cardiouq.files.writing import expand_home, visible
+from cardiouq.files.writing import HASHES_FILE, expand_home, visible
+
+log = logging.getLogger(__name__)
 
 SUFFIXES = (".nii.gz", ".nii")
+WITHOUT_WILDCARD = re.compile(r"[^*?[]*").fullmatch
+"""Whether a part of a path is itself, and not a pattern."""
+FINDINGS_FILE, SOURCE_FILE = "findings.json", "source.txt"
+"""In the folder of a scan's results all numbers; in that of converted DICOM what it was made of."""
+LABEL_MARKS = ("_gt", "_seg")
+"""What names of label maps have in addition to those of their scans, as ACDC's and M&Ms'."""
+IMAGES, LABELS = "images", "labels"
+"""How nnU-Net's folders of scans, `<case>_0000`, and of their label maps, `<case>`, begin."""
 
 
 @dataclass(frozen=True)
@@ -97,33 +109,96 @@ def open_frames(path: Path) -> Scan:
 def find_scans(asked: str) -> dict[str, Path]:
     """The files that a path names, by the name that their results have.
 
+    A name is a file's path below the folder that is asked for, so that it stays the same whatever
+    else is there: `p1/sa.nii.gz` is `p1_sa`. A folder that the next part begins with is not said
+    twice: `p1/p1_4d.nii.gz` is `p1_4d`.
+
     Args:
         asked: a file, a folder (with all that are below it), or a pattern as `scans/**/*.nii.gz`.
 
     Raises:
-        CardiouqError: there is none.
+        CardiouqError: there is none, or two have one name.
     """
     there = expand_home(asked)
     if not asked:
-        found = []
+        base, found = there, []
     elif there.is_dir():
-        found = [path for path in there.rglob("*") if path.name.endswith(SUFFIXES)]
+        base, found = there, [p for p in there.rglob("*") if p.name.endswith(SUFFIXES)]
     elif there.is_file():
-        found = [there]
+        base, found = there.parent, [there]
     else:
+        base = Path(*takewhile(WITHOUT_WILDCARD, there.parts))
         pattern = str(there.relative_to(there.anchor))
         found = [path for path in Path(there.anchor).glob(pattern) if path.is_file()]
-    if not (files := visible(found)):
+    if not (files := _without_labels(asked, given_below(base, found))):
         raise CardiouqError(
             f"{asked or 'scans'}: no scan is there; expected a NIfTI file, a folder of them or "
-            "a pattern in quotes, as 'scans/*_4d.nii.gz'"
+            "a pattern in quotes, as 'scans/*_4d.nii.gz' (what comes of scans is none)"
         )
-    names = {_stem(path): path for path in files}
-    if len(names) == len(files):
-        return names
-    # by the folders in which they differ
-    common = os.path.commonpath([path.parent for path in files])
-    return {"_".join((*path.parent.relative_to(common).parts, _stem(path))): path for path in files}
+    named: dict[str, Path] = {}
+    for path in files:
+        name = _name(path.relative_to(base))
+        if name in named:
+            raise CardiouqError(
+                f"{named[name]} and {path}: the results of both would be called {name!r}; rename "
+                "one of them, or move it away"
+            )
+        named[name] = path
+    return named
+
+
+def given_below(base: Path, found: Iterable[Path]) -> list[Path]:
+    """Sort the files below a folder, and leave out hidden ones and those that `apply` wrote.
+
+    What it wrote lies among the scans where its output is a folder of theirs.
+    """
+    files = visible(found)
+    folders = {folder for path in files for folder in path.parents if folder.is_relative_to(base)}
+    ours = {folder for folder in folders - {base} if not visible([folder]) or _is_ours(folder)}
+    return [path for path in files if ours.isdisjoint(path.parents)]
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether a folder is one that `apply` wrote, whole, for what comes of a scan."""
+    return (folder / HASHES_FILE).is_file() and any(
+        (folder / note).is_file() for note in (FINDINGS_FILE, SOURCE_FILE)
+    )
+
+
+def _without_labels(asked: str, files: Sequence[Path]) -> list[Path]:
+    """The files that are not, by their names, label maps of others among them."""
+    known = {(path.parent, _stem(path)) for path in files}
+    kept = [path for path in files if known.isdisjoint(_labelled(path))]
+    if labels := sorted({*files} - {*kept}):
+        log.warning(
+            "%s: %d files are left out, as by their names they are label maps of scans that are "
+            "there (SCAN_gt, SCAN_seg, or labelsTr beside imagesTr), %s the first; a pattern that "
+            "names them alone segments them, too",
+            asked,
+            len(labels),
+            labels[0],
+        )
+    return kept
+
+
+def _labelled(path: Path) -> Iterator[tuple[Path, str]]:
+    """Folder and name of the scans that a file may be the label map of, were they there."""
+    folder, name = path.parent, _stem(path)
+    yield from ((folder, name.removesuffix(m)) for m in LABEL_MARKS if name.endswith(m))
+    if folder.name.startswith(LABELS):
+        images = folder.with_name(IMAGES + folder.name.removeprefix(LABELS))
+        yield images, f"{name}_0000"
+
+
+def _name(path: Path) -> str:
+    """The name of a scan by its path below the folder that is asked for."""
+    parts = [*path.parent.parts, _stem(path)]
+    said = [
+        part
+        for part, below in pairwise(parts)
+        if not re.match(rf"{re.escape(part)}(?![^\W_])", below)  # a word of its own in it
+    ]
+    return "_".join([*said, parts[-1]])
 
 
 def _stem(path: Path) -> str:

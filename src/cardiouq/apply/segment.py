@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,15 +17,15 @@ from cardiouq.apply.measures import FrameMeasures, measure
 from cardiouq.apply.model import Model
 from cardiouq.apply.orientation import Turn
 from cardiouq.apply.phases import phases
-from cardiouq.apply.scans import Frame, Scan
+from cardiouq.apply.scans import FINDINGS_FILE, Frame, Scan
 from cardiouq.data.readers.scans import Case, frames_writer
 from cardiouq.device.choose import make_deterministic
 from cardiouq.files.writing import atomic_folder
+from cardiouq.methods.base import Sampler
 from cardiouq.prediction.activations import Activations
 from cardiouq.prediction.predict import groups, sum_samples
 from cardiouq.structures import STRUCTURES, label_of
 
-FINDINGS_FILE = "findings.json"
 PROBABILITY_STEP = 1 / (2**16 - 1)
 """Steps in which probabilities are stored."""
 
@@ -37,8 +38,24 @@ class Segmenter:
     def __init__(self, model: Model, device: torch.device) -> None:
         make_deterministic()
         self.model = model
+        self._device = device
         self._images: dict[str, NDArray[np.float32]] = {}
-        self._sampler = model.sampler(device, lambda case: self._images[case.case])
+
+    def load(self) -> None:
+        """Load each network, unless it has been: that fails for the model's sake, not a scan's.
+
+        Raises:
+            CardiouqError: one cannot be predicted with.
+        """
+        _ = self._sampler
+
+    @cached_property
+    def _sampler(self) -> Sampler:
+        """The method with its networks, each of which was loaded."""
+        sampler = self.model.sampler(self._device, lambda case: self._images[case.case])
+        for _ in sampler.draws(self.model.fitted):
+            pass
+        return sampler
 
     def segment(self, scan: Scan, name: str, key: str, folder: Path) -> None:
         """Segment a scan, and write all that comes of it to a folder, whole or not at all.

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from cardiouq.nnunet.predictor import SeenScan
 
 AXES = (0, 1)
-"""Axes of a slice that nnU-Net's own trainer allows to be mirrored: rows and columns."""
+"""Axes of a slice that nnU-Net's own trainer allows to be mirrored: rows and columns. Which ones a
+checkpoint allows is not known before it is read."""
 LABELS_HELP = (
     "structure of the study -> the model's name of it, or several; unless set its names are the"
     " study's. What is no structure of the study is background"
@@ -53,7 +54,9 @@ class Method(PretrainedMethod):
         (FINAL,), minItems=1, uniqueItems=True, help="of each fold, as in `checkpoint_<name>.pth`"
     )
     mirroring: bool = setting(
-        True, help="whether the mean is taken over mirror images, as nnU-Net does"
+        True,
+        help="whether the mean is taken over mirror images, as nnU-Net does, on the axes that the"
+        " checkpoints allow",
     )
     mean_of: Literal["probabilities", "logits"] = setting(
         "probabilities",
@@ -85,19 +88,22 @@ class Method(PretrainedMethod):
         return 1 if self.mean_of == "logits" else len(self._files())
 
     def passes(self) -> int:
-        """Count a pass for each mirror image, by each checkpoint of each fold."""
+        """Count a pass for each mirror image, by each checkpoint of each fold.
+
+        Mirror images are counted as nnU-Net's own trainer allows them.
+        """
         return len(self._files()) * (2 ** len(AXES) if self.mirroring else 1)
 
-    def sampler(self, device: "torch.device") -> "ModelSampler":
-        """The method with the model's networks."""
+    def sampler(self, device: "torch.device", *, in_memory: bool = False) -> "ModelSampler":
+        """The method with the model's networks.
+
+        Args:
+            device: of the networks.
+            in_memory: whether all weights are kept there, and files read no more than once.
+        """
         from cardiouq.nnunet.model import read_model
 
-        model = read_model(self.folder, self._folds(), self.checkpoints)
-        if self.mirroring and model.mirroring != AXES:
-            raise CardiouqError(
-                f"{self.folder}: its trainer allows to mirror axes {model.mirroring} of a slice; "
-                f"expected {AXES}, as nnU-Net's own does; set `mirroring: false` of the method"
-            )
+        model = read_model(self.folder, self._folds(), self.checkpoints, in_memory=in_memory)
         classes = classes_of(self.folder, self.labels, STRUCTURES)
         return ModelSampler(self, model, classes, device)
 
@@ -159,7 +165,7 @@ class ModelSampler:
     @property
     def sample_count(self) -> int:
         """How many samples all draws have together."""
-        return self.method.sample_count()
+        return 1 if self.method.mean_of == "logits" else len(self.model.members)
 
     def fit(self) -> Fitted:
         """Learn nothing from held-out subjects."""
@@ -183,7 +189,7 @@ class ModelSampler:
 
         plan, spacing = self.model.plan, (case.spacing_z, case.spacing_y, case.spacing_x)
         scan = prepare(self.image_of(case), spacing, plan)
-        mirroring = AXES if self.method.mirroring else ()
+        mirroring = self.model.mirroring if self.method.mirroring else ()
         return SeenScan(scan, plan, mirroring, self.classes, self.device)
 
 

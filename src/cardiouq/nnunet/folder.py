@@ -97,6 +97,7 @@ def _file(folder: Path, fold: str, checkpoint: str) -> Path:
         )
         raise CardiouqError(
             f"{file}: missing; the folder has {', '.join(there) or 'no checkpoint'}; finish the "
-            "training, or name folds and checkpoints that are there"
+            "training, or name folds and checkpoints that are there, by `folds` and `checkpoints` "
+            "of the method or, for `cardiouq apply`, by `-f` and `-chk` as for nnU-Net itself"
         )
     return file

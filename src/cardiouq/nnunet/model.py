@@ -1,12 +1,12 @@
 """A model that nnU-Net trained: its folder, checked, and the networks of its members."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from cardiouq.data.plan import Plan
 from cardiouq.errors import CardiouqError
@@ -32,6 +32,8 @@ class ModelMember:
     file: Path
     epoch: int
     """Epochs that it was trained for."""
+    weights: Mapping[str, Tensor] | None = None
+    """Of the whole network, float32, if they are kept in memory."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +56,14 @@ class TrainedModel:
         """The network of a member on a device, in evaluation mode.
 
         Raises:
-            CardiouqError: its file is not what it was.
+            CardiouqError: its file, which is read if the weights are not in memory, is not what
+                it was.
         """
         network = _network(self.plan, self.structures)
-        Checkpoint.read(member.file).load_into(network)
+        if member.weights is None:
+            Checkpoint.read(member.file).load_into(network)
+        else:
+            network.load_state_dict(member.weights)
         return in_fast_layout(network, device).eval()
 
 
@@ -65,6 +71,8 @@ def read_model(
     folder: Path,
     folds: Sequence[str] = (),
     checkpoints: Sequence[str] = (FINAL,),
+    *,
+    in_memory: bool = False,
 ) -> TrainedModel:
     """Read and check a model's folder `TRAINER__PLANS__CONFIGURATION`, with all of its weights.
 
@@ -72,6 +80,8 @@ def read_model(
         folder: with `plans.json`, `dataset.json` and `fold_<k>/checkpoint_<name>.pth`.
         folds: to take as members; none: all that there are, `all` only if it is alone.
         checkpoints: names of those of each fold.
+        in_memory: whether to keep the weights of all members; else files are read anew, to their
+            ends, for each network, so that memory does not grow with the number of members.
 
     Raises:
         CardiouqError: a file is missing or damaged, would run code when it is read, or the model is
@@ -100,7 +110,10 @@ def read_model(
                     "expected the folds of one model; take one of them at a time"
                 )
         checkpoint.load_into(network)
-        members.append(ModelMember(fold, name, checkpoint.file, checkpoint.epoch))
+        weights = None
+        if in_memory:
+            weights = {key: value.clone() for key, value in network.state_dict().items()}
+        members.append(ModelMember(fold, name, checkpoint.file, checkpoint.epoch, weights))
     return TrainedModel(plan, structures, first.mirroring, tuple(members))
 
 

@@ -45,6 +45,7 @@ def write_viewer(
     criteria: Sequence[Criterion],
     title: str,
     caption: str,
+    missing: Sequence[str] = (),
 ) -> None:
     """Write the viewer, whole or not at all; `index.html` is its page.
 
@@ -58,6 +59,7 @@ def write_viewer(
         criteria: what to sort by; the first is where the list begins.
         title: heading of the page.
         caption: says in plain text what is shown.
+        missing: in plain text, of each scan that there is nothing to show of, why.
     """
     with atomic_folder(folder) as written:
         entries = []
@@ -73,7 +75,7 @@ def write_viewer(
             "criteria": [asdict(criterion) for criterion in criteria],
             "cases": entries,
         }
-        (written / "index.html").write_text(_html(page, title, caption), encoding="utf-8")
+        (written / "index.html").write_text(_html(page, title, caption, missing), encoding="utf-8")
 
 
 def _entry(
@@ -116,11 +118,12 @@ def _rounded(value: Any) -> Any:
     return value
 
 
-def _html(page: Mapping[str, Any], title: str, caption: str) -> str:
+def _html(page: Mapping[str, Any], title: str, caption: str, missing: Sequence[str]) -> str:
     return render(
         TEMPLATE,
         title=title,
         caption=caption,
+        missing=missing,
         methods=page["methods"],
         criteria=page["criteria"],
         colours=page["colours"],
