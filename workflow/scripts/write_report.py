@@ -33,7 +33,9 @@ with reported_to_user(snakemake.log[0]):
             params.domains,
         ),
         confidence=params.confidence,
-        verdict=list(count_verdicts(read_rows(files.verdict, numbers={}))) if files.verdict else [],
+        verdict=list(count_verdicts(read_rows(files.verdict, {"high": float})))
+        if files.verdict
+        else [],
         tables=[
             PrintedFile(title, beside(path), read(f"{path}.html").decode())
             for path, title in params.table_titles.items()
