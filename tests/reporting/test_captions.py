@@ -79,7 +79,11 @@ def caption(name: str, **params: Any) -> str:
 
 
 def test_captions_say_limits_constants_and_what_one_sample_is() -> None:
-    table = caption("quality_control.rst", title="A study", evaluation={"poor": POOR})
+    table = caption(
+        "quality_control.rst",
+        title="A study",
+        evaluation={"poor": POOR, "bootstrap": {"confidence": 0.95}},
+    )
     figure = caption("figure_quality_control.rst", poor=POOR)
     for text in (table, figure):
         assert "RV 1.88, MYO 1.19, LV 1.17" in text
