@@ -33,6 +33,8 @@ def test_methods_that_are_among_the_best_by_all_are_named_and_the_cheapest_of_th
         "network a slice and 1,440 iterations of training."
     )
     assert advise(summary(ALL, SOME)) == "Among the best by all measures: A."
+    ensemble = row("Deep Ens.", TIED, TIED, FIRST, TIED)
+    assert advise(summary(ensemble, SOME)) == "Among the best by all measures: Deep Ens."
 
 
 def test_what_was_trained_elsewhere_is_the_cheapest_by_its_passes_alone() -> None:

@@ -37,10 +37,10 @@ def advise(summary: Summary) -> str:
         names = [f"{row.method} (not by {_names(_lacking(row))})" for row in good]
         return (
             "No method is among the best by all measures; choose by the one that matters to you. "
-            f"By {most} of {len(MEASURES)}: {_names(names)}.{_cheapest_of(good)}"
+            f"By {most} of {len(MEASURES)}: {_ended(_names(names))}{_cheapest_of(good)}"
         )
     names = [row.method for row in good]
-    return f"Among the best by all measures: {_names(names)}.{_cheapest_of(good)}"
+    return f"Among the best by all measures: {_ended(_names(names))}{_cheapest_of(good)}"
 
 
 def _cheapest_of(good: Sequence[Row]) -> str:
@@ -94,6 +94,11 @@ def _names(names: Sequence[str]) -> str:
     if more > 1:
         return f"{', '.join(names[:MOST_NAMED])} and {more} more"
     return in_words(names)
+
+
+def _ended(sentence: str) -> str:
+    """A sentence with its full stop, which an abbreviation at its end is already."""
+    return f"{sentence.removesuffix('.')}."
 
 
 def _count(number: int, one: str, several: str) -> str:
