@@ -424,7 +424,7 @@ def test_each_run_is_needed_once(
     found = {Path(run["folder"]).name: run["last_epoch"] for run in needed}
     assert len(needed) == len(found)
     assert found == runs
-    assert {run["iterations_per_epoch"] for run in needed} == {2}
+    assert {run["iterations_per_epoch"] for run in needed} == {4}
 
 
 def test_base_run_counts_with_its_own_recipe(tiny: dict[str, Any], make_study: MakeStudy) -> None:
@@ -433,7 +433,7 @@ def test_base_run_counts_with_its_own_recipe(tiny: dict[str, Any], make_study: M
     of_recipe = {
         Path(r["folder"]).parent.name.split("-")[0]: r["iterations_per_epoch"] for r in needed
     }
-    assert of_recipe == {"biased": 2, "polynomial": 5}
+    assert of_recipe == {"biased": 4, "polynomial": 5}
 
 
 def test_checkpoints_are_those_of_every_run_and_epoch(

@@ -56,7 +56,7 @@ def test_exported_model_segments_as_its_study_did(
     assert main(["apply", str(model), cases.loc[case, "image"], str(out), "--device", "cpu"]) == 0
     [folder] = (out / "scans").iterdir()
     is_single = "in single precision" in (model / "README.md").read_text(encoding="utf-8")
-    for name, most in (("segmentation", 0), ("entropy", 1e-6 if is_single else 0.01)):
+    for name, most in (("segmentation", 0), ("entropy", 1e-6 if is_single else 0.05)):
         predicted = results / f"prediction/{method}/phantom-val/{case}_{name}.nii.gz"
         expected = np.asarray(nib.load(predicted).dataobj)
         found = np.asarray(nib.load(folder / f"{name}.nii.gz").dataobj)
