@@ -20,7 +20,7 @@ from pathlib import Path
 import psutil
 from nnunet import module_of_nnunet
 from pages import Part, measured, write_page
-from rounds import ALLOCATOR, Contestant
+from rounds import Contestant
 
 MODEL = "Dataset027_ACDC/nnUNetTrainer__nnUNetPlans__2d"
 SCANS = [f"training/patient{n:03}/patient{n:03}_frame01.nii.gz" for n in (5, 25, 45)]
@@ -30,7 +30,7 @@ PARTS = [
     Part(
         "Three scans, two folds, mirrored",
         [
-            Contestant("cardiouq apply", "applying:ours", (), ALLOCATOR),
+            Contestant("cardiouq apply", "applying:ours"),
             Contestant("nnU-Net's command as it comes", "applying:theirs", ["3"]),
             Contestant("nnU-Net's, one process to read and to write", "applying:theirs", ["1"]),
         ],
