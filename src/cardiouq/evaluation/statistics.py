@@ -282,11 +282,12 @@ def _rankings(cases: _Cases, group: Group, settings: Mapping[str, Any]) -> Stati
         empty = cases.empty(structure)
         for name, uncertainty in uncertainties.items():
             curve = uncertainty.curve(risk)
+            aurc = curve.aurc()
             measures = {
                 f"spearman_{name}_dice": spearman(uncertainty, by_risk),
                 f"spearman_{name}_assd_mm": spearman(uncertainty, by_distance),
-                f"aurc_{name}": curve.aurc(),
-                f"aurc_gain_{name}": by_chance - curve.aurc(),
+                f"aurc_{name}": aurc,
+                f"aurc_gain_{name}": by_chance - aurc,
                 f"augrc_{name}": curve.augrc(),
             }
             if structure in poor_if:
