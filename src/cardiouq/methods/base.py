@@ -380,6 +380,11 @@ class WeightPosterior(NamedTuple):
     """SD of the posterior before training."""
 
 
+def has_cross_entropy(recipe: Block) -> bool:
+    """Whether a recipe's loss has the cross-entropy, whose place a variant's term can take."""
+    return recipe.get("loss", "cross_entropy") in ("cross_entropy", "dice_cross_entropy")
+
+
 @dataclass(frozen=True)
 class BaseVariant:
     """What is special about the training of a method: its network, its loss, its optimiser.

@@ -11,7 +11,14 @@ import torch
 from torch import Tensor
 from torch.distributions import Dirichlet
 
-from cardiouq.methods.base import BaseVariant, Block, SampledOutput, Style, Training
+from cardiouq.methods.base import (
+    BaseVariant,
+    Block,
+    SampledOutput,
+    Style,
+    Training,
+    has_cross_entropy,
+)
 from cardiouq.methods.settings import setting
 from cardiouq.recipes.loss import cross_entropy, tversky_loss
 from cardiouq.structures import N_CLASSES
@@ -109,7 +116,7 @@ class Variant(BaseVariant):
     )
 
     def problems(self, recipe: Block) -> Iterator[str]:
-        if recipe.get("loss", "cross_entropy") not in ("cross_entropy", "dice_cross_entropy"):
+        if not has_cross_entropy(recipe):
             yield "loss: evidential has an expected cross-entropy instead of other losses"
 
     def loss(self, heads: Sequence[Tensor], labels: Tensor, training: Training) -> Tensor:

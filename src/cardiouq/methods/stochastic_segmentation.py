@@ -9,7 +9,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from cardiouq.methods.base import BaseVariant, Block, SampledOutput, Style, Training
+from cardiouq.methods.base import (
+    BaseVariant,
+    Block,
+    SampledOutput,
+    Style,
+    Training,
+    has_cross_entropy,
+)
 from cardiouq.methods.settings import setting
 from cardiouq.recipes.loss import count_labels, cross_entropy, tversky_loss
 from cardiouq.structures import N_CLASSES
@@ -70,7 +77,7 @@ class Variant(BaseVariant):
     samples: int = setting(20, minimum=1, help="of the logits, for the loss")
 
     def problems(self, recipe: Block) -> Iterator[str]:
-        if recipe.get("loss", "cross_entropy") not in ("cross_entropy", "dice_cross_entropy"):
+        if not has_cross_entropy(recipe):
             yield "loss: stochastic_segmentation has a likelihood instead of other losses"
 
     def network(self, plain: "UNet") -> nn.Module:
