@@ -3,6 +3,8 @@
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from cardiouq.provenance.record import NOT_RECORDED, code_files, git_version, repository
 
 
@@ -15,6 +17,19 @@ def test_code_is_that_of_the_repository() -> None:
         "workflow/rules/training.smk",
     } <= files.keys()
     assert not [name for name in files if "__pycache__" in name or "egg-info" in name]
+
+
+def test_results_beside_the_code_are_not_walked_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("Snakefile", "src/package/code.py", "results/study/scan.nii.gz"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    walked: list[Path] = []
+    rglob = Path.rglob
+    monkeypatch.setattr(Path, "rglob", lambda of, *_: walked.append(of) or rglob(of, "*"))
+    assert code_files(tmp_path).keys() == {"Snakefile", "src/package/code.py"}
+    assert tmp_path not in walked
 
 
 def test_commit_is_of_the_repository_itself(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import entr
 from torch import Tensor
 
-from cardiouq.data.readers.scans import Case, write_volume
+from cardiouq.data.readers.scans import Case, write_volumes
 from cardiouq.files.writing import atomic_write
 from cardiouq.structures import N_CLASSES
 
@@ -74,10 +74,13 @@ class CaseSums:
             combine: as of `products`.
         """
         volumes = self.products(combine)
-        probabilities = volumes.pop("probabilities").astype(np.float16)
-        for name, volume in volumes.items():
-            write_volume(volume, self.case, folder / f"{self.case.case}_{name}.nii.gz")
-        with atomic_write(folder / f"{self.case.case}_probabilities.npy") as temporary:
+        # torch's rounding is numpy's, and ten times as fast
+        probabilities = torch.from_numpy(volumes.pop("probabilities")).half().numpy()
+        case = self.case.case
+        write_volumes(
+            {folder / f"{case}_{name}.nii.gz": volumes[name] for name in volumes}, self.case
+        )
+        with atomic_write(folder / f"{case}_probabilities.npy") as temporary:
             np.save(temporary, probabilities)
 
 

@@ -54,11 +54,12 @@ def check_code_of(folder: Path) -> None:
 
 def code_files(root: Path) -> dict[str, str]:
     """Path -> hash of every file of the code; of a repository its package, workflow and papers."""
-    found = list(root.rglob("*"))
-    if (root / "Snakefile").is_file():
-        folders = ("src", "workflow", "config/published", "config/schemas")
+    found, folders = [], [root]
+    if (root / "Snakefile").is_file():  # results, of many files, may lie beside the code
         found = [root / "Snakefile"]
-        found += [path for folder in folders for path in (root / folder).rglob("*")]
+        names = ("src", "workflow", "config/published", "config/schemas")
+        folders = [root / name for name in names]
+    found += [path for folder in folders for path in folder.rglob("*")]
     named = {str(path.relative_to(root)): path for path in sorted(found) if path.is_file()}
     return {
         name: sha256(path.read_bytes())[:16]

@@ -10,7 +10,7 @@ import logging
 import os
 import resource
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from math import prod
@@ -424,17 +424,22 @@ def write_label(label: NDArray[np.uint8], case: Case, path: Path) -> None:
 
 
 def write_volume(volume: NDArray[Any], case: Case, path: Path) -> None:
-    """Write a volume as NIfTI with the geometry of the case's image, without its free text.
+    """Write one of `write_volumes`."""
+    write_volumes({path: volume}, case)
+
+
+def write_volumes(volumes: Mapping[Path, NDArray[Any]], case: Case) -> None:
+    """Write volumes as NIfTI with the geometry of the case's image, without its free text.
 
     Args:
-        volume: (slices, rows, columns), or samples (samples, slices, rows, columns).
-        case: whose geometry it has, so that a viewer shows it in the right place.
-        path: of the file.
+        volumes: file -> (slices, rows, columns), or samples (samples, slices, rows, columns).
+        case: whose geometry they have, so that a viewer shows them in the right place.
     """
     image = open_scan(case.image, dimensions_of(case.frame))
-    header = _header_like(image, volume.dtype)
-    with atomic_write(path) as temporary:
-        nib.save(nib.Nifti1Image(volume.T, image.affine, header), temporary)
+    for path, volume in volumes.items():
+        header = _header_like(image, volume.dtype)
+        with atomic_write(path) as temporary:
+            nib.save(nib.Nifti1Image(volume.T, image.affine, header), temporary)
 
 
 @contextmanager
