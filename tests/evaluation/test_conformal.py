@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from scipy.stats import binomtest
 
+from cardiouq.evaluation.bootstrap import FEWEST_SUBJECTS
 from cardiouq.evaluation.clinical import UNITS, clinical_quantities
-from cardiouq.evaluation.comparison import FEWEST_SUBJECTS
 from cardiouq.evaluation.conformal import (
     LEVELS,
     POSSIBLE,

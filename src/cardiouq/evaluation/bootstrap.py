@@ -16,6 +16,8 @@ from cardiouq.seeds import derive
 
 Floats = NDArray[np.float64]
 Weights = NDArray[np.float64]
+FEWEST_SUBJECTS = 6
+"""Subjects from which on methods are told apart: p of Wilcoxon's test is at least 2 / 2^n."""
 MOST_WITHOUT = 0.1
 """Share of the resamples that may be without a number; of more there is no interval."""
 

@@ -21,8 +21,6 @@ COMPARED = {
 }
 """Metrics by which methods are compared pairwise and ranked, by level."""
 LARGER_IS_BETTER = ("dice",)
-FEWEST_SUBJECTS = 6
-"""Subjects from which on p can be below 0.05: that of Wilcoxon's test is at least 2 / 2^n."""
 MOST_ENUMERATED = 13
 """Subjects up to which all signs of their differences are gone through, as scipy does for ties."""
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 
-from cardiouq.evaluation.comparison import FEWEST_SUBJECTS
+from cardiouq.evaluation.bootstrap import FEWEST_SUBJECTS
 from cardiouq.reporting.captions import in_words
 from cardiouq.reporting.report.summary import FIRST, MEASURES, TIED, WINNER, Row, Summary
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from markupsafe import Markup
 from PIL import Image
 
-from cardiouq.evaluation.comparison import FEWEST_SUBJECTS
+from cardiouq.evaluation.bootstrap import FEWEST_SUBJECTS
 from cardiouq.reporting.embedded import data_uri
 from cardiouq.reporting.printing import table_in
 from cardiouq.reporting.report.answer import advise, count_detectors, name_leaders

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from cardiouq.evaluation.comparison import FEWEST_SUBJECTS
+from cardiouq.evaluation.bootstrap import FEWEST_SUBJECTS
 from cardiouq.reporting.tables.best import Best, find_best
 from cardiouq.reporting.tables.layout import Block, Labels, Numbers, by_key, with_interval
 from cardiouq.structures import ALL, MEAN

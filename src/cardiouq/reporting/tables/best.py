@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from cardiouq.evaluation.comparison import FEWEST_SUBJECTS
+from cardiouq.evaluation.bootstrap import FEWEST_SUBJECTS
 
 
 class Best(NamedTuple):

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from cardiouq.evaluation.comparison import FEWEST_SUBJECTS
+from cardiouq.evaluation.bootstrap import FEWEST_SUBJECTS
 from cardiouq.reporting.printing import NOTHING, Cell, PrintedTable
 from cardiouq.reporting.tables.best import Best, find_best
 from cardiouq.reporting.tables.layout import (
