@@ -30,7 +30,7 @@ LABELS = 0.95
 TALLEST = 7.9
 FOOT = 0.75
 # of a letter and a line of a heading, in inches
-LETTER = 0.052
+LETTER = 0.056
 LINE = 0.11
 SMALLEST_SCALE = 0.1
 """Smallest end of the scale, in bits, so that certain methods look certain."""
