@@ -20,7 +20,7 @@ from cardiouq.reporting.style import (
     use_style,
 )
 
-MARKERS = "os^D"
+MARKERS = "os^DvP"
 """Markers of test sets, in turn."""
 LINE = 0.075
 """Height of a test set's line in a row, in inches."""

@@ -28,7 +28,7 @@ def coverage() -> pd.DataFrame:
     ):
         row = {"method": method, "test_set": test_set, "quantity": quantity, "nominal": level}
         row |= {"coverage": level if test_set == "val" else rng.uniform(0, level)}
-        row |= {"low": row["coverage"] - 0.1, "high": row["coverage"] + 0.02}
+        row |= {"low": max(row["coverage"] - 0.1, 0), "high": row["coverage"] + 0.02}
         row |= {"width": np.inf if method == ENDLESS else rng.gamma(3, 9)}
         rows += [row | {"by": "spread"}, row | {"by": "nothing", "width": 1e6, "coverage": 0}]
     return pd.DataFrame(rows)

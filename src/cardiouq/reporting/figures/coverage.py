@@ -71,3 +71,4 @@ def add_coverage(
     shown = 100 * rows.set_index(KEYS)[["coverage", "low", "high"]]
     axes.axvline(100 * NOMINAL, **LINE)
     add_dots(axes, shown.rename(columns={"coverage": "value"}), methods, test_sets)
+    axes.set_xlim(-4, 104)  # panels side by side have one scale
