@@ -127,9 +127,9 @@ def use_log_scale(
 
 def _ticks_over(decades: float) -> Locator:
     """Where the ticks of a logarithmic axis of so many decades are: some, and not too many."""
-    if decades < 0.5:
+    if decades < 0.7:
         return MaxNLocator(3)  # as of a linear axis, which it nearly is
-    return LogLocator(subs=(1, 2, 3, 5) if decades < 1 else (1, 3) if decades < 2.5 else (1,))
+    return LogLocator(subs=(1, 2, 5) if decades < 1 else (1, 3) if decades < 2.5 else (1,))
 
 
 def plain_number(value: float, position: float = 0) -> str:
