@@ -54,12 +54,11 @@ def check_code_of(folder: Path) -> None:
 
 def code_files(root: Path) -> dict[str, str]:
     """Path -> hash of every file of the code; of a repository its package, workflow and papers."""
-    found, folders = [], [root]
+    parts = [root]
     if (root / "Snakefile").is_file():  # results, of many files, may lie beside the code
-        found = [root / "Snakefile"]
-        names = ("src", "workflow", "config/published", "config/schemas")
-        folders = [root / name for name in names]
-    found += [path for folder in folders for path in folder.rglob("*")]
+        names = ("Snakefile", "src", "workflow", "config/published", "config/schemas")
+        parts = [root / name for name in names]
+    found = [path for part in parts for path in (part, *part.rglob("*"))]
     named = {str(path.relative_to(root)): path for path in sorted(found) if path.is_file()}
     return {
         name: sha256(path.read_bytes())[:16]
