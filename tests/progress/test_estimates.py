@@ -1,10 +1,10 @@
 """What jobs ask a batch system for, against what was measured and published."""
 
-import csv
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from cardiouq.data.plan import Plan
@@ -40,13 +40,17 @@ def listing(folder: Path, volumes: int) -> list[Path]:
 
 
 def measured(results: str, rule: str) -> list[tuple[str, float, float]]:
-    """Job, seconds and peak memory in MB, on one CPU core."""
-    with (ROOT / "docs/results" / results / "times.csv").open(encoding="utf-8") as stream:
-        return [
-            (row["job"], float(row["seconds"]), float(row["peak_memory_mb"]))
-            for row in csv.DictReader(stream)
-            if row["rule"] == rule
-        ]
+    """Job, seconds and peak memory in MB, on a CPU core of its own.
+
+    Processor time where it was noted, as wall time also counts what else the machine did; the
+    longest repeat of a recipe, as the times of a resumed run begin where it was resumed.
+    """
+    times = pd.read_csv(ROOT / "docs/results" / results / "times.csv").query("rule == @rule")
+    columns = ["processor_seconds", "seconds"]
+    times["seconds"] = times.reindex(columns=columns).bfill(axis="columns").iloc[:, 0]
+    times["job"] = times["job"].str.partition("/")[0]
+    longest = times.groupby("job")[["seconds", "peak_memory_mb"]].max()
+    return [(str(job), *row) for job, *row in longest.itertuples()]
 
 
 def assert_fits(needs: Resources, seconds: float, peak: float) -> None:
@@ -61,7 +65,7 @@ def test_measured_jobs_fit_and_not_much_more_is_asked_for(
 ) -> None:
     settings = shipped(study)
     for job, seconds, peak in measured(results, "train"):
-        recipe = job.rpartition("/")[0].rpartition("-")[0]
+        recipe = job.rpartition("-")[0]
         assert_fits(training_resources(settings, recipe, plan, gpus=0), seconds, peak)
     test_sets = listing(tmp_path, volumes)
     for method, seconds, peak in measured(results, "predict"):
