@@ -58,6 +58,10 @@ onstart:
             STUDY.note_study()
         except CardiouqError as error:
             sys.exit(f"\nERROR: {error}\n")
+    # Snakemake 9 would look for jobs to start once more a second for each that has ended, as a
+    # limit of jobs a second asks for. On one machine its cores are the limit.
+    if workflow.local_exec:
+        workflow.scheduler.job_rate_limiter = None
 
 
 # What the rules of this checkout share: an environment and, on a cluster, one job of all reporting.

@@ -61,3 +61,21 @@ def test_paper_s_study_plans_seven_trainings(fresh: Any, tmp_path: Path) -> None
     assert planned.jobs["train"] == 7
     assert planned.jobs["predict"] == planned.jobs["evaluate"] == 7
     assert "make_phantom" not in planned.jobs
+
+
+def test_jobs_to_start_are_looked_for_when_one_has_ended_and_not_all_the_time(
+    fresh: Any, tmp_path: Path
+) -> None:
+    """A look asks for the size of every input: of hundreds of jobs it kept a core busy."""
+    snakefile = str(fresh.repository / "Snakefile")
+    waiting = tmp_path / "waiting.smk"
+    waiting.write_text(
+        f"workflow.include({snakefile!r}, overwrite_default_target=True)\n"
+        "rule wait:\n    output: touch('waited-{number}')\n    shell: 'sleep 0.6'\n",
+        encoding="utf-8",
+    )
+    waited = [f"waited-{number}" for number in range(4)]
+    options = ("--verbose", "--snakefile", str(waiting), "--cores", "1", *waited)
+    told = fresh.run(*options, study=str(TINY), directory=tmp_path).stdout
+    assert told.count("Finished jobid") == len(waited)
+    assert told.count("Ready jobs: ") == len(waited)
