@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from cardiouq.errors import CardiouqError
-from cardiouq.reporting.tables.layout import Block, print_blocks
+from cardiouq.reporting.tables.layout import Block, number_text, print_blocks
 from cardiouq.structures import ALL
 from tests.reporting.tables.summaries import METHODS, TEST_SETS, bold, compared, summary, texts
 
@@ -94,3 +94,14 @@ def test_a_number_without_an_interval_stands_alone() -> None:
     found = summary("nll_nats", "volume", [ALL], 0).assign(low=np.nan, high=np.nan)
     block = Block("nll_nats", "NLL", structures=[ALL], decimals=2, spread="interval")
     assert texts(print_blocks(found, [block], METHODS, TEST_SETS, "", ""))[0][2] == "1.50"
+
+
+def test_three_decimals_of_what_is_below_one_are_printed_as_the_papers_do() -> None:
+    assert [number_text(value, 3) for value in (0.28, -0.03, 0.9996, -1, 10)] == [
+        ".280",
+        "-.030",
+        "1.000",
+        "-1.000",
+        "10.000",
+    ]
+    assert number_text(-0.03, 2) == "-0.03"

@@ -212,7 +212,7 @@ def number_text(value: float, decimals: int) -> str:
         return NOTHING
     text = f"{value:.{decimals}f}"
     # three decimals of a number below 1 are printed as the papers do: .911
-    return text.removeprefix("0") if decimals == 3 and 0 <= value < 1 else text
+    return text.replace("0.", ".", 1) if decimals == 3 and text.startswith(("0.", "-0.")) else text
 
 
 def plus_minus(value: float, sd: float, decimals: int) -> str:
