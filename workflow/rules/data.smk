@@ -17,7 +17,7 @@ if GENERATED:
         benchmark:
             f"{RESULTS}/benchmarks/make_phantom.tsv"
         params:
-            settings=STUDY["phantom"],
+            settings=STUDY.written["phantom"],
             seed=STUDY["seed"],
         script:
             "../scripts/make_phantom.py"

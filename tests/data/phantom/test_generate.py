@@ -14,6 +14,7 @@ from cardiouq.data.phantom.generate import (
     ACDC_SCANNER,
     MNMS_INFORMATION,
     Subject,
+    coarser,
     generate,
     scan_subject,
 )
@@ -195,3 +196,12 @@ def test_breath_holds_shift_image_and_label_together() -> None:
 
     assert largest_jump(0.0) < 3
     assert largest_jump(8.0) > 6
+
+
+def test_coarser_pixels_show_the_same_heart(cohort: dict[str, list[Subject]]) -> None:
+    fine, coarse = cohort["NOR"][0], scan_subject("NOR", coarser(ACDC_SCANNER, 2), 11)
+    expected = (fine.spacing[0], *(2 * size for size in fine.spacing[1:]))
+    assert coarse.spacing == pytest.approx(expected, abs=1e-4)  # rounded
+    for label in (RV, MYO, LV):
+        ml = millilitres(fine, "ED", label)
+        assert millilitres(coarse, "ED", label) == pytest.approx(ml, rel=0.05)

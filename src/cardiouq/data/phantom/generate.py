@@ -7,7 +7,8 @@ instead of 1.5) so that the demo trains in minutes.
 
 import csv
 import string
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import nibabel as nib
@@ -162,11 +163,22 @@ def _write(path: Path, volume: NDArray[np.int16] | NDArray[np.uint8], subject: S
         nib.save(image, temporary)
 
 
-def _write_acdc(root: Path, subjects: int, seed: int) -> None:
+def coarser(scanner: Scanner, times: int) -> Scanner:
+    """The same scanner with pixels so many times as large, and as many fewer of them."""
+    low, high = scanner.spacing_mm
+    columns, rows = scanner.matrix
+    return replace(
+        scanner,
+        spacing_mm=(low * times, high * times),
+        matrix=(columns // times, rows // times),
+    )
+
+
+def _write_acdc(root: Path, scanner: Scanner, subjects: int, seed: int) -> None:
     for number in range(1, subjects + 1):
         name = f"patient{number:03d}"
         own_seed = derive(seed, "phantom", "acdc", number)
-        subject = scan_subject(GROUPS[(number - 1) % len(GROUPS)], ACDC_SCANNER, own_seed)
+        subject = scan_subject(GROUPS[(number - 1) % len(GROUPS)], scanner, own_seed)
         rng = np.random.default_rng(derive(own_seed, "frames"))
         frames: dict[Phase, int] = {"ED": 1, "ES": int(rng.integers(8, 14))}
         folder = root / "training" / name
@@ -191,9 +203,11 @@ def _code(seed: int) -> str:
     return "".join(letter + digit for letter, digit in zip(letters, digits, strict=True))
 
 
-def _write_mnms(root: Path, subjects_per_vendor: int, seed: int) -> None:
+def _write_mnms(
+    root: Path, scanners: Iterable[Scanner], subjects_per_vendor: int, seed: int
+) -> None:
     rows: dict[str, list[str | int]] = {}
-    for scanner in MNMS_SCANNERS:
+    for scanner in scanners:
         for number in range(subjects_per_vendor):
             own_seed = derive(seed, "phantom", "mnms", scanner.letter, number)
             code, attempt = _code(own_seed), 0
@@ -217,10 +231,21 @@ def _write_mnms(root: Path, subjects_per_vendor: int, seed: int) -> None:
         writer.writerows([code, *rows[code]] for code in sorted(rows))
 
 
-def generate(root: Path, *, acdc_subjects: int, mnms_subjects_per_vendor: int, seed: int) -> None:
+def generate(
+    root: Path,
+    *,
+    acdc_subjects: int,
+    mnms_subjects_per_vendor: int,
+    coarser_pixels: int = 1,
+    seed: int,
+) -> None:
     """Write `root`/acdc and `root`/mnms; the same arguments give the same bytes.
 
     The five ACDC groups take turns in both. M&Ms cines hold ED and ES alone (frames 0 and 1).
+
+    Args:
+        coarser_pixels: size of the pixels, over that of the scanners.
     """
-    _write_acdc(root / "acdc", acdc_subjects, seed)
-    _write_mnms(root / "mnms", mnms_subjects_per_vendor, seed)
+    acdc, *mnms = (coarser(each, coarser_pixels) for each in (ACDC_SCANNER, *MNMS_SCANNERS))
+    _write_acdc(root / "acdc", acdc, acdc_subjects, seed)
+    _write_mnms(root / "mnms", mnms, mnms_subjects_per_vendor, seed)
