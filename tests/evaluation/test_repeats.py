@@ -1,55 +1,90 @@
-"""Means and SDs over repeats, by hand."""
+"""Means, SDs and ranges over repeats, by hand."""
 
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from cardiouq.evaluation.distortions import OF_SLICES, OF_STRUCTURES
-from cardiouq.evaluation.repeats import summarise_repeats
-from cardiouq.reporting.tables.repeats import print_repeats
+from cardiouq.evaluation.comparison import summarise
+from cardiouq.evaluation.repeats import tabulate_repeats
+from cardiouq.evaluation.scoring import score_method
+from cardiouq.evaluation.statistics import TABLES, compute_statistics
+from cardiouq.reporting.tables import repeats as of_slices
+from cardiouq.reporting.tables import repeats_volumes as of_volumes
+from cardiouq.reporting.tables.spread import KEYS, summarise_repeats
+from tests.evaluation.conftest import SETTINGS, study_maker
 
+METHODS = ("vanilla", "deep_ensemble")
 REPEATS = {"vanilla-repeat-2": ("vanilla", 1), "vanilla-repeat-3": ("vanilla", 2)}
+LABELS = {"vanilla": "Plain", "deep_ensemble": "Deep Ens."}
 
 
-@pytest.fixture
-def table() -> pd.DataFrame:
-    """Three trainings of Vanilla, one of an ensemble; two slices each, on two test sets."""
-    structures: list[dict[str, Any]] = []
-    slices: list[dict[str, Any]] = []
-    for number, method in enumerate(("vanilla", *REPEATS, "deep_ensemble")):
-        for test_set in ("val", "val+noise-1"):
-            for index in range(2):
-                where = {"method": method, "test_set": test_set, "subject": "a", "slice": index}
-                for structure in ("RV", "MYO", "LV"):
-                    structures.append(
-                        where
-                        | {"structure": structure, "predicted_empty": index == 0}
-                        | {"reference_empty": False}
-                        | dict.fromkeys(OF_STRUCTURES, float(number + index))
-                    )
-                slices.append(where | dict.fromkeys(OF_SLICES, number**2))
-    return summarise_repeats(pd.DataFrame(structures), pd.DataFrame(slices), REPEATS, ["val"])
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pd.DataFrame]:
+    """Three trainings of Vanilla, each wrong by a column more, and one of an ensemble."""
+    make = study_maker(tmp_path_factory.mktemp("study"))
+    shifts: dict[str, dict[str, Sequence[int] | None]] = {
+        "vanilla": {"a": [0], "b": [1]},
+        "vanilla-repeat-2": {"a": [1], "b": [2]},
+        "vanilla-repeat-3": {"a": [2], "b": None},
+        "deep_ensemble": {"a": [0, 0, 2], "b": [1, 1, 1]},
+    }
+    found = [score_method(name, *make(name, **shifts[name])) for name in shifts]
+    return {name: pd.concat([of[name] for of in found], ignore_index=True) for name in TABLES}
 
 
-def test_mean_and_sd_are_over_the_means_of_each_repeat(table: pd.DataFrame) -> None:
-    assert set(table["test_set"]) == {"val"}
-    rows = table.set_index(["method", "structure", "metric"])
-    vanilla = rows.loc[("vanilla", "RV", "dice")]
-    means = [0.5, 1.5, 2.5]
-    assert (vanilla["value"], vanilla["n_repeats"], vanilla["n_empty"]) == (1.5, 3, 3)
-    assert vanilla["sd"] == pytest.approx(np.std(means, ddof=1))
-    assert rows.loc[("vanilla", "all", "nll_nats"), "value"] == pytest.approx(5 / 3)
-    ensemble = rows.loc[("deep_ensemble", "LV", "dice")]
-    assert (ensemble["value"], ensemble["n_repeats"]) == (3.5, 1)
-    assert np.isnan(ensemble["sd"])
-    assert len(table) == 2 * (3 * len(OF_STRUCTURES) + len(OF_SLICES))
+@pytest.fixture(scope="module")
+def table(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    members = {"vanilla": "0", "deep_ensemble": "0 1 2"}
+    members |= {name: str(repeat) for name, (_, repeat) in REPEATS.items()}
+    of_each = tabulate_repeats(tables, METHODS, REPEATS, members, ["id"], SETTINGS)
+    return summarise_repeats(of_each)
 
 
-def test_table_prints_sds_where_there_are_repeats(table: pd.DataFrame) -> None:
-    labels = {"vanilla": "Plain", "deep_ensemble": "Deep Ens."}
-    printed = print_repeats(table, labels, {"val": "Validation"}, "A caption.")
+@pytest.mark.parametrize("level", ["volume", "slice"])
+def test_mean_sd_and_range_are_over_the_means_of_each_repeat(
+    tables: dict[str, pd.DataFrame], table: pd.DataFrame, level: str
+) -> None:
+    scores = tables["scores" if level == "volume" else "slice_scores"]
+    of_rv = scores[scores["structure"] == "RV"].groupby("method")["dice"].mean()
+    means = of_rv[["vanilla", *REPEATS]]
+    rows = table[(table["level"] == level) & (table["metric"] == "dice")]
+    row = rows.set_index(["method", "structure"]).loc[("vanilla", "RV")]
+    assert row["n_repeats"] == 3
+    assert row["value"] == pytest.approx(means.mean())
+    assert row["sd"] == pytest.approx(means.std(ddof=1))
+    assert (row["least"], row["greatest"]) == (means.min(), means.max())
+    # two volumes of one training hold no prediction; slices: two more of each volume are empty in
+    # the reference and in the prediction
+    assert row["n_empty"] == {"volume": 2, "slice": 4 + 3 * 4}[level]
+
+
+def test_of_a_single_training_there_are_its_numbers_alone(
+    tables: dict[str, pd.DataFrame], table: pd.DataFrame
+) -> None:
+    statistics, _ = compute_statistics(tables, METHODS, ["id"], SETTINGS, seed=1)
+    summary = summarise(statistics, 0.95).set_index(KEYS).loc["deep_ensemble"]
+    rows = table.set_index(KEYS).loc["deep_ensemble"]
+    pd.testing.assert_series_equal(rows["value"], summary["value"])  # ECE and AUROC among them
+    assert (rows["n_repeats"] == 1).all()
+    assert rows[["sd", "least", "greatest"]].isna().all(axis=None)
+
+
+def test_tables_print_the_spread_where_there_are_repeats(table: pd.DataFrame) -> None:
+    shown = LABELS, {"id": "Validation"}, "A caption."
+    printed = of_slices.print_repeats(table.query("level == 'slice'"), *shown)
     first, second = (row[2].text for row in printed.rows[:2])
-    assert first == "1.500 ± 1.000"
-    assert second == "3.500"
+    assert "±" in first and "±" not in second
+    printed = of_volumes.print_repeats(table.query("level == 'volume'"), *shown)
+    ece = printed.columns.index("ECE (%)")
+    value, least, greatest = (
+        table.query("method == 'vanilla' and level == 'volume' and metric == 'ece_percent'")
+        .iloc[0][["value", "least", "greatest"]]
+        .astype(float)
+    )
+    assert printed.rows[0][1].text == "3"
+    assert printed.rows[0][ece].text == f"{value:.2f} [{least:.2f}, {greatest:.2f}]"
+    assert least < value < greatest
+    assert [row[1].text for row in printed.rows] == ["3", "1"]
+    assert np.isfinite(float(printed.rows[1][ece].text))

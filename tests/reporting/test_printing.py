@@ -38,7 +38,7 @@ def summary(metric: str) -> pd.DataFrame:
     columns = {"level": "volume", "metric": metric, "low": nan, "high": nan, "n_empty": 1}
     table = pd.DataFrame(rows).assign(**columns)
     paper = {"val": "acdc-val", "B": "mnms-B"}
-    return with_published(table, read_published(ZHAO), metric, paper)
+    return with_published(table, read_published(ZHAO), metric, {}, paper)
 
 
 def compared(metric: str, structures: list[str]) -> pd.DataFrame:

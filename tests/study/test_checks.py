@@ -103,6 +103,17 @@ def test_degree_that_the_study_has_not_stands_beside_no_paper_s(
     assert make_study(tiny)
 
 
+@pytest.mark.parametrize("read", ["swaa", "checkpoint_ensemble_multi"])
+def test_a_method_is_another_reading_of_one_of_the_study_s_own(
+    make_study: MakeStudy, tiny: Settings, read: str
+) -> None:
+    tiny["methods"]["checkpoint_ensemble_multi"]["reading_of"] = "checkpoint_ensemble_single"
+    assert make_study(tiny)
+    tiny["methods"]["swa"]["reading_of"] = read
+    [problem] = problems_of(make_study, tiny)
+    assert problem.startswith(f"methods.swa.reading_of: {read!r} is not one of ['bbb', ")
+
+
 def test_scale_whose_ends_are_swapped_is_refused(make_study: MakeStudy, tiny: Settings) -> None:
     tiny["recipes"]["cyclical"]["augmentation"]["scale"] = [1.4, 0.7]
     [problem] = problems_of(make_study, tiny)
@@ -114,7 +125,7 @@ def test_setting_of_another_method_is_refused(make_study: MakeStudy, tiny: Setti
     [problem] = problems_of(make_study, tiny)
     assert problem == (
         "methods.vanilla.passes: unknown key; allowed: colour, folds, label, method, "
-        "recipe, repeats, temperature"
+        "reading_of, recipe, repeats, temperature"
     )
 
 

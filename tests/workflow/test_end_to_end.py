@@ -33,6 +33,7 @@ PRINTED = (
     "cost",
     "quality_control",
     "repeats",
+    "repeats_volumes",
 )
 TABLES = {f"{t}.{s}" for t in PRINTED for s in ("csv", "md", "tex", "html")}
 MAPS = ("segmentation", "entropy", "mutual_information", "variance", "samples")

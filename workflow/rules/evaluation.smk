@@ -164,20 +164,25 @@ if IN_DOMAIN:
 
 if STUDY.repeats:
 
-    rule summarise_repeats:
-        """Summarise each method's scores over trainings with other seeds."""
+    rule tabulate_repeats:
+        """Tabulate each method's numbers, of every training with other seeds."""
         input:
-            slice_scores=scores_of("slice_scores", PREDICTED),
-            slice_voxels=scores_of("slice_voxels", PREDICTED),
+            **{table: scores_of(table, PREDICTED) for table in SCORE_TABLES},
         output:
             f"{EVALUATION}/repeats.csv",
         log:
-            f"{RESULTS}/logs/evaluation/summarise_repeats.log",
+            f"{RESULTS}/logs/evaluation/tabulate_repeats.log",
         benchmark:
-            f"{RESULTS}/benchmarks/summarise_repeats/all.tsv"
+            f"{RESULTS}/benchmarks/tabulate_repeats/all.tsv"
         params:
-            code=code_of("summarise_repeats"),
+            code=code_of("tabulate_repeats"),
+            methods=METHODS,
             repeats=STUDY.repeats,
+            members={
+                name: " ".join(map(str, STUDY.method_members(name)))
+                for name in PREDICTED
+            },
             test_sets=TEST_SETS,
+            settings=STUDY["evaluation"],
         script:
-            "../scripts/summarise_repeats.py"
+            "../scripts/tabulate_repeats.py"

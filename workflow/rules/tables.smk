@@ -13,8 +13,9 @@ SETTINGS = shareable_settings(STUDY.written)
 PAPER = STUDY["reporting"]["published"]
 PAPER_TEST_SETS = escaped_labels(STUDY["test_sets"], "published")
 DOMAINS = {name: block["domain"] for name, block in STUDY["test_sets"].items()}
-# What tables read where scans are distorted.
+# What tables read where scans are distorted, and where trainings are repeated.
 MISSING = [] if DISTORTED else ["distortions", "distorted_summary"]
+MISSING += [] if STUDY.repeats else ["repeats"]
 
 
 for TABLE, ENTRY in tables_of(STUDY).items():

@@ -33,7 +33,7 @@ with reported_to_user(snakemake.log[0]):
             params.domains,
         ),
         confidence=params.confidence,
-        verdict=list(count_verdicts(read_rows(files.verdict, {"high": float})))
+        verdict=list(count_verdicts(read_rows(files.verdict, {"high": float, "greatest": float})))
         if files.verdict
         else [],
         tables=[

@@ -34,7 +34,7 @@ def summarise_distortions(
         Rows of `KEYS` with n_slices, n_subjects, n_empty (slices that lack the structure in
         reference or prediction), mean, and what a box is drawn from: low, q1, median, q3, high.
     """
-    values = slice_values(slice_scores, slice_voxels)
+    values = _slice_values(slice_scores, slice_voxels)
     parts = []
     for name, settings in test_sets.items():
         chosen = values[values["test_set"] == name]
@@ -65,7 +65,7 @@ def pool_degrees(table: pd.DataFrame, test_sets: Mapping[str, Mapping[str, Any]]
     return pd.concat([table[is_original], distorted], ignore_index=True).assign(test_set=POOLED)
 
 
-def slice_values(slice_scores: pd.DataFrame, slice_voxels: pd.DataFrame) -> pd.DataFrame:
+def _slice_values(slice_scores: pd.DataFrame, slice_voxels: pd.DataFrame) -> pd.DataFrame:
     """Values of metrics, a row for each slice, structure and metric.
 
     Columns are method, test_set, subject, structure, empty (whether reference or prediction lacks

@@ -1,44 +1,51 @@
-"""Variation of a method's numbers from training to training: mean and SD over its repeats."""
+"""Variation of a method's numbers from training to training with other seeds."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
-from cardiouq.evaluation.distortions import slice_values
-
-KEYS = ["method", "test_set", "structure", "metric"]
+from cardiouq.evaluation.statistics import compute_statistics
 
 
-def summarise_repeats(
-    slice_scores: pd.DataFrame,
-    slice_voxels: pd.DataFrame,
+def tabulate_repeats(
+    tables: Mapping[str, pd.DataFrame],
+    methods: Sequence[str],
     repeats: Mapping[str, tuple[str, int]],
+    members: Mapping[str, str],
     test_sets: Sequence[str],
+    settings: Mapping[str, Any],
 ) -> pd.DataFrame:
-    """Mean over slices of each repeat, and their mean and SD over the repeats.
-
-    Ng et al. (IEEE TBME 2022) train everything but deep ensembles five times.
+    """Tabulate every number of each method and of each of its repeats.
 
     Args:
-        slice_scores, slice_voxels: rows of all methods and repeats.
+        tables: name (of `statistics.TABLES`) -> rows of all methods and repeats.
+        methods: of the study.
         repeats: from `Study.repeats`.
-        test_sets: those to summarise.
+        members: of each method and repeat, which runs of its recipe it draws from.
+        test_sets: those to take.
+        settings: the study's `evaluation` block.
 
     Returns:
-        Rows of `KEYS` with level (slice), n_repeats, value (the mean), sd (n - 1; NaN of a single
-        one) and n_empty (slices that lack the structure in reference or prediction, all repeats
-        together).
+        Rows of the fields of `statistics.Key`, with repeat (0 is the method itself), member, value
+        and n_empty (cases that lack the structure in reference or prediction).
+
+    Raises:
+        CardiouqError: as of `compute_statistics`.
     """
-    values = slice_values(slice_scores, slice_voxels)
-    values = values[values["test_set"].isin(list(test_sets))]
-    of_repeat = values.groupby(KEYS).agg(value=("value", "mean"), n_empty=("empty", "sum"))
-    of_repeat = of_repeat.reset_index()
-    repeated = {name: method for name, (method, _) in repeats.items()}
-    of_repeat["method"] = of_repeat["method"].replace(repeated)
-    over_repeats = of_repeat.groupby(KEYS).agg(
-        n_repeats=("value", "size"),
-        sd=("value", "std"),
-        value=("value", "mean"),
-        n_empty=("n_empty", "sum"),
-    )
-    return over_repeats.reset_index().assign(level="slice")
+    # the numbers themselves alone, so the seed of resamples does not matter
+    unresampled = {**settings, "bootstrap": {**settings["bootstrap"], "resamples": 0}}
+    statistics, _ = compute_statistics(tables, [*methods, *repeats], test_sets, unresampled, seed=0)
+    rows = []
+    for key, statistic in statistics.items():
+        method, repeat = repeats.get(key.method, (key.method, 0))
+        rows.append(
+            {
+                **key._replace(method=method)._asdict(),
+                "repeat": repeat,
+                "member": members[key.method],
+                "value": statistic.values[0],
+                "n_empty": statistic.n_empty,
+            }
+        )
+    return pd.DataFrame(rows)

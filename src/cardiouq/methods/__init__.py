@@ -19,7 +19,7 @@ Kind = TypeVar("Kind", BaseMethod, BaseVariant)
 
 INTERFACE = {"base", "settings"}
 """Files of this folder that are no method."""
-COMMON_KEYS = ("method", "label", "recipe", "repeats", "colour")
+COMMON_KEYS = ("method", "label", "recipe", "repeats", "reading_of", "colour")
 """Keys of a method's block in a study that are not the method's own settings."""
 
 

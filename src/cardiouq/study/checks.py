@@ -76,6 +76,9 @@ def _references(study: Settings) -> Iterator[tuple[str, str, str, Collection[str
     for method, block in study["methods"].items():
         if "recipe" in block:
             yield f"methods.{method}", "recipe", block["recipe"], recipes
+        if "reading_of" in block:
+            own = {name for name, other in study["methods"].items() if "reading_of" not in other}
+            yield f"methods.{method}", "reading_of", block["reading_of"], own
     if "reference" in study["reporting"]:
         yield "reporting", "reference", study["reporting"]["reference"], study["methods"]
     for recipe, block in recipes.items():

@@ -47,11 +47,14 @@ def all_comparisons(summary: pd.DataFrame) -> pd.DataFrame:
                 rows.append((*keys, method, other, difference))
     table = pd.DataFrame(rows, columns=[*KEYS, "method", "other", "difference"])
     intervals = {"low": table["difference"] - 9e-4, "high": table["difference"] + 9e-4}
-    return table.assign(**intervals, n_empty=2)
+    return table.assign(**intervals, n_subjects=20, n_empty=2)
 
 
 def judge(
-    study: dict[str, Any], summary: pd.DataFrame, paper: dict[str, Any] | None = None
+    study: dict[str, Any],
+    summary: pd.DataFrame,
+    paper: dict[str, Any] | None = None,
+    repeats: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     return make_verdict(
         summary,
@@ -61,4 +64,5 @@ def judge(
         study,
         settings("zhao2022") if paper is None else paper,
         paper_test_sets(study),
+        repeats,
     )

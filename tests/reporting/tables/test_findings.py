@@ -12,7 +12,7 @@ from cardiouq.reporting.tables.judging import COLUMNS
 from cardiouq.reporting.tables.verdict import make
 
 
-def distortions(**curves: list[float]) -> pd.DataFrame:
+def distortions(n_subjects: int = 6, **curves: list[float]) -> pd.DataFrame:
     """Mean Dice and median entropy by degree of `<method>__<kind>__<metric>`."""
     names = {"dice": ("foreground", "dice"), "entropy": ("all", "predictive_entropy_bits")}
     rows: list[dict[str, Any]] = []
@@ -28,6 +28,7 @@ def distortions(**curves: list[float]) -> pd.DataFrame:
                     "degree": place / 10,
                     "structure": structure,
                     "metric": metric,
+                    "n_subjects": n_subjects,
                     "n_empty": 1,
                     "mean": value,
                     "median": value,
@@ -36,7 +37,7 @@ def distortions(**curves: list[float]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def summary(**spearman: float) -> pd.DataFrame:
+def summary(n_subjects: int = 6, **spearman: float) -> pd.DataFrame:
     """Correlations with ASSD of one method, the same for every structure."""
     rows = [
         {
@@ -46,6 +47,7 @@ def summary(**spearman: float) -> pd.DataFrame:
             "structure": structure,
             "metric": f"spearman_{name}_assd_mm",
             "value": value,
+            "n_subjects": n_subjects,
             "n_empty": 2,
         }
         for name, value in spearman.items()
@@ -117,6 +119,16 @@ def test_best_method_leads_the_paper_s_others(kind: str, best: str, expected: st
     assert agreed(found, "Most accurate") == [expected]
     lead = found.loc[found["what"].str.startswith("Most"), "ours"].item()
     assert lead == pytest.approx(0.1 if expected == "yes" else -0.1)
+
+
+def test_of_few_subjects_nothing_can_be_told() -> None:
+    curves = {"bbb__blur__dice": [0.9, 0.8], "vanilla__blur__dice": [0.9, 0.7]}
+    curves |= {key.replace("dice", "entropy"): [1, 2] for key in curves}
+    measures = {"predictive_entropy_bits": 0.4, "mutual_information_bits": 0.3}
+    correlations = summary(5, assd_within_mm=0.6, dice_within=0.5, **measures)
+    found = check_findings(distortions(5, **curves), correlations)
+    assert len(found) == 2 + 2 + 1
+    assert set(found["agrees"]) == {"cannot be told"}
 
 
 def test_assd_within_leads_the_other_measures() -> None:

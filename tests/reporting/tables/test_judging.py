@@ -234,13 +234,25 @@ def test_a_number_outside_our_interval_is_not_reproduced(paper: dict[str, Any]) 
     assert first["reason"] == "the published number is not in our interval"
 
 
-@pytest.mark.parametrize(("value", "verdict"), [(0.9114, "reproduced"), (0.9116, "not reproduced")])
-def test_without_an_interval_a_number_is_compared_as_printed(
-    paper: dict[str, Any], value: float, verdict: str
+@pytest.mark.parametrize(
+    ("ends", "subjects", "reason"),
+    [
+        ((np.nan, np.nan), 20, "no interval"),
+        ((0.90, 0.92), 5, "5 subject(s); 6 are needed to tell"),
+    ],
+)
+def test_without_an_interval_of_enough_subjects_nothing_can_be_told(
+    paper: dict[str, Any], ends: tuple[float, float], subjects: int, reason: str
 ) -> None:
-    summary = equal_summary(paper)
-    summary.loc[0, ["value", "low", "high"]] = [value, np.nan, np.nan]
-    assert judge(paper, summary).iloc[0]["verdict"] == verdict
+    summary, numbers = equal_summary(paper), NUMBERS.assign(n_subjects=20)
+    numbers.loc[0, "n_subjects"] = subjects
+    summary["n_subjects"] = 20
+    summary.loc[0, ["low", "high", "n_subjects"]] = [*ends, subjects]
+    verdict = make_verdict(
+        summary, all_comparisons(summary), numbers, CLAIMS, paper, paper, paper_test_sets(paper)
+    )
+    told = verdict.iloc[0][["agrees", "verdict", "reason"]].tolist()
+    assert told == ["cannot be told", "cannot be told", reason]
 
 
 def judge_claim(
@@ -249,10 +261,9 @@ def judge_claim(
     """The verdict on "swa is smaller than vanilla" of ECE, vendor B."""
     summary = equal_summary(paper)
     pair = ("vanilla", "swa") if swapped else ("swa", "vanilla")
-    row = ("mnms-B", "volume", "all", "ece_percent", *pair, *difference, 2)
-    comparisons = pd.DataFrame(
-        [row], columns=[*KEYS, "method", "other", "difference", "low", "high", "n_empty"]
-    )
+    row = ("mnms-B", "volume", "all", "ece_percent", *pair, *difference, 50, 2)
+    columns = ["method", "other", "difference", "low", "high", "n_subjects", "n_empty"]
+    comparisons = pd.DataFrame([row], columns=[*KEYS, *columns])
     claim = CLAIMS.query("smaller == 'swa' and larger == 'vanilla' and test_set == 'mnms-B'")
     verdict = make_verdict(
         summary,
@@ -268,22 +279,22 @@ def judge_claim(
     return found.iloc[0]
 
 
-OTHER_SIDE = "our difference is on the other side"
-INTERVAL = "interval includes no difference"
+OTHER_SIDE = "our interval is on the other side"
+INTERVAL = "our interval includes no difference"
 
 
 @pytest.mark.parametrize(
     ("difference", "strict", "agrees", "verdict", "reason"),
     [
         ((-0.2, -0.3, -0.1), True, "yes", "reproduced", ""),
-        ((-0.2, -0.3, 0.1), True, "yes", "not reproduced", INTERVAL),
-        ((-0.2, -0.3, 0.0), True, "yes", "not reproduced", INTERVAL),
-        ((0.0, -0.1, 0.1), True, "no", "not reproduced", INTERVAL),
+        ((-0.2, -0.3, 0.1), True, "cannot be told", "cannot be told", INTERVAL),
+        ((-0.2, -0.3, 0.0), True, "cannot be told", "cannot be told", INTERVAL),
+        ((0.0, -0.1, 0.1), True, "cannot be told", "cannot be told", INTERVAL),
         ((0.2, 0.1, 0.3), True, "no", "not reproduced", OTHER_SIDE),
-        ((-0.2, np.nan, np.nan), True, "yes", "not reproduced", "no interval"),
-        ((-0.2, -0.3, 0.1), False, "yes", "reproduced", ""),
-        ((0.0, -0.1, 0.1), False, "yes", "reproduced", ""),
-        ((0.1, -0.1, 0.3), False, "no", "not reproduced", OTHER_SIDE),
+        ((-0.2, np.nan, np.nan), True, "cannot be told", "cannot be told", "no interval"),
+        ((-0.2, -0.3, 0.1), False, "cannot be told", "cannot be told", INTERVAL),
+        ((-0.2, -0.3, 0.0), False, "yes", "reproduced", ""),
+        ((0.1, 0.05, 0.3), False, "no", "not reproduced", OTHER_SIDE),
     ],
 )
 def test_a_claim_is_judged_by_its_difference_and_interval(
@@ -428,3 +439,62 @@ def test_several_of_our_test_sets_may_stand_beside_one_of_the_paper(
     study["test_sets"]["again"] = study["test_sets"]["mnms-A"]
     verdict = judge(study, equal_summary(study))
     assert (verdict["test_set"] == "again").sum() == (verdict["test_set"] == "mnms-A").sum() > 0
+
+
+def with_t_c(paper: dict[str, Any]) -> dict[str, Any]:
+    """The paper's study with the two checkpoint ensembles of another reading of its schedule."""
+    study = copy.deepcopy(paper)
+    recipes, methods = study["recipes"], study["methods"]
+    recipes["t_c"] = copy.deepcopy(recipes["cyclical"])
+    recipes["t_c"]["schedule"]["denominator"] = "T_c"
+    for name in ("checkpoint_ensemble_single", "checkpoint_ensemble_multi"):
+        methods[f"{name}_t_c"] = {**methods[name], "recipe": "t_c", "reading_of": name}
+    return study
+
+
+def test_another_reading_of_the_paper_is_judged_beside_its_own(paper: dict[str, Any]) -> None:
+    study = with_t_c(paper)
+    summary = equal_summary(paper)
+    again = summary[summary["method"].isin(["vanilla", "checkpoint_ensemble_multi"])]
+    again = again.assign(method=again["method"] + "_t_c").query("method != 'vanilla_t_c'")
+    verdict = judge(study, pd.concat([summary, again], ignore_index=True))
+    first, other = (verdict[verdict["reading"] == name] for name in ("", "t_c"))
+    assert len(first) == len(NUMBERS) + len(CLAIMS)
+    assert (first["verdict"] == "reproduced").all()
+    assert set(other["verdict"]) == {"not comparable"}
+    numbers = other[(other["kind"] == "number") & (other["agrees"] == "yes")]
+    assert set(numbers["method"]) == {"checkpoint_ensemble_multi_t_c"}
+    assert numbers["reason"].str.contains("denominator T_c instead of T").all()
+    pairs = set(zip(other["method"], other["versus"], strict=True))
+    # methods of the recipe stand together, those that it has not in their own place
+    assert ("checkpoint_ensemble_multi_t_c", "checkpoint_ensemble_single_t_c") in pairs
+    assert ("vanilla", "checkpoint_ensemble_multi_t_c") in pairs
+    claims = other[
+        (other["versus"] == "checkpoint_ensemble_multi_t_c") & (other["structure"] == "RV")
+    ]
+    assert (claims["agrees"] == "yes").all() and len(claims) == 3
+
+
+def test_spread_over_trainings_pairs_what_is_of_the_same_runs(paper: dict[str, Any]) -> None:
+    multi, single = "checkpoint_ensemble_multi", "checkpoint_ensemble_single"
+    trained = {
+        "vanilla": {"0": 4.0, "1": 3.0, "2": 5.0},
+        multi: {"0": 1.9, "1": 2.3, "2": 2.7},
+        single: {"0": 2.0, "1": 2.4, "2": 2.8},
+        "deep_ensemble": {"0 1 2": 3.5},
+    }
+    where = {"test_set": "mnms-B", "level": "volume", "structure": "all", "metric": "ece_percent"}
+    repeats = pd.DataFrame(
+        {"method": method, **where, "member": member, "value": value}
+        for method, values in trained.items()
+        for member, value in values.items()
+    )
+    verdict = judge(paper, equal_summary(paper), repeats=repeats)
+    rows = verdict[(verdict["metric"] == "ece_percent") & (verdict["test_set"] == "mnms-B")]
+    spread = rows.set_index(["method", "versus"])[["least", "greatest"]]
+    assert spread.loc[("vanilla", "")].tolist() == [3.0, 5.0]
+    assert spread.loc[(multi, single)].tolist() == pytest.approx([-0.1, -0.1])
+    assert spread.loc[(multi, "deep_ensemble")].isna().all()  # which was trained once
+    assert spread.loc[("deep_ensemble", "")].isna().all()
+    other = verdict.drop(rows.index)[["least", "greatest"]]
+    assert other.isna().all(axis=None)

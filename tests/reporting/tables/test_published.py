@@ -148,7 +148,7 @@ def test_numbers_stand_beside_the_test_set_that_names_them() -> None:
             "structure": "LV",
         }
     )
-    beside = with_published(ours, read_published(ZHAO), "dice", {"B": "mnms-B"})
+    beside = with_published(ours, read_published(ZHAO), "dice", {}, {"B": "mnms-B"})
     assert beside.loc[0, ["published", "published_sd"]].tolist() == [0.897, 0.069]
     assert beside.loc[1:, ["published", "published_sd"]].isna().all(axis=None)
 
@@ -157,7 +157,7 @@ def test_without_a_paper_no_number_stands_beside_ours() -> None:
     ours = pd.DataFrame(
         {"method": ["swa"], "test_set": ["B"], "level": ["volume"], "structure": ["LV"]}
     )
-    beside = with_published(ours, read_published(None), "dice", {})
+    beside = with_published(ours, read_published(None), "dice", {}, {})
     assert beside[["published", "published_sd"]].isna().all(axis=None)
     assert read_claims(None).empty
 

@@ -46,7 +46,8 @@ def verdicts(kind: str, agrees: list[str], **columns: Any) -> pd.DataFrame:
             "test_set": "blur",
             "ours": float(n),
         }
-        | {"published": np.nan, "low": np.nan, "high": np.nan, "n_empty": 2}
+        | {"published": np.nan, "n_empty": 2, "reading": ""}
+        | dict.fromkeys(("low", "high", "least", "greatest"), np.nan)
         | columns
         for n, yes in enumerate(agrees)
     )
@@ -61,9 +62,9 @@ def test_verdicts_are_counted_first() -> None:
         ]
     )
     said = (
-        "Of 4 numbers and claims of zhao2022: 1 reproduced, 1 not reproduced, 2 not comparable. "
-        "2 of 3 published numbers lie in our interval. 0 of 1 published orderings are ours too, "
-        "0 of them with an interval without 0."
+        "Of 4 numbers and claims of zhao2022: 1 reproduced, 1 not reproduced, 0 cannot be told, "
+        "2 not comparable. 2 of 3 published numbers lie in our interval. Of 1 published orderings "
+        "0 are ours too, 1 are the other way round and 0 cannot be told."
     )
     printed = print_verdict(table, {}, {}, "Paper versus ours")
     assert printed.caption == f"{said} Paper versus ours"
@@ -90,23 +91,48 @@ def test_findings_of_all_methods_are_one_row(agrees: list[str], who: str) -> Non
 
 def test_verdicts_are_counted_by_outcome_and_by_what_agrees() -> None:
     rows = [
-        ("number", "reproduced", "yes"),
-        ("number", "not comparable", "no"),
-        ("number", "not comparable", ""),
-        ("claim", "not reproduced", "no"),
-        ("claim", "reproduced", "yes"),
-        ("finding", "not comparable", "yes"),
-        ("finding", "not comparable", "no"),
+        ("number", "reproduced", "yes", "", np.nan, np.nan),
+        ("number", "not comparable", "no", "", np.nan, np.nan),
+        ("number", "not comparable", "cannot be told", "", np.nan, np.nan),
+        ("number", "not comparable", "", "", np.nan, np.nan),
+        ("claim", "not reproduced", "no", "", 0.1, 0.3),
+        ("claim", "reproduced", "yes", "", -0.2, -0.1),
+        ("claim", "cannot be told", "cannot be told", "", -0.2, 0.1),
+        ("claim", "not comparable", "yes", "cyclical_t_c", np.nan, np.nan),
+        ("finding", "not comparable", "yes", "", np.nan, np.nan),
+        ("finding", "not comparable", "no", "", np.nan, np.nan),
+        ("finding", "not comparable", "cannot be told", "", np.nan, np.nan),
     ]
-    verdict = pd.DataFrame(rows, columns=["kind", "verdict", "agrees"]).assign(
-        paper="zhao2022", high=-0.1, what="It falls", test_set=["blur"] * 6 + ["noise"]
+    columns = ["kind", "verdict", "agrees", "reading", "least", "greatest"]
+    verdict = pd.DataFrame(rows, columns=columns).assign(
+        paper="zhao2022", what="It falls", test_set=["blur"] * 9 + ["noise", "stretch"]
     )
     assert list(count_verdicts(verdict)) == [
-        "Of 5 numbers and claims of zhao2022: 2 reproduced, 1 not reproduced, 2 not comparable.",
-        "1 of 2 published numbers lie in our interval.",
-        "1 of 2 published orderings are ours too, 1 of them with an interval without 0.",
-        "1 of 2 findings that ng2022 states in words hold for each of its methods that is in this "
-        "study.",
+        "Of 7 numbers and claims of zhao2022: 2 reproduced, 1 not reproduced, 1 cannot be told, "
+        "3 not comparable.",
+        "1 of 2 published numbers lie in our interval. Of 3 published orderings 1 are ours too, 1 "
+        "are the other way round and 1 cannot be told. Of the 3 between methods of several "
+        "trainings 1 hold in all of these, 1 are the other way round in all.",
+        "By another reading of the paper (cyclical_t_c): Of 1 published orderings 1 are ours too, "
+        "0 are the other way round and 0 cannot be told.",
+        "1 of 2 findings that ng2022 states in words hold, by the sign of our numbers, for each of "
+        "its methods that is in this study.",
     ]
     findings = verdict[verdict["kind"] == "finding"]
     assert len(list(count_verdicts(findings))) == 1
+
+
+def test_what_is_not_told_of_few_subjects_is_one_row() -> None:
+    table = verdicts("finding", ["cannot be told"] * 3, verdict="not comparable", reason="")
+    [row] = print_verdict(table, {}, {}, "").rows
+    assert row[8].text == "cannot be told"
+    assert row[2].text == "no method"
+
+
+def test_range_over_trainings_has_a_column_where_there_is_one() -> None:
+    table = verdicts(
+        "claim", ["yes"], verdict="reproduced", reason="", least=-0.25, greatest=-0.125
+    )
+    printed = print_verdict(table, {}, {}, "")
+    assert printed.columns[6:8] == ["Interval", "Over seeds"]
+    assert printed.rows[0][7].text == "[-0.250, -0.125]"

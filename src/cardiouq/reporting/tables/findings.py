@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cardiouq.reporting.tables.judging import COLUMNS, NOT_COMPARABLE
+from cardiouq.evaluation.bootstrap import FEWEST_SUBJECTS
+from cardiouq.reporting.tables.judging import COLUMNS, NO, NOT_COMPARABLE, UNTOLD, YES
 from cardiouq.structures import ALL, FOREGROUND, STRUCTURES
 
 PAPER = "ng2022"
@@ -31,12 +32,12 @@ def check_findings(distortions: pd.DataFrame, summary: pd.DataFrame) -> pd.DataF
         summary: rows of `summary.csv`.
 
     Returns:
-        Rows of the verdict's columns. ours is, for accuracy: the Dice lost from the original to the
-        largest degree (agrees if no degree gains any); for uncertainty: the place of the degree
-        with the largest median entropy; for the best method: its lead in Dice, averaged over the
-        degrees, before the best of the paper's others; for ASSD_within: the lead of its Spearman
-        correlation with ASSD before the best of entropy, mutual information and Dice_within, mean
-        over structures.
+        Rows of the verdict's columns; of fewer than `FEWEST_SUBJECTS` nothing can be told. ours is,
+        for accuracy: the Dice lost from the original to the largest degree (agrees if no degree
+        gains any); for uncertainty: the place of the degree with the largest median entropy; for
+        the best method: its lead in Dice, averaged over the degrees, before the best of the paper's
+        others; for ASSD_within: the lead of its Spearman correlation with ASSD before the best of
+        entropy, mutual information and Dice_within, mean over structures.
     """
     rows = [*_of_distortions(distortions), *_of_measures(summary)]
     return pd.DataFrame(rows, columns=COLUMNS)
@@ -49,6 +50,7 @@ def _of_distortions(table: pd.DataFrame) -> Iterator[dict[str, Any]]:
         of_kind = dice[dice["kind"] == kind]
         means = of_kind.pivot(index="method", columns="place", values="mean")
         n_empty = of_kind.groupby("method")["n_empty"].sum()
+        subjects = of_kind["n_subjects"].max()
         medians = entropy[entropy["kind"] == kind].pivot(
             index="method", columns="place", values="median"
         )
@@ -56,12 +58,12 @@ def _of_distortions(table: pd.DataFrame) -> Iterator[dict[str, Any]]:
             what = f"Accuracy falls with the degree of {kind}"
             agrees = bool((np.diff(means.loc[method]) <= 0).all())
             lost = means.loc[method].iloc[0] - means.loc[method].iloc[-1]
-            yield _row(what, method, kind, "dice", agrees, lost, n_empty[method])
+            yield _row(what, method, kind, "dice", agrees, lost, n_empty[method], subjects)
             peak = int(medians.loc[method].idxmax())
             falls = "rises, then falls" if FALLS_AGAIN[kind] else "rises to the largest degree"
             what = f"Uncertainty {falls} under {kind}"
             agrees = peak > 0 and (peak < medians.shape[1] - 1) == FALLS_AGAIN[kind]
-            yield _row(what, method, kind, "predictive_entropy_bits", agrees, peak, n_empty=0)
+            yield _row(what, method, kind, "predictive_entropy_bits", agrees, peak, 0, subjects)
         best = BEST[kind]
         others = [method for method in COMPARED if method in means.index and method != best]
         if best in means.index and others:
@@ -69,7 +71,7 @@ def _of_distortions(table: pd.DataFrame) -> Iterator[dict[str, Any]]:
             lead = over_degrees[best] - over_degrees[others].max()
             what = f"Most accurate of the paper's methods under {kind}"
             empty = n_empty[[best, *others]].sum()
-            yield _row(what, best, kind, "dice", bool(lead > 0), lead, empty)
+            yield _row(what, best, kind, "dice", bool(lead > 0), lead, empty, subjects)
 
 
 def _of_measures(summary: pd.DataFrame) -> Iterator[dict[str, Any]]:
@@ -83,11 +85,19 @@ def _of_measures(summary: pd.DataFrame) -> Iterator[dict[str, Any]]:
         lead = means["assd_within_mm"] - means[list(UNCERTAINTIES)].max()
         what, metric = "ASSD_within correlates best with ASSD", "spearman_assd_within_mm_assd_mm"
         n_empty = rows.loc[rows["metric"] == metric, "n_empty"].sum()
-        yield _row(what, method, test_set, metric, bool(lead > 0), lead, n_empty)
+        subjects = rows["n_subjects"].max()
+        yield _row(what, method, test_set, metric, bool(lead > 0), lead, n_empty, subjects)
 
 
 def _row(
-    what: str, method: Any, where: Any, metric: str, agrees: bool, ours: float, n_empty: float
+    what: str,
+    method: Any,
+    where: Any,
+    metric: str,
+    agrees: bool,
+    ours: float,
+    n_empty: float,
+    n_subjects: float,
 ) -> dict[str, Any]:
     return dict.fromkeys(COLUMNS, "") | {
         "kind": "finding",
@@ -99,10 +109,9 @@ def _row(
         "metric": metric,
         "published": np.nan,
         "ours": ours,
-        "low": np.nan,
-        "high": np.nan,
+        **dict.fromkeys(("low", "high", "least", "greatest"), np.nan),
         "n_empty": n_empty,
-        "agrees": "yes" if agrees else "no",
+        "agrees": UNTOLD if n_subjects < FEWEST_SUBJECTS else YES if agrees else NO,
         "verdict": NOT_COMPARABLE,
         "reason": REASON,
     }

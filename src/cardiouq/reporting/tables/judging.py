@@ -5,23 +5,32 @@ setting. That is derived by comparing the settings of the study that ran with th
 study in `config/studies`, so that a study at another budget never claims a reproduction.
 """
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from cardiouq.reporting.tables.published import find_paper_test_sets
+from cardiouq.evaluation.bootstrap import FEWEST_SUBJECTS
+from cardiouq.reporting.tables.differing import differing_settings
+from cardiouq.reporting.tables.published import find_paper_methods
+from cardiouq.reporting.tables.spread import range_of, range_of_difference
 from cardiouq.structures import ALL
 
 SOURCE = ["kind", "paper", "table", "what"]
-NUMBER = ["method", "versus", "test_set", "level", "metric", "structure"]
-OUTCOME = ["published", "ours", "low", "high", "n_empty", "agrees", "verdict", "reason"]
+NUMBER = ["method", "versus", "reading", "test_set", "level", "metric", "structure"]
+OUTCOME = [
+    *("published", "ours", "low", "high", "least", "greatest"),
+    *("n_empty", "agrees", "verdict", "reason"),
+]
 COLUMNS = [*SOURCE, *NUMBER, *OUTCOME]
-REPRODUCED, NOT_REPRODUCED = "reproduced", "not reproduced"
+YES, NO, UNTOLD = "yes", "no", "cannot be told"
+"""Whether ours agrees."""
 NOT_COMPARABLE = "not comparable"
-VERDICTS = REPRODUCED, NOT_REPRODUCED, NOT_COMPARABLE
+VERDICT_OF = {YES: "reproduced", NO: "not reproduced", UNTOLD: UNTOLD}
+"""Whether ours agrees -> the verdict on what is comparable."""
+VERDICTS = *VERDICT_OF.values(), NOT_COMPARABLE
 
 ANY = "any"
 """Name of a paper's method where a number is given without saying of which method."""
@@ -35,19 +44,6 @@ Row = Mapping[str, Any]
 Key = tuple[str, ...]
 """Key of a number: method, test set (ours), level, structure, metric."""
 
-COMPARED_BY_ROW = {"datasets", "split", "recipes", "methods", "test_sets", "evaluation"}
-"""Blocks of a study of which each row depends on a part only."""
-
-NO_NUMBER_DEPENDS_ON = {"title", "note", "seed", "phantom", "reporting", "distortions"}
-"""Blocks that matter to no number, or by other blocks; no paper states its seed."""
-
-EVALUATION_OF: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(("dice", "hausdorff_mm", "nll_nats", "brier"), ("bootstrap",)),
-    "ece_percent": ("ece", "bootstrap"),
-    "assd_mm": ("surface", "bootstrap"),
-}
-"""Metric -> parts of `evaluation` that it and its interval depend on; others depend on all."""
-
 CALLED = {
     "dice": "Dice",
     "ece": "ECE",
@@ -56,11 +52,9 @@ CALLED = {
     "auroc": "AUROC",
     "aula": "AULA",
 }
+UNMEASURED = dict.fromkeys(("ours", "low", "high", "least", "greatest", "n_empty"), np.nan)
 UNITS = {"mm": "mm", "percent": "%", "nats": "nats"}
 """Last word of a metric -> its unit."""
-
-NAMED_DIFFERENCES = 3
-"""Number of differing settings of a block that are named; more are counted."""
 
 
 def make_verdict(
@@ -71,6 +65,7 @@ def make_verdict(
     study: Settings,
     paper_study: Settings | None,
     paper_test_sets: Mapping[str, str],
+    repeats: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Judge every number and every claim of one paper, a row each.
 
@@ -78,27 +73,43 @@ def make_verdict(
         summary: our numbers; columns method, test_set, level, structure, metric, value, low, high
             (95 % interval over subjects, NaN for a single one), n_subjects and n_empty.
         comparisons: our differences; columns test_set, level, structure, metric, method, other,
-            difference (value of method - value of other), low, high and n_empty; a pair in either
-            order.
+            difference (value of method - value of other), low, high, n_subjects and n_empty; a pair
+            in either order.
         published: from `published.read_published`.
         claims: from `published.read_claims`.
         study: settings of the study that ran.
         paper_study: settings of the paper's own study; None if there is no such study.
         paper_test_sets: our test set -> the paper's name of it.
+        repeats: our numbers of every training; columns method, test_set, level, structure, metric,
+            member and value; None if nothing is repeated.
 
     Returns:
         `COLUMNS`. Of a claim, method is the smaller one, and published and ours are the difference
-        smaller - larger. agrees is `yes`, `no` or empty where nothing was measured; verdict is
-        `reproduced`, `not reproduced` or `not comparable`. A number agrees if it lies in our
-        interval. A strict claim is reproduced only if our whole interval is on its side.
+        smaller - larger. reading is empty, or of methods that are another reading of the paper's
+        their recipe, or else their name. least and greatest are over trainings with other seeds, of
+        a claim as `range_of_difference` has them. agrees is `yes`, `no`, `cannot be told` or empty
+        where nothing was measured; verdict is `reproduced`, `not reproduced`, `cannot be told` or
+        `not comparable`. A number agrees if it lies in our interval; a claim if our whole interval
+        is on its side, and does not if it is on the other. Without an interval, or of fewer than
+        `FEWEST_SUBJECTS`, nothing can be told.
     """
-    judge = _Judge(summary, comparisons, published, study, paper_study)
+    judge = _Judge(summary, comparisons, published, study, paper_study, repeats)
     rows = []
-    for judged, table in ((judge.number, published), (judge.claim, claims)):
+    for judged, table, names in (
+        (judge.number, published, ["method"]),
+        (judge.claim, claims, ["smaller", "larger"]),
+    ):
         for record in table.to_dict("records"):
             row = {str(name): value for name, value in record.items()}
-            ours = [name for name, paper in paper_test_sets.items() if paper == row["test_set"]]
-            rows += [judged(row, name) for name in ours] if ours else [judged(row, None)]
+            ours: list[str | None] = [
+                name for name, paper in paper_test_sets.items() if paper == row["test_set"]
+            ]
+            readings = judge.readings([row[name] for name in names])
+            rows += [
+                judged(row, methods, test_set) | {"reading": reading}
+                for test_set in ours or [None]
+                for methods, reading in readings.items()
+            ]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -112,86 +123,105 @@ class _Judge:
         published: pd.DataFrame,
         study: Settings,
         paper_study: Settings | None,
+        repeats: pd.DataFrame | None,
     ) -> None:
         self.study, self.paper = study, paper_study
+        self.paper_methods = find_paper_methods(study)
         keys = ["method", "test_set", "level", "structure", "metric"]
         values = ["value", "low", "high", "n_subjects", "n_empty"]
         self.measured: dict[Any, Any] = summary.set_index(keys)[values].to_dict("index")
-        self.differences: dict[Key, tuple[float, float, float, float]] = {}
+        self.differences: dict[Key, dict[Any, Any]] = {}
         for row in comparisons.to_dict("records"):
             where = tuple(row[name] for name in keys[1:])
-            difference, low, high = row["difference"], row["low"], row["high"]
-            n_empty = row["n_empty"]
-            self.differences[(row["method"], row["other"], *where)] = difference, low, high, n_empty
             # 0 - x, as -x would print 0 as -0
-            turned = 0 - difference, 0 - high, 0 - low, n_empty
-            self.differences[(row["other"], row["method"], *where)] = turned
+            turned = {"difference": 0 - row["difference"], "low": 0 - row["high"]}
+            self.differences[(row["method"], row["other"], *where)] = row
+            self.differences[(row["other"], row["method"], *where)] = (
+                row | turned | {"high": 0 - row["low"]}
+            )
+        self.trained: dict[Key, list[tuple[str, float]]] = defaultdict(list)
+        for row in () if repeats is None else repeats.to_dict("records"):
+            key = tuple(row[name] for name in keys)
+            self.trained[key].append((row["member"], row["value"]))
         paper_keys = published[keys].itertuples(index=False, name=None)
         self.published = dict(zip(paper_keys, published["value"], strict=True))
         self.n_subjects = published.groupby("test_set")["n_subjects"].first().to_dict()
 
-    def number(self, row: Row, test_set: str | None) -> dict[str, Any]:
+    def readings(self, names: Sequence[str]) -> dict[tuple[str, ...], str]:
+        """Our methods that stand for those of a paper -> what reading of it they are, if another.
+
+        Methods of one recipe are read together.
+        """
+        stand_for = [
+            [ours for ours, paper in self.paper_methods.items() if paper == name] or [name]
+            for name in names
+        ]
+        found = {tuple(ours[0] for ours in stand_for): ""}
+        for ours in stand_for:
+            for method in ours[1:]:
+                recipe = self._recipe(method)
+                together = tuple(
+                    method if others is ours else self._first_of(recipe, others)
+                    for others in stand_for
+                )
+                found.setdefault(together, recipe or method)
+        return found
+
+    def _recipe(self, method: str) -> str | None:
+        recipe: str | None = self.study["methods"].get(method, {}).get("recipe")
+        return recipe
+
+    def _first_of(self, recipe: str | None, methods: Sequence[str]) -> str:
+        """The first method of a recipe, or else the first."""
+        return next((name for name in methods if self._recipe(name) == recipe), methods[0])
+
+    def number(self, row: Row, methods: Sequence[str], test_set: str | None) -> dict[str, Any]:
         """The verdict on a number."""
-        missing = self._unmeasured(row, [row["method"]], test_set)
-        ours = low = high = n_empty = np.nan
-        agrees = False
+        [method] = methods
+        missing = self._unmeasured(row, methods, test_set)
+        measured, agrees, against = UNMEASURED, "", ""
         if not missing:
-            found = self.measured[_key(row, row["method"], test_set)]
-            ours, low, high = found["value"], found["low"], found["high"]
-            n_empty = found["n_empty"]
-            if np.isnan(low):
-                agrees = f"{ours:.3f}" == f"{row['value']:.3f}"
-            else:
-                agrees = low <= row["value"] <= high
-        not_comparable = self._not_comparable(
-            row, [row["method"]], test_set, row["n_subjects"], missing
-        )
-        against = "" if agrees else "the published number is not in our interval"
-        return _row(row, test_set, not_comparable, against) | {
+            key = _key(row, method, test_set)
+            found = self.measured[key]
+            measured = _measured(found["value"], found, range_of(self.trained[key]))
+            agrees, against = _tell_number(found, row["value"])
+        not_comparable = self._not_comparable(row, methods, test_set, row["n_subjects"], missing)
+        return _row(row, test_set, not_comparable, agrees, against, measured) | {
             "kind": "number",
             "what": _name_number(row["metric"], row["structure"]),
-            "method": row["method"],
+            "method": method,
             "versus": "",
             "published": row["value"],
-            "ours": ours,
-            "low": low,
-            "high": high,
-            "n_empty": n_empty,
-            "agrees": "" if missing else _yes(agrees),
         }
 
-    def claim(self, row: Row, test_set: str | None) -> dict[str, Any]:
+    def claim(self, row: Row, methods: Sequence[str], test_set: str | None) -> dict[str, Any]:
         """The verdict on a claim."""
-        pair = smaller, larger = row["smaller"], row["larger"]
-        missing = self._unmeasured(row, pair, test_set)
-        ours = low = high = n_empty = np.nan
-        if not missing:
-            key = (smaller, *_key(row, larger, test_set))
-            ours, low, high, n_empty = self.differences.get(key, (np.nan,) * 4)
-            if np.isnan(ours):
-                missing = ["difference not measured"]
-        agrees = ours < 0 if row["strict"] else ours <= 0
-        against = "" if agrees else "our difference is on the other side"
-        if row["strict"] and low <= 0 <= high:
-            against = "interval includes no difference"
-        elif row["strict"] and np.isnan(low):
-            against = "no interval"
+        smaller, larger = methods
+        missing = self._unmeasured(row, methods, test_set)
+        measured, agrees, against = UNMEASURED, "", ""
+        found = self.differences.get((smaller, *_key(row, larger, test_set)))
+        if not missing and (found is None or np.isnan(found["difference"])):
+            missing = ["difference not measured"]
+        if found and not missing:
+            trained = [self.trained[_key(row, method, test_set)] for method in methods]
+            of_one_recipe = self._recipe(smaller) == self._recipe(larger)
+            spread = range_of_difference(trained[0], trained[1], of_one_recipe)
+            measured = _measured(found["difference"], found, spread)
+            agrees, against = _tell_difference(found, row["strict"])
         not_comparable = self._not_comparable(
-            row, pair, test_set, self.n_subjects.get(row["test_set"], np.nan), missing
+            row, methods, test_set, self.n_subjects.get(row["test_set"], np.nan), missing
         )
-        theirs = [self.published.get(_key(row, method, row["test_set"]), np.nan) for method in pair]
-        return _row(row, test_set, not_comparable, against) | {
+        theirs = [
+            self.published.get(_key(row, method, row["test_set"]), np.nan)
+            for method in (row["smaller"], row["larger"])
+        ]
+        return _row(row, test_set, not_comparable, agrees, against, measured) | {
             "kind": "claim",
             "what": row["text"],
             "method": smaller,
             "versus": larger,
             # beyond the papers' decimals there is only the error of floating point
             "published": round(theirs[0] - theirs[1], 6),
-            "ours": ours,
-            "low": low,
-            "high": high,
-            "n_empty": n_empty,
-            "agrees": "" if missing else _yes(agrees),
         }
 
     def _unmeasured(self, row: Row, methods: Sequence[str], test_set: str | None) -> list[str]:
@@ -230,7 +260,8 @@ class _Judge:
             reasons.append(f"unknown: {row['unknown'].replace(';', ',')}")
         if missing or self.paper is None or test_set is None:
             return reasons
-        reasons += _differing_settings(row, methods, test_set, self.study, self.paper)
+        named = [method for method in methods if method != ANY]
+        reasons += differing_settings(row, named, test_set, self.study, self.paper)
         if np.isnan(n_subjects):
             return [*reasons, "unknown: number of subjects"]
         for method in methods:
@@ -240,12 +271,55 @@ class _Judge:
         return list(dict.fromkeys(reasons))
 
 
-def _row(row: Row, test_set: str | None, not_comparable: list[str], against: str) -> dict[str, Any]:
+def _measured(
+    ours: float, found: Mapping[Any, Any], spread: tuple[float, float]
+) -> dict[str, float]:
+    """Columns of what was measured, of a row of the summary or of the comparisons."""
+    ends = {name: found[name] for name in ("low", "high", "n_empty")}
+    return {"ours": ours, **ends, **dict(zip(("least", "greatest"), spread, strict=True))}
+
+
+def _tell_number(found: Mapping[Any, Any], published: float) -> tuple[str, str]:
+    """Whether a number of ours agrees, and why not."""
+    if few := _too_few(found):
+        return UNTOLD, few
+    if found["low"] <= published <= found["high"]:
+        return YES, ""
+    return NO, "the published number is not in our interval"
+
+
+def _tell_difference(found: Mapping[Any, Any], strict: bool) -> tuple[str, str]:
+    """Whether a difference of ours is below 0, or at most 0, and why not."""
+    if few := _too_few(found):
+        return UNTOLD, few
+    if found["high"] < 0 or (found["high"] == 0 and not strict):
+        return YES, ""
+    if found["low"] > 0:
+        return NO, "our interval is on the other side"
+    return UNTOLD, "our interval includes no difference"
+
+
+def _too_few(found: Mapping[Any, Any]) -> str:
+    """Why nothing can be told from a number or a difference; "" if something can."""
+    if found["n_subjects"] < FEWEST_SUBJECTS:
+        return f"{found['n_subjects']:g} subject(s); {FEWEST_SUBJECTS} are needed to tell"
+    return "no interval" if np.isnan(found["low"]) else ""
+
+
+def _row(
+    row: Row,
+    test_set: str | None,
+    not_comparable: list[str],
+    agrees: str,
+    against: str,
+    measured: Mapping[str, float],
+) -> dict[str, Any]:
     """What the rows of numbers and claims have in common."""
-    verdict = NOT_COMPARABLE if not_comparable else NOT_REPRODUCED if against else REPRODUCED
     return {name: row[name] for name in ("paper", "table", "level", "metric", "structure")} | {
         "test_set": test_set or row["test_set"],
-        "verdict": verdict,
+        **measured,
+        "agrees": agrees,
+        "verdict": NOT_COMPARABLE if not_comparable else VERDICT_OF[agrees],
         "reason": "; ".join(not_comparable) if not_comparable else against,
     }
 
@@ -262,107 +336,3 @@ def _key(row: Row, method: str, test_set: str | None) -> Key:
     of_random = method == RANDOM_REVIEW
     method, metric = (ANY, RANDOM_FLAGGED) if of_random else (method, row["metric"])
     return method, test_set or "", row["level"], row["structure"], metric
-
-
-def _yes(agrees: bool) -> str:
-    return "yes" if agrees else "no"
-
-
-def _differing_settings(
-    row: Row, methods: Sequence[str], test_set: str, study: Settings, paper: Settings
-) -> Iterator[str]:
-    """Every setting behind a row that is not the paper's."""
-    training = [settings["datasets"][settings["split"]["dataset"]] for settings in (study, paper)]
-    yield from _differences("training data", *training)
-    theirs = [
-        name for name, named in find_paper_test_sets(paper).items() if named == row["test_set"]
-    ]
-    if theirs:
-        yield from _differences(
-            "test data", _test_data(study, test_set), _test_data(paper, theirs[0])
-        )
-    else:
-        yield f"test set {row['test_set']} is not in the paper's own study"
-    # names of data sets are ours, what they hold was compared above
-    splits = [_without(settings["split"], "dataset") for settings in (study, paper)]
-    yield from _differences("split", *splits)
-    for block in dict.fromkeys((*paper, *study)):
-        # a block that this file has not heard of counts too
-        if block not in COMPARED_BY_ROW | NO_NUMBER_DEPENDS_ON:
-            yield from _differences(block, study.get(block, {}), paper.get(block, {}))
-    parts = EVALUATION_OF.get(row["metric"], (*paper["evaluation"], *study["evaluation"]))
-    # more resamples make an interval steadier, and no other
-    evaluations = [
-        {
-            part: _without(settings["evaluation"].get(part, {}), "resamples")
-            for part in dict.fromkeys(parts)
-        }
-        for settings in (study, paper)
-    ]
-    yield from _differences("evaluation", *evaluations)
-    for method in methods:
-        if method == ANY:
-            continue
-        if method not in paper["methods"]:
-            yield f"method {method} is not in the paper's own study"
-            continue
-        blocks = [settings["methods"][method] for settings in (study, paper)]
-        # what is measured on few or many patches selects nothing, unless the recipe says so
-        recipes = [
-            recipe if "selection" in recipe else _without(recipe, "validation_batches")
-            for settings, block in zip((study, paper), blocks, strict=True)
-            # what is trained elsewhere has none
-            for recipe in [settings["recipes"].get(block.get("recipe"), {})]
-        ]
-        yield from _differences(f"recipe {blocks[0].get('recipe')}", *recipes)
-        bare = (_without(block, "label", "recipe", "repeats", "colour") for block in blocks)
-        yield from _differences(f"method {method}", *bare)
-
-
-def _test_data(study: Settings, test_set: str) -> dict[str, Any]:
-    """What a test set holds: its data set, how that is narrowed, and how it was distorted."""
-    if test_set not in study["test_sets"]:
-        distortions = study["distortions"]
-        kind, _, degree_index = test_set.removeprefix(f"{distortions['test_set']}+").partition("-")
-        degrees = distortions["kinds"][kind]
-        degree = degrees[int(degree_index) - 1] if degree_index else degrees
-        distortion = {"kind": kind, "degree": degree, "subjects": distortions["subjects"]}
-        return {**_test_data(study, distortions["test_set"]), "distortion": distortion}
-    block = study["test_sets"][test_set]
-    narrowed = _without(block, "dataset", "label", "domain", "published")
-    return {**study["datasets"][block["dataset"]], **narrowed}
-
-
-def _without(block: Settings, *names: str) -> dict[str, Any]:
-    return {name: value for name, value in block.items() if name not in names}
-
-
-def _differences(block: str, ours: Any, theirs: Any) -> list[str]:
-    """In words what differs between two blocks of settings; empty if nothing does."""
-    ours, theirs = _flat(ours), _flat(theirs)
-    differing = [
-        f"{name} {_say(ours, name)} instead of {_say(theirs, name)}".strip()
-        for name in dict.fromkeys((*theirs, *ours))
-        if name not in ours or name not in theirs or ours[name] != theirs[name]
-    ]
-    if not differing:
-        return []
-    more = len(differing) - NAMED_DIFFERENCES
-    named = ", ".join(differing[:NAMED_DIFFERENCES]) + (f" and {more} more" if more > 0 else "")
-    return [f"{block}: {named}"]
-
-
-def _flat(settings: Any) -> dict[str, Any]:
-    """Dotted name of each setting -> its value."""
-    if not isinstance(settings, Mapping):
-        return {"": settings}
-    return {
-        f"{name}.{below}".removesuffix("."): value
-        for name, block in settings.items()
-        for below, value in _flat(block).items()
-    }
-
-
-def _say(settings: Settings, name: str) -> str:
-    """A value as YAML spells it."""
-    return json.dumps(settings[name]).strip('"') if name in settings else "not set"

@@ -34,7 +34,7 @@ class Block:
         structures: what the columns of each test set are of.
         decimals: how many are printed.
         larger_is_better: which end is better; None if neither is.
-        spread: `sd` or `interval` beside the number, or nothing.
+        spread: `sd`, `interval` or, over repeats, `range` beside the number, or nothing.
     """
 
     metric: str
@@ -196,6 +196,9 @@ def cell(number: Numbers, block: Block) -> Cell:
         "sd": lambda: plus_minus(number["value"], number["sd"], block.decimals),
         "interval": lambda: with_interval(
             number["value"], number["low"], number["high"], block.decimals
+        ),
+        "range": lambda: with_interval(
+            number["value"], number["least"], number["greatest"], block.decimals
         ),
     }[block.spread]()
     return Cell(text, best=bool(number["best"]))

@@ -91,6 +91,14 @@ def find_paper_test_sets(study: Mapping[str, Any]) -> dict[str, str]:
     return {ours: paper for ours, paper in named.items() if paper}
 
 
+def find_paper_methods(study: Mapping[str, Any]) -> dict[str, str]:
+    """Our method -> the paper's name of it: its own, unless it is another reading of the paper's.
+
+    Where a paper leaves a setting open, several of our methods may stand for one of its.
+    """
+    return {name: block.get("reading_of", name) for name, block in study["methods"].items()}
+
+
 def beside_ours(summary: pd.DataFrame, metric: str, study: Mapping[str, Any]) -> pd.DataFrame:
     """Join to our numbers of a metric over volumes the columns of `with_published`.
 
@@ -100,11 +108,16 @@ def beside_ours(summary: pd.DataFrame, metric: str, study: Mapping[str, Any]) ->
         study: settings of the study that ran, which say beside which paper it stands.
     """
     ours = summary[(summary["level"] == "volume") & (summary["metric"] == metric)]
-    return with_published(ours, read_paper(study).numbers, metric, find_paper_test_sets(study))
+    names = find_paper_methods(study), find_paper_test_sets(study)
+    return with_published(ours, read_paper(study).numbers, metric, *names)
 
 
 def with_published(
-    summary: pd.DataFrame, published: pd.DataFrame, metric: str, paper_test_sets: dict[str, str]
+    summary: pd.DataFrame,
+    published: pd.DataFrame,
+    metric: str,
+    paper_methods: Mapping[str, str],
+    paper_test_sets: Mapping[str, str],
 ) -> pd.DataFrame:
     """Add the columns `published` and `published_sd` (NaN where the paper has no such number).
 
@@ -112,12 +125,13 @@ def with_published(
         summary: rows of one metric with columns method, test_set, level and structure.
         published: from `read_published`.
         metric: as both tables name it, such as `dice` or `ece_percent`.
+        paper_methods: from `find_paper_methods`.
         paper_test_sets: our test set -> the paper's test set that it stands beside.
     """
     numbers = published[published["metric"] == metric]
     numbers = numbers.set_index(["method", "test_set", "level", "structure"])[["value", "sd"]]
     keys = zip(
-        summary["method"],
+        [paper_methods.get(name, name) for name in summary["method"]],
         # None is no test set of a paper, unlike "", which is one that the paper does not name
         [paper_test_sets.get(name) for name in summary["test_set"]],
         summary["level"],

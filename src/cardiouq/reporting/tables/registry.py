@@ -41,13 +41,17 @@ def _has_in_domain(study: Study) -> bool:
     return bool(study.in_domain)
 
 
+def _has_repeats(study: Study) -> bool:
+    return bool(study.repeats)
+
+
 TABLES = {
     "table1_dice": Table("1 Dice", "Print Dice of whole volumes beside the paper's."),
     "table2_ece": Table("2 ECE", "Print the expected calibration error beside the paper's."),
     "verdict": Table(
         "Paper versus ours",
         "Print every number and claim of the paper, and whether ours agrees.",
-        reads=["summary", "comparisons", "distortions", "quality_control"],
+        reads=["summary", "comparisons", "distortions", "quality_control", "repeats"],
         applies_to=_has_findings,
     ),
     "segmentation": Table(
@@ -94,11 +98,17 @@ TABLES = {
         "Print how many slices a review needs, ranked by uncertainty.",
         reads=["quality_control", "summary"],
     ),
-    "repeats": Table(
-        "Repeats",
-        "Print mean and SD over trainings with other seeds.",
+    "repeats_volumes": Table(
+        "Repeats, whole volumes",
+        "Print mean and range over trainings with other seeds, of whole volumes.",
         reads=["repeats"],
-        applies_to=lambda study: bool(study.repeats),
+        applies_to=_has_repeats,
+    ),
+    "repeats": Table(
+        "Repeats, slices",
+        "Print mean and SD over trainings with other seeds, per slice.",
+        reads=["repeats"],
+        applies_to=_has_repeats,
     ),
 }
 

@@ -1,4 +1,4 @@
-"""The table of repeats: mean and SD over trainings with other seeds."""
+"""Table of repeats per slice: mean and SD over trainings with other seeds."""
 
 import pandas as pd
 
@@ -12,6 +12,7 @@ from cardiouq.reporting.tables.layout import (
     labels_of,
     print_blocks,
 )
+from cardiouq.reporting.tables.spread import summarise_repeats
 
 BLOCKS = [
     Block(metric, label, "slice", decimals=decimals, larger_is_better=None, spread="sd")
@@ -26,8 +27,9 @@ BLOCKS = [
 
 
 def make(tables: Tables, study: Settings, caption: str) -> MadeTable:
-    """Make the table of every number over repeats, with a few of them in print."""
-    return tables["repeats"], print_repeats(tables["repeats"], *labels_of(study), caption)
+    """Make the table of every number of slices over repeats, with a few in print."""
+    rows = summarise_repeats(tables["repeats"]).query("level == 'slice'")
+    return rows, print_repeats(rows, *labels_of(study), caption)
 
 
 def print_repeats(
@@ -36,6 +38,6 @@ def print_repeats(
     """Lay out the mean ± SD over repeats of each metric and method, per slice.
 
     Args:
-        repeats: rows of `repeats.csv`.
+        repeats: from `summarise_repeats`.
     """
     return print_blocks(repeats, BLOCKS, methods, test_sets, caption, "tab:repeats")

@@ -8,7 +8,7 @@ import pandas as pd
 from cardiouq.reporting.printing import NOTHING, Cell, PrintedTable
 from cardiouq.reporting.tables.derived import derive_numbers
 from cardiouq.reporting.tables.findings import check_findings
-from cardiouq.reporting.tables.judging import VERDICTS, make_verdict
+from cardiouq.reporting.tables.judging import NO, UNTOLD, VERDICTS, YES, make_verdict
 from cardiouq.reporting.tables.layout import (
     Labels,
     MadeTable,
@@ -18,7 +18,11 @@ from cardiouq.reporting.tables.layout import (
 )
 from cardiouq.reporting.tables.published import Paper, find_paper_test_sets, read_paper
 
-FINDING = ["what", "test_set"]
+SEEDS = "Over seeds"
+"""Column that is left out where nothing is repeated."""
+FINDING = "finding"
+"""Kind of the rows of `check_findings`."""
+WHICH = ["what", "test_set"]
 """Columns that say which finding a row is of; it has a row for each method."""
 
 
@@ -32,8 +36,9 @@ def judge(tables: Tables, study: Settings, paper: Paper) -> pd.DataFrame:
     """Judge the paper's numbers and claims and, of a study that distorts scans, its findings.
 
     Args:
-        tables: `summary` and `comparisons`; of a study that distorts scans `distortions` and
-            `quality_control` too, from which the summary is completed.
+        tables: `summary` and `comparisons`; `repeats` of a study that repeats trainings;
+            `distortions` and `quality_control` of one that distorts scans, which complete the
+            summary.
         study: settings of the study that ran.
         paper: what the paper says.
     """
@@ -51,6 +56,7 @@ def judge(tables: Tables, study: Settings, paper: Paper) -> pd.DataFrame:
         study,
         paper.study,
         find_paper_test_sets(study),
+        tables.get("repeats"),
     )
     return pd.concat([verdicts, *findings], ignore_index=True)
 
@@ -61,28 +67,44 @@ def count_verdicts(table: pd.DataFrame) -> Iterator[str]:
     Args:
         table: from `judge`, or the rows of `verdict.csv`.
     """
-    judged = table[table["kind"] != "finding"]
+    of_papers, findings = table[table["kind"] != FINDING], table[table["kind"] == FINDING]
+    judged = of_papers[of_papers["reading"] == ""]
     if len(judged):
         each = [f"{(judged['verdict'] == name).sum()} {name}" for name in VERDICTS]
         paper = judged["paper"].iloc[0]
         yield f"Of {len(judged)} numbers and claims of {paper}: {', '.join(each)}."
-    measured = table[table["agrees"] != ""].assign(agrees=lambda rows: rows["agrees"] == "yes")
-    numbers, claims, findings = (
-        measured[measured["kind"] == kind] for kind in ("number", "claim", "finding")
-    )
-    if len(numbers):
-        yield f"{numbers['agrees'].sum()} of {len(numbers)} published numbers lie in our interval."
-    if len(claims):
-        told = (claims["agrees"] & (claims["high"] < 0)).sum()
+    measured = of_papers[of_papers["agrees"] != ""]
+    for reading in measured["reading"].unique():
+        where = f"By another reading of the paper ({reading}): " if reading else ""
+        yield where + " ".join(_count_agreements(measured[measured["reading"] == reading]))
+    told = findings[findings["agrees"] != UNTOLD]
+    if len(told):
+        of_all = (told["agrees"] == YES).groupby([told[name] for name in WHICH]).all()
         yield (
-            f"{claims['agrees'].sum()} of {len(claims)} published orderings are ours too, {told} "
-            "of them with an interval without 0."
+            f"{of_all.sum()} of {len(of_all)} findings that ng2022 states in words hold, by the "
+            "sign of our numbers, for each of its methods that is in this study."
         )
-    if len(findings):
-        of_all = findings.groupby(FINDING)["agrees"].all()
+
+
+def _count_agreements(measured: pd.DataFrame) -> Iterator[str]:
+    """Count what agrees of the numbers and the orderings of one reading of a paper."""
+    numbers, claims = (measured[measured["kind"] == kind] for kind in ("number", "claim"))
+    told = numbers[numbers["agrees"] != UNTOLD]
+    if len(told):
+        agreeing = (told["agrees"] == YES).sum()
+        yield f"{agreeing} of {len(told)} published numbers lie in our interval."
+    if len(claims):
+        each = [(claims["agrees"] == name).sum() for name in (YES, NO, UNTOLD)]
         yield (
-            f"{of_all.sum()} of {len(of_all)} findings that ng2022 states in words hold for each "
-            "of its methods that is in this study."
+            f"Of {len(claims)} published orderings {each[0]} are ours too, {each[1]} are the other "
+            f"way round and {each[2]} cannot be told."
+        )
+    repeated = claims[claims["greatest"].notna()]
+    if len(repeated):
+        always = (repeated["greatest"] < 0).sum(), (repeated["least"] > 0).sum()
+        yield (
+            f"Of the {len(repeated)} between methods of several trainings {always[0]} hold in all "
+            f"of these, {always[1]} are the other way round in all."
         )
 
 
@@ -98,17 +120,21 @@ def print_verdict(
         table: from `judge`.
         methods, test_sets: key -> printed label; keys without one are printed as they are.
     """
-    numbers = ["Published", "Ours", "95 % interval", "Empty"]
+    numbers = ["Published", "Ours", "Interval", SEEDS, "Empty"]
     columns = ["Table", "What", "Method", "Test set", *numbers, "Agrees", "Verdict", "Reason"]
     reasons = list(dict.fromkeys(reason for text in table["reason"] for reason in _apart(text)))
-    is_finding = table["kind"] == "finding"
+    is_finding = table["kind"] == FINDING
     rows = [_row(row, methods) for row in table[~is_finding].to_dict("records")]
-    folded = table[is_finding].groupby(FINDING, sort=False)
+    folded = table[is_finding].groupby(WHICH, sort=False)
     rows += [_folded(of_finding, methods) for _, of_finding in folded]
     for row in rows:
         row[3] = test_sets.get(row[3], row[3])
         numbers_of_notes = sorted(1 + reasons.index(reason) for reason in _apart(row[-1]))
         row[-1] = ", ".join(map(str, numbers_of_notes))
+    if table["least"].isna().all():
+        position = columns.index(SEEDS)
+        for row in (columns, *rows):
+            del row[position]
     return PrintedTable(
         " ".join([*count_verdicts(table), caption]),
         "tab:verdict",
@@ -135,7 +161,8 @@ def _row(row: Mapping[Any, Any], methods: Labels) -> list[str]:
         row["test_set"],
         _printed(row["published"]),
         _printed(row["ours"]),
-        f"[{_printed(row['low'])}, {_printed(row['high'])}]" if pd.notna(row["low"]) else NOTHING,
+        _between(row["low"], row["high"]),
+        _between(row["least"], row["greatest"]),
         NOTHING if pd.isna(row["n_empty"]) else f"{row['n_empty']:g}",
         row["agrees"],
         row["verdict"],
@@ -145,7 +172,7 @@ def _row(row: Mapping[Any, Any], methods: Labels) -> list[str]:
 
 def _folded(rows: pd.DataFrame, methods: Labels) -> list[str]:
     """The texts of a finding's verdicts on all methods in one row."""
-    first, agrees = rows.iloc[0], rows["agrees"] == "yes"
+    first, agrees = rows.iloc[0], rows["agrees"] == YES
     if len(rows) == 1:
         return _row(rows.to_dict("records")[0], methods)
     disagreeing = _labels(rows.loc[~agrees, "method"], methods)
@@ -161,8 +188,9 @@ def _folded(rows: pd.DataFrame, methods: Labels) -> list[str]:
         NOTHING,
         f"{_printed(rows['ours'].min())} to {_printed(rows['ours'].max())}",
         NOTHING,
+        NOTHING,
         f"{rows['n_empty'].sum():g}",
-        f"{agrees.sum()} of {len(rows)}",
+        UNTOLD if (rows["agrees"] == UNTOLD).all() else f"{agrees.sum()} of {len(rows)}",
         first["verdict"],
         first["reason"],
     ]
@@ -178,6 +206,10 @@ def _labels(names: "pd.Series[str]", methods: Labels) -> list[str]:
 def _apart(reasons: str) -> list[str]:
     """Each of the reasons that a verdict has."""
     return reasons.split("; ") if reasons else []
+
+
+def _between(low: float, high: float) -> str:
+    return f"[{_printed(low)}, {_printed(high)}]" if pd.notna(low) else NOTHING
 
 
 def _printed(number: float) -> str:
