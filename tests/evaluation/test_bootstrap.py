@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import bootstrap
 
-from cardiouq.evaluation.bootstrap import intervals, subject_weights, weighted_mean
+from cardiouq.evaluation.bootstrap import expanded_tail, intervals, subject_weights, weighted_mean
 
 subjects_of_cases = st.lists(st.sampled_from("abcdefg"), min_size=1, max_size=20)
 seeds = st.integers(0, 2**32 - 1)
@@ -74,9 +74,16 @@ def test_interval_of_a_mean_agrees_with_scipy(seed: int):
     values = np.repeat(of_subjects, 2) + np.tile([0.3, -0.3], 25)  # two cases of each subject
     subjects = np.repeat([f"patient{index:03}" for index in range(25)], 2)
     statistics = weighted_mean(values, subject_weights(subjects, 20_000, seed))
-    theirs = bootstrap((of_subjects,), np.mean, n_resamples=20_000, method="percentile", rng=rng)
+    theirs = bootstrap(
+        (of_subjects,),
+        np.mean,
+        n_resamples=20_000,
+        method="percentile",
+        confidence_level=1 - 2 * expanded_tail(0.025, 25),
+        rng=rng,
+    )
     assert statistics[0] == pytest.approx(of_subjects.mean())
-    # a 2.5 % quantile of 20,000 draws is uncertain by .019 standard errors, a difference by .027
+    # a 1.7 % quantile of 20,000 draws is uncertain by .021 standard errors, a difference by .031
     np.testing.assert_allclose(
         intervals(statistics[None], 0.95, 25)[:, 0],
         theirs.confidence_interval,
@@ -87,7 +94,23 @@ def test_interval_of_a_mean_agrees_with_scipy(seed: int):
 def test_interval_is_of_the_resamples_without_the_sample_itself():
     statistics = np.array([1e6, *range(100, -1, -1)])
     two = np.stack([statistics, statistics + 1])
-    np.testing.assert_allclose(intervals(two, 0.9, 2), [[5, 6], [95, 96]])
+    many = 10**6
+    np.testing.assert_allclose(intervals(two, 0.9, many), [[5, 6], [95, 96]], atol=1e-3)
+
+
+def test_ends_are_as_far_out_as_student_s_t_of_the_sample_s_own_sd():
+    # Hesterberg (2015), table of the nominal 2.5 % for n = 5, 10 and 20
+    shares = [expanded_tail(0.025, n) for n in (5, 10, 20)]
+    assert shares == pytest.approx([0.0010, 0.0086, 0.0159], abs=1e-4)
+
+
+@pytest.mark.parametrize(("subjects", "most"), [(6, 0.09), (20, 0.07)])
+def test_equal_methods_are_told_apart_about_as_seldom_as_promised(subjects: int, most: float):
+    rng = np.random.default_rng(0)
+    weights = subject_weights(np.arange(subjects).astype(str), 1000, 1)
+    differences = weights @ rng.normal(size=(subjects, 4000)) / subjects
+    low, high = intervals(differences.T, 0.95, subjects)
+    assert 0.04 < np.mean((low > 0) | (high < 0)) < most  # of plain percentiles .14 and .074
 
 
 def test_one_subject_has_no_interval():
@@ -100,5 +123,6 @@ def test_resamples_without_a_number_are_left_out_and_too_many_leave_no_interval(
     values = np.arange(101.0)[None].repeat(2, 0)
     values[0, 1:6], values[1, 1:31] = np.nan, np.nan
     (low, none), (high, neither) = intervals(values, 0.95, subjects=20)
-    assert (low, high) == pytest.approx(tuple(np.quantile(values[0, 6:], [0.025, 0.975])))
+    tail = expanded_tail(0.025, 20)
+    assert (low, high) == pytest.approx(tuple(np.quantile(values[0, 6:], [tail, 1 - tail])))
     assert np.isnan([none, neither]).all()
