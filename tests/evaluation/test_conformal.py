@@ -152,6 +152,22 @@ def test_few_subjects_are_called_neither_valid_nor_not(n: int) -> None:
         assert (missed["valid"] == 0).all() and (of_all["valid"] == 0).all()
 
 
+def test_all_intervals_are_not_called_valid_where_one_is_of_too_few_subjects() -> None:
+    """Volumes at one phase alone are of all subjects, the ejection fraction of few."""
+    scores, subjects = draws(20, seed=2, harder=0.2, count=1)
+    few = subjects["subject"].isin({f"new{k}" for k in range(FEWEST_SUBJECTS - 1)})
+    in_domain = subjects["test_set"] == "val"
+    tables = scores, subjects[in_domain | few | (subjects["quantity"] != "LVEF")]
+    coverage, _ = conformal(*(t.reset_index(drop=True) for t in tables), ["val"])
+    new = coverage[(coverage["test_set"] == "new") & (coverage["by"] == "nothing")]
+    of_all = new[new["quantity"] == ALL]
+    others = new[~new["quantity"].isin([ALL, "LVEF"]) & ~new["quantity"].str.startswith("Margin")]
+    assert new.loc[new["quantity"] == "LVEF", "valid"].isna().all()
+    assert (others["valid"] == 1).all()
+    assert of_all["valid"].isna().all()
+    assert set(of_all["n_subjects"]) == {FEWEST_SUBJECTS - 1}
+
+
 def test_mean_of_all_intervals_has_the_binomial_interval_of_a_single_one() -> None:
     coverage, _ = conformal(*draws(20, seed=2, harder=4, count=2), ["val"])
     of_all = coverage[coverage["quantity"] == ALL]

@@ -133,6 +133,9 @@ def test_distribution_of_the_method_s_own_decides_segmentation_and_entropy_alone
     for name in ("mutual_information", "variance", "samples"):
         file = f"a_{name}.nii.gz"
         np.testing.assert_array_equal(read(combined / file), read(of_mean / file))
+    expected = entropy(samples.astype(np.float64), base=2, axis=1).mean(0)
+    np.testing.assert_allclose(read(combined / "a_expected_entropy.nii.gz"), expected, atol=1e-5)
+    assert not (of_mean / "a_expected_entropy.nii.gz").exists()  # what the other maps tell
 
 
 def test_entropy_map_is_that_of_the_method_s_own_distribution(

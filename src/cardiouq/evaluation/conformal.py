@@ -325,20 +325,24 @@ def _with_all(rows: pd.DataFrame) -> pd.DataFrame:
         intervals.assign(log_width=np.log(relative))
         .groupby(keys, sort=False)
         .agg(
-            n_subjects=("n_subjects", "max"),
+            n_subjects=("n_subjects", "min"),
             n_calibrated=("n_calibrated", "min"),
             n_empty=("n_empty", "max"),
             coverage=("coverage", "mean"),
             log_width=("log_width", "mean"),
-            valid=("valid", "min"),
-            fewest=("n_subjects", "min"),
+            valid=("valid", _valid_together),
         )
         .reset_index()
     )
     of_all["width"] = np.exp(of_all.pop("log_width"))
-    fewest = of_all.pop("fewest")
+    fewest = of_all["n_subjects"]
     # the mean varies less than the share of one quantity, so that this is no narrower than its own
     of_all["low"], of_all["high"] = binomial_interval(
         (of_all["coverage"] * fewest).to_numpy(), fewest.to_numpy()
     )
     return pd.concat([rows, of_all.assign(quantity=ALL, unit="")], ignore_index=True)
+
+
+def _valid_together(valid: "pd.Series[float]") -> float:
+    """1 if all are, 0 if one is not, else NaN: of one there are too few subjects to tell."""
+    return 0.0 if (valid == 0).any() else float(valid.min(skipna=False))

@@ -55,6 +55,7 @@ class Prediction:
         probabilities: mean probabilities (classes, slices, rows, columns).
         samples: labels (samples, slices, rows, columns).
         entropy: of the mean probabilities, in bits, (slices, rows, columns).
+        expected_entropy: mean over the samples, likewise.
         mutual_information: of class and sample, in bits, likewise.
         variance: of the samples' probabilities, mean over classes, likewise.
         spacing: (z, y, x) in mm.
@@ -66,6 +67,7 @@ class Prediction:
     probabilities: NDArray[np.float16]
     samples: NDArray[np.uint8]
     entropy: NDArray[np.float32]
+    expected_entropy: NDArray[np.float32]
     mutual_information: NDArray[np.float32]
     variance: NDArray[np.float32]
     spacing: tuple[float, float, float]
@@ -75,7 +77,7 @@ class Prediction:
         """Name of a measure of uncertainty -> its map (slices, rows, columns)."""
         return {
             "predictive_entropy_bits": self.entropy,
-            "expected_entropy_bits": self.entropy - self.mutual_information,
+            "expected_entropy_bits": self.expected_entropy,
             "mutual_information_bits": self.mutual_information,
             "variance": self.variance,
         }
@@ -126,16 +128,19 @@ def read_prediction(case: Any, folder: Path) -> Prediction:
         probabilities[:, ~annotated] = 0
         probabilities[0, ~annotated] = 1
     several = was_made(folder / f"{case.case}_samples.nii.gz")
-    nothing = np.zeros(reference.shape, np.float32)
+    entropy = volume("entropy")
+    mutual_information = volume("mutual_information") if several else np.zeros_like(entropy)
+    has_own = was_made(folder / f"{case.case}_expected_entropy.nii.gz")
     return Prediction(
         annotated=annotated,
         reference=reference,
         segmentation=segmentation,
         probabilities=probabilities,
         samples=volume("samples") if several else segmentation[None],
-        entropy=volume("entropy"),
-        mutual_information=volume("mutual_information") if several else nothing,
-        variance=volume("variance") if several else nothing,
+        entropy=entropy,
+        expected_entropy=volume("expected_entropy") if has_own else entropy - mutual_information,
+        mutual_information=mutual_information,
+        variance=volume("variance") if several else np.zeros_like(entropy),
         spacing=(case.spacing_z, case.spacing_y, case.spacing_x),
     )
 

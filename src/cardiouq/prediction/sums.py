@@ -48,7 +48,9 @@ class CaseSums:
 
         Returns:
             segmentation, entropy (bits) and probabilities (classes first, float32); of several
-            samples also mutual_information (bits), variance and samples, their labels.
+            samples also mutual_information (bits), variance and samples, their labels; of a method
+            whose distribution is not their mean expected_entropy (bits), which entropy and mutual
+            information then no longer tell.
         """
         means = (self.total / len(self.labels)).cpu().numpy()
         mean, expected_entropy, squares = means[:N_CLASSES], means[-2], means[-1]
@@ -64,6 +66,8 @@ class CaseSums:
             volumes["mutual_information"] = (entropy_bits(mean) - expected_entropy).clip(min=0)
             volumes["variance"] = (squares - np.square(mean).sum(0)).clip(min=0) / N_CLASSES
             volumes["samples"] = labels
+        if len(labels) > 1 and combined is not mean:
+            volumes["expected_entropy"] = expected_entropy
         return volumes
 
     def write(self, folder: Path, combine: Combine) -> None:

@@ -47,12 +47,9 @@ def print_conformal(
     """
     rows = []
     for label, decimals, block in _blocks(table):
-        is_candidate = (block["valid"] == 1) & np.isfinite(block["width"])
-        width = block["width"].round(decimals).where(is_candidate)
-        narrowest = width.groupby([block["test_set"], block["nominal"]]).transform("min")
         found: dict[tuple[str, str, float], Numbers] = {
             (row["method"], row["test_set"], row["nominal"]): {str(k): v for k, v in row.items()}
-            for row in block.assign(best=width == narrowest).to_dict("records")
+            for row in block.to_dict("records")
         }
         for position, (method, method_label) in enumerate(methods.items()):
             numbers = [found.get((method, t, level)) for t in test_sets for level in LEVELS]
@@ -88,4 +85,4 @@ def _cell(number: Numbers, decimals: int) -> Cell:
     mark = {1: "", 0: "*"}.get(number["valid"], "?")
     width = number["width"]
     text = INFINITE if np.isinf(width) else number_text(width, decimals)
-    return Cell(f"{100 * number['coverage']:.0f}{mark} ({text})", best=bool(number["best"]))
+    return Cell(f"{100 * number['coverage']:.0f}{mark} ({text})")
