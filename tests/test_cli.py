@@ -60,6 +60,11 @@ def test_status_is_of_the_study_in_this_folder(
     assert "training polynomial" in printed
     assert re.search(r"^data +1 +5$", printed, re.MULTILINE)
     assert "With 2 at once" in printed
+    said = []
+    for device in ("cpu", "cuda"):
+        assert main(["status", study.file.name, "--device", device]) == 0
+        said += re.findall("^Device time: .*", capsys.readouterr().out, re.MULTILINE)
+    assert said[0] != said[1]
 
 
 @pytest.mark.parametrize(("changed", "ends_with"), [(False, 0), (True, 1)])

@@ -35,18 +35,20 @@ def status(given: argparse.Namespace) -> int:
     results are in `results/<study>`.
 
     examples:
-      cardiouq status demo                  # the study config/studies/demo.yaml
-      cardiouq status my_study/mine.yaml    # a study of your own
-      cardiouq status zhao2022 --jobs 8     # when it ends if eight jobs run at once
+      cardiouq status demo                    # the study config/studies/demo.yaml
+      cardiouq status my_study/mine.yaml      # a study of your own
+      cardiouq status zhao2022 --jobs 8       # when it ends if eight jobs run at once
+      cardiouq status zhao2022 --device cuda  # if Snakemake was told `--config device=cuda`
     """
     from cardiouq.progress.status import status as status_of
 
-    print(status_of(_study(given.study), Path.cwd(), given.jobs, time.time()))
+    device = {"device": given.device} if given.device else {}
+    print(status_of(_study(given.study, **device), Path.cwd(), given.jobs, time.time()))
     return 0
 
 
-def _study(name: str) -> "Study":
-    """A study whose results are below this folder."""
+def _study(name: str, **told: str) -> "Study":
+    """A study whose results are below this folder, with `told` in place of keys of config.yaml."""
     from cardiouq.device.environment import data_roots
     from cardiouq.files.documents import read_yaml
     from cardiouq.provenance.record import check_code_of, repository
@@ -54,7 +56,7 @@ def _study(name: str) -> "Study":
 
     check_code_of(Path.cwd())
     config = repository() / "config"
-    return Study(name, data_roots(read_yaml(config / "config.yaml")), config)
+    return Study(name, data_roots({**read_yaml(config / "config.yaml"), **told}), config)
 
 
 def compare(given: argparse.Namespace) -> int:
@@ -188,6 +190,8 @@ def parser() -> argparse.ArgumentParser:
         default=0,
         help="at once; by default as many as run now, or as there are cores",
     )
+    text = "as Snakemake was told; by default as config.yaml has it"
+    added.add_argument("--device", choices=("auto", "cpu", "cuda"), help=text)
     added = add(compare)
     added.add_argument("one", type=Path, metavar="A", help="a provenance.json, or its folder")
     added.add_argument("other", type=Path, metavar="B", help="another's, or an earlier one")

@@ -64,9 +64,15 @@ class Sources(Settings):
         if key == PHANTOM:
             return ""
         if not self.local_config.get(key, key):
+            or_without = (
+                ", or take it and its test sets out of a copy of the study"
+                if dataset != self["split"]["dataset"]
+                else ""
+            )
             return (
                 f"`{key}` is empty; set it in config/config.yaml or by `--config {key}=FOLDER` (or "
-                f"CARDIOUQ_{key.upper()} in the environment){self._how_to_get(layout, key)}"
+                f"CARDIOUQ_{key.upper()} in the environment){or_without}"
+                f"{self._how_to_get(layout, key)}"
             )
         folder = self.source(dataset)
         if not folder.is_dir():
