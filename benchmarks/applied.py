@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from cardiouq.apply.apply import SCANS, apply
-from cardiouq.apply.models import read_model, structures_of
+from cardiouq.apply.model_folder import read_model, structures_of
 from cardiouq.data.case_table import read_case_table
 from cardiouq.data.readers.scans import Case, read_image, read_label
 from cardiouq.data.split import read_test_sets

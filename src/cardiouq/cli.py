@@ -136,7 +136,7 @@ def apply(given: argparse.Namespace) -> int:
     from cardiouq.apply.apply import VIEWER
     from cardiouq.apply.apply import apply as apply_to
     from cardiouq.apply.dicom import as_nifti
-    from cardiouq.apply.models import read_model, structures_of
+    from cardiouq.apply.model_folder import read_model, structures_of
     from cardiouq.apply.scans import find_scans
     from cardiouq.device.choose import choose_device
 

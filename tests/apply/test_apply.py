@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from cardiouq.apply import segment
 from cardiouq.apply.apply import apply
 from cardiouq.apply.findings import UNLIKE
-from cardiouq.apply.models import read_model
+from cardiouq.apply.model_folder import read_model
 from cardiouq.apply.scans import find_scans
 from cardiouq.cli import main
 from cardiouq.device.environment import DEVICE_VARIABLE

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from cardiouq.apply.export import OF_THE_USER, licence_of
-from cardiouq.apply.models import read_model, structures_of
+from cardiouq.apply.model_folder import read_model, structures_of
 from cardiouq.data.fetch.sources import read_sources
 from cardiouq.errors import CardiouqError
 from cardiouq.evaluation.conformal import LEVELS

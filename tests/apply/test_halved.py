@@ -11,7 +11,7 @@ import torch
 
 from cardiouq.apply.exported import weights_file
 from cardiouq.apply.halved import HalvedRun, storage
-from cardiouq.apply.models import read_model
+from cardiouq.apply.model_folder import read_model
 from cardiouq.data.plan import Plan
 from cardiouq.files.run_files import checkpoint_file
 from cardiouq.methods import build_method

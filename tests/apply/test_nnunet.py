@@ -16,7 +16,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from cardiouq.apply.models import read_model, structures_of
+from cardiouq.apply.model_folder import read_model, structures_of
 from cardiouq.cli import main
 from cardiouq.device.environment import DEVICE_VARIABLE
 from cardiouq.errors import CardiouqError

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from cardiouq.apply.apply import apply
-from cardiouq.apply.models import read_model
+from cardiouq.apply.model_folder import read_model
 from tests.browser import needs_browser, run_in_page
 
 Make = Callable[..., Path]

@@ -20,7 +20,7 @@ from cardiouq.errors import CardiouqError
 from cardiouq.methods import build_method
 from cardiouq.methods.base import PretrainedMethod
 from cardiouq.methods.nnunet import Method
-from cardiouq.nnunet.model import read_model
+from cardiouq.nnunet.model import read_trained
 from cardiouq.nnunet.predictor import predict_scan
 from cardiouq.prediction.predict import predict
 from tests.nnunet.trained import write
@@ -68,7 +68,7 @@ def predicted(model: Path, case: Any, tmp_path: Path) -> Predict:
 
 def expected(model: Path, case: Any, folds: tuple[str, ...], **settings: Any) -> Any:
     """Probabilities of the study's classes by `predict_scan`: what is none is background."""
-    read = read_model(model, folds)
+    read = read_trained(model, folds)
     networks = [read.network(member, CPU) for member in read.members]
     scan = np.asarray(nib.load(case.image).dataobj).T
     background, cavity, right, atrium, wall = predict_scan(

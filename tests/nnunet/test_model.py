@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from cardiouq.errors import CardiouqError
-from cardiouq.nnunet.model import read_model
+from cardiouq.nnunet.model import read_trained
 from tests.nnunet.trained import STRUCTURES, Change, checkpoint, network, write
 
 CPU = torch.device("cpu")
@@ -26,13 +26,13 @@ def last_of(folder: Path) -> Path:
 def refusal_of(folder: Path, **arguments: Any) -> str:
     """What is said of a model, in one line."""
     with pytest.raises(CardiouqError) as error:
-        read_model(folder, **arguments)
+        read_trained(folder, **arguments)
     assert "\n" not in str(error.value)
     return str(error.value)
 
 
 def test_members_give_the_logits_of_nnunet_s_network(tmp_path: Path) -> None:
-    model = read_model(write(tmp_path))
+    model = read_trained(write(tmp_path))
     images = torch.randn(2, 1, 16, 24, generator=torch.Generator().manual_seed(0))
     assert [member.fold for member in model.members] == ["0", "1"]
     with torch.inference_mode():
@@ -45,7 +45,7 @@ def test_members_give_the_logits_of_nnunet_s_network(tmp_path: Path) -> None:
 
 
 def test_a_model_says_what_it_segments_and_how_nnunet_mirrors(tmp_path: Path) -> None:
-    model = read_model(write(tmp_path))
+    model = read_trained(write(tmp_path))
     assert (model.structures, model.mirroring) == (STRUCTURES, (0, 1))
     assert {member.epoch for member in model.members} == {20}
 
@@ -55,15 +55,15 @@ def test_a_model_that_may_not_be_mirrored_is_not(tmp_path: Path, axes: Any) -> N
     folder = write(
         tmp_path, folds=[0], of_last=lambda c: c.update(inference_allowed_mirroring_axes=axes)
     )
-    assert read_model(folder).mirroring == ()
+    assert read_trained(folder).mirroring == ()
 
 
 def test_any_checkpoint_of_any_fold_is_a_member(tmp_path: Path) -> None:
     folder = write(tmp_path, folds=(0, 1, 10, "all"))
     for fold in (1, 10):
         torch.save(checkpoint(7), folder / f"fold_{fold}" / "checkpoint_0500.pth")
-    assert [m.fold for m in read_model(folder).members] == ["0", "1", "10"]
-    chosen = read_model(folder, folds=["10", "1"], checkpoints=["final", "0500"])
+    assert [m.fold for m in read_trained(folder).members] == ["0", "1", "10"]
+    chosen = read_trained(folder, folds=["10", "1"], checkpoints=["final", "0500"])
     assert [(m.fold, m.checkpoint) for m in chosen.members] == [
         ("10", "final"),
         ("10", "0500"),
@@ -72,7 +72,7 @@ def test_any_checkpoint_of_any_fold_is_a_member(tmp_path: Path) -> None:
     ]
     for fold in (0, 1, 10):
         shutil.rmtree(folder / f"fold_{fold}")
-    assert [m.fold for m in read_model(folder).members] == ["all"]
+    assert [m.fold for m in read_trained(folder).members] == ["all"]
 
 
 def test_a_missing_fold_or_checkpoint_is_named_with_those_that_are_there(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def text(file: Path) -> None:
 @pytest.mark.parametrize("harm", [cut, empty, flip_a_weight, text])
 def test_a_damaged_checkpoint_is_refused(tmp_path: Path, harm: Callable[[Path], None]) -> None:
     folder = write(tmp_path)
-    read_model(folder)
+    read_trained(folder)
     harm(last_of(folder))
     said = refusal_of(folder)
     assert said.startswith(f"{last_of(folder)}: ")
@@ -156,7 +156,7 @@ def test_a_checkpoint_with_numbers_of_numpy_1_is_read(tmp_path: Path) -> None:
                 content = content.replace(b"numpy._core.", b"numpy.core.")
             new.writestr(name, content)
     aged.replace(today)
-    assert len(read_model(folder).members) == 2
+    assert len(read_trained(folder).members) == 2
 
 
 def with_norms_that_remember(saved: Any) -> None:
@@ -233,8 +233,8 @@ def test_another_trainer_is_told_of(tmp_path: Path, caplog: pytest.LogCaptureFix
         saved["trainer_name"] = "nnUNetTrainer_250epochs"
 
     with caplog.at_level(logging.WARNING):
-        read_model(write(tmp_path / "stock"))
+        read_trained(write(tmp_path / "stock"))
         assert not caplog.messages
-        read_model(write(tmp_path / "other", folds=[0], of_last=rename))
+        read_trained(write(tmp_path / "other", folds=[0], of_last=rename))
     [message] = caplog.messages
     assert "was trained by nnUNetTrainer_250epochs" in message

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from cardiouq.data.readers.scans import read_scan
 from cardiouq.methods.nnunet_probabilities import Method
-from cardiouq.nnunet.model import read_model
+from cardiouq.nnunet.model import read_trained
 from cardiouq.nnunet.predictor import predict_scan
 
 ROOT = os.environ.get("CARDIOUQ_NNUNET_ROOT", "")
@@ -52,7 +52,7 @@ pytestmark = pytest.mark.skipif(
 @cache
 def predicted(kind: str, scan: str) -> NDArray[np.float32]:
     """Our probabilities (classes, slices, rows, columns), averaged in nnU-Net's way."""
-    model = read_model(MODEL, folds=list(kind.split("_")[0].removeprefix("fold").strip("s")))
+    model = read_trained(MODEL, folds=list(kind.split("_")[0].removeprefix("fold").strip("s")))
     device = torch.device("cpu")
     networks = (model.network(member, device) for member in model.members)
     file = Path(ACDC, "training", scan.split("_")[0], f"{scan}.nii.gz")

@@ -52,8 +52,14 @@ def test_single_samples_the_paper_s_thirty_epochs() -> None:
 
 
 def test_multi_samples_ten_epochs_at_the_end_of_each_cycle() -> None:
-    epochs = [PAPER.sampling_epochs(cycle, count=10, step=1) for cycle in range(3)]
+    epochs = PAPER.latest_epochs(cycles=3, count=10, step=1)
     assert epochs == [list(range(end - 10, end)) for end in (400, 800, 1200)]
+    assert PAPER.latest_epochs(cycles=2, count=10, step=1) == epochs[1:]
+
+
+def test_more_cycles_than_the_recipe_has_are_refused() -> None:
+    with pytest.raises(ValueError, match="4 cycles are asked for, the recipe has 3"):
+        PAPER.latest_epochs(cycles=4, count=10, step=1)
 
 
 @given(

@@ -2,7 +2,7 @@
 
 from cardiouq.apply.apply import VIEWER
 from cardiouq.apply.dicom import as_nifti
-from cardiouq.apply.models import changing_file, structures_of
+from cardiouq.apply.model_folder import changing_file, structures_of
 from cardiouq.apply.scans import find_scans
 from cardiouq.device.environment import gpus_per_job, prepare_environment
 from cardiouq.files.documents import check_schema

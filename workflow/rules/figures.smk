@@ -367,7 +367,6 @@ if DISTORTED:
             of=DISTORTED_OF,
             kind=MAPPED_KIND,
             seed=STUDY["seed"],
-            counts=lambda wildcards, input: count_cases(input.distorted),
         script:
             "../scripts/figure_distortion_maps.py"
 

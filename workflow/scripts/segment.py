@@ -5,7 +5,7 @@ import logging
 from pathlib import Path
 
 from cardiouq.apply.apply import findings_of
-from cardiouq.apply.models import read_model, structures_of
+from cardiouq.apply.model_folder import read_model, structures_of
 from cardiouq.apply.segment import Segmenter
 from cardiouq.device.choose import choose_device
 from cardiouq.device.environment import restart_with

@@ -1,12 +1,15 @@
 """The card of a model: what people should know before they use it."""
 
 from collections.abc import Mapping
+from itertools import count
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from tabulate import tabulate
 
 from cardiouq.data.fetch.sources import Source
+from cardiouq.evaluation.conformal import LEVELS, quantile_ranks
 from cardiouq.structures import STRUCTURES
 
 
@@ -92,9 +95,15 @@ def _quality(scores: pd.DataFrame) -> str:
     table = alike[list(columns)].mean().rename(columns=columns)
     printed = tabulate(table, ["structure", *table.columns], tablefmt="github", floatfmt=".3f")
     subjects = scores["subject"].nunique()
+    needed = ", ".join(f"{_fewest(level)} for {100 * level:g} %" for level in LEVELS)
     return (
         f"On {subjects} subjects of the same kind that it was not trained on (mean over "
         f"{scores['case'].nunique()} volumes):\n\n{printed}\n\nIntervals of new scans are "
-        "calibrated on these subjects: 80, 90 and 95 % need at least 4, 9 and 19 of them. So are "
-        "the limits beyond which a scan is called unlike the training scans."
+        f"calibrated on these subjects, of whom they need at least {needed}. So are the limits "
+        "beyond which a scan is called unlike the training scans."
     )
+
+
+def _fewest(level: float) -> int:
+    """The fewest subjects that an interval of a level can be calibrated on."""
+    return next(n for n in count(1) if quantile_ranks(np.array([n]), [level]).item() <= n)

@@ -31,7 +31,7 @@ from cardiouq.evaluation.quality_control import thresholds
 from cardiouq.files.documents import read_json
 from cardiouq.files.run_files import RUN_FILE
 from cardiouq.files.tables import read_rows
-from cardiouq.methods import COMMON_KEYS, is_own
+from cardiouq.methods import is_own, predicted_by
 from cardiouq.methods.base import PretrainedMethod
 from cardiouq.prediction.predictor import Predictor
 from cardiouq.prediction.runs import IDENTITY, RunWeights
@@ -106,7 +106,7 @@ def export(study: Study, method: str, folder: Path) -> str:
         "name": method,
         "label": study["methods"][method]["label"],
         "structures": list(STRUCTURES),
-        "method": _settings(study["methods"][method]),
+        "method": predicted_by(study["methods"][method]),
         "recipe": study["recipes"][recipe],
         "members": [str(run.member) for run in runs],
         "fitted": fitted,
@@ -183,11 +183,6 @@ def _tried(data: Path, table: pd.DataFrame, in_domain: Iterable[str]) -> list[Ca
     test_sets = read_test_sets([data / "test_sets.csv"], table)
     found = [case for name in in_domain for case in test_sets[name]]
     return found[:: max(1, ceil(len(found) / MOST_TRIED))]
-
-
-def _settings(block: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a method that a prediction depends on."""
-    return {key: v for key, v in block.items() if key == "method" or key not in COMMON_KEYS}
 
 
 def _fingerprints(runs: Iterable[RunWeights]) -> list[str]:

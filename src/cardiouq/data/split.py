@@ -31,9 +31,8 @@ def split_subjects(
 
     Subjects with an image in common (some patients of ACDC are copies) form one group that stays on
     one side; if another part or data set has the image too, or another part the subject, they are
-    left out. The
-    order of groups is that of a hash of seed and subject, so the split is the same on every
-    platform and does not depend on the order of rows.
+    left out. The order of groups is that of a hash of seed and subject, so the split is the same on
+    every platform and does not depend on the order of rows.
 
     Args:
         validation_fraction: share of each pathology's subjects held out.

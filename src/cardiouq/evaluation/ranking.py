@@ -21,7 +21,7 @@ class Ranking:
 
     Args:
         values: (cases,)
-        weights: (resamples, cases) how often each case was drawn (`resampling`).
+        weights: (resamples, cases) how often each case was drawn (`bootstrap.subject_weights`).
     """
 
     def __init__(self, values: Floats, weights: Weights) -> None:

@@ -46,8 +46,13 @@ AVERAGED = ("dice", "aurc_estimated_dice", "aurc_gain_estimated_dice")
 VISIT = ["subject", "visit"]
 """Columns that say whose and when clinical quantities are; resampled are subjects."""
 TABLES = (
-    *("scores", "slice_scores", "voxels", "slice_voxels"),
-    *("calibration", "image_calibration", "subjects"),
+    "scores",
+    "slice_scores",
+    "voxels",
+    "slice_voxels",
+    "calibration",
+    "image_calibration",
+    "subjects",
 )
 """Tables of each method that the statistics are of."""
 

@@ -7,7 +7,7 @@ a structure that is one or two slices thick. If a mask of a pair has no three ne
 the surface of both is therefore the contour: the voxels with such a neighbour in their own slice.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -77,7 +77,12 @@ class SurfaceDistances:
             worst=0.0,
         )
 
-    def _of_each(self, measure, perfect: float = 0.0, worst: float | None = None) -> Floats:  # type: ignore[no-untyped-def]
+    def _of_each(
+        self,
+        measure: Callable[[Floats, Floats], float],
+        perfect: float = 0.0,
+        worst: float | None = None,
+    ) -> Floats:
         values = np.array(
             [
                 measure(there, back) if there.size else 0.0

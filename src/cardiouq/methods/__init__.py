@@ -10,7 +10,7 @@ from inspect import getsourcefile, getsourcelines
 from pathlib import Path
 from traceback import extract_tb
 from types import ModuleType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from cardiouq.errors import CardiouqError
 from cardiouq.methods.base import BaseMethod, BaseVariant, Block
@@ -107,6 +107,11 @@ def _class_of(name: str, called: str, base: type[Kind]) -> type[Kind]:
             f"expected `class {called}({base.__name__}):`, as in docs/adding-a-method.md"
         )
     raise KeyError(name)
+
+
+def predicted_by(block: Block) -> dict[str, Any]:
+    """What a prediction depends on in a method's block of a study: the method and its settings."""
+    return {key: v for key, v in block.items() if key == "method" or key not in COMMON_KEYS}
 
 
 def build_method(block: Block) -> BaseMethod:

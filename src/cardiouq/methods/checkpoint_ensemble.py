@@ -69,10 +69,8 @@ class Method(BaseMethod):
     def _candidates(self, schedule: Schedule) -> list[list[int]]:
         """Epochs of each cycle that may be used."""
         whole = cyclical(schedule)
-        cycles = whole.last_cycles(self.cycles)
-        latest = [whole.sampling_epochs(c, self.checkpoints, self.step) for c in cycles]
+        latest = whole.latest_epochs(self.cycles, self.checkpoints, self.step)
         if not self.fits():
             return latest
         start, end = whole.constant_phase(0)
-        count = len(range(start, end, self.step))
-        return [whole.sampling_epochs(c, count, self.step) for c in cycles]
+        return whole.latest_epochs(self.cycles, len(range(start, end, self.step)), self.step)

@@ -101,9 +101,9 @@ class Method(PretrainedMethod):
             device: of the networks.
             in_memory: whether all weights are kept there, and files read no more than once.
         """
-        from cardiouq.nnunet.model import read_model
+        from cardiouq.nnunet.model import read_trained
 
-        model = read_model(self.folder, self._folds(), self.checkpoints, in_memory=in_memory)
+        model = read_trained(self.folder, self._folds(), self.checkpoints, in_memory=in_memory)
         classes = classes_of(self.folder, self.labels, STRUCTURES)
         return ModelSampler(self, model, classes, device)
 

@@ -22,8 +22,8 @@ class Method(BaseMethod):
 
     def checkpoint_epochs(self, schedule: Schedule) -> list[int]:
         """The latest checkpoints of the last cycle."""
-        whole = cyclical(schedule)
-        return whole.sampling_epochs(whole.cycles - 1, self.checkpoints, self.step)
+        [epochs] = cyclical(schedule).latest_epochs(1, self.checkpoints, self.step)
+        return epochs
 
     def samples_per_run(self, schedule: Schedule) -> int:
         return 1

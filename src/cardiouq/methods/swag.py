@@ -95,9 +95,7 @@ class Method(BaseMethod):
                     yield Draw([Sample(run.member, epochs[-1])], network)
 
     def _epochs_of_cycles(self, schedule: Schedule) -> list[list[int]]:
-        whole = cyclical(schedule)
-        cycles = whole.last_cycles(self.cycles)
-        return [whole.sampling_epochs(cycle, self.checkpoints, self.step) for cycle in cycles]
+        return cyclical(schedule).latest_epochs(self.cycles, self.checkpoints, self.step)
 
 
 def gaussian_of(run: TrainedRun, epochs: list[int], rank: int) -> Gaussian:

@@ -67,7 +67,7 @@ class TrainedModel:
         return in_fast_layout(network, device).eval()
 
 
-def read_model(
+def read_trained(
     folder: Path,
     folds: Sequence[str] = (),
     checkpoints: Sequence[str] = (FINAL,),

@@ -162,8 +162,13 @@ class RunOnDisk(RunWeights):
 
     def validation_loss(self, epoch: int) -> float:
         """Validation loss after an epoch, of held-out patches."""
-        history = {row["epoch"]: row for row in read_history(self.folder / HISTORY_FILE)}
-        return history[epoch]["validation_loss"]
+        return self._validation_losses[epoch]
+
+    @cached_property
+    def _validation_losses(self) -> dict[float, float]:
+        """By epoch; methods ask for many, and the file is read and hashed as a whole."""
+        history = read_history(self.folder / HISTORY_FILE)
+        return {row["epoch"]: row["validation_loss"] for row in history}
 
 
 def _differing(found: Any, expected: Any, path: str = "") -> Iterator[str]:

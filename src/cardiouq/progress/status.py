@@ -9,6 +9,7 @@ from pathlib import Path
 from tabulate import tabulate
 
 from cardiouq.progress.jobs import Job, critical_path, error_in, jobs_of, remaining_seconds
+from cardiouq.reporting.printing import hours
 from cardiouq.study.study import Study
 
 DATA = ("cases.csv", "split.csv", "checks.csv", "plan.json", "preprocessed")
@@ -68,9 +69,3 @@ def failed(results: Path, jobs: dict[str, Job]) -> Iterator[tuple[Path, str]]:
     for log in sorted((results / "logs").rglob("*.log")):
         if (log in runs or log.parts[-3] != "train") and error_in(log):  # not of runs of the past
             yield log, error_in(log)
-
-
-def hours(seconds: float) -> str:
-    """Write seconds as h:mm:ss."""
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"

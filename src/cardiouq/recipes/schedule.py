@@ -93,11 +93,12 @@ class CyclicalSchedule(Schedule):
     def is_sampling(self, epoch: int) -> bool:
         return epoch >= self.constant_phase(epoch // self.cycle_length)[0]
 
-    def last_cycles(self, count: int) -> range:
-        """The last `count` cycles, counted from 0; raises ValueError if there are fewer."""
-        if count > self.cycles:
-            raise ValueError(f"{count} cycles are asked for, the recipe has {self.cycles}")
-        return range(self.cycles - count, self.cycles)
+    def latest_epochs(self, cycles: int, count: int, step: int) -> list[list[int]]:
+        """The `sampling_epochs` of each of the last cycles; a ValueError if there are fewer."""
+        if cycles > self.cycles:
+            raise ValueError(f"{cycles} cycles are asked for, the recipe has {self.cycles}")
+        last = range(self.cycles - cycles, self.cycles)
+        return [self.sampling_epochs(cycle, count, step) for cycle in last]
 
     def sampling_epochs(self, cycle: int, count: int, step: int) -> list[int]:
         """The latest `count` epochs of a cycle, every `step`-th, in ascending order.

@@ -49,6 +49,12 @@ class PrintedTable:
     notes: Sequence[str] = ()
 
 
+def hours(seconds: float) -> str:
+    """Write seconds as h:mm:ss."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+
+
 def to_markdown(table: PrintedTable) -> str:
     """Print a table as a Markdown pipe table below its caption."""
     spans = [group for group, width in table.groups for _ in range(width)]

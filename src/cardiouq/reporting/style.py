@@ -22,8 +22,6 @@ from numpy.typing import NDArray
 from cardiouq.files.writing import atomic_write
 from cardiouq.structures import STRUCTURES
 
-SINGLE_COLUMN = 3.5
-"""Width of a figure in one column of a two-column page, inches."""
 DOUBLE_COLUMN = 7.0
 """Width of a figure over both columns, inches."""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from cardiouq.files.run_files import checkpoint_file, state_file
-from cardiouq.methods import COMMON_KEYS
+from cardiouq.methods import predicted_by
 from cardiouq.methods.base import Member
 from cardiouq.study.members import Members
 
@@ -87,7 +87,7 @@ class Runs(Members):
         """JSON of what a method's or a repeat's prediction needs beside the data and the runs."""
         block = self.written["methods"][self.repeated(method)]
         # what a prediction does not depend on would predict it again
-        own = {k: v for k, v in block.items() if k == "method" or k not in COMMON_KEYS}
+        own = predicted_by(block)
         if pretrained := self.pretrained().get(method):
             return json.dumps(
                 {

@@ -4,7 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pytest
 
+from cardiouq.errors import CardiouqError
+from cardiouq.files.writing import write_folder_hashes
 from cardiouq.reporting.figures.distortion_maps import draw_distortion_maps
 from tests.reporting.figures.drawn import DISTORTED, METHODS, MULTI, check_saved
 
@@ -34,3 +37,15 @@ def test_without_a_method_of_several_samples_maps_are_drawn_all_the_same(
         study.cases, distorted, tmp_path / "prediction", methods, "noise", places, "val"
     )
     check_saved(figure, tmp_path)
+
+
+def test_a_map_that_is_lost_is_an_error(
+    study: Any, distorted: pd.DataFrame, tmp_path: Path
+) -> None:
+    lost = tmp_path / "prediction" / "vanilla" / "val" / "val001_ED_entropy.nii.gz"
+    write_folder_hashes(lost.parent)
+    lost.unlink()
+    with pytest.raises(CardiouqError, match=f"{lost}: missing"):
+        draw_distortion_maps(
+            study.cases, distorted, tmp_path / "prediction", METHODS, "noise", {}, "val"
+        )

@@ -34,7 +34,7 @@ def printed(rows: pd.DataFrame) -> PrintedTable:
 
 
 def numbers(table: PrintedTable, name: str) -> dict[str, list[str]]:
-    """What stands in the columns of the first test set and `all three`, by method."""
+    """What stands in the columns of the first test set and `all structures`, by method."""
     start = next(k for k, row in enumerate(table.rows) if row[0].text == name)
     block = table.rows[start : start + len(METHODS)]
     return {row[1].text: [cell.text for cell in row[2:6]] for row in block}
@@ -43,7 +43,7 @@ def numbers(table: PrintedTable, name: str) -> dict[str, list[str]]:
 def test_table_has_every_method_s_numbers(tables: Tables) -> None:
     rows, _ = tables
     table = printed(rows)
-    assert table.columns == ["Metric", "Method", *(*STRUCTURES, "all three") * 2, "Empty"]
+    assert table.columns == ["Metric", "Method", *(*STRUCTURES, "all structures") * 2, "Empty"]
     assert {len(row) for row in table.rows} == {len(table.columns)}
     found = rows.query("test_set == 'val'").set_index(["by", "method", "structure"])
     of_swa = [found.loc[("oracle", "swa", s)] for s in (*STRUCTURES, "all")]

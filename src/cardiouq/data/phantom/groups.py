@@ -6,7 +6,7 @@ import numpy as np
 
 GROUPS = ("NOR", "MINF", "DCM", "HCM", "RV")
 
-# Volume of a ventricle of widest radius 1 and length 1 that tapers as `phantom_anatomy` draws it:
+# Volume of a ventricle of widest radius 1 and length 1 that tapers as `anatomy` draws it:
 # pi times the mean of 1 - ((level - 0.2) / 0.8)^2 over level in [0, 1].
 _TAPER_VOLUME = np.pi * 35 / 48
 

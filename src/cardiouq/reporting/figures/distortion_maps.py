@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from cardiouq.data.readers.scans import load_prediction
+from cardiouq.files.reading import was_made
 from cardiouq.reporting.figures.distorted_examples import choose_example, largest_slice
 from cardiouq.reporting.figures.distortion_boxes import kind_label
 from cardiouq.reporting.slices import Window, load_scan, pack_panels
@@ -70,7 +71,7 @@ def draw_distortion_maps(
         for row, method in enumerate(methods, start=1):
             for shown_map, half in halves.items():
                 path = predictions / method / test_set / f"{name}_{shown_map}.nii.gz"
-                if path.is_file():
+                if was_made(path):
                     window.show(half[row, column], load_prediction(path)[z], cmap=COLOUR_MAP)
                 elif column == 0:
                     _say(half[row, 0], 0, "left", "one sample")

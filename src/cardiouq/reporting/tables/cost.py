@@ -10,7 +10,7 @@ import pandas as pd
 
 from cardiouq.files.run_files import HISTORY_FILE
 from cardiouq.files.tables import read_benchmark, read_rows
-from cardiouq.reporting.printing import NOTHING, Cell, PrintedTable
+from cardiouq.reporting.printing import NOTHING, Cell, PrintedTable, hours
 from cardiouq.structures import ALL, STRUCTURES
 
 QUALITY = {"dice": ("Dice", 3), "ece_percent": ("ECE %", 2), "aurc": ("AURC", 3)}
@@ -156,7 +156,7 @@ def print_cost(
 def _cost_cells(cost: Mapping[str, Any]) -> list[Cell]:
     return [
         _measured(cost["training_iterations"], "{:,.0f}".format),
-        _measured(cost["training_processor_seconds"], _clock),
+        _measured(cost["training_processor_seconds"], hours),
         _measured(cost["training_memory_mib"], _gibibytes),
         Cell(f"{cost['passes']:.0f}"),
         Cell(f"{cost['samples']:.0f}"),
@@ -168,11 +168,6 @@ def _cost_cells(cost: Mapping[str, Any]) -> list[Cell]:
 
 def _measured(value: float, printed: Callable[[float], str]) -> Cell:
     return Cell(NOTHING if pd.isna(value) else printed(value))
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
 
 
 def _gibibytes(mebibytes: float) -> str:

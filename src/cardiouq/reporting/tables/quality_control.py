@@ -17,7 +17,7 @@ from cardiouq.reporting.tables.layout import (
 from cardiouq.structures import ALL, STRUCTURES
 
 SAVED = ["hours_saved_random", "hours_saved_slice_position"]
-TOGETHER = "all three"
+TOGETHER = "all structures"
 """Heading of the columns of all structures in print."""
 OTHERS = (
     "predictive_entropy_bits",
