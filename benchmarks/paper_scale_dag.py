@@ -167,10 +167,10 @@ def bytes_of_runs(study: Study, plan: Plan) -> tuple[int, float]:
 
 
 def bytes_of_predictions(study: Study) -> float:
-    voxels = sum(count for _, count in volumes_of(study))
+    voxels, plan = sum(count for _, count in volumes_of(study)), plan_of(study, NO_PLAN)
     total = 0.0
     for name in (*study.methods, *study.repeats):
-        drawn = study.sample_count(name)
+        drawn = study.sample_count(name, plan)
         kind = "one sample" if drawn == 1 else "several samples"
         per_voxel = BYTES_PER_VOXEL[kind] + (drawn > 1) * drawn * BYTES_PER_VOXEL["each sample"]
         total += voxels * per_voxel

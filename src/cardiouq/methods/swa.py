@@ -25,7 +25,7 @@ class Method(BaseMethod):
         whole = cyclical(schedule)
         return whole.sampling_epochs(whole.cycles - 1, self.checkpoints, self.step)
 
-    def samples_per_run(self, schedule: Schedule) -> int:
+    def network_passes(self, schedule: Schedule) -> int:
         return 1
 
     def draws(self, runs: Runs, schedule: Schedule, fitted: Fitted) -> Iterator[Draw]:

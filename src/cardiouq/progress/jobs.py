@@ -94,7 +94,8 @@ def training_job(study: Study, recipe: str, member: Member, root: Path, plan: Pl
 
 def method_jobs(study: Study, name: str, root: Path, plan: Plan) -> list[Job]:
     """Describe the prediction and the evaluation of a method or a repeat."""
-    results, recipe, steps = root / study.results, study.recipe_of(name), study.sample_count(name)
+    results, recipe = root / study.results, study.recipe_of(name)
+    steps = study.sample_count(name, plan)
     predicted = (results / f"prediction/{name}/samples.csv").is_file()
     evaluated = (results / f"evaluation/{name}/scores.csv").is_file()
     log = results / f"logs/predict/{name}.log"
