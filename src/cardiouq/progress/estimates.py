@@ -85,9 +85,9 @@ def prediction_seconds(
     study: Study, name: str, plan: Plan, test_sets: Iterable[str | Path], gpus: int
 ) -> float:
     """Seconds that a method or a repeat takes to predict all of its test sets."""
-    method, samples = study.methods[study.repeated(name)], study.sample_count(name, plan)
-    passes = method.passes() if isinstance(method, PretrainedMethod) else samples
-    images = images_per_volume(study) * (2 if method.fits() else 1)
+    repeated, samples = study.repeated(name), study.sample_count(name, plan)
+    passes = study.network_passes(repeated)
+    images = images_per_volume(study) * (2 if study.methods[repeated].fits() else 1)
     image_seconds = seconds_per_image(networks_plan(study, name, plan), gpus)
     volumes = sum(_rows(Path(table)) for table in test_sets) or expected_volumes(study)
     return volumes * (
