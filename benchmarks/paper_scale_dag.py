@@ -35,7 +35,6 @@ from cardiouq.methods import build_variant
 from cardiouq.prediction.sums import CaseSums
 from cardiouq.progress.estimates import (
     FORWARD_SHARE,
-    feature_values,
     images_per_volume,
     plan_of,
 )
@@ -113,8 +112,8 @@ def dry_run(study: Path, folder: Path, roots: Sequence[str]) -> Planned:
 
 
 def step_seconds(plan: Plan, batch_size: int, paper_step: float = STEP_SECONDS) -> float:
-    paper = PAPER.batch_size * feature_values(PAPER)
-    scaled = paper_step * batch_size * feature_values(plan) / paper
+    paper = PAPER.batch_size * PAPER.feature_values
+    scaled = paper_step * batch_size * plan.feature_values / paper
     return max(SHORTEST_STEP_SECONDS, scaled)
 
 

@@ -15,7 +15,6 @@ from cardiouq.progress.estimates import (
     VOLUMES,
     Resources,
     expected_volumes,
-    feature_values,
     images_per_volume,
     plan_of,
     prediction_resources,
@@ -92,7 +91,7 @@ def test_network_is_as_large_as_nnu_net_counts_it() -> None:
         strides=((1, 1), *((2, 2),) * 5),
     )
     by_hand = 256 * 224 * (2 * (32 + 16 + 8 + 4 + 2 + 0.5) + 3 * (32 + 16 + 8 + 4 + 2) + 4)
-    assert feature_values(paper) == by_hand
+    assert paper.feature_values == by_hand
 
 
 def test_papers_trainings_fit_in_a_day_of_a_gpu() -> None:
