@@ -197,7 +197,7 @@ class Volumes:
     def hours(self) -> str:
         """Hours in which all methods of zhao2022 predict the usual number of volumes."""
         study = zhao2022()
-        samples = sum(study.sample_count(method) for method in study.methods)
+        samples = sum(study.sample_count(method, self.run.plan) for method in study.methods)
         return f"{samples * VOLUMES * self.seconds / 3600:.1f}"
 
     @cached_property

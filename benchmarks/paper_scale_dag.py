@@ -35,7 +35,6 @@ from cardiouq.methods import build_variant
 from cardiouq.prediction.sums import CaseSums
 from cardiouq.progress.estimates import (
     FORWARD_SHARE,
-    feature_values,
     images_per_volume,
     plan_of,
 )
@@ -113,8 +112,8 @@ def dry_run(study: Path, folder: Path, roots: Sequence[str]) -> Planned:
 
 
 def step_seconds(plan: Plan, batch_size: int, paper_step: float = STEP_SECONDS) -> float:
-    paper = PAPER.batch_size * feature_values(PAPER)
-    scaled = paper_step * batch_size * feature_values(plan) / paper
+    paper = PAPER.batch_size * PAPER.feature_values
+    scaled = paper_step * batch_size * plan.feature_values / paper
     return max(SHORTEST_STEP_SECONDS, scaled)
 
 
@@ -167,10 +166,10 @@ def bytes_of_runs(study: Study, plan: Plan) -> tuple[int, float]:
 
 
 def bytes_of_predictions(study: Study) -> float:
-    voxels = sum(count for _, count in volumes_of(study))
+    voxels, plan = sum(count for _, count in volumes_of(study)), plan_of(study, NO_PLAN)
     total = 0.0
     for name in (*study.methods, *study.repeats):
-        drawn = study.sample_count(name)
+        drawn = study.sample_count(name, plan)
         kind = "one sample" if drawn == 1 else "several samples"
         per_voxel = BYTES_PER_VOXEL[kind] + (drawn > 1) * drawn * BYTES_PER_VOXEL["each sample"]
         total += voxels * per_voxel

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cardiouq.data.plan import Plan
 from cardiouq.files.documents import schema_problems
 from cardiouq.methods import method_class, method_names, variant_class
 from cardiouq.methods.base import BaseMethod, BaseVariant, Member, folds_of
@@ -154,7 +155,7 @@ class Method(BaseMethod):
     def cycles_sampled(self):
         return self.cycles
 
-    def samples_per_run(self, schedule):
+    def sample_count(self, schedule, plan):
         return 5 * self.cycles
 
 
@@ -181,6 +182,7 @@ def test_a_file_of_the_user_s_says_as_much_as_one_of_the_package(
     trajectory: str,
     tiny: dict[str, Any],
     make_study: Callable[[dict[str, Any]], Study],
+    plan: Plan,
     tmp_path: Path,
 ) -> None:
     (tmp_path / "own.py").write_text(OWN, encoding="utf-8")
@@ -191,7 +193,7 @@ def test_a_file_of_the_user_s_says_as_much_as_one_of_the_package(
     study = make_study(tiny)
     assert study.styles["own"] == ("#102030", "v")
     assert study.trajectory_method() == trajectory
-    assert study.sample_count("own-repeat-2") == 5 * cycles
+    assert study.sample_count("own-repeat-2", plan) == 5 * cycles
     assert study.variant("own-repeat-2").posterior() == (prior_sd, 0.01)
 
 

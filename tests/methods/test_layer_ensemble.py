@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from cardiouq.data.plan import Plan
 from cardiouq.errors import CardiouqError
 from cardiouq.methods.base import Training, split_classes
 from cardiouq.methods.layer_ensemble import LayerEnsemble, Method, Variant, upsampled
@@ -160,6 +161,13 @@ def test_skipped_are_the_shallowest_heads(
 def test_skipping_every_head_is_an_error(ensemble: LayerEnsemble, make_run: Any) -> None:
     with pytest.raises(CardiouqError, match="skip"):
         list(Method(skip=HEADS).draws([make_run({7: ensemble.eval})], SCHEDULE, {}))
+
+
+@pytest.mark.parametrize(("skip", "count"), [(0, HEADS), (5, HEADS - 5), (HEADS + 1, 1)])
+def test_samples_are_the_heads_that_are_left_and_one_where_a_plan_is_a_guess(
+    skip: int, count: int, plan: Plan
+) -> None:
+    assert Method(skip=skip).sample_count(SCHEDULE, plan) == count
 
 
 def test_training_curves_are_of_every_head(ensemble: LayerEnsemble, images: Tensor) -> None:

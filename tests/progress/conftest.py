@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from cardiouq.prediction.steps import Step
 from cardiouq.study.study import Study
 
 A_DAY = 86400
@@ -62,5 +63,6 @@ def begun(study: Study, tmp_path: Path) -> Path:
     write(results / "logs/train/dropout-00000000/seed-0.log", "\nERROR: of another study\n")
     write(results / "prediction/vanilla/samples.csv", "sample\n0\n")
     write(results / "benchmarks/predict/vanilla.tsv", "s\tmax_rss\n10\t-\n")
-    write(results / "logs/predict/mc_dropout.log", "10:00:00  mc: 1 sample(s) of 9 volumes, 6 s\n")
+    step = Step(drawn=1, samples=3, first=1, last=9, volumes=9, seconds=6.0)
+    write(results / "logs/predict/mc_dropout.log", f"10:00:00  mc_dropout: {step}\n")
     return tmp_path

@@ -9,12 +9,17 @@ import pytest
 
 from cardiouq.data.plan import Plan
 from cardiouq.progress.estimates import (
+    FORWARD_SHARE,
+    SECONDS_PER_VOLUME,
     START_MINUTES,
     VOLUMES,
     Resources,
     expected_volumes,
-    feature_values,
+    images_per_volume,
+    plan_of,
     prediction_resources,
+    prediction_seconds,
+    seconds_per_image,
     training_resources,
     weight_count,
 )
@@ -86,7 +91,7 @@ def test_network_is_as_large_as_nnu_net_counts_it() -> None:
         strides=((1, 1), *((2, 2),) * 5),
     )
     by_hand = 256 * 224 * (2 * (32 + 16 + 8 + 4 + 2 + 0.5) + 3 * (32 + 16 + 8 + 4 + 2) + 4)
-    assert feature_values(paper) == by_hand
+    assert paper.feature_values == by_hand
 
 
 def test_papers_trainings_fit_in_a_day_of_a_gpu() -> None:
@@ -130,6 +135,25 @@ def test_prediction_takes_longer_with_more_samples_and_volumes(
     assert vanilla > 4 * minutes("vanilla", 10)
     assert minutes("mc_dropout", 10_000) > 2.5 * vanilla
     assert minutes("checkpoint_ensemble_multi", 10_000) > 4.5 * vanilla
+
+
+def test_prediction_takes_a_pass_for_each_network_and_not_for_each_sample(
+    tiny: dict[str, Any], make_study: Callable[[dict[str, Any]], Study]
+) -> None:
+    study, plan = make_study(tiny), plan_of(shipped("zhao2022"), NO_PLAN)
+
+    def passes(name: str) -> float:
+        """Of a volume, by what they cost beside the samples that are added up."""
+        seconds = prediction_seconds(study, name, plan, [], gpus=0) / expected_volumes(study)
+        seconds -= study.sample_count(name, plan) * SECONDS_PER_VOLUME
+        return seconds / (FORWARD_SHARE * images_per_volume(study) * seconds_per_image(plan, 0))
+
+    assert passes("vanilla-repeat-2") == pytest.approx(1)
+    assert passes("mc_dropout") == pytest.approx(3)
+    assert passes("evidential") == pytest.approx(1)  # of two samples
+    assert passes("layer_ensemble") == pytest.approx(1)  # of eight
+    assert passes("calibrated_ensemble") == pytest.approx(4)  # for two samples
+    assert passes("vector_scaling") == pytest.approx(2)  # one to fit it
 
 
 def test_volumes_of_a_phantom_are_known_before_they_are_made() -> None:

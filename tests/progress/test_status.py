@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
+from cardiouq.prediction.steps import Step
 from cardiouq.progress.jobs import jobs_of, remaining_seconds
 from cardiouq.progress.status import status
 from cardiouq.study.study import Study
 from tests.paths import CONFIG
+from tests.progress.conftest import folder_of, write, write_history
 
 
 def test_status_has_stages_rates_failures_and_the_end(study: Study, begun: Path) -> None:
@@ -31,6 +33,21 @@ def test_status_has_stages_rates_failures_and_the_end(study: Study, begun: Path)
     assert "0:00:50 spent" in text  # 16 + 12 + 6 of training, 10 + 6 of prediction
     total = sum(remaining_seconds(jobs_of(study, begun)).values())
     assert f"With 4 at once 0:{total / 4 // 60:02.0f}:" in text
+
+
+def test_steps_are_counted_in_full_and_parts_of_one_are_said(
+    make_study: Callable[[dict[str, Any]], Study], tiny: dict[str, Any], tmp_path: Path
+) -> None:
+    tiny["recipes"]["evidential"]["schedule"]["epochs"] = 3000
+    study = make_study(tiny)
+    log = tmp_path / study.results / "logs/predict/mc_dropout.log"
+    write(log, f"10:00:00  mc_dropout: {Step(1, 3, 1, 4, 8, 6.0)}\n")
+    folder = tmp_path / folder_of(study, "evidential")
+    write_history(folder.with_name(f".{folder.name}.unfinished") / "products", [4.0] * 1234)
+    text = status(study, tmp_path, 4, time.time())
+    lines = {line.split("  ")[0]: line.split() for line in text.splitlines() if line}
+    assert lines["evidential, seed 0"][3:7] == ["stopped", "1234", "3000", "4"]
+    assert lines["predict mc_dropout"][2:] == ["running", "0.5", "3", "12", "0:00:30"]
 
 
 def test_fresh_demo_is_said_to_take_minutes(

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 
+from cardiouq.data.plan import Plan
 from cardiouq.progress.estimates import memory_mb, plan_of, prediction_resources
 from cardiouq.progress.jobs import jobs_of
 from cardiouq.study.study import Study
@@ -42,12 +43,12 @@ def with_model(tiny: Settings, model: Path) -> Settings:
 
 
 def test_model_is_a_method_without_recipe_and_runs(
-    make_study: MakeStudy, tiny: Settings, with_model: Settings
+    make_study: MakeStudy, tiny: Settings, with_model: Settings, plan: Plan
 ) -> None:
     study = make_study(with_model)
     of_theirs = study.recipe_of("theirs"), study.run_folders("theirs"), study.styles["theirs"]
     assert of_theirs == ("", [], (None, None))
-    assert study.sample_count("theirs") == 2
+    assert study.sample_count("theirs", plan) == 2
     assert study.network_passes("theirs") == 8  # four mirror images by each fold
     runs = study.all_run_folders()
     del tiny["methods"]["theirs"]

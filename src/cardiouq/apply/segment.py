@@ -123,12 +123,15 @@ class Segmenter:
             list[Case],
             [Frame(str(k), slices, rows, columns, z, y, x) for k in range(scan.n_frames)],
         )
-        images = scan.frames()
+        images, before = scan.frames(), 0
         for group in groups(cases, self._sampler.sample_count):
             self._images = {
                 case.case: model.seen(turn.turned(next(images)), (y, x)) for case in group
             }
-            sums, _ = sum_samples(self._sampler, model.fitted, group, model.seed, activations)
+            sums, _ = sum_samples(
+                self._sampler, model.fitted, group, model.seed, activations, before, len(cases)
+            )
+            before += len(group)
             for case in group:
                 products = sums.pop(case.case).products(
                     lambda mean, labels: model.method.combine(mean, labels, model.fitted)

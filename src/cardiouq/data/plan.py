@@ -91,6 +91,11 @@ class Plan:
         fields = {name: value for name, value in asdict(self).items() if value is not None}
         return json.dumps(fields, indent=2) + "\n"
 
+    @property
+    def feature_values(self) -> int:
+        """Values in all feature maps of the network for one image of the patch's size."""
+        return _feature_values(self.patch_size, self.strides, self.features_per_stage)
+
     @classmethod
     def read(cls, path: Path) -> Self:
         """Read the plan that another job made; raises `CardiouqError` if it is not as it was."""
@@ -163,7 +168,8 @@ def make_plan(
         topology = _topology(in_plane, patch, max_stages)
         depth = len(topology.strides)
         features = tuple(min(max_features, base_features * 2**stage) for stage in range(depth))
-        return topology, features, _feature_values(topology, features)
+        values = _feature_values(topology.patch_size, topology.strides, features)
+        return topology, features, values
 
     if patch_size is not None:
         topology, features, values = network(patch_size)
@@ -278,15 +284,20 @@ def _reduced_patch(
     return _pair(patch)
 
 
-def _feature_values(topology: _Topology, features: Sequence[int]) -> int:
+def _feature_values(patch_size: Pair, strides: Sequence[Pair], features: Sequence[int]) -> int:
     """Values in all feature maps of the U-Net for one image, nnU-Net's measure of memory.
 
     Per encoder stage its convolutions; per decoder stage its convolutions and the transposed
     convolution before them; and the class scores.
+
+    Args:
+        patch_size: (y, x) of the image.
+        strides: of each stage, from the input downwards.
+        features: feature maps of each stage.
     """
-    rows, columns = topology.patch_size
+    rows, columns = patch_size
     sizes = []
-    for down_y, down_x in topology.strides:
+    for down_y, down_x in strides:
         rows, columns = rows // down_y, columns // down_x
         sizes.append(rows * columns)
     stages = [size * width for size, width in zip(sizes, features, strict=True)]

@@ -216,14 +216,19 @@ class BaseMethod:
         """
         return [schedule.epochs - 1]
 
-    def samples_per_run(self, schedule: Schedule) -> int:
-        """How many samples come from each run; as many as checkpoints by default."""
-        return len(self.checkpoint_epochs(schedule))
-
     def network_passes(self, schedule: Schedule) -> int:
         """How often a slice goes through a network to be predicted, a measure of cost that depends
-        on no machine; once for each sample of each member by default."""
-        return len(self.members()) * self.samples_per_run(schedule)
+        on no machine; once for each checkpoint of each member by default."""
+        return len(self.members()) * len(self.checkpoint_epochs(schedule))
+
+    def sample_count(self, schedule: Schedule, plan: "Plan") -> int:
+        """How many samples all draws have together; one for each pass by default.
+
+        Args:
+            schedule: of the recipe.
+            plan: of the networks, or a guess as long as it is not made.
+        """
+        return self.network_passes(schedule)
 
     def cycles_sampled(self) -> int:
         """How many cycles of a run the samples come from; 0 if they are no trajectory."""
@@ -269,12 +274,12 @@ class SampledOutput(BaseMethod, ABC):
 
     samples: int
 
-    def samples_per_run(self, schedule: Schedule) -> int:
-        return self.samples
-
     def network_passes(self, schedule: Schedule) -> int:
         """One for each member, from which all samples are drawn."""
         return len(self.members())
+
+    def sample_count(self, schedule: Schedule, plan: "Plan") -> int:
+        return len(self.members()) * self.samples
 
     def draws(self, runs: Runs, schedule: Schedule, fitted: Fitted) -> Iterator[Draw]:
         """One draw of all samples of a run."""
@@ -332,8 +337,8 @@ class PretrainedMethod(BaseMethod, ABC):
         """Plan of the networks; None: nobody knows it, and the study's stands in for costs."""
 
     @abstractmethod
-    def sample_count(self) -> int:
-        """How many samples are drawn."""
+    def sample_count(self, schedule: object = None, plan: object = None) -> int:
+        """How many samples are drawn, whatever the schedule and the plan of a study."""
 
     @abstractmethod
     def passes(self) -> int:

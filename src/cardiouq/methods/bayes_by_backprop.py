@@ -122,7 +122,7 @@ class Method(BaseMethod):
 
     samples: int = setting(50, minimum=1, help="draws of the weights")
 
-    def samples_per_run(self, schedule: Schedule) -> int:
+    def network_passes(self, schedule: Schedule) -> int:
         return self.samples
 
     def draws(self, runs: Runs, schedule: Schedule, fitted: Fitted) -> Iterator[Draw]:

@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -32,6 +32,9 @@ from cardiouq.methods.settings import setting
 from cardiouq.recipes.loss import cross_entropy, tversky_loss
 from cardiouq.recipes.schedule import Schedule
 from cardiouq.structures import IGNORED, N_CLASSES
+
+if TYPE_CHECKING:
+    from cardiouq.data.plan import Plan
 
 W = (-3, -2, -1, 0, 1, 2, 3)
 """The paper's seven members, from over- to under-segmentation."""
@@ -87,6 +90,10 @@ class Method(BaseMethod):
     def members(self) -> list[Member]:
         """Per fold one run for each w, branched from the fold's shared run."""
         return [Member(0, fold, self.folds, w) for fold in range(self.folds) for w in self.w]
+
+    def sample_count(self, schedule: Schedule, plan: "Plan") -> int:
+        """One for each w, the mean over its runs."""
+        return len(self.w)
 
     def fit(self, runs: Runs, schedule: Schedule) -> Fitted:
         """The coefficients of the calibration, by class."""

@@ -27,6 +27,7 @@ from cardiouq.recipes.schedule import Schedule
 from cardiouq.structures import N_CLASSES
 
 if TYPE_CHECKING:
+    from cardiouq.data.plan import Plan
     from cardiouq.recipes.network import UNet
 
 
@@ -111,6 +112,13 @@ class Method(BaseMethod):
         help="heads left out, from the input on; 5 is kushibar2022's of ten, and a network of n"
         " stages has 2 n",
     )
+
+    def sample_count(self, schedule: Schedule, plan: "Plan") -> int:
+        """One for each head that is not left out.
+
+        At least 1, as a guessed plan may have fewer stages; `draws` says what is wrong.
+        """
+        return max(2 * plan.n_stages - self.skip, 1)
 
     def draws(self, runs: Runs, schedule: Schedule, fitted: Fitted) -> Iterator[Draw]:
         """One draw with a sample per head.

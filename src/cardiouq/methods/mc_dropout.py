@@ -31,7 +31,7 @@ class Method(BaseMethod):
             return Style("#009E73", "v")
         return Style("#4CBD71", "<") if dropout["p"] < 0.3 else Style("#085340", ">")
 
-    def samples_per_run(self, schedule: Schedule) -> int:
+    def network_passes(self, schedule: Schedule) -> int:
         return self.passes
 
     def draws(self, runs: Runs, schedule: Schedule, fitted: Fitted) -> Iterator[Draw]:

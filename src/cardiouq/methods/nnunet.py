@@ -83,7 +83,7 @@ class Method(PretrainedMethod):
         """Plan of the configuration that the folder is called after."""
         return read_plan(self.folder, configuration_of(self.folder))
 
-    def sample_count(self) -> int:
+    def sample_count(self, schedule: object = None, plan: object = None) -> int:
         """One for each checkpoint of each fold, or one that is of all."""
         return 1 if self.mean_of == "logits" else len(self._files())
 

@@ -88,7 +88,7 @@ class Method(PretrainedMethod):
     def plan(self) -> None:
         """Nothing, as no network is applied."""
 
-    def sample_count(self) -> int:
+    def sample_count(self, schedule: object = None, plan: object = None) -> int:
         """One for each fold."""
         return len(self._folds())
 

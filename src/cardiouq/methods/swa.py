@@ -25,7 +25,7 @@ class Method(BaseMethod):
         [epochs] = cyclical(schedule).latest_epochs(1, self.checkpoints, self.step)
         return epochs
 
-    def samples_per_run(self, schedule: Schedule) -> int:
+    def network_passes(self, schedule: Schedule) -> int:
         return 1
 
     def draws(self, runs: Runs, schedule: Schedule, fitted: Fitted) -> Iterator[Draw]:

@@ -81,8 +81,8 @@ class Method(BaseMethod):
         """The latest checkpoints of each of the last cycles."""
         return [epoch for cycle in self._epochs_of_cycles(schedule) for epoch in cycle]
 
-    def samples_per_run(self, schedule: Schedule) -> int:
-        return self.cycles * self.samples
+    def network_passes(self, schedule: Schedule) -> int:
+        return self.size * self.cycles * self.samples
 
     def draws(self, runs: Runs, schedule: Schedule, fitted: Fitted) -> Iterator[Draw]:
         """One network per sample, named by the last epoch that its Gaussian has seen."""

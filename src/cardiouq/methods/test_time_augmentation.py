@@ -37,7 +37,7 @@ class Method(BaseMethod):
         0.05, minimum=0, help="of Gaussian noise, where the image's own SD is 1"
     )
 
-    def samples_per_run(self, schedule: Schedule) -> int:
+    def network_passes(self, schedule: Schedule) -> int:
         return self.passes
 
     def draws(self, runs: Runs, schedule: Schedule, fitted: Fitted) -> Iterator[Draw]:

@@ -22,6 +22,7 @@ from cardiouq.files.run_files import MACHINE_FILE
 from cardiouq.files.writing import atomic_folder, atomic_write
 from cardiouq.methods.base import BaseMethod, Draw, Fitted, Sample, Sampler
 from cardiouq.prediction.activations import Activations
+from cardiouq.prediction.steps import Step
 from cardiouq.prediction.sums import CaseSums
 from cardiouq.provenance.record import note_machine
 from cardiouq.seeds import derive
@@ -66,10 +67,12 @@ def _predict(
     drawn: list[tuple[Sample, float]] = []
     seconds: dict[int, float] = defaultdict(float)
     activations = Activations()
+    before = 0
     with ExitStack() as whole:
         folders = {name: whole.enter_context(atomic_folder(output / name)) for name in test_sets}
         for group in groups(list(cases.values()), sampler.sample_count):
-            sums, drawn = sum_samples(sampler, fitted, group, seed, activations)
+            sums, drawn = sum_samples(sampler, fitted, group, seed, activations, before, len(cases))
+            before += len(group)
             for index, (_, taken) in enumerate(drawn):
                 seconds[index] += taken
             for test_set, members in test_sets.items():
@@ -92,7 +95,13 @@ def _predict(
 
 
 def sum_samples(
-    sampler: Sampler, fitted: Fitted, cases: Sequence[Case], seed: int, activations: Activations
+    sampler: Sampler,
+    fitted: Fitted,
+    cases: Sequence[Case],
+    seed: int,
+    activations: Activations,
+    before: int = 0,
+    volumes: int | None = None,
 ) -> tuple[dict[str, CaseSums], list[tuple[Sample, float]]]:
     """Draw all samples of a few cases, whose sums there is memory for.
 
@@ -102,6 +111,8 @@ def sum_samples(
         cases: see each network in turn.
         seed: of whatever the method draws.
         activations: takes in those of each case.
+        before: how many cases came before these, for the log.
+        volumes: how many there are in all; None: these.
 
     Returns:
         Name of each case -> its sums; each sample with the processor time of its networks, s.
@@ -120,8 +131,9 @@ def sum_samples(
                 sums[case.case].add(scan.probabilities(logits))
         taken = time.process_time() - start
         drawn += [(sample, taken / len(draw.samples)) for sample in draw.samples]
-        done = len(drawn), len(cases), taken
-        log.info("%d sample(s) of %d volumes, %.0f s of processor time", *done)
+        last = before + len(cases)
+        counts = len(drawn), sampler.sample_count, before + 1, last, volumes or last
+        log.info(Step(*counts, taken))
     return sums, drawn
 
 

@@ -68,7 +68,7 @@ class RunSampler:
     @property
     def sample_count(self) -> int:
         """How many samples all draws have together."""
-        return len(self.runs) * self.method.samples_per_run(self.schedule)
+        return self.method.sample_count(self.schedule, self.predictor.plan)
 
     def fit(self) -> Fitted:
         """What the method learns from held-out subjects before it predicts."""

@@ -13,10 +13,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from cardiouq.data.plan import CONVOLUTIONS_PER_STAGE, Plan, make_plan
+from cardiouq.data.plan import Plan, make_plan
 from cardiouq.errors import CardiouqError
 from cardiouq.methods.base import PretrainedMethod
-from cardiouq.structures import N_CLASSES, PHANTOM
+from cardiouq.structures import PHANTOM
 from cardiouq.study.study import Study
 
 NANOSECONDS_PER_VALUE = {"cpu": 60.0, "cuda": 0.6}
@@ -85,9 +85,9 @@ def prediction_seconds(
     study: Study, name: str, plan: Plan, test_sets: Iterable[str | Path], gpus: int
 ) -> float:
     """Seconds that a method or a repeat takes to predict all of its test sets."""
-    method, samples = study.methods[study.repeated(name)], study.sample_count(name)
-    passes = method.passes() if isinstance(method, PretrainedMethod) else samples
-    images = images_per_volume(study) * (2 if method.fits() else 1)
+    repeated, samples = study.repeated(name), study.sample_count(name, plan)
+    passes = study.network_passes(repeated)
+    images = images_per_volume(study) * (2 if study.methods[repeated].fits() else 1)
     image_seconds = seconds_per_image(networks_plan(study, name, plan), gpus)
     volumes = sum(_rows(Path(table)) for table in test_sets) or expected_volumes(study)
     return volumes * (
@@ -155,25 +155,16 @@ def plan_of(study: Study, file: str | Path) -> Plan:
 
 def seconds_per_image(plan: Plan, gpus: int) -> float:
     """Seconds of a training step for each image."""
-    return NANOSECONDS_PER_VALUE["cuda" if gpus else "cpu"] * 1e-9 * feature_values(plan)
+    return NANOSECONDS_PER_VALUE["cuda" if gpus else "cpu"] * 1e-9 * plan.feature_values
 
 
 def memory_mb(plan: Plan, batch_size: int, gpus: int) -> int:
     """Megabytes that a job takes on the host, where on a GPU there are no feature maps."""
     values = WEIGHTS_KEPT * weight_count(plan)
     if not gpus:
-        values += MAPS_KEPT * batch_size * feature_values(plan)
+        values += MAPS_KEPT * batch_size * plan.feature_values
     needed = BASE_MB + (CUDA_MB if gpus else 0) + values * BYTES_PER_VALUE / 1e6
     return math.ceil(needed / 500) * 500
-
-
-def feature_values(plan: Plan) -> int:
-    """Values in all feature maps of the network for one image."""
-    stages = [
-        size * width for size, width in zip(_sizes(plan), plan.features_per_stage, strict=True)
-    ]
-    decoder = (CONVOLUTIONS_PER_STAGE + 1) * sum(stages[:-1])
-    return CONVOLUTIONS_PER_STAGE * sum(stages) + decoder + _sizes(plan)[0] * N_CLASSES
 
 
 def weight_count(plan: Plan) -> int:
@@ -182,16 +173,6 @@ def weight_count(plan: Plan) -> int:
     encoder = sum(9 * (above + width) * width for above, width in pairwise((1, *widths)))
     decoder = sum((9 * 3 * width + 4 * below) * width for width, below in pairwise(widths))
     return encoder + decoder
-
-
-def _sizes(plan: Plan) -> list[int]:
-    """Pixels of each stage's feature maps."""
-    rows, columns = plan.patch_size
-    sizes = []
-    for down_y, down_x in plan.strides:
-        rows, columns = rows // down_y, columns // down_x
-        sizes.append(rows * columns)
-    return sizes
 
 
 def _rounded(minutes: float) -> int:

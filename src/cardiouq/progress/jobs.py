@@ -18,6 +18,7 @@ from cardiouq.device.environment import gpus_per_job
 from cardiouq.files.run_files import HISTORY_FILE, RUN_FILE, products_folder
 from cardiouq.files.tables import parse_rows, read_benchmark
 from cardiouq.methods.base import Member
+from cardiouq.prediction.steps import Step
 from cardiouq.progress.estimates import (
     USUAL_SHARE,
     images_per_epoch,
@@ -28,7 +29,8 @@ from cardiouq.progress.estimates import (
 from cardiouq.study.study import Study
 
 STALL_SECONDS = 600
-"""Seconds without a sign of a job, or three of its steps, after which it counts as stopped."""
+"""Seconds without a sign of a job after which it counts as stopped, unless three times those that
+have passed from one sign to the next are more."""
 
 
 @dataclass
@@ -45,8 +47,11 @@ class Job:
     steps: int = 1
     work: float = 1.0
     """Images of a step, by which other jobs' seconds are scaled."""
-    done: int = 0
+    done: float = 0.0
+    """Steps that are done. Of a prediction one may be so for some of the volumes."""
     spent: float = 0.0
+    signs: int = 0
+    """How often the job has said so: after each epoch, or each network of a prediction."""
     guess: float = 0.0
     """Seconds that the job would take on an old machine."""
 
@@ -60,7 +65,7 @@ class Job:
             age = now - self.log.stat().st_mtime
         except FileNotFoundError:
             return "stopped" if self.done else "waiting"
-        patience = max(STALL_SECONDS, 3 * self.spent / max(self.done, 1))
+        patience = max(STALL_SECONDS, 3 * self.spent / max(self.signs, 1))
         return "running" if age < patience else "stopped"
 
 
@@ -82,18 +87,20 @@ def training_job(study: Study, recipe: str, member: Member, root: Path, plan: Pl
         work=images_per_epoch(study, recipe),
         done=len(seconds),
         spent=sum(seconds),
+        signs=len(seconds),
         guess=training_seconds(study, recipe, plan, gpus_per_job(study.local_config["device"])),
     )
 
 
 def method_jobs(study: Study, name: str, root: Path, plan: Plan) -> list[Job]:
     """Describe the prediction and the evaluation of a method or a repeat."""
-    results, recipe, steps = root / study.results, study.recipe_of(name), study.sample_count(name)
+    results, recipe = root / study.results, study.recipe_of(name)
+    steps = study.sample_count(name, plan)
     predicted = (results / f"prediction/{name}/samples.csv").is_file()
     evaluated = (results / f"evaluation/{name}/scores.csv").is_file()
     log = results / f"logs/predict/{name}.log"
-    said = re.findall(r": (\d+) sample\(s\) of .* (\d+) s$", _tail(log), re.MULTILINE)
-    predicted_samples = min(int(said[-1][0]), steps) if said else 0
+    said = Step.all_in(_text(log))
+    share = said[-1].share if said else 0.0
     gpus = gpus_per_job(study.local_config["device"])
     tables = (results / "data").glob("*test_sets.csv")
     prediction = Job(
@@ -104,8 +111,9 @@ def method_jobs(study: Study, name: str, root: Path, plan: Plan) -> list[Job]:
         needs=[f"{recipe}, seed {member}" for member in study.method_members(name)],
         finished=predicted,
         steps=steps,
-        done=steps if predicted else predicted_samples,
-        spent=_took(results, "predict", name) if predicted else sum(float(s) for _, s in said),
+        done=steps if predicted else steps * share,
+        spent=_took(results, "predict", name) if predicted else sum(of.seconds for of in said),
+        signs=len(said),
         guess=prediction_seconds(study, name, plan, tables, gpus),
     )
     evaluation = Job(
@@ -182,6 +190,10 @@ def _took(results: Path, rule: str, job: str) -> float:
 
 
 def _tail(path: Path) -> str:
+    return _text(path)[-8192:]
+
+
+def _text(path: Path) -> str:
     with suppress(FileNotFoundError):  # a job that starts removes its log
-        return path.read_bytes()[-8192:].decode(errors="replace")
+        return path.read_bytes().decode(errors="replace")
     return ""

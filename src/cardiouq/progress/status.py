@@ -36,12 +36,20 @@ def status(study: Study, root: Path, at_once: int, now: float) -> str:
     columns = ["done", "of", "running", "stopped", "failed", "waiting", "spent", "to come"]
     parts = [tabulate(table, ["", *columns], tablefmt="plain")]
     begun = [
-        [n, states[n], j.done, j.steps, j.spent / j.done if j.done else None, hours(left[n])]
+        [
+            n,
+            states[n],
+            round(j.done, 1),
+            j.steps,
+            j.spent / j.done if j.done else None,
+            hours(left[n]),
+        ]
         for n, j in jobs.items()
         if states[n] not in ("done", "waiting")
     ]
     columns = ["begun", "", "epoch, sample", "of", "s each", "to come"]
-    parts += [tabulate(begun, columns, tablefmt="plain", floatfmt=".3g")] if begun else []
+    digits = ["", "", "g", "", ".3g", ""]
+    parts += [tabulate(begun, columns, tablefmt="plain", floatfmt=digits)] if begun else []
     failures = [f"  {log}: {words}" for log, words in failed(results, jobs)]
     parts += ["\n".join(["failed", *failures])] if failures else []
     at_once = at_once or Counter(states.values())["running"] or len(os.sched_getaffinity(0))

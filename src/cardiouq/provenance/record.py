@@ -6,7 +6,7 @@ import platform
 import re
 import subprocess
 import tomllib
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
 from cardiouq.errors import CardiouqError
@@ -14,6 +14,7 @@ from cardiouq.files.documents import read_json
 from cardiouq.files.run_files import MACHINE_FILE
 from cardiouq.files.writing import atomic_write
 
+PACKAGE = "cardiouq"
 NOT_RECORDED = "not recorded"
 MACHINES = {
     "type": "array",
@@ -90,16 +91,31 @@ def git_version(root: Path) -> str:
 
 
 def packages() -> dict[str, str]:
-    """Python and every direct dependency of the code that runs -> its version."""
-    text = (repository() / "pyproject.toml").read_text(encoding="utf-8")
-    lines = tomllib.loads(text)["project"]["dependencies"]
+    """Python and every direct dependency of the code that runs -> its version.
+
+    Where neither a repository nor an installation says what these are, `cardiouq` itself is what
+    is not installed.
+    """
     found = {"python": platform.python_version()}
-    for name in sorted(re.split(r"[^\w.-]", line)[0] for line in lines):
+    for name in sorted(re.split(r"[^\w.-]", line)[0] for line in _dependencies()):
         try:
             found[name] = version(name)
         except PackageNotFoundError:
             found[name] = "not installed"
     return found
+
+
+def _dependencies() -> list[str]:
+    """What the code needs, each as `name>=version`, without what extras need."""
+    file = repository() / "pyproject.toml"
+    if file.is_file():
+        project = tomllib.loads(file.read_text(encoding="utf-8"))["project"]
+        return list(project["dependencies"])
+    try:  # pip leaves the file out
+        lines = requires(PACKAGE) or []
+    except PackageNotFoundError:
+        return [PACKAGE]
+    return [line for line in lines if not re.search(r";.*\bextra\b", line)]
 
 
 def note_machine(folder: Path, device: str, precision: str) -> None:

@@ -4,6 +4,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
+from cardiouq.data.plan import Plan
 from cardiouq.methods import build_variant
 from cardiouq.methods.base import BaseVariant, Member, PretrainedMethod
 from cardiouq.recipes.schedule import Schedule
@@ -44,12 +45,17 @@ class Members(Settings):
         seeds = 1 + max((member.seed for member in members), default=0)
         return [replace(member, seed=member.seed + repeat * seeds) for member in members]
 
-    def sample_count(self, name: str) -> int:
-        """Number of samples that a method or a repeat draws on the test sets."""
+    def sample_count(self, name: str, plan: Plan) -> int:
+        """Number of samples that a method or a repeat draws on the test sets.
+
+        Args:
+            name: of the method or the repeat.
+            plan: of the study, or a guess as long as it is not made.
+        """
         method = self.methods[self.repeated(name)]
         if isinstance(method, PretrainedMethod):
             return method.sample_count()
-        return len(self.method_members(name)) * method.samples_per_run(self.schedule_of(name))
+        return method.sample_count(self.schedule_of(name), plan)
 
     def network_passes(self, name: str) -> int:
         """How often a slice goes through a network for a method to predict it."""
