@@ -49,15 +49,23 @@ class Acdc:
 
 
 class Mnms:
-    """The labelled training part of M&Ms, to which subjects are added."""
+    """M&Ms' folder, to which labelled subjects are added."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.table = root / "201014_M&Ms_Dataset_Information_-_opendataset.csv"
         self.rows: list[dict[str, Any]] = []
 
-    def add(self, code: str, vendor: str = "A", centre: int = 1, ed: int = 0, es: int = 2) -> Path:
-        folder = self.root / "Training" / "Labeled" / code
+    def add(
+        self,
+        code: str,
+        vendor: str = "A",
+        centre: int = 1,
+        ed: int = 0,
+        es: int = 2,
+        part: str = "Training/Labeled",
+    ) -> Path:
+        folder = self.root / part / code
         image, label = make_scan(sum(code.encode()), frames=4)
         write_nifti(folder / f"{code}_sa.nii.gz", image)
         write_nifti(folder / f"{code}_sa_gt.nii.gz", label)

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -354,6 +355,33 @@ def test_every_empty_test_set_is_named(two_sets: pd.DataFrame) -> None:
     assert [problem.split(":")[0] for problem in caught.value.problems] == ["C", "other"]
 
 
+@pytest.mark.parametrize(
+    ("narrowed", "advice"),
+    [
+        ({"vendor": "C"}, "; the cases of vendor 'C' are in ['testing'], set `part` to these"),
+        (
+            {"vendor": "D"},
+            "; vendor 'D' has none in ['testing', 'training'], the parts that were read; `part` "
+            "may name others that the layout has (docs/data.md)",
+        ),
+        (
+            {"part": "validation"},
+            "; the cases of the data set are in ['testing', 'training'], set `part` to these",
+        ),
+        ({"vendor": "B", "where": {"phase": "mid"}}, ""),
+    ],
+)
+def test_a_test_set_of_other_parts_than_its_vendor_is_told_which_have_it(
+    two_sets: pd.DataFrame, narrowed: dict[str, Any], advice: str
+) -> None:
+    of_mnms = two_sets[two_sets["dataset"] == "mnms"]
+    cases = pd.concat([two_sets, of_mnms.assign(part="testing", vendor="C")])
+    wanted = filled_in({"t": {"dataset": "mnms"} | narrowed}, "test_sets")
+    with pytest.raises(ProblemsError) as caught:
+        select_test_cases(cases, split_subjects(cases, "acdc", 0.2, 0, seed=1), wanted)
+    assert caught.value.problems == [f"t: no case matches {wanted['t']}{advice}"]
+
+
 def test_a_subject_whose_image_another_part_or_data_set_has_is_left_out(
     subjects: Subjects,
 ) -> None:
@@ -368,7 +396,7 @@ def test_a_subject_whose_image_another_part_or_data_set_has_is_left_out(
     assert (sides == "validation").sum() == 2 + 2  # a fifth of 8 and of 9
 
 
-def test_test_sets_are_of_one_part(subjects: Subjects) -> None:
+def test_test_sets_are_of_the_parts_that_they_name(subjects: Subjects) -> None:
     table = subjects(8)
     testing = subjects(2).assign(part="testing")
     testing[["subject", "case"]] = "t-" + testing[["subject", "case"]]
@@ -376,7 +404,8 @@ def test_test_sets_are_of_one_part(subjects: Subjects) -> None:
     split = split_subjects(both, "acdc", 0.25, 0, seed=1)
     test_sets = {"val": {"dataset": "acdc", "split": "validation"}, "all": {"dataset": "acdc"}}
     test_sets["test"] = {"dataset": "acdc", "part": "testing"}
+    test_sets["both"] = {"dataset": "acdc", "part": ["training", "testing"]}
     chosen = select_test_cases(both, split, filled_in(test_sets, "test_sets"))
     sizes = chosen.groupby("test_set").size()
-    assert sizes.to_dict() == {"val": 4, "all": 16, "test": 4}
+    assert sizes.to_dict() == {"val": 4, "all": 16, "test": 4, "both": 20}
     assert chosen.loc[chosen["test_set"] == "test", "case"].str.startswith("t-").all()

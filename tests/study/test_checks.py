@@ -293,6 +293,30 @@ def test_part_that_a_layout_has_not_is_refused(make_study: MakeStudy, tiny: Sett
     assert problem.startswith(f"test_sets.{test_set}.part: 'holiday' is not one of ['training',")
 
 
+def test_several_parts_are_checked_each_and_not_split(
+    make_study: MakeStudy, tiny: Settings
+) -> None:
+    tiny["test_sets"]["phantom-B"]["part"] = ["training", "testing", "holiday"]
+    [problem] = problems_of(make_study, tiny)
+    assert problem.startswith("test_sets.phantom-B.part: 'holiday' is not one of ['training',")
+    tiny["test_sets"]["phantom-B"]["part"] = ["training", "testing"]
+    assert make_study(tiny).data_folders()["phantom-mnms"]["optional"] == ["testing"]
+    tiny["test_sets"]["phantom-val"]["part"] = ["training", "testing"]
+    assert problems_of(make_study, tiny) == [
+        "test_sets.phantom-val.split: only the part 'training' is split"
+    ]
+
+
+def test_fit_is_not_tested_on_several_parts_with_the_one_that_it_fits_on(
+    make_study: MakeStudy, tiny: Settings
+) -> None:
+    del tiny["methods"]["temperature_fitted"]["folds"]
+    del tiny["test_sets"]["phantom-val"]["split"]
+    tiny["test_sets"]["phantom-val"]["part"] = ["testing", "training"]
+    [problem] = problems_of(make_study, tiny)
+    assert "which the test set 'phantom-val' has too" in problem
+
+
 def test_rate_that_never_falls_is_refused(make_study: MakeStudy, tiny: Settings) -> None:
     schedule = {"name": "step", "epochs": 8, "alpha_0": 0.1, "after": 8, "factor": 0.1}
     tiny["recipes"]["dropout"]["schedule"] = schedule

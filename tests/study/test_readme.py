@@ -28,7 +28,7 @@ def test_committed_tables_are_those_of_the_schemas(page: str) -> None:
         ("schedule.name", "`polynomial`, `step` or `cyclical`", "required"),
         ("selection", "`validation_nll`", ""),
         ("structures", "texts", '`["RV", "MYO", "LV"]`'),
-        ("test_sets.<name>.part", "text", "`training`"),
+        ("test_sets.<name>.part", "text or texts", "`training`"),
         ("test_sets.<name>.published", "text or `null`", "required"),
         ("single.temperature", "number above 0 or `fitted`", "`1.0`"),
         ("single.folds", "integer from 2", ""),

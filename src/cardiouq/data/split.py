@@ -156,8 +156,8 @@ def select_test_cases(
 ) -> pd.DataFrame:
     """The cases of each test set: columns test_set, case.
 
-    A test set names its data set and its `part`, and may narrow it by `split`, `vendor`, and any
-    columns of the case table (`where`).
+    A test set names its data set and its `part` or several, and may narrow them by `split`,
+    `vendor`, and any columns of the case table (`where`).
 
     Raises:
         ProblemsError: for every test set that holds no case.
@@ -165,8 +165,8 @@ def select_test_cases(
     parts: list[pd.DataFrame] = []
     problems: list[str] = []
     for name, settings in test_sets.items():
-        of_part = cases["part"] == settings["part"]
-        chosen = cases[of_part & (cases["dataset"] == settings["dataset"])]
+        of_dataset = cases[cases["dataset"] == settings["dataset"]]
+        chosen = of_dataset[of_dataset["part"].isin(parts_of(settings))]
         if "split" in settings:
             chosen = cases_of(chosen, split, settings["split"])
         if "vendor" in settings:
@@ -177,11 +177,35 @@ def select_test_cases(
                 break
             chosen = chosen[chosen[column].astype(str) == value]  # slices are a number
         if chosen.empty:
-            problems.append(f"{name}: no case matches {dict(settings)}")
+            elsewhere = _parts_with_cases(of_dataset, settings)
+            problems.append(f"{name}: no case matches {dict(settings)}{elsewhere}")
         parts.append(pd.DataFrame({"test_set": name, "case": chosen["case"]}))
     if problems:
         raise ProblemsError("test sets without a case; change the study or the data:", problems)
     return pd.concat(parts, ignore_index=True)
+
+
+def parts_of(test_set: Mapping[str, Any]) -> list[str]:
+    """The parts of its data set whose cases a test set may have."""
+    part: str | list[str] = test_set["part"]
+    return [part] if isinstance(part, str) else part
+
+
+def _parts_with_cases(of_dataset: pd.DataFrame, test_set: Mapping[str, Any]) -> str:
+    """Of a test set whose parts lack its vendor, or are empty: which parts are better."""
+    alike, of_whom = of_dataset, "the data set"
+    if "vendor" in test_set:
+        alike = of_dataset[of_dataset["vendor"] == test_set["vendor"]]
+        of_whom = f"vendor {test_set['vendor']!r}"
+    found, read = (sorted(set(table["part"])) for table in (alike, of_dataset))
+    if set(found) & set(parts_of(test_set)):  # it is narrowed too far by something else
+        return ""
+    if found:
+        return f"; the cases of {of_whom} are in {found}, set `part` to these"
+    return (
+        f"; {of_whom} has none in {read}, the parts that were read; `part` may name others that "
+        "the layout has (docs/data.md)"
+    )
 
 
 def read_split(path: str | Path) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from cardiouq.data.phantom.groups import GROUPS
 from cardiouq.data.readers.adapters import ADAPTERS
 from cardiouq.data.readers.found import TRAINING
 from cardiouq.data.readers.labels import speaks_of_unknown
-from cardiouq.data.split import hold_out, split_subjects
+from cardiouq.data.split import hold_out, parts_of, split_subjects
 from cardiouq.errors import CardiouqError
 from cardiouq.files.documents import declaration_problem, schema_problems
 from cardiouq.methods import (
@@ -176,12 +176,12 @@ def _test_set_problems(study: Settings) -> Iterator[str]:
     """Parts and sides that a data set has not, and names that some disks take for one."""
     datasets = study["datasets"]
     for test_set, block in study["test_sets"].items():
-        part = block["part"]
+        parts = parts_of(block)
         if block["dataset"] in datasets:
-            parts = ADAPTERS[datasets[block["dataset"]]["layout"]].parts or (part,)
-            if part not in parts:
-                yield f"test_sets.{test_set}.part: {part!r} is not one of {list(parts)}"
-        if part != TRAINING and "split" in block:
+            known = ADAPTERS[datasets[block["dataset"]]["layout"]].parts or parts
+            for part in (part for part in parts if part not in known):
+                yield f"test_sets.{test_set}.part: {part!r} is not one of {list(known)}"
+        if parts != [TRAINING] and "split" in block:
             yield f"test_sets.{test_set}.split: only the part {TRAINING!r} is split"
         if block.get("split") == "test" and not study["split"]["test_fraction"]:
             yield f"test_sets.{test_set}.split: 'test' needs `split.test_fraction`"
@@ -339,7 +339,7 @@ def _drawing_problems(study: Settings, place: str, block: Mapping[str, Any]) -> 
             "too; set `split.test_fraction` and test on `split: test`, or set `folds`"
             for test_set, tested in study["test_sets"].items()
             if tested["dataset"] == study["split"]["dataset"]
-            and tested["part"] == TRAINING
+            and TRAINING in parts_of(tested)
             and tested.get("split", "validation") == "validation"
         )
 

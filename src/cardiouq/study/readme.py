@@ -100,15 +100,17 @@ def _value(block: Schema) -> str:
     if "enum" in block:
         *others, last = (f"`{_spelt(value)}`" for value in block["enum"])
         return f"{', '.join(others)} or {last}" if others else last
-    kind, *null = [block["type"]] if isinstance(block["type"], str) else block["type"]
+    if isinstance(block["type"], list):
+        return " or ".join(_value(block | {"type": kind}) for kind in block["type"])
+    kind: str = block["type"]
+    if kind == "null":
+        return "`null`"
     if kind == "array":
         of_items = _value(block["items"])
         count = f"{block['maxItems']} " if "maxItems" in block else ""
-        text = re.sub(r"^\w+", rf"{count}\g<0>s", of_items)
-    else:
-        limits = [f"{word} {block[name]}" for name, word in LIMITS.items() if name in block]
-        text = " ".join([WORDS.get(kind, kind), *limits])
-    return f"{text} or `null`" if null else text
+        return re.sub(r"^\w+", rf"{count}\g<0>s", of_items)
+    limits = [f"{word} {block[name]}" for name, word in LIMITS.items() if name in block]
+    return " ".join([WORDS.get(kind, kind), *limits])
 
 
 def _spelt(value: Any) -> str:

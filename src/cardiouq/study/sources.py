@@ -7,6 +7,7 @@ from cardiouq.data.fetch.sources import read_sources
 from cardiouq.data.readers.adapters import ADAPTERS
 from cardiouq.data.readers.found import TRAINING, DataFolder
 from cardiouq.data.readers.pseudonyms import read_key
+from cardiouq.data.split import parts_of
 from cardiouq.data.state import state_of
 from cardiouq.errors import CardiouqError, ProblemsError
 from cardiouq.structures import PHANTOM
@@ -32,17 +33,23 @@ class Sources(Settings):
         """Data set -> the fields of its `DataFolder`.
 
         Its parts are those that the study uses: the part for training of one that is split (or not
-        used at all), and those of the test sets.
+        used at all), and those of the test sets. Where a test set names several, any may be missing
+        that nothing else needs.
         """
-        parts: dict[str, set[str]] = {name: set() for name in self["datasets"]}
-        parts[self["split"]["dataset"]].add(TRAINING)
+        needed: dict[str, set[str]] = {name: set() for name in self["datasets"]}
+        optional: dict[str, set[str]] = {name: set() for name in self["datasets"]}
+        needed[self["split"]["dataset"]].add(TRAINING)
         for block in self["test_sets"].values():
-            parts[block["dataset"]].add(block["part"])
-        return {
-            name: {key: value for key, value in block.items() if key != "source"}
-            | {"root": str(self.source(name)), "parts": sorted(parts[name] or {TRAINING})}
-            for name, block in self.written["datasets"].items()
-        }
+            parts = parts_of(block)
+            (needed if len(parts) == 1 else optional)[block["dataset"]].update(parts)
+        folders = {}
+        for name, block in self.written["datasets"].items():
+            used = needed[name] | optional[name] or {TRAINING}
+            folders[name] = {key: value for key, value in block.items() if key != "source"}
+            folders[name] |= {"root": str(self.source(name)), "parts": sorted(used)}
+            if extra := sorted(optional[name] - needed[name]):
+                folders[name]["optional"] = extra
+        return folders
 
     def scan_states(self) -> dict[str, str]:
         """Data set -> the state of its scans on disk; of those that a rule generates, none."""

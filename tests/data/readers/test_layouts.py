@@ -132,6 +132,16 @@ def test_a_part_that_is_not_there_is_a_problem(acdc: Any, mnms: Any) -> None:
         assert "esting" in problem
 
 
+def test_an_optional_part_may_be_missing(acdc: Any, mnms: Any) -> None:
+    acdc.add(1)
+    mnms.add("A0B1C2")
+    for find, root in ((find_acdc, acdc.root), (find_mnms, mnms.root)):
+        data = DataFolder(root.name, root, ["testing", "training"], optional=["testing"])
+        assert find(data) == find(DataFolder(root.name, root))
+        needed = DataFolder(root.name, root, ["testing", "training"], optional=["training"])
+        assert len(find(needed)[1]) == 1
+
+
 def test_mnms_subjects_without_a_label_are_left_out_with_a_count(
     mnms: Any, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,15 @@ def test_subjects_are_read_off_the_names_of_nnunet_s_cases(nnunet: Path) -> None
         ("p3_a", "p3", "testing", "p3_a_0000.nii.gz"),
     ]
     assert len(make_case_table({"d": data})) == 5
+
+
+def test_nnunet_s_testing_part_may_be_missing_if_it_is_optional(nnunet: Path) -> None:
+    for file in (nnunet / "labelsTs").iterdir():
+        file.unlink()
+    needed = DataFolder("nnunet", nnunet, ["testing", "training"], subject="^(p[0-9])_")
+    found, [problem] = find_nnunet(needed)
+    assert "labelsTs: no labels *.nii.gz found" in problem
+    assert find_nnunet(replace(needed, optional=["testing"])) == (found, [])
 
 
 def test_nnunet_s_subjects_are_never_guessed(nnunet: Path) -> None:

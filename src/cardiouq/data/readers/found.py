@@ -28,6 +28,7 @@ class DataFolder:
         subject: pattern whose first group in a case's name is the subject (`nnunet`).
         visit: column that tells the visits of a subject apart (`csv`, `nnunet`); unless set
             `visit`, if there is one.
+        optional: parts that the study uses if they are there.
     """
 
     layout: str
@@ -36,6 +37,7 @@ class DataFolder:
     labels: Wanted = field(default_factory=dict)
     subject: str = ""
     visit: str = ""
+    optional: Collection[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -39,7 +39,7 @@ def find_acdc(data: DataFolder) -> Found:
     for part in data.parts:
         of_part = _folders(root.glob(f"{part}/patient*"))
         folders += of_part
-        if not of_part:
+        if not of_part and part not in data.optional:
             problems.append(
                 f"{root}: no folders {part}/patientNNN found; point at the folder that "
                 f"holds ACDC's `{part}`"
@@ -203,7 +203,7 @@ def find_mnms(data: DataFolder) -> Found:
         log.info("%s: %d subject(s) of Training/Unlabeled are left out", root, unlabelled)
     for part in data.parts:
         of_part = _folders(root.glob(f"{MNMS_PARTS[part]}/*"))
-        if not of_part:
+        if not of_part and part not in data.optional:
             problems.append(f"{root}: no folders {MNMS_PARTS[part]}/<code> found")
         labelled = [path for path in of_part if (path / f"{path.name}_sa_gt.nii.gz").is_file()]
         if part != TRAINING and len(labelled) < len(of_part):

@@ -134,7 +134,7 @@ def find_nnunet(data: DataFolder) -> Found:
     cases: list[FoundCase] = []
     problems: list[str] = []
     for part in data.parts:
-        if not files[part]:
+        if not files[part] and part not in data.optional:
             problems.append(f"{data.root / _folder('labels', part)}: no labels *{ending} found")
         for name, (image, label) in files[part].items():
             try:
