@@ -169,9 +169,9 @@ def test_hmc_without_a_phase_to_sample_in_is_refused(make_study: MakeStudy, tiny
 def test_method_of_branches_needs_a_recipe_that_branches(
     make_study: MakeStudy, tiny: Settings
 ) -> None:
-    tiny["methods"]["calibrated_ensemble"]["recipe"] = "polynomial"
+    del tiny["recipes"]["biased"]["branch"]
     assert problems_of(make_study, tiny) == [
-        "methods.calibrated_ensemble.recipe: 'polynomial' has no `branch`, which "
+        "methods.calibrated_ensemble.recipe: 'biased' has no `branch`, which "
         "calibrated_ensemble needs"
     ]
 

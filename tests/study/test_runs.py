@@ -75,7 +75,7 @@ def test_key_changes_for_the_recipe_that_changed_alone(
         (("bayes_by_backprop", "variant", "kl_weight"), 1),
         (("hmc", "variant", "temperature"), 1),
         (("hmc", "optimiser", "momentum"), 0.5),
-        (("biased", "variant"), {"name": "layer_ensemble"}),
+        (("dropout", "variant"), {"name": "calibrated_ensemble"}),
     ],
 )
 def test_key_changes_with_the_variant(

@@ -199,6 +199,12 @@ class BaseMethod:
 
     usual_style: ClassVar[Style | None] = None
     """How figures draw it, if neither its settings nor the recipe matter."""
+    needs_variant: ClassVar[str | None] = None
+    """Name of the variant that its runs have to be trained by; None: by any."""
+
+    def problems(self, recipe: Block, plan: Block) -> Iterator[str]:
+        """What in a recipe, or in the study's `plan`, the method cannot draw from, in words."""
+        yield from ()
 
     def style(self, recipe: Block) -> Style | None:
         """How figures draw the method with the runs of a recipe; None: in a spare style."""
@@ -400,6 +406,9 @@ class BaseVariant:
 
     style: ClassVar[Style | None] = None
     """How figures draw a method with runs that are trained so; None: as the method says."""
+    only_own_method: ClassVar[bool] = False
+    """Whether the method of the same file alone draws from what is trained so, as the output is not
+    one network's logits of the classes."""
 
     def posterior(self) -> WeightPosterior | None:
         """The posterior that the weights have themselves; None: they are points."""

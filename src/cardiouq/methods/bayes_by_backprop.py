@@ -85,6 +85,8 @@ class Variant(BaseVariant):
     leaves the scale open.
     """
 
+    only_own_method = True
+
     prior_sd: float = setting(0.1, exclusiveMinimum=0, help="SD of the prior N(0, prior_sd^2)")
     kl_weight: float = setting(10.0, minimum=0, help="the paper's lambda")
     initial_sd: float = setting(
@@ -119,6 +121,7 @@ class Method(BaseMethod):
     """Networks whose weights are drawn from the posterior; one draw sees all cases."""
 
     usual_style = Style("#66753A", "x")
+    needs_variant = "bayes_by_backprop"
 
     samples: int = setting(50, minimum=1, help="draws of the weights")
 

@@ -77,6 +77,7 @@ class Method(BaseMethod):
     """
 
     usual_style = Style("#300F93", "*")
+    needs_variant = "calibrated_ensemble"
 
     w: Sequence[int] = setting(
         W, minItems=2, uniqueItems=True, help="members, from over- to under-segmentation"

@@ -103,6 +103,8 @@ def sample_evidence(alpha: Tensor, samples: int) -> Tensor:
 class Variant(BaseVariant):
     """Trained by the loss that is expected under the Dirichlet, and against misleading evidence."""
 
+    only_own_method = True
+
     kl_weight: float = setting(
         0.1,
         minimum=0,
@@ -148,6 +150,7 @@ class Method(SampledOutput):
     """
 
     usual_style = Style("#694BD2", "|")
+    needs_variant = "evidential"
 
     samples: int = setting(
         10, minimum=1, help="of the probabilities; their mean is the Dirichlet's"

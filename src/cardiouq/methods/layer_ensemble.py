@@ -81,6 +81,8 @@ def interpolation_matrix(there: int, here: int, device: torch.device) -> Tensor:
 class Variant(BaseVariant):
     """Heads on every stage, trained by the sum of their multi-class soft Dice losses."""
 
+    only_own_method = True
+
     def problems(self, recipe: Block) -> Iterator[str]:
         for key in ("loss", "deep_supervision"):
             if key in recipe:
@@ -105,6 +107,7 @@ class Method(BaseMethod):
     """The heads of one network from shallow to deep, all in one pass, but the first few."""
 
     usual_style = Style("#7130F2", "+")
+    needs_variant = "layer_ensemble"
 
     skip: int = setting(
         5,
@@ -112,6 +115,15 @@ class Method(BaseMethod):
         help="heads left out, from the input on; 5 is kushibar2022's of ten, and a network of n"
         " stages has 2 n",
     )
+
+    def problems(self, recipe: Block, plan: Block) -> Iterator[str]:
+        """Heads of which none is left; the plan may turn out to have fewer stages than it may."""
+        stages = plan["max_stages"]
+        if stages is not None and self.skip >= 2 * stages:
+            yield (
+                f"`skip` is {self.skip}; expected {2 * stages - 1} at most, as networks of at most "
+                f"{stages} stages (`plan.max_stages`) have {2 * stages} heads"
+            )
 
     def sample_count(self, schedule: Schedule, plan: "Plan") -> int:
         """One for each head that is not left out.

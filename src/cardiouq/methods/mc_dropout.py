@@ -24,6 +24,10 @@ class Method(BaseMethod):
 
     passes: int = setting(30, minimum=1, help="with dropout on; rate and place are the recipe's")
 
+    def problems(self, recipe: Block, plan: Block) -> Iterator[str]:
+        if recipe["dropout"]["p"] == 0:
+            yield "its `dropout.p` is 0, which makes all passes equal; expected a rate above 0"
+
     def style(self, recipe: Block) -> Style:
         """Greens: in the middle layers alone, light for little dropout and dark for much."""
         dropout = recipe["dropout"]

@@ -73,6 +73,8 @@ def sample_logits(output: Tensor, samples: int) -> Tensor:
 class Variant(BaseVariant):
     """Trained by the likelihood of the labels of a whole image, by Monte Carlo over its logits."""
 
+    only_own_method = True
+
     rank: int = setting(10, minimum=1, help="of the covariance")
     samples: int = setting(20, minimum=1, help="of the logits, for the loss")
 
@@ -109,6 +111,7 @@ class Method(SampledOutput):
     """Draws from the Gaussian over the logits, from one pass of the network."""
 
     usual_style = Style("#E6D46D", "H")
+    needs_variant = "stochastic_segmentation"
 
     samples: int = setting(50, minimum=1, help="of the logits")
 

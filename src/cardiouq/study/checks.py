@@ -311,6 +311,11 @@ def _drawing_problems(study: Settings, place: str, block: Mapping[str, Any]) -> 
     if recipe is None:
         return
     method, schedule = build_method(block), study.schedule(block["recipe"])
+    for problem in (
+        *_variant_problems(block["method"], method, recipe),
+        *method.problems(recipe, study["plan"]),
+    ):
+        yield f"{place}: does not go with recipe {block['recipe']!r}: {problem}"
     epochs, members = method.checkpoint_epochs(schedule), method.members()
     if outside := [epoch for epoch in epochs if not 0 <= epoch < schedule.epochs] or not epochs:
         yield (
@@ -342,6 +347,29 @@ def _drawing_problems(study: Settings, place: str, block: Mapping[str, Any]) -> 
             and TRAINING in parts_of(tested)
             and tested.get("split", "validation") == "validation"
         )
+
+
+def _variant_problems(name: str, method: BaseMethod, recipe: Mapping[str, Any]) -> Iterator[str]:
+    """A variant whose networks a method cannot read, or that it needs and the recipe has not.
+
+    Of what is in a file of the user's, this file does not know what goes together.
+    """
+    variant = recipe.get("variant", {}).get("name", "")
+    has = f"it has the variant {variant!r}" if variant else "it has no `variant`"
+    if method.needs_variant:
+        if variant != method.needs_variant and not is_own(variant):
+            yield f"{has}; {name} draws from runs with `variant: {{name: {method.needs_variant}}}`"
+    elif not is_own(name) and _is_of_another(variant, method):
+        yield f"{has}, whose networks only the method {variant!r} can draw from; set another recipe"
+
+
+def _is_of_another(variant: str, method: BaseMethod) -> bool:
+    """Whether a variant's networks are for its own method alone, which is another."""
+    try:
+        kind = variant_class(variant)
+    except (KeyError, CardiouqError):  # there is none, or it is refused with its recipe
+        return False
+    return kind.only_own_method and kind.__module__ != type(method).__module__
 
 
 def _settings_problems(
