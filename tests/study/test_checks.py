@@ -45,6 +45,30 @@ def test_unknown_name_is_named_with_those_allowed(
     assert allowed in problems[0].split("is not one of")[1]
 
 
+@pytest.mark.parametrize(
+    ("kind", "first", "second"),
+    [("methods", "vanilla", "swa"), ("test_sets", "phantom-val", "phantom-B")],
+)
+def test_label_of_two_is_refused(
+    make_study: MakeStudy, tiny: Settings, kind: str, first: str, second: str
+) -> None:
+    label = tiny[kind][first]["label"]
+    tiny[kind][second]["label"] = label
+    # YAML's writer sorts the keys
+    first, second = sorted((first, second))
+    assert problems_of(make_study, tiny) == [
+        f"{kind}.{second}.label: {label!r} is the label of {kind}.{first} too, and tables and "
+        "figures tell them apart by it; change one"
+    ]
+    tiny[kind][second]["label"] = f"{label}, another"
+    assert make_study(tiny)
+
+
+def test_method_may_have_the_label_of_a_test_set(make_study: MakeStudy, tiny: Settings) -> None:
+    tiny["methods"]["vanilla"]["label"] = tiny["test_sets"]["phantom-val"]["label"]
+    assert make_study(tiny)
+
+
 def test_source_that_is_no_path_is_refused_and_the_folder_of_that_name_spelt(
     make_study: MakeStudy, tiny: Settings, tmp_path: Path
 ) -> None:
@@ -161,7 +185,7 @@ def test_hmc_with_another_optimiser_than_plain_momentum_is_refused(
 
 def test_hmc_without_a_phase_to_sample_in_is_refused(make_study: MakeStudy, tiny: Settings) -> None:
     tiny["recipes"]["hmc"]["schedule"] = tiny["recipes"]["polynomial"]["schedule"]
-    tiny["methods"]["hmc_cp"] = tiny["methods"]["vanilla"] | {"recipe": "hmc"}
+    tiny["methods"]["hmc_cp"] = {"method": "single", "label": "HMC", "recipe": "hmc"}
     [problem] = problems_of(make_study, tiny)
     assert problem.startswith("recipes.hmc.schedule: hmc samples in the constant phases")
 

@@ -164,7 +164,8 @@ def test_further_data_set_to_test_on_trains_nothing_again(
 ) -> None:
     after = deepcopy(tiny)
     after["datasets"]["other"] = {"layout": "mnms", "source": "mnms_root"}
-    after["test_sets"]["other"] = after["test_sets"]["phantom-A"] | {"dataset": "other"}
+    changed = {"dataset": "other", "label": "Other"}
+    after["test_sets"]["other"] = after["test_sets"]["phantom-A"] | changed
     assert changed_recipes(make_study, tiny, after) == set()
 
 
@@ -246,7 +247,8 @@ def test_base_runs_are_runs_of_the_study(make_study: MakeStudy, tiny: Settings) 
 def test_two_recipes_may_branch_from_one_run(make_study: MakeStudy, tiny: Settings) -> None:
     early = deepcopy(tiny["recipes"]["biased"]) | {"branch": {"from": "polynomial", "at": 0.5}}
     tiny["recipes"]["early"] = early
-    tiny["methods"]["early"] = tiny["methods"]["calibrated_ensemble"] | {"recipe": "early"}
+    changed = {"recipe": "early", "label": "Early"}
+    tiny["methods"]["early"] = tiny["methods"]["calibrated_ensemble"] | changed
     assert make_study(tiny).branch_epochs("polynomial", FOLDS[0]) == [3, 5]
 
 

@@ -211,7 +211,7 @@ def test_text_may_be_whatever_can_be_read(
 def test_test_sets_that_differ_in_capitals_alone_are_refused(
     make_study: Any, tiny: dict[str, Any]
 ) -> None:
-    tiny["test_sets"]["phantom-a"] = tiny["test_sets"]["phantom-A"]
+    tiny["test_sets"]["phantom-a"] = tiny["test_sets"]["phantom-A"] | {"label": "Another"}
     with pytest.raises(ProblemsError) as caught:
         make_study(tiny)
     assert [problem.split(":")[0] for problem in caught.value.problems] == [

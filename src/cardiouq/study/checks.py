@@ -40,6 +40,7 @@ def study_problems(study: Settings) -> list[str]:
     """Every misspelt name and every inconsistency, in words."""
     return [
         *_reference_problems(study),
+        *_label_problems(study),
         *_source_problems(study),
         *_limit_problems(study),
         *_schedule_problems(study),
@@ -84,6 +85,19 @@ def _references(study: Settings) -> Iterator[tuple[str, str, str, Collection[str
     for recipe, block in recipes.items():
         if "branch" in block:
             yield f"recipes.{recipe}.branch", "from", block["branch"]["from"], recipes
+
+
+def _label_problems(study: Settings) -> Iterator[str]:
+    """Labels that two methods or two test sets have, which no table or figure could tell apart."""
+    for kind in ("methods", "test_sets"):
+        first_with: dict[str, str] = {}
+        for name, block in study[kind].items():
+            first = first_with.setdefault(block["label"], name)
+            if first != name:
+                yield (
+                    f"{kind}.{name}.label: {block['label']!r} is the label of {kind}.{first} too, "
+                    "and tables and figures tell them apart by it; change one"
+                )
 
 
 def _source_problems(study: Settings) -> Iterator[str]:
