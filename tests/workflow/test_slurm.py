@@ -25,6 +25,8 @@ PROFILE = ROOT / "profiles" / "slurm" / "profile.yaml"
 STATE = Path(os.environ.get("SLURM_LOCAL_STATE", "/var/lib/slurm-local"))
 DISTURBED = ("dropout", "cyclical")
 """Recipes of one run each, which are trained for some seconds."""
+ALONE = {"fetch_acdc", "train", "predict", "evaluate", "segment", "apply"}
+"""Rules whose jobs are one each: they are long, or need no cluster."""
 TIMED = "cost.csv"
 """Of the tables the only one with times in it."""
 DEADLINE = 3600
@@ -121,15 +123,23 @@ def local(setting: Setting, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return work / "results" / "tiny"
 
 
-def test_profile_names_rules_that_there_are() -> None:
+def test_profile_names_rules_that_there_are_and_groups_all_small_ones() -> None:
+    """Tables, figures and pages are grouped by the workflow (`test_rules.py`)."""
     profile = yaml.safe_load(PROFILE.read_text(encoding="utf-8"))
-    rules = {
-        name
-        for file in (ROOT / "workflow" / "rules").glob("*.smk")
-        for name in re.findall(r"^\s*rule (\w+):", file.read_text(encoding="utf-8"), re.MULTILINE)
-    }
-    named = {group.partition("=")[0] for group in profile["groups"]} | set(profile["set-resources"])
-    assert named <= rules
+    texts = [
+        file.read_text(encoding="utf-8") for file in (ROOT / "workflow" / "rules").glob("*.smk")
+    ]
+    rules = dict(
+        rule
+        for text in texts
+        for rule in re.findall(
+            r"^ *rule (\w+):\n(.*?)(?=^ *rule |\Z)", text, re.MULTILINE | re.DOTALL
+        )
+    )
+    grouped = {group.partition("=")[0] for group in profile["groups"]}
+    assert grouped | set(profile["set-resources"]) <= rules.keys()
+    reporting = {rule for rule, text in rules.items() if "{RESULTS}/logs/reporting/" in text}
+    assert rules.keys() - reporting - grouped == ALONE
 
 
 def test_disturbed_run_on_slurm_prints_the_local_run_s_tables(
