@@ -120,6 +120,7 @@ def test_verdicts_are_counted_by_outcome_and_by_what_agrees() -> None:
     ]
     findings = verdict[verdict["kind"] == "finding"]
     assert len(list(count_verdicts(findings))) == 1
+    assert len(list(count_verdicts(verdict.iloc[2:4]))) == 1  # numbers that cannot be told
 
 
 def test_what_is_not_told_of_few_subjects_is_one_row() -> None:

@@ -75,8 +75,9 @@ def count_verdicts(table: pd.DataFrame) -> Iterator[str]:
         yield f"Of {len(judged)} numbers and claims of {paper}: {', '.join(each)}."
     measured = of_papers[of_papers["agrees"] != ""]
     for reading in measured["reading"].unique():
-        where = f"By another reading of the paper ({reading}): " if reading else ""
-        yield where + " ".join(_count_agreements(measured[measured["reading"] == reading]))
+        where = [f"By another reading of the paper ({reading}):"] if reading else []
+        if said := list(_count_agreements(measured[measured["reading"] == reading])):
+            yield " ".join([*where, *said])
     told = findings[findings["agrees"] != UNTOLD]
     if len(told):
         of_all = (told["agrees"] == YES).groupby([told[name] for name in WHICH]).all()
