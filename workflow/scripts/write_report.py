@@ -10,7 +10,7 @@ from cardiouq.reporting.captions import render_caption
 from cardiouq.reporting.report.page import Picture, PrintedFile, make_report
 from cardiouq.reporting.report.summary import summarise_test_sets
 from cardiouq.reporting.shown import unescaped
-from cardiouq.reporting.tables.verdict import count_verdicts
+from cardiouq.reporting.tables.verdict import count_verdicts, read_verdict
 
 with reported_to_user(snakemake.log[0]):
     files, params = snakemake.input, snakemake.params
@@ -33,9 +33,7 @@ with reported_to_user(snakemake.log[0]):
             params.domains,
         ),
         confidence=params.confidence,
-        verdict=list(count_verdicts(read_rows(files.verdict, {"high": float, "greatest": float})))
-        if files.verdict
-        else [],
+        verdict=list(count_verdicts(read_verdict(files.verdict))) if files.verdict else [],
         tables=[
             PrintedFile(title, beside(path), read(f"{path}.html").decode())
             for path, title in params.table_titles.items()

@@ -1,13 +1,15 @@
 """The table of verdicts, as it is printed."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from cardiouq.files.writing import atomic_write
 from cardiouq.reporting.printing import NOTHING, table_in, to_html, to_latex, to_markdown
-from cardiouq.reporting.tables.verdict import count_verdicts, print_verdict
+from cardiouq.reporting.tables.verdict import count_verdicts, print_verdict, read_verdict
 from tests.reporting.tables.judged import equal_summary, judge, settings
 
 
@@ -89,7 +91,7 @@ def test_findings_of_all_methods_are_one_row(agrees: list[str], who: str) -> Non
     assert texts[5:9] == ["0 to 2", NOTHING, "6", f"{agrees.count('yes')} of 3"]
 
 
-def test_verdicts_are_counted_by_outcome_and_by_what_agrees() -> None:
+def test_verdicts_are_counted_by_outcome_and_by_what_agrees(tmp_path: Path) -> None:
     rows = [
         ("number", "reproduced", "yes", "", np.nan, np.nan),
         ("number", "not comparable", "no", "", np.nan, np.nan),
@@ -107,7 +109,9 @@ def test_verdicts_are_counted_by_outcome_and_by_what_agrees() -> None:
     verdict = pd.DataFrame(rows, columns=columns).assign(
         paper="zhao2022", what="It falls", test_set=["blur"] * 9 + ["noise", "stretch"]
     )
-    assert list(count_verdicts(verdict)) == [
+    with atomic_write(tmp_path / "verdict.csv") as temporary:
+        verdict.to_csv(temporary, index=False)
+    assert list(count_verdicts(read_verdict(tmp_path / "verdict.csv"))) == [
         "Of 7 numbers and claims of zhao2022: 2 reproduced, 1 not reproduced, 1 cannot be told, "
         "3 not comparable.",
         "1 of 2 published numbers lie in our interval. Of 3 published orderings 1 are ours too, 1 "

@@ -1,14 +1,16 @@
 """Table of each published number, claim and finding with ours beside it and a verdict."""
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from cardiouq.files.tables import read_rows
 from cardiouq.reporting.printing import NOTHING, Cell, PrintedTable
 from cardiouq.reporting.tables.derived import derive_numbers
 from cardiouq.reporting.tables.findings import check_findings
-from cardiouq.reporting.tables.judging import NO, UNTOLD, VERDICTS, YES, make_verdict
+from cardiouq.reporting.tables.judging import NO, UNMEASURED, UNTOLD, VERDICTS, YES, make_verdict
 from cardiouq.reporting.tables.layout import (
     Labels,
     MadeTable,
@@ -61,11 +63,16 @@ def judge(tables: Tables, study: Settings, paper: Paper) -> pd.DataFrame:
     return pd.concat([verdicts, *findings], ignore_index=True)
 
 
+def read_verdict(path: str | Path) -> pd.DataFrame:
+    """Read the rows of `verdict.csv`; only what was measured are numbers."""
+    return read_rows(path, dict.fromkeys(UNMEASURED, float))
+
+
 def count_verdicts(table: pd.DataFrame) -> Iterator[str]:
     """Count what was reproduced, and what agrees of what was measured, a sentence each.
 
     Args:
-        table: from `judge`, or the rows of `verdict.csv`.
+        table: from `judge` or `read_verdict`.
     """
     of_papers, findings = table[table["kind"] != FINDING], table[table["kind"] == FINDING]
     judged = of_papers[of_papers["reading"] == ""]
