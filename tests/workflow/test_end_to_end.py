@@ -134,8 +134,7 @@ def test_no_half_written_or_scratch_file_is_left(finished: Any) -> None:
 def test_every_written_volume_has_its_case_s_geometry(finished: Any, method: str) -> None:
     cases = case_table(finished)
     paths = list((results(finished) / "prediction" / method).rglob("*.nii.gz"))
-    # its distribution is not the samples' mean, so that their entropy is a map of its own
-    own = ("expected_entropy",) if method == "calibrated_ensemble" else ()
+    own = ("expected_entropy",) if method == "calibrated_ensemble" else ()  # it takes no mean
     kinds = (*own, *MAPS) if METHODS[method] > 1 else MAPS[:2]
     # 5 validation subjects, 2 of each vendor, and thrice a distorted one, at two phases
     assert len(paths) == 24 * len(kinds)
