@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cardiouq.errors import CardiouqError
+from cardiouq.evaluation import SCORE_TABLES
 from cardiouq.evaluation.bootstrap import Weights, subject_weights, weighted_mean
 from cardiouq.evaluation.calibration import CLASS_LABELS, TOP_LABEL, binned_errors
 from cardiouq.evaluation.clinical import UNITS
@@ -45,15 +46,7 @@ AVERAGED = ("dice", "aurc_estimated_dice", "aurc_gain_estimated_dice")
 """Metrics of volumes that there is the mean over structures of, too."""
 VISIT = ["subject", "visit"]
 """Columns that say whose and when clinical quantities are; resampled are subjects."""
-TABLES = (
-    "scores",
-    "slice_scores",
-    "voxels",
-    "slice_voxels",
-    "calibration",
-    "image_calibration",
-    "subjects",
-)
+TABLES = tuple(table for table in SCORE_TABLES if table != "sample_volumes")
 """Tables of each method that the statistics are of."""
 
 

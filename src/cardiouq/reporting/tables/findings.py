@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from cardiouq.evaluation.bootstrap import FEWEST_SUBJECTS
-from cardiouq.reporting.tables.judging import COLUMNS, NO, NOT_COMPARABLE, UNTOLD, YES
+from cardiouq.reporting.tables.judging import COLUMNS, NO, NOT_COMPARABLE, UNMEASURED, UNTOLD, YES
 from cardiouq.structures import ALL, FOREGROUND, STRUCTURES
 
 PAPER = "ng2022"
@@ -99,19 +99,22 @@ def _row(
     n_empty: float,
     n_subjects: float,
 ) -> dict[str, Any]:
-    return dict.fromkeys(COLUMNS, "") | {
-        "kind": "finding",
-        "paper": PAPER,
-        "what": what,
-        "method": method,
-        "test_set": where,
-        "level": "slice",
-        "metric": metric,
-        "published": np.nan,
-        "ours": ours,
-        **dict.fromkeys(("low", "high", "least", "greatest"), np.nan),
-        "n_empty": n_empty,
-        "agrees": UNTOLD if n_subjects < FEWEST_SUBJECTS else YES if agrees else NO,
-        "verdict": NOT_COMPARABLE,
-        "reason": REASON,
-    }
+    return (
+        dict.fromkeys(COLUMNS, "")
+        | UNMEASURED
+        | {
+            "kind": "finding",
+            "paper": PAPER,
+            "what": what,
+            "method": method,
+            "test_set": where,
+            "level": "slice",
+            "metric": metric,
+            "published": np.nan,
+            "ours": ours,
+            "n_empty": n_empty,
+            "agrees": UNTOLD if n_subjects < FEWEST_SUBJECTS else YES if agrees else NO,
+            "verdict": NOT_COMPARABLE,
+            "reason": REASON,
+        }
+    )

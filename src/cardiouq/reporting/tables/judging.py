@@ -15,7 +15,7 @@ import pandas as pd
 from cardiouq.evaluation.bootstrap import FEWEST_SUBJECTS
 from cardiouq.reporting.tables.differing import differing_settings
 from cardiouq.reporting.tables.published import find_paper_methods
-from cardiouq.reporting.tables.spread import range_of, range_of_difference
+from cardiouq.reporting.tables.spread import KEYS, range_of, range_of_difference
 from cardiouq.structures import ALL
 
 SOURCE = ["kind", "paper", "table", "what"]
@@ -127,12 +127,11 @@ class _Judge:
     ) -> None:
         self.study, self.paper = study, paper_study
         self.paper_methods = find_paper_methods(study)
-        keys = ["method", "test_set", "level", "structure", "metric"]
         values = ["value", "low", "high", "n_subjects", "n_empty"]
-        self.measured: dict[Any, Any] = summary.set_index(keys)[values].to_dict("index")
+        self.measured: dict[Any, Any] = summary.set_index(KEYS)[values].to_dict("index")
         self.differences: dict[Key, dict[Any, Any]] = {}
         for row in comparisons.to_dict("records"):
-            where = tuple(row[name] for name in keys[1:])
+            where = tuple(row[name] for name in KEYS[1:])
             # 0 - x, as -x would print 0 as -0
             turned = {"difference": 0 - row["difference"], "low": 0 - row["high"]}
             self.differences[(row["method"], row["other"], *where)] = row
@@ -141,9 +140,9 @@ class _Judge:
             )
         self.trained: dict[Key, list[tuple[str, float]]] = defaultdict(list)
         for row in () if repeats is None else repeats.to_dict("records"):
-            key = tuple(row[name] for name in keys)
+            key = tuple(row[name] for name in KEYS)
             self.trained[key].append((row["member"], row["value"]))
-        paper_keys = published[keys].itertuples(index=False, name=None)
+        paper_keys = published[KEYS].itertuples(index=False, name=None)
         self.published = dict(zip(paper_keys, published["value"], strict=True))
         self.n_subjects = published.groupby("test_set")["n_subjects"].first().to_dict()
 

@@ -168,6 +168,17 @@ def by_key(
     return found
 
 
+def by_metric(
+    table: pd.DataFrame, blocks: Sequence[Block], comparisons: pd.DataFrame | None = None
+) -> dict[tuple[str, str, str], Numbers]:
+    """Numbers of blocks of one structure each, by method, test set and metric, as of `by_key`."""
+    return {
+        (row["method"], row["test_set"], block.metric): row
+        for block in blocks
+        for row in by_key(table, block, comparisons).values()
+    }
+
+
 def beside(summary: pd.DataFrame, metric: str) -> NDArray[np.float64]:
     """Value of another metric of each row's method, test set, level and structure, (rows,).
 

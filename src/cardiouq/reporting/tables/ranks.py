@@ -10,7 +10,7 @@ from cardiouq.reporting.tables.layout import (
     Numbers,
     Settings,
     Tables,
-    by_key,
+    by_metric,
     empty_cell,
     labels_of,
     with_interval,
@@ -36,11 +36,7 @@ def print_ranks(
         ranks: rows of `ranks.csv`.
         comparisons: rows of `comparisons.csv`.
     """
-    found = {
-        (row["method"], row["test_set"], row["metric"]): row
-        for block in COMPARED
-        for row in by_key(ranks, block, comparisons).values()
-    }
+    found = by_metric(ranks, COMPARED, comparisons)
     keys = [(test_set, block.metric) for test_set in test_sets for block in COMPARED]
     rows = []
     for method, label in methods.items():

@@ -11,7 +11,7 @@ from cardiouq.reporting.tables.layout import (
     MadeTable,
     Settings,
     Tables,
-    by_key,
+    by_metric,
     cell,
     empty_cell,
     labels_of,
@@ -35,11 +35,7 @@ def print_repeats(
     Args:
         repeats: from `summarise_repeats`.
     """
-    found = {
-        (row["method"], row["test_set"], block.metric): row
-        for block in BLOCKS
-        for row in by_key(repeats, block).values()
-    }
+    found = by_metric(repeats, BLOCKS)
     columns = [(test_set, block) for test_set in test_sets for block in BLOCKS]
     rows = []
     for method, label in methods.items():
