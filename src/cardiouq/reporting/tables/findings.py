@@ -99,22 +99,20 @@ def _row(
     n_empty: float,
     n_subjects: float,
 ) -> dict[str, Any]:
-    return (
-        dict.fromkeys(COLUMNS, "")
-        | UNMEASURED
-        | {
-            "kind": "finding",
-            "paper": PAPER,
-            "what": what,
-            "method": method,
-            "test_set": where,
-            "level": "slice",
-            "metric": metric,
-            "published": np.nan,
-            "ours": ours,
-            "n_empty": n_empty,
-            "agrees": UNTOLD if n_subjects < FEWEST_SUBJECTS else YES if agrees else NO,
-            "verdict": NOT_COMPARABLE,
-            "reason": REASON,
-        }
-    )
+    return {
+        **dict.fromkeys(COLUMNS, ""),
+        **UNMEASURED,
+        "kind": "finding",
+        "paper": PAPER,
+        "what": what,
+        "method": method,
+        "test_set": where,
+        "level": "slice",
+        "metric": metric,
+        "published": np.nan,
+        "ours": ours,
+        "n_empty": n_empty,
+        "agrees": UNTOLD if n_subjects < FEWEST_SUBJECTS else YES if agrees else NO,
+        "verdict": NOT_COMPARABLE,
+        "reason": REASON,
+    }
