@@ -51,6 +51,18 @@ def test_intensities_have_zero_mean_and_unit_deviation_per_volume() -> None:
     np.testing.assert_allclose(normalise(image * 7 + 3), scored, atol=1e-3)
 
 
+@pytest.mark.parametrize("intensity", [None, (3.0, 2.0)])
+def test_a_border_of_zeros_changes_no_intensity_inside(
+    intensity: tuple[float, float] | None,
+) -> None:
+    image = np.random.default_rng(0).gamma(2, 300, (5, 30, 40)).astype(np.float32)
+    image[2, 10:20, 10:20] = 0  # dark, but no border
+    bordered = np.pad(image, ((1, 0), (20, 5), (0, 60)))
+    scored = normalise(bordered, intensity)
+    np.testing.assert_array_equal(scored[1:, 20:-5, :-60], normalise(image, intensity))
+    assert np.isfinite(normalise(np.zeros_like(image), intensity)).all()
+
+
 @pytest.mark.parametrize(
     ("shape", "spacing", "target", "expected"),
     [

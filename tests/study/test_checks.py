@@ -325,20 +325,31 @@ def test_several_parts_are_checked_each_and_not_split(
     assert problem.startswith("test_sets.phantom-B.part: 'holiday' is not one of ['training',")
     tiny["test_sets"]["phantom-B"]["part"] = ["training", "testing"]
     assert make_study(tiny).data_folders()["phantom-mnms"]["optional"] == ["testing"]
-    tiny["test_sets"]["phantom-val"]["part"] = ["training", "testing"]
+    tiny["test_sets"]["phantom-B"]["split"] = "validation"
     assert problems_of(make_study, tiny) == [
-        "test_sets.phantom-val.split: only the part 'training' is split"
+        "test_sets.phantom-B.split: only the part 'training' is split"
     ]
 
 
-def test_fit_is_not_tested_on_several_parts_with_the_one_that_it_fits_on(
+def test_test_set_with_the_subjects_that_are_trained_on_is_refused(
     make_study: MakeStudy, tiny: Settings
 ) -> None:
-    del tiny["methods"]["temperature_fitted"]["folds"]
-    del tiny["test_sets"]["phantom-val"]["split"]
-    tiny["test_sets"]["phantom-val"]["part"] = ["testing", "training"]
-    [problem] = problems_of(make_study, tiny)
-    assert "which the test set 'phantom-val' has too" in problem
+    tested = tiny["test_sets"]["phantom-val"]
+    tested["part"] = ["testing", "training"]
+    assert problems_of(make_study, tiny) == [
+        "test_sets.phantom-val.part: 'training' of 'phantom-acdc' is split and trained on; make it "
+        "a test set of its own, with `split`"
+    ]
+    del tested["part"], tested["split"]
+    assert problems_of(make_study, tiny) == [
+        "test_sets.phantom-val: has the subjects that are trained on; say `split: validation` or "
+        "`test`, or `train` if they are meant"
+    ]
+    tested["split"] = "train"
+    assert make_study(tiny)
+    del tested["split"]
+    tested["part"] = "testing"
+    assert make_study(tiny)
 
 
 def test_rate_that_never_falls_is_refused(make_study: MakeStudy, tiny: Settings) -> None:
@@ -396,18 +407,17 @@ def test_fit_on_the_subjects_that_are_tested_on_is_refused(
     make_study: MakeStudy, tiny: Settings, method: str, changes: Settings
 ) -> None:
     tiny["methods"][method] |= changes
-    tiny["test_sets"]["everyone"] = tiny["test_sets"]["phantom-val"] | {"label": "All"}
-    del tiny["test_sets"]["everyone"]["split"]
+    tiny["test_sets"]["some"] = tiny["test_sets"]["phantom-val"] | {"label": "Some", "vendor": "A"}
     advice = "set `split.test_fraction` and test on `split: test`, or set `folds`"
     assert problems_of(make_study, tiny) == [
         f"methods.{method}: fits on the validation side, which the test set {test_set!r} has too; "
         f"{advice}"
-        for test_set in ("everyone", "phantom-val")
+        for test_set in ("phantom-val", "some")
     ]
     # what is wrong is the test sets: with a side of their own they are fine
     hold_out_test_subjects(tiny)
-    del tiny["test_sets"]["everyone"]
-    tiny["test_sets"]["phantom-val"]["split"] = "test"
+    for test_set in ("phantom-val", "some"):
+        tiny["test_sets"][test_set]["split"] = "test"
     assert make_study(tiny).methods[method].fits()
 
 

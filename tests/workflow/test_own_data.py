@@ -87,6 +87,7 @@ def as_csv(acdc: Path, root: Path, values: dict[str, list[int]]) -> None:
 )
 def test_other_structures_run_from_end_to_end(
     fresh: Any,
+    edited: Any,
     tiny: dict[str, Any],
     layout: str,
     values: dict[str, list[int]],
@@ -155,6 +156,19 @@ def test_other_structures_run_from_end_to_end(
         for method in study["methods"]:
             slices = read_rows(results / "evaluation" / method / "slice_scores.csv")
             assert set(slices["slice"]) == set(range(1, tested["slices"].max()))
+
+    file = home / "study.yaml"
+    text = file.read_text(encoding="utf-8")
+    with edited(file, text.replace("label: Own", "label: Ours")):
+        planned = fresh.plan(study=str(file), directory=home / "work")
+    assert {"train", "predict"}.isdisjoint(planned.jobs)
+    if len(structures) > 1:
+        study["structures"] = structures[::-1]
+        with edited(file, yaml.safe_dump(study)):
+            planned = fresh.plan(study=str(file), directory=home / "work")
+        # with other label values, arrays that are trained on are others
+        assert planned.jobs["list_cases"] == planned.jobs["preprocess"] == 1
+        assert len(planned.trainings) == len(used)
 
 
 def test_shipped_study_to_copy_leads_from_twelve_nnunet_cases_to_tables(fresh: Any) -> None:

@@ -1,9 +1,15 @@
 """From scans on disk to the case table, the split, the plan and arrays."""
 
 from cardiouq.data.case_table import FORMAT_VERSION
+from cardiouq.data.preprocessing import ARRAYS_VERSION
+from cardiouq.data.split import chosen_by
 from cardiouq.provenance.code import digest_of
 from cardiouq.structures import PHANTOM
 
+# They decide which values labels have; a study that leaves them out is not listed anew.
+STRUCTURES_WRITTEN = {
+    key: value for key, value in STUDY.written.items() if key == "structures"
+}
 GENERATED = any(block["source"] == PHANTOM for block in STUDY["datasets"].values())
 
 if GENERATED:
@@ -36,6 +42,7 @@ rule list_cases:
     benchmark:
         f"{RESULTS}/benchmarks/list_cases.tsv"
     params:
+        **STRUCTURES_WRITTEN,
         datasets=STUDY.data_folders(),
         scans=lambda wildcards: STUDY.scan_states(),
         form=FORMAT_VERSION,
@@ -56,7 +63,10 @@ rule split_subjects:
         f"{RESULTS}/benchmarks/split_subjects.tsv"
     params:
         split=STUDY.written["split"],
-        test_sets=STUDY.written["test_sets"],
+        test_sets={
+            name: chosen_by(block)
+            for name, block in STUDY.written["test_sets"].items()
+        },
         seed=STUDY["seed"],
     script:
         "../scripts/split_subjects.py"
@@ -109,6 +119,7 @@ rule preprocess:
         f"{RESULTS}/benchmarks/preprocess.tsv"
     params:
         training_dataset=lambda wildcards: STUDY["split"]["dataset"],
+        version=ARRAYS_VERSION,
     script:
         "../scripts/preprocess.py"
 

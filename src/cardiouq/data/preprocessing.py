@@ -9,19 +9,34 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import zoom
+from scipy.ndimage import find_objects, zoom
 
 from cardiouq.data.plan import Plan
 from cardiouq.data.readers.scans import Case, read_image, read_label
 from cardiouq.errors import CardiouqError
 from cardiouq.structures import IGNORE, IGNORED, values_of
 
+ARRAYS_VERSION = 2
+"""Version of what the arrays hold; with another one all scans are preprocessed and predicted anew.
+"""
+
+
+def nonzero_box(image: NDArray[np.float32]) -> tuple[slice, ...]:
+    """Place of what is not zero in a volume, the borders that a scanner filled left out."""
+    found = find_objects((image != 0).astype(np.uint8))
+    box: tuple[slice, ...] = found[0] if found else tuple(slice(0, edge) for edge in image.shape)
+    return box
+
 
 def normalise(
     image: NDArray[np.float32], intensity: tuple[float, float] | None = None
 ) -> NDArray[np.float32]:
-    """Normalise a volume by its own mean and SD, as nnU-Net, or by a plan's `intensity`."""
-    offset, divisor = intensity or (image.mean(), max(float(image.std()), 1e-8))
+    """Normalise a volume by a plan's `intensity` or, as nnU-Net, by its own mean and SD.
+
+    Those are of the box of what is not zero: half of a scan of M&Ms may be a border of zeros.
+    """
+    inside = image[nonzero_box(image)]
+    offset, divisor = intensity or (inside.mean(), max(float(inside.std()), 1e-8))
     normalised: NDArray[np.float32] = (image - np.float32(offset)) / np.float32(divisor)
     return normalised
 

@@ -18,6 +18,8 @@ from cardiouq.files.tables import add_columns, read_rows
 
 LEFT_OUT = "left out"
 """Side of a subject whose image is in a test set of its own, as ACDC's patient055 is patient118."""
+NARROWING = ("dataset", "part", "split", "vendor", "where")
+"""Settings of a test set that its cases depend on."""
 
 
 def split_subjects(
@@ -183,6 +185,11 @@ def select_test_cases(
     if problems:
         raise ProblemsError("test sets without a case; change the study or the data:", problems)
     return pd.concat(parts, ignore_index=True)
+
+
+def chosen_by(test_set: Mapping[str, Any]) -> dict[str, Any]:
+    """What decides which cases a test set has; by another label they are not predicted anew."""
+    return {key: value for key, value in test_set.items() if key in NARROWING}
 
 
 def parts_of(test_set: Mapping[str, Any]) -> list[str]:

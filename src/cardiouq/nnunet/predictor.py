@@ -13,12 +13,12 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.ndimage import binary_fill_holes, find_objects, gaussian_filter
+from scipy.ndimage import gaussian_filter
 from torch import Tensor
 from torch.nn import functional
 
 from cardiouq.data.plan import Plan
-from cardiouq.data.preprocessing import normalise, resample_image
+from cardiouq.data.preprocessing import nonzero_box, normalise, resample_image
 from cardiouq.nnunet.model import TrainedModel
 from cardiouq.recipes.network import TILES_AT_ONCE
 from cardiouq.structures import N_CLASSES
@@ -57,9 +57,7 @@ def prepare(scan: NDArray[np.float32], spacing: tuple[float, float, float], plan
         spacing: (z, y, x) in mm.
         plan: of the model.
     """
-    nonzero = binary_fill_holes(scan != 0)
-    whole = tuple(slice(0, n) for n in scan.shape)
-    [box] = find_objects(nonzero.astype(np.uint8)) or [whole]
+    box = nonzero_box(scan)
     image = normalise(scan[box])
     # in nnU-Net's order, which decides what a half is rounded to
     rows, columns = (

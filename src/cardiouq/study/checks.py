@@ -189,13 +189,25 @@ def _subjects_of_phantom(study: Settings) -> pd.DataFrame:
 def _test_set_problems(study: Settings) -> Iterator[str]:
     """Parts and sides that a data set has not, and names that some disks take for one."""
     datasets = study["datasets"]
+    trains = any("recipe" in block for block in study["methods"].values())
     for test_set, block in study["test_sets"].items():
         parts = parts_of(block)
         if block["dataset"] in datasets:
             known = ADAPTERS[datasets[block["dataset"]]["layout"]].parts or parts
             for part in (part for part in parts if part not in known):
                 yield f"test_sets.{test_set}.part: {part!r} is not one of {list(known)}"
-        if parts != [TRAINING] and "split" in block:
+        if trains and block["dataset"] == study["split"]["dataset"] and TRAINING in parts:
+            if parts != [TRAINING]:
+                yield (
+                    f"test_sets.{test_set}.part: {TRAINING!r} of {block['dataset']!r} is split and "
+                    "trained on; make it a test set of its own, with `split`"
+                )
+            elif "split" not in block:
+                yield (
+                    f"test_sets.{test_set}: has the subjects that are trained on; say `split: "
+                    "validation` or `test`, or `train` if they are meant"
+                )
+        elif parts != [TRAINING] and "split" in block:
             yield f"test_sets.{test_set}.split: only the part {TRAINING!r} is split"
         if block.get("split") == "test" and not study["split"]["test_fraction"]:
             yield f"test_sets.{test_set}.split: 'test' needs `split.test_fraction`"
@@ -357,9 +369,7 @@ def _drawing_problems(study: Settings, place: str, block: Mapping[str, Any]) -> 
             f"{place}: {does} on the validation side, which the test set {test_set!r} has "
             "too; set `split.test_fraction` and test on `split: test`, or set `folds`"
             for test_set, tested in study["test_sets"].items()
-            if tested["dataset"] == study["split"]["dataset"]
-            and TRAINING in parts_of(tested)
-            and tested.get("split", "validation") == "validation"
+            if tested.get("split") == "validation"
         )
 
 
