@@ -29,7 +29,13 @@ rule write_provenance:
         code=code_of("write_provenance", CAPTIONS / "provenance.rst"),
         title=lambda wildcards: escaped(STUDY["title"]),
         settings=lambda wildcards: escaped(
-            json.dumps(SETTINGS | own_code(STUDY.written) | STUDY.models())
+            json.dumps(
+                SETTINGS
+                | own_code(STUDY.written)
+                | STUDY.models()
+                # by which the verdict says what is comparable
+                | ({"paper": COMPLETE_SETTINGS["paper"]} if PAPER else {})
+            )
         ),
         runs=STUDY.all_run_folders(),
         predicted=PREDICTED,

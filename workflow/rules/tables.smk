@@ -3,14 +3,21 @@
 import json
 from pathlib import PurePath
 
+from cardiouq.files.documents import read_yaml
 from cardiouq.reporting.shown import shareable_settings
 from cardiouq.reporting.tables.layout import reference_of
 from cardiouq.reporting.tables.published import files_of
 from cardiouq.reporting.tables.registry import module_of, tables_of
 from cardiouq.study.runs import needed_checkpoints, needed_runs
+from cardiouq.study.schema import complete
+from cardiouq.study.settings import study_file
 
 SETTINGS = shareable_settings(STUDY.written)
 PAPER = STUDY["reporting"]["published"]
+# What tables are told, as it is no difference from the paper's own study whether a default is written.
+COMPLETE_SETTINGS = complete(SETTINGS) | {
+    "paper": PAPER and complete(read_yaml(study_file(PAPER, STUDY.config_folder)))
+}
 PAPER_TEST_SETS = escaped_labels(STUDY["test_sets"], "published")
 DOMAINS = {name: block["domain"] for name, block in STUDY["test_sets"].items()}
 # What tables read where scans are distorted, and where trainings are repeated.
@@ -58,7 +65,7 @@ for TABLE, ENTRY in tables_of(STUDY).items():
             has_clinical="clinical" in tables_of(STUDY),
             paper=PAPER,
             paper_test_sets=PAPER_TEST_SETS,
-            study=lambda wildcards: escaped(json.dumps(SETTINGS)),
+            study=lambda wildcards: escaped(json.dumps(COMPLETE_SETTINGS)),
             evaluation=STUDY["evaluation"],
         script:
             "../scripts/print_table.py"

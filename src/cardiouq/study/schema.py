@@ -3,11 +3,16 @@
 They lie in `config/schemas`; those of a method's own settings are in the method's file.
 """
 
+import json
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, Literal
 
 from cardiouq.data.readers.adapters import ADAPTERS
 from cardiouq.files.documents import read_yaml, with_defaults
+from cardiouq.methods import is_own, method_class, variant_class
+from cardiouq.methods.base import BaseMethod, BaseVariant
+from cardiouq.methods.settings import settings_schema
 from cardiouq.provenance.record import repository
 
 Schema = dict[str, Any]
@@ -40,3 +45,30 @@ def filled_in(settings: Any, *place: str) -> Any:
         place: keys that lead there, as in `block_of`.
     """
     return with_defaults(settings, block_of(schema_of("study"), *place))
+
+
+def complete(written: Mapping[str, Any]) -> dict[str, Any]:
+    """A study's settings with every default, those of methods and variants too.
+
+    By them two studies are compared, as a default may be written or not; of a file of the user's no
+    default is known.
+    """
+    filled: dict[str, Any] = filled_in(written)
+    for block in filled["methods"].values():
+        _fill_in(block, block["method"], method_class)
+    for recipe in filled["recipes"].values():
+        if "variant" in recipe:
+            _fill_in(recipe["variant"], recipe["variant"]["name"], variant_class)
+    return filled
+
+
+def _fill_in(
+    block: dict[str, Any],
+    name: str,
+    find: Callable[[str], type[BaseMethod] | type[BaseVariant]],
+) -> None:
+    """Give a method's or a variant's block the defaults that its class declares."""
+    if not is_own(name):
+        for setting, schema in settings_schema(find(name)).items():
+            if schema["default"] is not None:  # None is for what is not set
+                block.setdefault(setting, json.loads(json.dumps(schema["default"])))

@@ -34,8 +34,8 @@ def differing_settings(
     Args:
         row: of a paper's numbers or claims; its metric and its test set.
         methods, test_set: ours that stand for the row's.
-        study: settings of the study that ran.
-        paper: settings of the paper's own study.
+        study: settings of the study that ran, every default among them.
+        paper: settings of the paper's own study, likewise.
     """
     training = [settings["datasets"][settings["split"]["dataset"]] for settings in (study, paper)]
     yield from _differences("training data", *training)

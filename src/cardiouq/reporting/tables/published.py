@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from cardiouq.errors import CardiouqError
-from cardiouq.files.documents import read_yaml
 from cardiouq.files.tables import parse_rows
 from cardiouq.provenance.record import repository
 from cardiouq.structures import FOREGROUND, STRUCTURES
@@ -33,16 +32,15 @@ class Paper(NamedTuple):
 
 
 def files_of(paper: str | None) -> list[Path]:
-    """Files of a paper's numbers, claims and own study; none of no paper."""
-    names = ("published/{}.csv", "published/{}_claims.csv", "studies/{}.yaml") if paper else ()
-    return [repository() / "config" / name.format(paper) for name in names]
+    """Files of a paper's numbers and claims; none of no paper."""
+    names = ("{}.csv", "{}_claims.csv") if paper else ()
+    return [repository() / "config" / "published" / name.format(paper) for name in names]
 
 
 def read_paper(study: Mapping[str, Any]) -> Paper:
     """Read the paper that a study stands beside; empty if it stands beside none."""
-    files = files_of(study["reporting"]["published"])
-    numbers, claims, own = files or (None, None, None)
-    return Paper(read_published(numbers), read_claims(claims), read_yaml(own) if own else None)
+    numbers, claims = files_of(study["reporting"]["published"]) or (None, None)
+    return Paper(read_published(numbers), read_claims(claims), study.get("paper"))
 
 
 def read_published(path: str | Path | None) -> pd.DataFrame:
