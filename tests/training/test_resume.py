@@ -141,6 +141,8 @@ def test_compiled_run_interrupted_ends_with_the_same_bits(
     interrupt(run, tmp_path / "seed-0", "validate", 3)
     train(run, tmp_path / "seed-0", CPU)
     assert_same(tmp_path / "seed-0", tmp_path / "undisturbed")
+    [machine] = record.machines(tmp_path / "seed-0")
+    assert machine["precision"].endswith(", compiled")
     assert counters["stats"]["unique_graphs"] >= 1
     assert not counters["graph_break"]
 

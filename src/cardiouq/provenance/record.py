@@ -23,7 +23,7 @@ MACHINES = {
         "type": "object",
         "properties": {
             "device": {"type": "string", "minLength": 1},
-            "precision": {"enum": ["float32", "bfloat16"]},
+            "precision": {"type": "string", "pattern": r"^(float32|bfloat16)(, compiled)?\Z"},
             "code": {"type": "string", "pattern": "^[0-9a-f]{16}$"},
         },
         "required": ["device", "precision", "code"],

@@ -63,7 +63,9 @@ def train(run: Run, output: Path, device: torch.device) -> None:
 def _train(run: Run, side: SideFolder, device: torch.device, notice: Notice) -> None:
     make_deterministic()
     setup = set_up(run, device)
-    note_machine(side.products, device_name(device), precision(device))
+    # which sums in another order, and so ends in other weights
+    compiled = ", compiled" if pays_to_compile(run.steps, device) else ""
+    note_machine(side.products, device_name(device), precision(device) + compiled)
     trajectory = Trajectory(run, side, setup.training.network, setup.optimiser)
     leave_if_told = partial(_leave_if_told, notice, trajectory)
     for epoch in range(trajectory.next_epoch, run.schedule.epochs):
