@@ -171,6 +171,7 @@ def test_paper_s_cyclical_schedule(paper: Study) -> None:
 def test_paper_s_dropout_is_mc_dropout_s_alone(paper: Study) -> None:
     rates = {recipe: block["dropout"]["p"] for recipe, block in paper["recipes"].items()}
     assert rates == {"polynomial": 0.0, "dropout": 0.1, "cyclical": 0.0}
+    assert paper["recipes"]["dropout"]["dropout"]["kind"] == "channel"
     users = [name for name, block in paper["methods"].items() if block["recipe"] == "dropout"]
     assert users == ["mc_dropout"]
 

@@ -17,6 +17,11 @@ ROW = {"metric": "dice", "test_set": "acdc-val"}
             "recipes.polynomial.augmentation.intensities",
             "recipe polynomial: augmentation.intensities not set instead of nnunet_code",
         ),
+        (
+            "mc_dropout",
+            "recipes.dropout.dropout.kind",
+            "recipe dropout: dropout.kind not set instead of channel",
+        ),
     ],
 )
 def test_a_default_that_is_not_the_paper_s_is_named(method: str, place: str, reason: str) -> None:
