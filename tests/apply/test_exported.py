@@ -39,6 +39,24 @@ def test_model_is_read_as_it_was_written(make_model: Make) -> None:
     assert not torch.equal(first, second)
 
 
+# models of before recipes said it drop elements
+@pytest.mark.parametrize(
+    ("kind", "layer"), [({}, "Dropout"), ({"kind": "channel"}, "Dropout2d")], ids=["", "channel"]
+)
+def test_dropout_of_a_model_is_that_of_its_recipe(
+    make_model: Make, said: dict[str, Any], kind: dict[str, str], layer: str
+) -> None:
+    recipe = said["recipe"] | {"dropout": {"p": 0.3, "place": "middle", **kind}}
+    method = {"method": "mc_dropout", "passes": 2}
+    model = read_model(make_model(method=method, recipe=recipe, members=["0"]))
+    [draw] = model.sampler(torch.device("cpu"), no_image).draws(model.fitted)
+    network: Any = draw.network
+    modules = network.network.modules()
+    assert {type(module).__name__ for module in modules if module.training} == {layer}
+    first, second = draw.logits(network(torch.ones(1, 1, 32, 32)))
+    assert not torch.equal(first, second)
+
+
 def test_model_to_begin_with_can_be_read() -> None:
     model = read_model(ROOT / "models/acdc")
     assert list(model.thresholds) == structures_of(ROOT / "models/acdc") == ["RV", "MYO", "LV"]

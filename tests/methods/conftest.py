@@ -52,9 +52,9 @@ def make_run() -> type[RunInMemory]:
 def make_network(plan: Plan) -> Callable[..., UNet]:
     """A U-Net with random weights, in evaluation mode."""
 
-    def make(p: float = 0.0, place: str = "all", seed: int = 0) -> UNet:
+    def make(p: float = 0.0, place: str = "all", seed: int = 0, kind: str = "element") -> UNet:
         torch.manual_seed(seed)
-        network: UNet = build_network(plan, {"p": p, "place": place}).eval()
+        network: UNet = build_network(plan, {"p": p, "place": place, "kind": kind}).eval()
         return network
 
     return make

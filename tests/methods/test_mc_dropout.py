@@ -15,13 +15,15 @@ from cardiouq.recipes.schedule import PolynomialSchedule
 
 MakeNetwork = Callable[..., UNet]
 PASSES = 4
+KINDS = pytest.mark.parametrize("kind", ["element", "channel"])
 SCHEDULE = PolynomialSchedule(epochs=8, alpha_0=0.01, epsilon=0.9)
 
 
+@KINDS
 def test_dropout_is_on_and_off_in_vanilla(
-    make_network: MakeNetwork, make_run: Any, images: Tensor
+    kind: str, make_network: MakeNetwork, make_run: Any, images: Tensor
 ) -> None:
-    run = make_run({7: lambda: make_network(p=0.5)})
+    run = make_run({7: lambda: make_network(p=0.3, kind=kind)})
     [draw] = mc_dropout.Method(passes=PASSES).draws([run], SCHEDULE, {})
     passes = list(draw.logits(draw.network(images)))
     assert len(passes) == len(draw.samples) == PASSES
@@ -32,17 +34,21 @@ def test_dropout_is_on_and_off_in_vanilla(
     assert torch.equal(draw.network(images), draw.network(images))
 
 
-def test_only_dropout_is_in_training_mode(make_network: MakeNetwork) -> None:
-    network = make_network(p=0.5)
+@pytest.mark.parametrize(("kind", "layer"), [("element", Dropout), ("channel", nn.Dropout2d)])
+def test_only_dropout_is_in_training_mode(
+    kind: str, layer: type[nn.Module], make_network: MakeNetwork
+) -> None:
+    network = make_network(p=0.5, kind=kind)
     Passes(network, PASSES)
-    assert {type(m) for m in network.modules() if m.training} == {Dropout}
+    assert {type(m) for m in network.modules() if m.training} == {layer}
 
 
+@KINDS
 @pytest.mark.parametrize("place", DROPOUT_PLACES)
 def test_samples_are_those_of_full_passes_bit_for_bit(
-    place: str, make_network: MakeNetwork, images: Tensor
+    place: str, kind: str, make_network: MakeNetwork, images: Tensor
 ) -> None:
-    network = make_network(p=0.3, place=place)
+    network = make_network(p=0.3, place=place, kind=kind)
     passes = Passes(network, PASSES)
     torch.manual_seed(3)
     samples = passes(images)
@@ -53,6 +59,7 @@ def test_samples_are_those_of_full_passes_bit_for_bit(
 
 
 # of the four stages of the encoder
+@KINDS
 @pytest.mark.parametrize(
     ("place", "calls"),
     [
@@ -64,9 +71,9 @@ def test_samples_are_those_of_full_passes_bit_for_bit(
     ],
 )
 def test_what_comes_before_the_first_dropout_runs_once_per_image(
-    place: str, calls: list[int], make_network: MakeNetwork, images: Tensor
+    kind: str, place: str, calls: list[int], make_network: MakeNetwork, images: Tensor
 ) -> None:
-    network = make_network(p=0.3, place=place)
+    network = make_network(p=0.3, place=place, kind=kind)
     encoder = [network.input_block, *network.downsamples, network.bottleneck]
     counted: Counter[nn.Module] = Counter()
     for stage in [*encoder, *network.upsamples]:

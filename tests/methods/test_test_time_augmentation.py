@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,10 @@ from scipy.stats import norm
 from torch import Tensor
 from torch.nn.functional import conv2d
 
+from cardiouq.data.plan import Plan
 from cardiouq.methods import single
 from cardiouq.methods.test_time_augmentation import Method
+from cardiouq.prediction.predictor import Predictor
 from cardiouq.recipes.network import UNet
 from cardiouq.recipes.schedule import PolynomialSchedule
 
@@ -47,7 +50,7 @@ def test_without_ranges_it_is_vanilla_bit_for_bit(
 
 def test_mirroring_is_undone(images: Tensor) -> None:
     """For a network that mirrors with its input; all four mirrorings come up."""
-    method = Method(**NOTHING | {"mirror": True})
+    method = Method(passes=20, **NOTHING | {"mirror": True})
     kernel = torch.tensor([[1.0, 2, 1], [3, 5, 3], [1, 2, 1]])[None, None]
     seen = []
 
@@ -57,8 +60,9 @@ def test_mirroring_is_undone(images: Tensor) -> None:
 
     expected = conv2d(images, kernel, padding=1)
     torch.manual_seed(0)
-    for _ in range(20):
-        torch.testing.assert_close(method.augmented(network, images), expected, rtol=0, atol=1e-4)
+    for move in method.transformations():
+        found = method.augmented(network, images, move)
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
     mirrored = [images, images.flip(2), images.flip(3), images.flip(2, 3)]
     which = [[torch.allclose(x, m, atol=1e-5) for m in mirrored] for x in seen]
     assert all(sum(row) == 1 for row in which)
@@ -73,7 +77,7 @@ def test_there_and_back_keeps_a_smooth_image(
     ranges: dict[str, Any], shape: tuple[int, int]
 ) -> None:
     image = smooth_image(*shape)
-    method = Method(**NOTHING | ranges)
+    method = Method(passes=5, **NOTHING | ranges)
     seen = []
 
     def network(x: Tensor) -> Tensor:
@@ -82,25 +86,23 @@ def test_there_and_back_keeps_a_smooth_image(
 
     torch.manual_seed(1)
     middle = (..., slice(18, -18), slice(18, -18))  # what was never outside the image
-    for _ in range(5):
-        back = method.augmented(network, image)
+    for move in method.transformations():
+        back = method.augmented(network, image, move)
         assert (back - image)[middle].abs().max() < 0.05
     assert all((x - image)[middle].abs().max() > 0.2 for x in seen)
 
 
 def test_image_is_turned_and_scaled_by_what_was_drawn() -> None:
     image = smooth_image(60, 80)
-    method = Method(**NOTHING | {"rotation_degrees": 30.0, "scale": (0.9, 1.1)})
+    method = Method(passes=1, **NOTHING | {"rotation_degrees": 30.0, "scale": (0.9, 1.1)})
     seen = []
     torch.manual_seed(2)
-    there, back = method._transformation(image)
-    torch.manual_seed(2)
-    method.augmented(lambda x: seen.append(x) or x, image)
+    [there] = method.transformations()
+    method.augmented(lambda x: seen.append(x) or x, image, there)
     zoom = math.sqrt(float(torch.linalg.det(there)))
     angle = math.degrees(math.acos(float(there[0, 0]) / zoom))
     assert 0.9 <= zoom <= 1.1
     assert 1 < angle <= 30
-    torch.testing.assert_close(there @ back, torch.eye(2))
     # scipy's coordinates are (row, column) and start at the first voxel's centre
     by_row = np.asarray(there)[::-1, ::-1]
     centre = (np.array([60, 80]) - 1) / 2
@@ -113,7 +115,8 @@ def test_image_is_turned_and_scaled_by_what_was_drawn() -> None:
 def test_noise_has_the_standard_deviation_that_was_asked_for() -> None:
     images = torch.zeros(4, 1, 100, 100)
     torch.manual_seed(3)
-    noise = Method(**NOTHING | {"noise_sd": 0.05}).augmented(lambda x: x, images).double() / 0.05
+    method = Method(**NOTHING | {"noise_sd": 0.05})
+    noise = method.augmented(lambda x: x, images, torch.eye(2)).double() / 0.05
     count, bound = noise.numel(), norm.isf(1e-6)
     assert abs(float(noise.mean())) * count**0.5 < bound
     assert abs(float(noise.var()) - 1) * (count / 2) ** 0.5 < bound
@@ -124,3 +127,47 @@ def test_passes_differ(make_network: Callable[..., UNet], make_run: Any, images:
     first, second = draw.logits(draw.network(images))
     assert first.shape == (2, 4, 32, 32)
     assert not torch.equal(first, second)
+
+
+def slopes_seen(method: Method, plan: Plan, seed: int) -> Tensor:
+    """How a volume of a ramp lies in each tile that a network sees: (passes, tiles, 2), the steps
+    to the next row and column in the tile's middle."""
+    seen: list[Tensor] = []
+    rows, columns = np.meshgrid(np.arange(50), np.arange(44), indexing="ij")
+    volume = np.stack([rows + 3 * columns + z for z in range(12)]).astype(np.float32)
+    predictor = Predictor(plan, 0.25, torch.device("cpu"))
+    torch.manual_seed(seed)
+    predictor.output(partial(method.passes_of, lambda x: seen.append(x) or x), volume)
+    middles = [
+        torch.stack([tiles[:, 0, 17, 16], tiles[:, 0, 16, 17]], dim=1) - tiles[:, 0, 16, 16, None]
+        for tiles in seen
+    ]
+    calls = [middles[k :: method.passes] for k in range(method.passes)]
+    assert len(calls[0]) > 2  # more than once per volume
+    return torch.stack([torch.cat(of_pass) for of_pass in calls])
+
+
+def test_a_pass_moves_all_tiles_of_a_volume_alike(plan: Plan) -> None:
+    method = Method(passes=4, **NOTHING | {"rotation_degrees": 30.0, "scale": (0.8, 1.2)})
+    slopes = slopes_seen(method, plan, seed=1)
+    assert slopes.shape[1] > 12  # slices are more than a tile each
+    torch.testing.assert_close(slopes, slopes[:, :1].expand_as(slopes), rtol=0, atol=1e-3)
+    assert len(slopes[:, 0].round(decimals=2).unique(dim=0)) == 4
+
+
+def test_transformations_are_those_of_the_case_s_seed(plan: Plan) -> None:
+    method = Method(passes=4, **NOTHING | {"rotation_degrees": 30.0, "scale": (0.8, 1.2)})
+    first, again, other = (slopes_seen(method, plan, seed) for seed in (1, 1, 2))
+    assert torch.equal(first, again)
+    assert ((first - other).abs().amax((1, 2)) > 0.01).all()
+
+
+def test_noise_differs_from_pixel_to_pixel_and_from_tile_to_tile(plan: Plan) -> None:
+    method = Method(passes=2, **NOTHING | {"noise_sd": 0.05})
+    predictor = Predictor(plan, 0.25, torch.device("cpu"))
+    torch.manual_seed(4)
+    noise = predictor.output(
+        partial(method.passes_of, lambda x: x), np.zeros((12, 32, 32), np.float32)
+    )
+    assert noise.shape == (12, 2, 32, 32)
+    assert len(noise.unique()) > 0.99 * noise.numel()

@@ -3,6 +3,7 @@
 import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -305,8 +306,7 @@ def test_moves_are_drawn_with_the_recipe_s_probability_and_ranges(changes: dict[
             assert_share(mirrored, probability if augment.mirror else 0.0, TRIALS)
 
 
-# nnU-Net v2's probabilities and ranges; blur and resolution are drawn twice there (per image, per
-# channel)
+# of nnU-Net's text; in its code blur and resolution are drawn twice (per image, per channel)
 CHANGES = {
     "add_noise": (0.1, 0.0, 0.1),
     "blur": (0.2 * 0.5, 0.5, 1.0),
@@ -354,6 +354,28 @@ def test_intensities_are_changed_with_nnunet_s_probabilities_and_ranges(
     for name, (probability, low, high) in CHANGES.items():
         assert_share(len(sizes[name]), probability, TRIALS)
         assert_uniform(sizes[name], low, high)
+
+
+def test_noise_and_gamma_are_nnunet_s_code_s_where_a_recipe_says_so(
+    changes_made: list[tuple[str, float]],
+) -> None:
+    """As batchgeneratorsv2 0.3.6: of noise an SD from 0 to 0.1, of gamma a half below 1."""
+    rng, augment = np.random.default_rng(5), augmentation(intensities="nnunet_code")
+    still = Location(torch.ones(1, 1), torch.ones(1, 1, dtype=torch.uint8), (0, 0))
+    augment = replace(augment, probability=0.0, mirror=False)
+    for _ in range(TRIALS):
+        augment([still], (1, 1), rng, generator())
+    sizes = defaultdict(list)
+    for name, size in changes_made:
+        sizes[name].append(size)
+    for name in CHANGES.keys() - {"brightness"}:
+        assert_share(len(sizes[name]), CHANGES[name][0], TRIALS)
+    assert_uniform([math.sqrt(variance) for variance in sizes["add_noise"]], 0.0, 0.1)
+    for gammas in (sizes["change_gamma"], sizes["change_gamma of the negative"]):
+        below = [gamma for gamma in gammas if gamma < 1]
+        assert_share(len(below), 0.5, len(gammas))
+        assert_uniform(below, 0.7, 1.0)
+        assert_uniform([gamma for gamma in gammas if gamma >= 1], 1.0, 1.5)
 
 
 def test_intensities_are_changed_in_nnunet_s_order(changes_made: list[tuple[str, float]]) -> None:

@@ -110,10 +110,31 @@ def stages_with_dropout(network: nn.Module) -> set[str]:
     }
 
 
+@pytest.mark.parametrize("kind", ["element", "channel"])
 @pytest.mark.parametrize("place", DROPOUT_PLACES)
-def test_dropout_is_active_in_its_place_alone(plan: Plan, place: str) -> None:
-    network = build_network(plan, {"p": 0.3, "place": place})
+def test_dropout_is_active_in_its_place_alone(plan: Plan, place: str, kind: str) -> None:
+    network = build_network(plan, {"p": 0.3, "place": place, "kind": kind})
     assert stages_with_dropout(network) == STAGES_WITH_DROPOUT[place]
+
+
+# of a recipe that does not say it, as those of earlier models
+@pytest.mark.parametrize(
+    ("kind", "are_whole"), [({}, False), ({"kind": "element"}, False), ({"kind": "channel"}, True)]
+)
+def test_dropout_drops_elements_or_whole_channels(
+    plan: Plan, kind: dict[str, str], are_whole: bool
+) -> None:
+    network = build_network(plan, {"p": 0.5, "place": "bottleneck", **kind}).train()
+    convolution, norm = network.bottleneck.conv1, network.bottleneck.norm1
+    seen: list[Tensor] = []
+    norm.register_forward_hook(lambda _, features, __: seen.append(features[0]))
+    torch.manual_seed(1)
+    network(torch.randn(40, 1, 32, 32))
+    dropped = (seen[0] == 0).flatten(2).double().mean(2)
+    assert dropped.shape == (40, convolution.conv.out_channels)
+    whole = (dropped == 0) | (dropped == 1)
+    assert whole.all() if are_whole else not whole.any()
+    assert dropped.mean() == pytest.approx(0.5, abs=0.08)
 
 
 def test_middle_of_a_deeper_network_is_its_three_deepest_stages(plan: Plan) -> None:

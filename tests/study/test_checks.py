@@ -190,6 +190,14 @@ def test_hmc_without_a_phase_to_sample_in_is_refused(make_study: MakeStudy, tiny
     assert problem.startswith("recipes.hmc.schedule: hmc samples in the constant phases")
 
 
+def test_weights_with_a_prior_do_not_decay(make_study: MakeStudy, tiny: Settings) -> None:
+    tiny["recipes"]["bayes_by_backprop"]["optimiser"] = {"name": "adamw", "weight_decay": 0.01}
+    [problem] = problems_of(make_study, tiny)
+    assert problem.startswith("recipes.bayes_by_backprop.optimiser.weight_decay: 0.01; expected 0")
+    tiny["recipes"]["bayes_by_backprop"]["optimiser"]["weight_decay"] = 0  # an integer, too
+    make_study(tiny)
+
+
 def test_method_of_branches_needs_a_recipe_that_branches(
     make_study: MakeStudy, tiny: Settings
 ) -> None:

@@ -27,6 +27,7 @@ def test_committed_tables_are_those_of_the_schemas(page: str) -> None:
         ("optimiser.nesterov", "`true` or `false`", "`true`"),
         ("schedule.name", "`polynomial`, `step` or `cyclical`", "required"),
         ("selection", "`validation_nll`", ""),
+        ("augmentation.intensities", "`true`, `false` or `nnunet_code`", "`true`"),
         ("structures", "texts", '`["RV", "MYO", "LV"]`'),
         ("test_sets.<name>.part", "text or texts", "`training`"),
         ("test_sets.<name>.published", "text or `null`", "required"),

@@ -141,6 +141,7 @@ def test_paper_s_training(paper: Study, recipe: str) -> None:
         "rotation_degrees": 180,
         "scale": [0.7, 1.4],
         "mirror": True,
+        "intensities": "nnunet_code",
     }
 
 
@@ -170,6 +171,7 @@ def test_paper_s_cyclical_schedule(paper: Study) -> None:
 def test_paper_s_dropout_is_mc_dropout_s_alone(paper: Study) -> None:
     rates = {recipe: block["dropout"]["p"] for recipe, block in paper["recipes"].items()}
     assert rates == {"polynomial": 0.0, "dropout": 0.1, "cyclical": 0.0}
+    assert paper["recipes"]["dropout"]["dropout"]["kind"] == "channel"
     users = [name for name, block in paper["methods"].items() if block["recipe"] == "dropout"]
     assert users == ["mc_dropout"]
 
@@ -356,6 +358,8 @@ def test_workstation_differs_from_laptop_in_how_it_trains_and_follows_the_paper_
         assert ours[section] == laptop[section]
     for name in ("polynomial", "cyclical"):
         recipe, published = ours["recipes"][name], paper["recipes"][name]
+        # noise and gamma are those of nnU-Net's text, not of its code
+        published["augmentation"]["intensities"] = True
         same = published.keys() - {"schedule", "iterations_per_epoch", "batch_size"}
         assert all(recipe[key] == published[key] for key in same - {"validation_batches"})
         iterations = recipe["schedule"]["epochs"] * recipe["iterations_per_epoch"]

@@ -38,8 +38,10 @@ def clinical_quantities(ml: dict[tuple[str, str], Floats]) -> dict[str, Floats]:
     """Compute the clinical quantities of one subject from its volumes.
 
     Args:
-        ml: (structure, phase) -> volumes in ml, (n,): one per sample, say; index i is of the same
-            sample in both phases, so that what it gets wrong in both cancels where it should.
+        ml: (structure, phase) -> volumes in ml, (n,): one per sample, say; index i is of sample i
+            in both phases. Where samples are networks (ensembles, checkpoints, BBB), what one gets
+            wrong in both cancels as it should. Where they are drawn anew for each scan
+            (MC-Dropout, test-time augmentation, SSN, Evidential), nothing cancels.
 
     Returns:
         Quantity -> (n,) in `UNITS` and in their order, where there is all that it `NEEDS`. A

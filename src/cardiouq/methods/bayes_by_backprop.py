@@ -13,6 +13,7 @@ from torch.nn.utils import parametrize
 from cardiouq.methods.base import (
     BaseMethod,
     BaseVariant,
+    Block,
     Draw,
     Fitted,
     Runs,
@@ -97,6 +98,15 @@ class Variant(BaseVariant):
         help="**ambiguity**: the KL term is divided by all annotated pixels of the training set"
         " (its slices, as large as a patch), which is the evidence lower bound, or by its slices",
     )
+
+    def problems(self, recipe: Block) -> Iterator[str]:
+        """Weight decay, which is a second prior of the means and drags rho, so each SD, to a value
+        of its own."""
+        if decay := recipe["optimiser"]["weight_decay"]:
+            yield (
+                f"optimiser.weight_decay: {decay}; expected 0, as the KL term is the prior of the "
+                "weights, and decay would pull at their SD too"
+            )
 
     def posterior(self) -> WeightPosterior:
         return WeightPosterior(self.prior_sd, self.initial_sd)

@@ -28,14 +28,16 @@ class Method(Rescaled):
     """Each class's probability by isotonic regression on held-out voxels, then normalised.
 
     Where each class has a map of its own the segmentation may change; one that all classes share
-    keeps it (Zhang et al., ICML 2020).
+    keeps it on the network's grid (Zhang et al., ICML 2020); resampling to the scan's changes some
+    voxels of boundaries.
     """
 
     usual_style = Style("#272633", "4")
 
     maps: Literal["one_vs_rest", "shared"] = setting(
         "one_vs_rest",
-        help="a map of each class, or one that all `shared`, which changes no segmentation",
+        help="a map of each class, or one that all `shared`, which keeps the segmentation on"
+        " the network's grid; resampling to the scan's changes some voxels of boundaries",
     )
 
     def fit(self, runs: Runs, schedule: Schedule) -> Fitted:

@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 class Method(BaseMethod):
     """Passes of one network that was trained with dropout, with dropout left on.
 
-    Rate and place of the dropout are the recipe's: Zhao et al. (MICCAI 2022) have p = 0.1, place
-    unknown; Ng et al. (IEEE TBME 2022) p = 0.1 and 0.5 in the middle layers, 50 passes.
+    Rate, place and kind of the dropout are the recipe's: Zhao et al. (MICCAI 2022) have p = 0.1,
+    place unknown; Ng et al. (IEEE TBME 2022) p = 0.1 and 0.5 in the middle layers, 50 passes. What
+    is dropped, elements or channels, neither says.
     """
 
-    passes: int = setting(30, minimum=1, help="with dropout on; rate and place are the recipe's")
+    passes: int = setting(30, minimum=1, help="with dropout on, which is the recipe's")
 
     def problems(self, recipe: Block, plan: Block) -> Iterator[str]:
         if recipe["dropout"]["p"] == 0:

@@ -12,18 +12,20 @@ from torch.nn import functional
 from cardiouq.methods.base import BaseMethod, Draw, Fitted, Runs, Sample, Style
 from cardiouq.methods.settings import setting
 from cardiouq.recipes.schedule import Schedule
+from cardiouq.seeds import derive
 
 
 @dataclass(frozen=True)
 class Method(BaseMethod):
     """Passes of one network over images that are turned, scaled, mirrored and noised at random.
 
-    The logits are brought back. Ranges should be those of the recipe's augmentation at most.
+    The logits are brought back. A pass turns, scales and mirrors all tiles of a volume alike, each
+    about its own centre. Ranges should be those of the recipe's augmentation at most.
     """
 
     usual_style = Style("#4C1908", "h")
 
-    passes: int = setting(20, minimum=1, help="each with a transformation of its own")
+    passes: int = setting(20, minimum=1, help="each moves a volume in a way of its own")
     rotation_degrees: float = setting(15.0, minimum=0, maximum=180, help="to either side at most")
     scale: Sequence[float] = setting(
         (0.9, 1.1),
@@ -49,24 +51,35 @@ class Method(BaseMethod):
 
     def passes_of(self, network: nn.Module, images: Tensor) -> Tensor:
         """Logits of every pass, (batch, passes * classes, rows, columns)."""
-        return torch.cat([self.augmented(network, images) for _ in range(self.passes)], dim=1)
+        passes = [self.augmented(network, images, move) for move in self.transformations()]
+        return torch.cat(passes, dim=1)
 
-    def augmented(self, network: nn.Module, images: Tensor) -> Tensor:
-        """Logits of one random transformation of images (batch, 1, rows, columns)."""
-        there, back = self._transformation(images)
+    def transformations(self) -> list[Tensor]:
+        """An affine map of pixel coordinates, (2, 2), for each pass.
+
+        They are drawn anew from the seed that torch was given last, which is the case's, so that
+        they are the same however many calls of the network a volume takes.
+        """
+        generator = torch.Generator().manual_seed(derive(torch.initial_seed(), "transformations"))
+        return [self._transformation(generator) for _ in range(self.passes)]
+
+    def augmented(self, network: nn.Module, images: Tensor, move: Tensor) -> Tensor:
+        """Logits of images (batch, 1, rows, columns) that are moved by a map, and then noised."""
+        move = move.to(images)
         noise = self.noise_sd * torch.randn_like(images)
-        logits: Tensor = network(_resample(images, there) + noise)
-        return _resample(logits, back)
+        logits: Tensor = network(_resample(images, move) + noise)
+        return _resample(logits, torch.linalg.inv(move))
 
-    def _transformation(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """An affine map of pixel coordinates, (2, 2), and its inverse; the same for the batch."""
+    def _transformation(self, generator: torch.Generator) -> Tensor:
+        """A random affine map of pixel coordinates, (2, 2)."""
         limit = math.radians(self.rotation_degrees)
-        angle = torch.empty(()).uniform_(-limit, limit)
-        zoom = torch.empty(()).uniform_(*self.scale)
-        signs = 1 - 2.0 * torch.randint(0, 2, (2,)) if self.mirror else torch.ones(2)
+        angle = torch.empty(()).uniform_(-limit, limit, generator=generator)
+        zoom = torch.empty(()).uniform_(*self.scale, generator=generator)
+        signs = torch.ones(2)
+        if self.mirror:
+            signs -= 2 * torch.randint(0, 2, (2,), generator=generator)
         turn = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()]).view(2, 2)
-        there = (zoom * turn * signs).to(images)
-        return there, torch.linalg.inv(there)
+        return zoom * turn * signs
 
 
 def _resample(images: Tensor, pixels: Tensor) -> Tensor:

@@ -1,14 +1,18 @@
 """nnU-Net's augmentation of 2D images, image by image.
 
-Kinds, probabilities and ranges are those of nnU-Net v2's default trainer (Isensee et al., Nature
-Methods 2021, supplementary note 4). What is done to an image is decided on the host, so that only
-that is computed, and nothing waits for the device.
+Kinds, probabilities and ranges are those of nnU-Net's text (Isensee et al., Nature Methods 2021,
+supplementary note 4), which v2's default trainer has too. What it draws of noise and gamma is not
+what the text says, and a recipe chooses. Of the code is not followed that v2 blurs rows and columns
+apart, and that v1 scales below or above 1 with equal probability and interpolates by splines.
+
+What is done to an image is decided on the host, so that only that is computed, and nothing waits
+for the device.
 """
 
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -75,7 +79,7 @@ class Augmentation:
     mirror: bool
     translation_pixels: int
     probability: float
-    intensities: bool
+    intensities: bool | Literal["nnunet_code"]
 
     def __call__(
         self,
@@ -97,7 +101,8 @@ class Augmentation:
         """
         images, labels = moved(locations, [self._move(rng) for _ in locations], patch_size)
         if self.intensities:
-            images = [change_intensities(image, rng, noise) for image in images]
+            as_coded = self.intensities == "nnunet_code"
+            images = [change_intensities(image, rng, noise, as_coded=as_coded) for image in images]
         return torch.stack(images)[:, None], torch.stack(labels)[:, None]
 
     def _move(self, rng: np.random.Generator) -> Move:
@@ -163,11 +168,22 @@ def cut_patch(location: Location, patch_size: Sequence[int]) -> tuple[Tensor, Te
     return image, labels
 
 
-def change_intensities(image: Tensor, rng: np.random.Generator, noise: torch.Generator) -> Tensor:
-    """nnU-Net's changes of an image (rows, columns) that leave labels where they are, in its order
-    and with its probabilities, per image and channel."""
+def change_intensities(
+    image: Tensor, rng: np.random.Generator, noise: torch.Generator, *, as_coded: bool = False
+) -> Tensor:
+    """nnU-Net's changes of an image that leave labels where they are, in its order and with its
+    probabilities, per image and channel.
+
+    Args:
+        image: (rows, columns).
+        rng: of what is decided.
+        noise: generator of the noise, on the image's device.
+        as_coded: noise and gamma are drawn as nnU-Net's code draws them (batchgenerators 0.25,
+            batchgeneratorsv2 0.3), not as its text says.
+    """
     if rng.random() < 0.1:
-        image = add_noise(image, rng.uniform(0.0, 0.1), noise)
+        drawn = rng.uniform(0.0, 0.1)  # the variance in the text, in the code the SD
+        image = add_noise(image, drawn**2 if as_coded else drawn, noise)
     if rng.random() < 0.2 * 0.5:
         image = blur(image, rng.uniform(0.5, 1.0))
     if rng.random() < 0.15:
@@ -177,10 +193,18 @@ def change_intensities(image: Tensor, rng: np.random.Generator, noise: torch.Gen
     if rng.random() < 0.25 * 0.5:
         image = lower_resolution(image, rng.uniform(0.5, 1.0))
     if rng.random() < 0.1:
-        image = -change_gamma(-image, rng.uniform(0.7, 1.5))
+        image = -change_gamma(-image, _gamma(rng, as_coded))
     if rng.random() < 0.3:
-        image = change_gamma(image, rng.uniform(0.7, 1.5))
+        image = change_gamma(image, _gamma(rng, as_coded))
     return image
+
+
+def _gamma(rng: np.random.Generator, as_coded: bool) -> float:
+    """Draw a gamma from nnU-Net's range; in its code below or above 1 with equal probability."""
+    low, high = 0.7, 1.5
+    if as_coded:
+        low, high = (low, 1.0) if rng.random() < 0.5 else (1.0, high)
+    return rng.uniform(low, high)
 
 
 def add_noise(image: Tensor, variance: float, noise: torch.Generator) -> Tensor:

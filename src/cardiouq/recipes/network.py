@@ -22,6 +22,8 @@ DROPOUT_PLACES = {
 (IEEE TBME 2022) do not say which layers are the middle ones: here the two deepest stages of the
 encoder and the deepest of the decoder."""
 
+DROPOUTS = (nn.Dropout, nn.Dropout2d)
+"""Layers that drop single elements, and those that drop channels."""
 TILES_AT_ONCE = 8
 """Tiles of slices that go through a network together when it predicts."""
 BITS = 2**16
@@ -75,7 +77,7 @@ class UNet(DynUNet):  # type: ignore[misc]
     def first_dropout_stage(self) -> int:
         """Index of the encoder's first stage with dropout; the number of stages if none has."""
         has_dropout = [
-            any(isinstance(module, nn.Dropout) and module.p > 0 for module in stage.modules())
+            any(isinstance(module, DROPOUTS) and module.p > 0 for module in stage.modules())
             for stage in self.encoder_stages
         ]
         return [*has_dropout, True].index(True)
@@ -87,7 +89,8 @@ def build_network(plan: Plan, dropout: Mapping[str, Any], *, n_classes: int = N_
     Instance norm is written as group norm with one channel a group, the same function, because only
     that is fast in the channels-last layout, in which convolutions on a CPU take half the time.
 
-    Dropout, where a recipe asks for it, follows each convolution of the chosen part.
+    Dropout, where a recipe asks for it, follows each convolution of the chosen part, and drops
+    single elements or, as nnU-Net v1 is written, whole channels.
     """
     network = UNet(
         spatial_dims=2,
@@ -106,11 +109,14 @@ def build_network(plan: Plan, dropout: Mapping[str, Any], *, n_classes: int = N_
     )
     network.bottleneck.is_bottleneck = True
     places = tuple(part.format(last=plan.n_stages - 3) for part in DROPOUT_PLACES[dropout["place"]])
+    # recipes as they are written, and those of earlier models, may not say it
+    is_of_channels = dropout.get("kind", "element") == "channel"
+    kind = nn.Dropout2d if is_of_channels else Dropout
     for name, module in network.named_modules():
         in_place = name.startswith(places)
         for child, layer in list(module.named_children()):
             if isinstance(layer, nn.Dropout):
-                setattr(module, child, Dropout(layer.p if in_place else 0.0))
+                setattr(module, child, kind(layer.p if in_place else 0.0))
             if isinstance(layer, nn.InstanceNorm2d):
                 channels = layer.num_features
                 setattr(module, child, nn.GroupNorm(channels, channels, eps=layer.eps))

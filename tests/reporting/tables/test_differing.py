@@ -39,6 +39,13 @@ def test_written_defaults_are_no_difference(paper: str) -> None:
     [
         ("recipes.cyclical.deep_supervision", False, "deep_supervision false instead of true"),
         ("test_sets.acdc-val.part", "testing", "test data: part testing instead of training"),
+        # left out, it is the default, which is not the paper's
+        (
+            "recipes.polynomial.augmentation.intensities",
+            None,
+            "augmentation.intensities true instead of nnunet_code",
+        ),
+        ("recipes.dropout.dropout.kind", None, "dropout.kind element instead of channel"),
         ("methods.checkpoint_ensemble_multi.select", "best", "select best instead of latest"),
     ],
 )

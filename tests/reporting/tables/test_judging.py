@@ -55,7 +55,7 @@ def test_reasons_of_the_laptop_study_are_its_settings() -> None:
         f"of null, base_features {plan['base_features']} instead of 32 and 2 more; "
         f"prediction: tile_overlap {study['prediction']['tile_overlap']} instead of 0.5; "
         f"recipe dropout: schedule.epochs {schedule['epochs']} instead of 1000, schedule.alpha_0 "
-        f"{schedule['alpha_0']} instead of 0.01, optimiser.name adamw instead of sgd and 6 more; "
+        f"{schedule['alpha_0']} instead of 0.01, optimiser.name adamw instead of sgd and 8 more; "
         f"method mc_dropout: passes {passes} instead of 30"
     )
 
