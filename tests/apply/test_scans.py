@@ -56,6 +56,35 @@ def test_paths_may_be_relative(touch: Touch, monkeypatch: pytest.MonkeyPatch) ->
         assert list(find_scans(asked)) == ["p1_c"]
 
 
+@pytest.mark.parametrize("pattern", ["", "/**/*.nii.gz", "/*/sa.nii.gz"])
+def test_scans_in_linked_folders_are_found(touch: Touch, pattern: str) -> None:
+    folder = touch("p1/sa.nii.gz", "site/p2/sa.nii.gz")
+    touch("p3/sa.nii.gz", root="elsewhere")
+    (folder / "p3").symlink_to("../elsewhere/p3")
+    (folder / "site/p4").symlink_to(folder.parent / "elsewhere/p3", target_is_directory=True)
+    found = find_scans(f"{folder}{pattern}")
+    assert found["p3_sa"] == folder / "p3/sa.nii.gz"
+    deep = {"site_p2_sa", "site_p4_sa"} if pattern in ("", "/**/*.nii.gz") else set()
+    assert found.keys() == {"p1_sa", "p3_sa"} | deep
+
+
+@pytest.mark.parametrize("pattern", ["", "/**/*.nii.gz"])
+def test_linked_folders_that_hold_one_another_are_walked_once(touch: Touch, pattern: str) -> None:
+    folder = touch("x/a.nii.gz", "y/b.nii.gz")
+    (folder / "x/all").symlink_to("..")
+    (folder / "x/other").symlink_to("../y")
+    (folder / "y/other").symlink_to("../x")
+    found = find_scans(f"{folder}{pattern}")
+    assert sorted(found) == ["x_a", "x_other_b", "y_b", "y_other_a"]
+
+
+def test_folder_with_the_name_of_a_scan_is_none_and_a_broken_link_is_told(touch: Touch) -> None:
+    folder = touch("x.nii.gz/x.nii", "a.nii.gz")
+    (folder / "gone.nii.gz").symlink_to("nowhere")
+    (folder / "own.nii.gz").symlink_to("own.nii.gz")
+    assert sorted(find_scans(str(folder))) == ["a", "gone", "own", "x.nii.gz_x"]
+
+
 def test_a_folder_that_a_name_begins_with_is_not_said_twice(touch: Touch) -> None:
     names = ["p1/p1_4d.nii", "p1/p10_4d.nii", "site/p2/p2/p2.nii.gz", "p3.x/p3.x-sa.nii.gz"]
     assert sorted(find_scans(str(touch(*names)))) == [
@@ -95,6 +124,13 @@ def test_dicom_with_the_output_among_it_stays_dicom(touch: Touch, tmp_path: Path
     with pytest.raises(CardiouqError, match=r"dcm2niix (is not installed|makes no scan)"):
         as_nifti(str(folder), tmp_path / "other")
     assert as_nifti(str(touch("b.nii")), tmp_path / "other") == str(folder)
+
+
+def test_dicom_in_linked_folders_is_found(touch: Touch, tmp_path: Path) -> None:
+    touch("one/1.dcm", root="elsewhere")
+    (touch("notes.txt") / "one").symlink_to("../elsewhere/one")
+    with pytest.raises(CardiouqError, match=r"dcm2niix (is not installed|makes no scan)"):
+        as_nifti(str(tmp_path / "scans"), tmp_path / "other")
 
 
 def test_folders_with_notes_of_the_user_s_own_are_read(touch: Touch) -> None:

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from cardiouq.apply.scans import SOURCE_FILE, SUFFIXES, given_below
+from cardiouq.apply.scans import SOURCE_FILE, SUFFIXES, files_below, given_below
 from cardiouq.errors import CardiouqError
 from cardiouq.files.writing import atomic_folder, expand_home
 
@@ -47,7 +47,7 @@ def as_nifti(asked: str, output: Path) -> str:
     root = expand_home(asked)
     if not asked or not root.is_dir():
         return asked
-    files = given_below(root, (path for path in root.rglob("*") if path.is_file()))
+    files = given_below(root, (path for path in files_below(root) if path.is_file()))
     if any(path.name.endswith(SUFFIXES) for path in files):
         return asked
     folders: dict[Path, list[Path]] = defaultdict(list)

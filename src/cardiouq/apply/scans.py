@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -123,13 +124,12 @@ def find_scans(asked: str) -> dict[str, Path]:
     if not asked:
         base, found = there, []
     elif there.is_dir():
-        base, found = there, [p for p in there.rglob("*") if p.name.endswith(SUFFIXES)]
+        base, found = there, [p for p in files_below(there) if p.name.endswith(SUFFIXES)]
     elif there.is_file():
         base, found = there.parent, [there]
     else:
         base = Path(*takewhile(WITHOUT_WILDCARD, there.parts))
-        pattern = str(there.relative_to(there.anchor))
-        found = [path for path in Path(there.anchor).glob(pattern) if path.is_file()]
+        found = _matches(base, there.relative_to(base).parts)
     if not (files := _without_labels(asked, given_below(base, found))):
         raise CardiouqError(
             f"{asked or 'scans'}: no scan is there; expected a NIfTI file, a folder of them or "
@@ -145,6 +145,33 @@ def find_scans(asked: str) -> dict[str, Path]:
             )
         named[name] = path
     return named
+
+
+def files_below(folder: Path) -> list[Path]:
+    """All files below a folder, links that lead nowhere among them."""
+    return [path for _, files in _walked(folder) for path in files]
+
+
+def _walked(root: Path) -> Iterator[tuple[Path, list[Path]]]:
+    """A folder and those below it, each with its files; a link into what it lies in is none."""
+    inside: dict[Path, set[Path]] = {root: set()}
+    for name, folders, files in os.walk(root, followlinks=True):
+        here = Path(name)
+        around = inside.pop(here) | {here.resolve()}
+        folders[:] = [below for below in folders if (here / below).resolve() not in around]
+        inside |= {here / below: around for below in folders}
+        yield here, [here / file for file in files]
+
+
+def _matches(base: Path, pattern: Sequence[str]) -> list[Path]:
+    """The files below a folder whose paths have the parts of a pattern; `**` is any folders."""
+    found = {base}
+    for part in pattern:
+        if part == "**":
+            found = {folder for path in found for folder, _ in _walked(path)}
+        else:
+            found = {match for path in found for match in path.glob(part)}
+    return [path for path in found if path.is_file()]
 
 
 def given_below(base: Path, found: Iterable[Path]) -> list[Path]:
