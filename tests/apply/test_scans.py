@@ -1,6 +1,7 @@
 """Scans are found by a path: which files are taken, and what their results are called."""
 
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -127,7 +128,7 @@ def test_dicom_with_the_output_among_it_stays_dicom(touch: Touch, tmp_path: Path
 
 
 def test_dicom_in_linked_folders_is_found(touch: Touch, tmp_path: Path) -> None:
-    touch("one/1.dcm", root="elsewhere")
+    touch("one/1.dcm", os.fsdecode(b"one/M\xfcller.dcm"), root="elsewhere")
     (touch("notes.txt") / "one").symlink_to("../elsewhere/one")
     with pytest.raises(CardiouqError, match=r"dcm2niix (is not installed|makes no scan)"):
         as_nifti(str(tmp_path / "scans"), tmp_path / "other")

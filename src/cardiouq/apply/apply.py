@@ -21,6 +21,7 @@ from cardiouq.errors import user_message
 from cardiouq.evaluation.conformal import DICE
 from cardiouq.files.documents import read_json
 from cardiouq.files.writing import HASHES_FILE, atomic_write, read_hashes
+from cardiouq.logs import printable
 from cardiouq.provenance.record import git_version, packages, repository
 
 log = logging.getLogger(__name__)
@@ -93,10 +94,10 @@ def findings_of(segmenter: Segmenter, name: str, path: Path, output: Path) -> di
 def _told(error: Exception, path: Path) -> str:
     """What is said of a scan that failed; what its reader cannot mend is logged in full."""
     if message := user_message(error):
-        return message
+        return printable(message)
     log.exception("%s: not segmented", path)
     said = " ".join(f"{type(error).__name__}: {error}".split())[:MOST_SAID]
-    return f"{path}: cannot be segmented ({said}); the log has the traceback"
+    return printable(f"{path}: cannot be segmented ({said}); the log has the traceback")
 
 
 def _is_of_disk(error: OSError, output: Path) -> bool:

@@ -118,4 +118,4 @@ def _state_of(root: Path, files: Iterable[Path]) -> str:
     """Text that changes with names, sizes and times of files."""
     found = ((path.relative_to(root), path.stat()) for path in files)
     listed = [f"{root.absolute()}", *(f"{p} {s.st_size} {s.st_mtime_ns}" for p, s in found)]
-    return hashlib.sha256("\n".join(listed).encode()).hexdigest()
+    return hashlib.sha256("\n".join(listed).encode(errors="surrogateescape")).hexdigest()

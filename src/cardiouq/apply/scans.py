@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from cardiouq.data.readers.scans import as_intensities, check_axes, open_scan, read_frames
 from cardiouq.errors import CardiouqError
 from cardiouq.files.writing import HASHES_FILE, expand_home, visible
+from cardiouq.logs import printable
 
 log = logging.getLogger(__name__)
 
@@ -225,7 +226,7 @@ def _name(path: Path) -> str:
         for part, below in pairwise(parts)
         if not re.match(rf"{re.escape(part)}(?![^\W_])", below)  # a word of its own in it
     ]
-    return "_".join([*said, parts[-1]])
+    return printable("_".join([*said, parts[-1]]))
 
 
 def _stem(path: Path) -> str:
