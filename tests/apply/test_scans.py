@@ -9,6 +9,7 @@ import pytest
 
 from cardiouq.apply.dicom import as_nifti
 from cardiouq.apply.scans import find_scans
+from cardiouq.data.readers.pseudonyms import KEY_FILE
 from cardiouq.errors import CardiouqError
 
 Touch = Callable[..., Path]
@@ -144,12 +145,41 @@ def test_label_maps_beside_their_scans_are_left_out_with_a_warning(
     touch: Touch, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = touch("p1/p1_01.nii.gz", "p1/p1_01_gt.nii.gz", "p2_sa.nii", "p2_sa_seg.nii.gz")
-    touch("imagesTr/p3_0000.nii.gz", "labelsTr/p3.nii.gz")
+    touch("imagesTr/p3_0000.nii.gz", "labelsTr/p3.nii.gz", "p4/sa_ED.nii", "p4/label_sa_ED.nii")
     with caplog.at_level(logging.WARNING):
-        assert list(find_scans(str(folder))) == ["imagesTr_p3_0000", "p1_01", "p2_sa"]
+        assert list(find_scans(str(folder))) == ["imagesTr_p3_0000", "p1_01", "p2_sa", "p4_sa_ED"]
     [said] = caplog.messages
-    assert f"{folder}: 3 files are left out" in said
+    assert f"{folder}: 4 files are left out" in said
     assert str(folder / "labelsTr/p3.nii.gz") in said
+
+
+@pytest.fixture
+def gated(touch: Touch) -> Path:
+    """A folder of participants under pseudonyms, of NIfTI and of DICOM."""
+    return touch(KEY_FILE, "1000013/sa_ED.nii.gz", "1000026/dicom/1.dcm", root="gated")
+
+
+@pytest.mark.parametrize("asked", ["", "/1000013", "/1000013/sa_ED.nii.gz", "/*/*.gz", "/../gated"])
+def test_participants_of_gated_data_are_called_by_no_id(gated: Path, asked: str) -> None:
+    with pytest.raises(CardiouqError, match=r"gated: holds pseudonym\.key, .* elsewhere") as error:
+        find_scans(f"{gated}{asked}")
+    assert "1000013" not in str(error.value)
+
+
+def test_dicom_of_gated_data_is_not_converted_under_ids(gated: Path, tmp_path: Path) -> None:
+    with pytest.raises(CardiouqError, match=r"gated: holds pseudonym\.key"):
+        as_nifti(str(gated / "1000026"), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_links_to_gated_data_hold_no_id(gated: Path, touch: Touch) -> None:
+    folder = touch("own.nii.gz")
+    (folder / "p0123_ED.nii.gz").symlink_to(gated / "1000013/sa_ED.nii.gz")
+    (folder / "p0123").symlink_to(gated / "1000013")
+    assert list(find_scans(str(folder))) == ["own", "p0123_sa_ED", "p0123_ED"]
+    (folder / "ED_1000013.nii.gz").symlink_to(gated / "1000013/sa_ED.nii.gz")
+    with pytest.raises(CardiouqError, match=r"gated: holds pseudonym\.key"):
+        find_scans(str(folder))
 
 
 def test_what_is_called_a_label_map_alone_is_a_scan(

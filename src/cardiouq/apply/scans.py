@@ -14,6 +14,7 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
+from cardiouq.data.readers.pseudonyms import check_named_apart
 from cardiouq.data.readers.scans import as_intensities, check_axes, open_scan, read_frames
 from cardiouq.errors import CardiouqError
 from cardiouq.files.writing import HASHES_FILE, expand_home, visible
@@ -27,7 +28,9 @@ WITHOUT_WILDCARD = re.compile(r"[^*?[]*").fullmatch
 FINDINGS_FILE, SOURCE_FILE = "findings.json", "source.txt"
 """In the folder of a scan's results all numbers; in that of converted DICOM what it was made of."""
 LABEL_MARKS = ("_gt", "_seg")
-"""What names of label maps have in addition to those of their scans, as ACDC's and M&Ms'."""
+LABEL_PREFIX = "label_"
+"""What names of label maps have in addition to those of their scans, as ACDC's, M&Ms' and, in
+front, UK Biobank's."""
 IMAGES, LABELS = "images", "labels"
 """How nnU-Net's folders of scans, `<case>_0000`, and of their label maps, `<case>`, begin."""
 
@@ -119,7 +122,7 @@ def find_scans(asked: str) -> dict[str, Path]:
         asked: a file, a folder (with all that are below it), or a pattern as `scans/**/*.nii.gz`.
 
     Raises:
-        CardiouqError: there is none, or two have one name.
+        CardiouqError: there is none, two have one name, or they name participants of gated data.
     """
     there = expand_home(asked)
     if not asked:
@@ -179,8 +182,12 @@ def given_below(base: Path, found: Iterable[Path]) -> list[Path]:
     """Sort the files below a folder, and leave out hidden ones and those that `apply` wrote.
 
     What it wrote lies among the scans where its output is a folder of theirs.
+
+    Raises:
+        CardiouqError: their paths name participants of gated data.
     """
     files = visible(found)
+    check_named_apart(files)
     folders = {folder for path in files for folder in path.parents if folder.is_relative_to(base)}
     ours = {folder for folder in folders - {base} if not visible([folder]) or _is_ours(folder)}
     return [path for path in files if ours.isdisjoint(path.parents)]
@@ -200,8 +207,8 @@ def _without_labels(asked: str, files: Sequence[Path]) -> list[Path]:
     if labels := sorted({*files} - {*kept}):
         log.warning(
             "%s: %d files are left out, as by their names they are label maps of scans that are "
-            "there (SCAN_gt, SCAN_seg, or labelsTr beside imagesTr), %s the first; a pattern that "
-            "names them alone segments them, too",
+            "there (SCAN_gt, SCAN_seg, label_SCAN, or labelsTr beside imagesTr), %s the first; a "
+            "pattern that names them alone segments them, too",
             asked,
             len(labels),
             labels[0],
@@ -213,6 +220,8 @@ def _labelled(path: Path) -> Iterator[tuple[Path, str]]:
     """Folder and name of the scans that a file may be the label map of, were they there."""
     folder, name = path.parent, _stem(path)
     yield from ((folder, name.removesuffix(m)) for m in LABEL_MARKS if name.endswith(m))
+    if name.startswith(LABEL_PREFIX):
+        yield folder, name.removeprefix(LABEL_PREFIX)
     if folder.name.startswith(LABELS):
         images = folder.with_name(IMAGES + folder.name.removeprefix(LABELS))
         yield images, f"{name}_0000"
