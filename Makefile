@@ -67,7 +67,7 @@ format: $(VENV)/installed
 bench: $(VENV)/installed
 	NNUNET=$(NNUNET) $(BIN)/python benchmarks/bench.py
 
-## `cardiouq apply` with a model that nnU-Net trained, beside nnU-Net's own command: make bench-apply NNUNET=FOLDER
+## `cardiouq apply` with a model that nnU-Net trained, beside nnU-Net's own command: make bench-apply NNUNET=FOLDER CARDIOUQ_NNUNET_ROOT=FOLDER CARDIOUQ_ACDC_ROOT=/acdc
 bench-apply: $(VENV)/installed
 	NNUNET=$(NNUNET) $(BIN)/python benchmarks/applying.py
 

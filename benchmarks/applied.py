@@ -129,7 +129,7 @@ def main() -> None:
             for subject in dict.fromkeys(case.subject for case in cases)
         }
         files = {subject: cine_of(pair, scans) for subject, pair in pairs.items()}
-        if wrong := apply(model, files, given.folder / test_set, choose_device()):
+        if wrong := apply(model, files, given.folder / test_set, choose_device):
             parser.exit(1, "\n".join(wrong))
         rows = [scored(pair, given.folder / test_set / SCANS / s) for s, pair in pairs.items()]
         of_subject = pd.DataFrame([row for one, _ in rows for row in one])

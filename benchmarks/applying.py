@@ -39,6 +39,7 @@ PARTS = [
 ]
 ABOUT = """A turn is the whole command, from the start of the process to its end. nnU-Net writes a
 segmentation of each scan; cardiouq apply also probabilities, maps of doubt, numbers and a page."""
+COMMAND = "make bench-apply NNUNET=FOLDER CARDIOUQ_NNUNET_ROOT=FOLDER CARDIOUQ_ACDC_ROOT=FOLDER"
 THEIRS = "from nnunetv2.inference.predict_from_raw_data import predict_entry_point_modelfolder as f"
 
 
@@ -63,10 +64,7 @@ def theirs(processes: str) -> Callable[[], float]:
 
 def _prepared() -> tuple[Path, Path, Path]:
     """Folders of the model, of the scans as nnU-Net names them, and for what comes of them."""
-    model, *found = (
-        _there("CARDIOUQ_NNUNET_ROOT", MODEL),
-        *(_there("CARDIOUQ_ACDC_ROOT", scan) for scan in SCANS),
-    )
+    model, *found = _inputs()
     scratch = Path(tempfile.mkdtemp())
     (scratch / "scans").mkdir()
     for scan in found:
@@ -74,11 +72,16 @@ def _prepared() -> tuple[Path, Path, Path]:
     return model, scratch / "scans", scratch / "output"
 
 
-def _there(variable: str, name: str) -> Path:
-    path = Path(os.environ.get(variable, ""), name)
-    if not os.environ.get(variable) or not path.exists():
-        raise ImportError(f"Set {variable} to the folder that holds {name}.")
-    return path
+def _inputs() -> list[Path]:
+    """The model's folder and the scans; ends the process, and says why, if one is missing."""
+    asked = [("CARDIOUQ_NNUNET_ROOT", MODEL), *(("CARDIOUQ_ACDC_ROOT", scan) for scan in SCANS)]
+    for variable, name in asked:
+        if not (root := os.environ.get(variable)) or not Path(root, name).exists():
+            sys.exit(
+                f"ERROR: {variable} is {root or 'not set'}; expected the folder that holds {name}. "
+                f"Give it: {COMMAND}"
+            )
+    return [Path(os.environ[variable], name) for variable, name in asked]
 
 
 def _peak_of(command: Sequence[str], output: Path, environment: Mapping[str, str]) -> float:
@@ -98,5 +101,5 @@ def _peak_of(command: Sequence[str], output: Path, environment: Mapping[str, str
 
 
 if __name__ == "__main__":
-    command = "make bench-apply NNUNET=FOLDER"
-    write_page("applying-benchmark.md", "Models of nnU-Net", command, [ABOUT, *measured(PARTS)])
+    _inputs()
+    write_page("applying-benchmark.md", "Models of nnU-Net", COMMAND, [ABOUT, *measured(PARTS)])

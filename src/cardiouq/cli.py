@@ -143,7 +143,7 @@ def apply(given: argparse.Namespace) -> int:
     restart_with(structures_of(given.model))
     model = read_model(given.model, given.folds, given.checkpoint)
     scans = find_scans(as_nifti(given.scans, given.out))
-    wrong = apply_to(model, scans, given.out, choose_device())
+    wrong = apply_to(model, scans, given.out, choose_device)
     for error in wrong:
         print(f"NOT SEGMENTED: {error}", file=sys.stderr)
     done = len(scans) - len(wrong)

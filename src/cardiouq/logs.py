@@ -16,9 +16,14 @@ def log_to(path: Path, job: str) -> None:
         datefmt="%H:%M:%S",
         handlers=[
             logging.StreamHandler(sys.stderr),
-            logging.FileHandler(path, mode="a", encoding="utf-8"),
+            logging.FileHandler(path, mode="a", encoding="utf-8", errors="backslashreplace"),
         ],
     )
+
+
+def printable(text: str) -> str:
+    """Text with `\\u...` for bytes of a file's name that no terminal, log or table takes."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def escape_unencodable() -> None:

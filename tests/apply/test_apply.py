@@ -21,9 +21,14 @@ from cardiouq.apply.model_folder import read_model
 from cardiouq.apply.scans import find_scans
 from cardiouq.cli import main
 from cardiouq.device.environment import DEVICE_VARIABLE
+from cardiouq.errors import CardiouqError
 
 Make = Callable[..., Path]
-CPU = torch.device("cpu")
+
+
+def cpu() -> torch.device:
+    """The device, chosen."""
+    return torch.device("cpu")
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +55,7 @@ def test_outputs_lie_over_their_scan(
     )
     affine[:3, :3] = np.linalg.qr(affine[:3, :3])[0] * [1.5, 1.4, 8]
     scan = nib.load(save("one.nii.gz", cine, affine))
-    apply(read_model(make_model()), {"one": tmp_path / "scans/one.nii.gz"}, tmp_path / "out", CPU)
+    apply(read_model(make_model()), {"one": tmp_path / "scans/one.nii.gz"}, tmp_path / "out", cpu)
     found = outputs(tmp_path / "out/scans/one")
     assert sorted(found) == [
         "entropy",
@@ -82,7 +87,7 @@ def test_order_of_storage_changes_nothing_in_space(
     turned = apply_orientation(cine, order)
     save("b.nii.gz", turned, affine @ inv_ornt_aff(order, cine.shape[:3]))
     out = tmp_path / "out"
-    apply(read_model(make_model()), find_scans(str(tmp_path / "scans")), out, CPU)
+    apply(read_model(make_model()), find_scans(str(tmp_path / "scans")), out, cpu)
     one, other = outputs(out / "scans/a"), outputs(out / "scans/b")
     for name, image in one.items():
         expected = apply_orientation(np.asarray(image.dataobj), order)
@@ -96,7 +101,7 @@ def test_frames_are_those_of_volumes_of_their_own(
     save("cine.nii.gz", cine)
     save("third.nii.gz", cine[..., 2])
     out = tmp_path / "out"
-    apply(read_model(make_model()), find_scans(str(tmp_path / "scans")), out, CPU)
+    apply(read_model(make_model()), find_scans(str(tmp_path / "scans")), out, cpu)
     for name, image in outputs(out / "scans/cine").items():
         alone = outputs(out / "scans/third")[name]
         np.testing.assert_array_equal(image.dataobj[..., 2], np.asarray(alone.dataobj))
@@ -110,7 +115,7 @@ def test_memory_is_bounded_by_the_frames_of_a_group(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     scans = {"cine": save("cine.nii.gz", cine)}
-    apply(read_model(make_model()), scans, tmp_path / "whole", CPU)
+    apply(read_model(make_model()), scans, tmp_path / "whole", cpu)
     monkeypatch.setattr("cardiouq.prediction.predict.SUMS_BYTES", 1)
     held = []
     summed = segment.sum_samples
@@ -120,7 +125,7 @@ def test_memory_is_bounded_by_the_frames_of_a_group(
         return summed(*given)
 
     monkeypatch.setattr(segment, "sum_samples", watched)
-    apply(read_model(make_model()), scans, tmp_path / "parts", CPU)
+    apply(read_model(make_model()), scans, tmp_path / "parts", cpu)
     assert held == [1, 1, 1]
     for name, image in outputs(tmp_path / "whole/scans/cine").items():
         part = outputs(tmp_path / "parts/scans/cine")[name]
@@ -131,7 +136,7 @@ def test_numbers_of_a_cine(
     make_model: Make, save: Make, cine: NDArray[np.int16], tmp_path: Path
 ) -> None:
     scans = {"cine": save("cine.nii.gz", cine)}
-    apply(read_model(make_model()), scans, tmp_path / "out", CPU)
+    apply(read_model(make_model()), scans, tmp_path / "out", cpu)
     [row] = pd.read_csv(tmp_path / "out/subjects.csv").itertuples()
     labels = np.asarray(outputs(tmp_path / "out/scans/cine")["segmentation"].dataobj)
     ml = (labels == 3).sum((0, 1, 2)) * 1.5 * 1.5 * 8 / 1000
@@ -153,7 +158,7 @@ def test_of_a_cine_without_phases_the_worst_frame_is_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(segment, "phases", lambda frames: {})  # as of other organs
-    apply(read_model(make_model()), {"a": save("a.nii.gz", cine)}, tmp_path / "out", CPU)
+    apply(read_model(make_model()), {"a": save("a.nii.gz", cine)}, tmp_path / "out", cpu)
     row = pd.read_csv(tmp_path / "out/subjects.csv").loc[0]
     results = json.loads((tmp_path / "out/results.json").read_text(encoding="utf-8"))
     frames = results["scans"][0]["frames"]
@@ -182,8 +187,8 @@ def test_scan_beyond_what_in_domain_scans_had_is_called_unlike_them(
     make_model: Make, save: Make, cine: NDArray[np.int16], tmp_path: Path
 ) -> None:
     scans = {"cine": save("cine.nii.gz", cine)}
-    apply(read_model(make_model()), scans, tmp_path / "like", CPU)
-    apply(read_model(make_model(highest=-1e6)), scans, tmp_path / "unlike", CPU)
+    apply(read_model(make_model()), scans, tmp_path / "like", cpu)
+    apply(read_model(make_model(highest=-1e6)), scans, tmp_path / "unlike", cpu)
     like, unlike = (
         json.loads((tmp_path / name / "results.json").read_text(encoding="utf-8"))
         for name in ("like", "unlike")
@@ -217,19 +222,50 @@ def test_second_call_does_only_what_is_missing(
 
     monkeypatch.setattr(segment.Segmenter, "segment", noted)
     model, out = read_model(make_model()), tmp_path / "out"
-    apply(model, {"a": scans["a"]}, out, CPU)
-    apply(model, scans, out, CPU)
+    apply(model, {"a": scans["a"]}, out, cpu)
+    apply(model, scans, out, cpu)
     assert made == ["a", "b", "c"]
     page = (out / "viewer/index.html").stat().st_mtime_ns
-    apply(model, scans, out, CPU)
+    apply(model, scans, out, cpu)
     assert made == ["a", "b", "c"]
     assert (out / "viewer/index.html").stat().st_mtime_ns == page
     (out / "scans/b/entropy.nii.gz").unlink()
     save("c.nii.gz", volume + 9)
-    apply(model, scans, out, CPU)
+    apply(model, scans, out, cpu)
     assert made[3:] == ["b", "c"]
-    apply(read_model(make_model(seed=3)), scans, out, CPU)
+    apply(read_model(make_model(seed=3)), scans, out, cpu)
     assert made[5:] == ["a", "b", "c"]
+
+
+def test_device_is_chosen_only_for_scans_that_are_still_to_be_segmented(
+    make_model: Make,
+    save: Make,
+    volume: NDArray[np.int16],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """As the last job of many on a cluster, whose node has no GPU."""
+    save("a.nii.gz", volume)
+    save("broken.nii.gz", np.zeros_like(volume))
+    arguments = ["apply", *map(str, (make_model(), tmp_path / "scans", tmp_path / "out"))]
+    assert main([*arguments, "--device", "cpu"]) == 1
+    written = {tmp_path / "out" / name for name in ("subjects.csv", "results.json")}
+    for file in written:
+        file.unlink()
+
+    def refuse() -> torch.device:
+        raise CardiouqError("no GPU to claim")
+
+    monkeypatch.setattr("cardiouq.device.choose.choose_device", refuse)
+    assert main([*arguments, "--device", "cuda"]) == 1
+    assert all(file.is_file() for file in written)
+    results = json.loads((tmp_path / "out/results.json").read_text(encoding="utf-8"))
+    assert results["scans"][0]["device"].startswith("cpu, ")
+    assert results["scans"][0]["precision"] in {"bfloat16", "float32"}
+    save("b.nii.gz", volume + 1)
+    assert main([*arguments, "--device", "cuda"]) == 2
+    assert "ERROR: no GPU to claim" in capsys.readouterr().err
 
 
 def test_scan_that_is_renamed_or_moved_is_shown_as_it_is_now(

@@ -3,6 +3,7 @@
 import gzip
 import json
 import logging
+import os
 import signal
 import subprocess
 import sys
@@ -153,6 +154,22 @@ def test_scan_that_may_not_be_read_stops_no_other(
     assert main(arguments) == 1
     errors = table_of(tmp_path / "out")["error"]
     assert f"{a}: permission is denied" in errors["a"] and errors["b"] == ""
+
+
+def test_names_that_are_no_text_are_escaped_and_stop_nothing(
+    arguments: list[str], save: Make, volume: NDArray[np.int16], tmp_path: Path
+) -> None:
+    scans = save("good.nii.gz", volume).parent
+    for stem, content in ((b"M\xfcller", (scans / "good.nii.gz").read_bytes()), (b"\xe9", b"")):
+        (scans / os.fsdecode(stem + b".nii.gz")).write_bytes(content)
+    assert main(arguments) == 1
+    errors = table_of(tmp_path / "out")["error"]
+    assert errors.keys().tolist() == ["M\\udcfcller", "good", "\\udce9"]
+    assert errors.iloc[:2].tolist() == ["", ""]
+    assert f"{scans}/\\udce9.nii.gz: cannot be read" in errors.iloc[2]
+    page = (tmp_path / "out/viewer/index.html").read_text(encoding="utf-8")
+    assert r'"name":"M\\udcfcller"' in page and r"/\udce9.nii.gz: cannot be read" in page
+    assert main(arguments) == 1
 
 
 def test_fault_of_the_model_stops_at_once(

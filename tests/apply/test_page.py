@@ -27,7 +27,7 @@ def viewer(make_model: Make, save: Make, volume: NDArray[np.int16], tmp_path: Pa
         "volume": save("volume.nii.gz", volume),
         "cine": save("cine.nii.gz", np.stack([volume, np.roll(volume, 3, 0)], axis=-1)),
     }
-    apply(read_model(make_model()), scans, tmp_path / "out", torch.device("cpu"))
+    apply(read_model(make_model()), scans, tmp_path / "out", lambda: torch.device("cpu"))
     return tmp_path / "out/viewer"
 
 

@@ -1,6 +1,7 @@
 """Scans are found by a path: which files are taken, and what their results are called."""
 
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from cardiouq.apply.dicom import as_nifti
 from cardiouq.apply.scans import find_scans
+from cardiouq.data.readers.pseudonyms import KEY_FILE
 from cardiouq.errors import CardiouqError
 
 Touch = Callable[..., Path]
@@ -56,6 +58,35 @@ def test_paths_may_be_relative(touch: Touch, monkeypatch: pytest.MonkeyPatch) ->
         assert list(find_scans(asked)) == ["p1_c"]
 
 
+@pytest.mark.parametrize("pattern", ["", "/**/*.nii.gz", "/*/sa.nii.gz"])
+def test_scans_in_linked_folders_are_found(touch: Touch, pattern: str) -> None:
+    folder = touch("p1/sa.nii.gz", "site/p2/sa.nii.gz")
+    touch("p3/sa.nii.gz", root="elsewhere")
+    (folder / "p3").symlink_to("../elsewhere/p3")
+    (folder / "site/p4").symlink_to(folder.parent / "elsewhere/p3", target_is_directory=True)
+    found = find_scans(f"{folder}{pattern}")
+    assert found["p3_sa"] == folder / "p3/sa.nii.gz"
+    deep = {"site_p2_sa", "site_p4_sa"} if pattern in ("", "/**/*.nii.gz") else set()
+    assert found.keys() == {"p1_sa", "p3_sa"} | deep
+
+
+@pytest.mark.parametrize("pattern", ["", "/**/*.nii.gz"])
+def test_linked_folders_that_hold_one_another_are_walked_once(touch: Touch, pattern: str) -> None:
+    folder = touch("x/a.nii.gz", "y/b.nii.gz")
+    (folder / "x/all").symlink_to("..")
+    (folder / "x/other").symlink_to("../y")
+    (folder / "y/other").symlink_to("../x")
+    found = find_scans(f"{folder}{pattern}")
+    assert sorted(found) == ["x_a", "x_other_b", "y_b", "y_other_a"]
+
+
+def test_folder_with_the_name_of_a_scan_is_none_and_a_broken_link_is_told(touch: Touch) -> None:
+    folder = touch("x.nii.gz/x.nii", "a.nii.gz")
+    (folder / "gone.nii.gz").symlink_to("nowhere")
+    (folder / "own.nii.gz").symlink_to("own.nii.gz")
+    assert sorted(find_scans(str(folder))) == ["a", "gone", "own", "x.nii.gz_x"]
+
+
 def test_a_folder_that_a_name_begins_with_is_not_said_twice(touch: Touch) -> None:
     names = ["p1/p1_4d.nii", "p1/p10_4d.nii", "site/p2/p2/p2.nii.gz", "p3.x/p3.x-sa.nii.gz"]
     assert sorted(find_scans(str(touch(*names)))) == [
@@ -97,6 +128,13 @@ def test_dicom_with_the_output_among_it_stays_dicom(touch: Touch, tmp_path: Path
     assert as_nifti(str(touch("b.nii")), tmp_path / "other") == str(folder)
 
 
+def test_dicom_in_linked_folders_is_found(touch: Touch, tmp_path: Path) -> None:
+    touch("one/1.dcm", os.fsdecode(b"one/M\xfcller.dcm"), root="elsewhere")
+    (touch("notes.txt") / "one").symlink_to("../elsewhere/one")
+    with pytest.raises(CardiouqError, match=r"dcm2niix (is not installed|makes no scan)"):
+        as_nifti(str(tmp_path / "scans"), tmp_path / "other")
+
+
 def test_folders_with_notes_of_the_user_s_own_are_read(touch: Touch) -> None:
     folder = touch("p1/source.txt", "p1/a.nii", "p2/findings.json", "p2/a.nii", "p3/SHA256SUMS")
     touch("p3/a.nii")
@@ -107,12 +145,41 @@ def test_label_maps_beside_their_scans_are_left_out_with_a_warning(
     touch: Touch, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = touch("p1/p1_01.nii.gz", "p1/p1_01_gt.nii.gz", "p2_sa.nii", "p2_sa_seg.nii.gz")
-    touch("imagesTr/p3_0000.nii.gz", "labelsTr/p3.nii.gz")
+    touch("imagesTr/p3_0000.nii.gz", "labelsTr/p3.nii.gz", "p4/sa_ED.nii", "p4/label_sa_ED.nii")
     with caplog.at_level(logging.WARNING):
-        assert list(find_scans(str(folder))) == ["imagesTr_p3_0000", "p1_01", "p2_sa"]
+        assert list(find_scans(str(folder))) == ["imagesTr_p3_0000", "p1_01", "p2_sa", "p4_sa_ED"]
     [said] = caplog.messages
-    assert f"{folder}: 3 files are left out" in said
+    assert f"{folder}: 4 files are left out" in said
     assert str(folder / "labelsTr/p3.nii.gz") in said
+
+
+@pytest.fixture
+def gated(touch: Touch) -> Path:
+    """A folder of participants under pseudonyms, of NIfTI and of DICOM."""
+    return touch(KEY_FILE, "1000013/sa_ED.nii.gz", "1000026/dicom/1.dcm", root="gated")
+
+
+@pytest.mark.parametrize("asked", ["", "/1000013", "/1000013/sa_ED.nii.gz", "/*/*.gz", "/../gated"])
+def test_participants_of_gated_data_are_called_by_no_id(gated: Path, asked: str) -> None:
+    with pytest.raises(CardiouqError, match=r"gated: holds pseudonym\.key, .* elsewhere") as error:
+        find_scans(f"{gated}{asked}")
+    assert "1000013" not in str(error.value)
+
+
+def test_dicom_of_gated_data_is_not_converted_under_ids(gated: Path, tmp_path: Path) -> None:
+    with pytest.raises(CardiouqError, match=r"gated: holds pseudonym\.key"):
+        as_nifti(str(gated / "1000026"), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_links_to_gated_data_hold_no_id(gated: Path, touch: Touch) -> None:
+    folder = touch("own.nii.gz")
+    (folder / "p0123_ED.nii.gz").symlink_to(gated / "1000013/sa_ED.nii.gz")
+    (folder / "p0123").symlink_to(gated / "1000013")
+    assert list(find_scans(str(folder))) == ["own", "p0123_sa_ED", "p0123_ED"]
+    (folder / "ED_1000013.nii.gz").symlink_to(gated / "1000013/sa_ED.nii.gz")
+    with pytest.raises(CardiouqError, match=r"gated: holds pseudonym\.key"):
+        find_scans(str(folder))
 
 
 def test_what_is_called_a_label_map_alone_is_a_scan(

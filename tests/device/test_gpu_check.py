@@ -1,15 +1,21 @@
 """The script for the first minutes on a GPU runs, so far as a CPU can tell, and finds faults."""
 
+import ast
 import itertools
+import re
 import sys
+from collections.abc import Iterator
 from importlib import import_module
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from cardiouq import methods
 from cardiouq.device.environment import DEVICE_VARIABLE
+from cardiouq.provenance.code import modules_of
 from cardiouq.training.run import Run
 from tests.device.pretended_cuda import pretended_cuda
 from tests.paths import ROOT
@@ -36,6 +42,30 @@ def page(benchmarks: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> A
         return exit.value.code, file.read_text(encoding="utf-8")
 
     return run
+
+
+def imported_by(file: Path) -> Iterator[str]:
+    """The packages that a file imports anywhere in it."""
+    for node in ast.walk(ast.parse(file.read_bytes())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module.partition(".")[0]
+
+
+def test_docs_name_all_packages_that_are_to_be_installed() -> None:
+    scripts = {file.stem: file for file in (ROOT / "benchmarks").glob("*.py")}
+    files = [scripts["gpu_check"]]
+    for file in files:  # grows meanwhile
+        files += {scripts[name] for name in imported_by(file) if name in scripts} - {*files}
+    files += Path(*methods.__path__).glob("*.py")  # are loaded by their names
+    files += modules_of("../../benchmarks/gpu_check", *files)
+    found = {name for file in files if file.suffix == ".py" for name in imported_by(file)}
+    others = found - scripts.keys() - sys.stdlib_module_names - {"cardiouq"}
+    needed = {name.lower() for other in others for name in packages_distributions()[other]}
+    text = (ROOT / "docs/gpu.md").read_text(encoding="utf-8")
+    [line] = re.findall(r"^    pip install (.*)$", text, re.MULTILINE)
+    assert needed - {"torch", "numpy"} == {*line.split()}
 
 
 def test_page_says_what_was_done_and_that_it_was_no_gpu(page: Any) -> None:

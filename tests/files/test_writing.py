@@ -24,6 +24,33 @@ def test_leftovers_of_a_killed_write_go_with_the_next_one(tmp_path: Path) -> Non
     assert {path.name for path in (tmp_path / "folder").iterdir()} == {"file", HASHES_FILE}
 
 
+@pytest.mark.parametrize("is_there", [True, False])
+def test_folder_that_a_link_leads_to_is_replaced_and_the_link_stays(
+    tmp_path: Path, is_there: bool
+) -> None:
+    (tmp_path / "v3").mkdir()
+    if is_there:
+        (tmp_path / "v3/current").mkdir()
+        (tmp_path / "v3/current/old").touch()
+    (tmp_path / "current").symlink_to("v3/current")
+    for name in ("one", "two"):
+        with atomic_folder(tmp_path / "current") as temporary:
+            (temporary / name).touch()
+    assert (tmp_path / "current").readlink() == Path("v3/current")
+    assert {path.name for path in (tmp_path / "current").iterdir()} == {"two", HASHES_FILE}
+    assert {path.name for path in tmp_path.rglob("*")} - {"two", HASHES_FILE} == {"v3", "current"}
+
+
+def test_leftover_that_is_a_link_is_removed_and_not_what_it_leads_to(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/kept").touch()
+    (tmp_path / ".partial-1-folder").symlink_to("elsewhere")
+    with atomic_folder(tmp_path / "folder"):
+        pass
+    names = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")}
+    assert names == {"elsewhere", "elsewhere/kept", "folder", f"folder/{HASHES_FILE}"}
+
+
 def test_failed_folder_is_none(tmp_path: Path) -> None:
     with pytest.raises(ValueError), atomic_folder(tmp_path / "folder") as temporary:
         (temporary / "file").write_text("half", encoding="utf-8")

@@ -1,6 +1,7 @@
 """A method of a study is exported, and segments the study's scans as the study did."""
 
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -134,6 +135,30 @@ def test_snakemake_segments_each_scan_in_a_job(evaluated: Any, place: Path, tmp_
     assert main(["apply", str(model), str(scans), str(tmp_path / "alone"), "--device", "cpu"]) == 0
     alone = tmp_path / "alone/scans/whole/findings.json"
     assert findings.read_bytes() == alone.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (["out=out {x}"], ["out {x}"]),
+        (["model={m}"], ["{m}"]),
+        (["scans=p{q}"], ["p{q}/a.nii.gz"]),
+        (["scans=."], ["M\\udcfc.nii", "p{q}/a.nii.gz", "{r/s}.nii"]),
+    ],
+)
+def test_paths_that_snakemake_cannot_work_on_are_named_before_any_job(
+    fresh: Any, asked: list[str], said: list[str]
+) -> None:
+    for name in ("one.nii", "p{q}/a.nii.gz", "{r/s}.nii", "{t.nii", os.fsdecode(b"M\xfc.nii")):
+        (fresh.directory / name).parent.mkdir(exist_ok=True)
+        (fresh.directory / name).touch()
+    model = fresh.repository / "models/acdc"
+    (fresh.directory / "{m}").symlink_to(model)
+    config = [f"model={model}", "scans=one.nii", *asked]
+    done = fresh.run("apply", "--dry-run", study="demo", config=config)
+    assert done.returncode == 1
+    assert re.findall("^  - (.*)", done.stdout, re.MULTILINE) == said, done.stdout
+    assert "rename them, or call `cardiouq apply`, which takes any:" in done.stdout
 
 
 @pytest.mark.parametrize(

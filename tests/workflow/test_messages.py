@@ -2,11 +2,14 @@
 
 import os
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+
+from tests.workflow.forked import run_snakemake
 
 
 def error_of(done: Any) -> str:
@@ -34,9 +37,27 @@ def test_unknown_study_is_one_clear_error(fresh: Any) -> None:
 def test_empty_data_roots_are_one_clear_error(fresh: Any) -> None:
     message = error_of(fresh.run("--dry-run", study="zhao2022"))
     assert "`acdc_root` is empty" in message
-    assert "snakemake --cores 1 fetch_acdc --config acdc_root=FOLDER" in message
+    assert "snakemake --cores 1 fetch_acdc --config study=demo acdc_root=FOLDER" in message
     assert "`mnms_root` is empty" in message
     assert "given by form: https://www.ub.edu/mnms/" in message
+
+
+def test_printed_command_fetches_scans_whatever_study_config_yaml_names(
+    fresh: Any, tmp_path: Path, copy_repository: Any
+) -> None:
+    repository = copy_repository(tmp_path / "repository")
+    file = repository / "config/config.yaml"
+    text = file.read_text(encoding="utf-8")
+    assert "study: demo\n" in text
+    file.write_text(text.replace("study: demo\n", "study: zhao2022\n"), encoding="utf-8")
+    root = f"acdc_root={tmp_path / 'acdc'}"
+    message = error_of(fresh.run("--dry-run", study="zhao2022", config=[root]))
+    [command] = re.findall(r"`(snakemake [^`]*fetch_acdc[^`]*)`", message)
+    command = command.replace("acdc_root=FOLDER", root)
+    here = ["--snakefile", str(repository / "Snakefile"), "--directory", str(tmp_path), "--dry-run"]
+    done = run_snakemake([*shlex.split(command)[1:], *here], {**os.environ})
+    assert done.returncode == 0, done.stdout
+    assert "rule fetch_acdc:" in done.stdout
 
 
 def test_fetching_needs_a_folder_to_fetch_to(fresh: Any) -> None:

@@ -123,19 +123,35 @@ def local(setting: Setting, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return work / "results" / "tiny"
 
 
-def test_profile_names_rules_that_there_are_and_groups_all_small_ones() -> None:
-    """Tables, figures and pages are grouped by the workflow (`test_rules.py`)."""
-    profile = yaml.safe_load(PROFILE.read_text(encoding="utf-8"))
+def rules_of_the_workflow() -> dict[str, str]:
+    """Their names and texts."""
     texts = [
         file.read_text(encoding="utf-8") for file in (ROOT / "workflow" / "rules").glob("*.smk")
     ]
-    rules = dict(
+    return dict(
         rule
         for text in texts
         for rule in re.findall(
             r"^ *rule (\w+):\n(.*?)(?=^ *rule |\Z)", text, re.MULTILINE | re.DOTALL
         )
     )
+
+
+def test_profile_and_page_name_all_rules_that_ask_for_a_gpu() -> None:
+    asking = {rule for rule, text in rules_of_the_workflow().items() if " gpu=" in text}
+    assert asking == {"train", "predict", "segment"}
+    _, text = PROFILE.read_text(encoding="utf-8").split("set-resources:")
+    page = (ROOT / "docs" / "cluster.md").read_text(encoding="utf-8")
+    [row] = re.findall(r"^\| partition \|.*$", page, re.MULTILINE)
+    for rule in asking:
+        assert re.search(rf"\b{rule}\b.*:", text)
+        assert f"`{rule}`" in row
+
+
+def test_profile_names_rules_that_there_are_and_groups_all_small_ones() -> None:
+    """Tables, figures and pages are grouped by the workflow (`test_rules.py`)."""
+    profile = yaml.safe_load(PROFILE.read_text(encoding="utf-8"))
+    rules = rules_of_the_workflow()
     grouped = {group.partition("=")[0] for group in profile["groups"]}
     assert grouped | set(profile["set-resources"]) <= rules.keys()
     reporting = {rule for rule, text in rules.items() if "{RESULTS}/logs/reporting/" in text}

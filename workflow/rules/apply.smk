@@ -1,18 +1,35 @@
 """Apply: a model on scans of one's own, each segmented in a job, and what comes of all."""
 
+from snakemake.io import contains_wildcard
+
 from cardiouq.apply.apply import VIEWER
 from cardiouq.apply.dicom import as_nifti
 from cardiouq.apply.model_folder import changing_file, structures_of
 from cardiouq.apply.scans import find_scans
 from cardiouq.device.environment import gpus_per_job, prepare_environment
+from cardiouq.errors import ProblemsError
 from cardiouq.files.documents import check_schema
 from cardiouq.files.writing import check_writable, expand_home
+from cardiouq.logs import printable
 from cardiouq.study.schema import schema_of
 
 try:
     check_schema(config, schema_of("config"), "config.yaml")
     MODEL, OUT = (str(expand_home(config[key])) for key in ("model", "out"))
     SCANS = find_scans(as_nifti(config["scans"], Path(OUT)))
+    places = {OUT: OUT, MODEL: MODEL} | {
+        str(path): name for name, path in SCANS.items()
+    }
+    if odd := [
+        printable(path)
+        for path, name in places.items()
+        if contains_wildcard(path) or contains_wildcard(name) or printable(path) != path
+    ]:
+        raise ProblemsError(
+            "Snakemake works on no such paths, as it takes {...} for a wildcard, and bytes for "
+            "UTF-8; rename them, or call `cardiouq apply`, which takes any:",
+            odd,
+        )
     check_writable(Path.cwd(), Path(OUT))
     prepare_environment(config["device"], structures_of(Path(MODEL)), in_conda=IN_CONDA)
 except CardiouqError as error:
@@ -31,7 +48,7 @@ rule apply:
         "../../envs/environment.yaml"
     params:
         model=MODEL,
-        scans=config["scans"],
+        scans=lambda wildcards: config["scans"],
         out=lambda wildcards, input: str(Path(input[0]).parents[1]),
         device=config["device"],
     shell:

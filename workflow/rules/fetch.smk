@@ -1,6 +1,8 @@
-"""Public data sets that anyone may have: `snakemake --cores 1 fetch_acdc --config acdc_root=FOLDER`.
+"""Public data sets that anyone may have.
 
-Not part of a study, as its files have to be there before the jobs are known.
+    snakemake --cores 1 fetch_acdc --config study=demo acdc_root=FOLDER
+
+Not part of a study, as its files have to be there before the jobs are known; the demo needs none.
 """
 
 

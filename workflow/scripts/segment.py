@@ -21,7 +21,7 @@ given = parser.parse_args()
 with reported_to_user(given.log):
     log_to(given.log, given.name)
     restart_with(structures_of(given.model))
-    segmenter = Segmenter(read_model(given.model), choose_device())
+    segmenter = Segmenter(read_model(given.model), choose_device)
     findings = findings_of(segmenter, given.name, given.scan, given.output)
     if "error" in findings:  # it stops no other scan
         logging.getLogger("cardiouq").error(findings["error"])

@@ -4,7 +4,7 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +17,16 @@ from cardiouq.apply.model import Model
 from cardiouq.apply.page import write_page
 from cardiouq.apply.scans import FINDINGS_FILE, Scan, open_frames
 from cardiouq.apply.segment import Segmenter
-from cardiouq.device.choose import device_name, precision
 from cardiouq.errors import user_message
 from cardiouq.evaluation.conformal import DICE
 from cardiouq.files.documents import read_json
 from cardiouq.files.writing import HASHES_FILE, atomic_write, read_hashes
+from cardiouq.logs import printable
 from cardiouq.provenance.record import git_version, packages, repository
 
 log = logging.getLogger(__name__)
 
-FORMAT = 2
+FORMAT = 3
 """Version of what is written of a scan; another one has all scans segmented anew."""
 SCANS, VIEWER = "scans", "viewer"
 """Folders of the output."""
@@ -36,22 +36,24 @@ UNIT_NAMES = {"%": "percent"}
 """Units as they stand in the name of a column, where that is another."""
 
 
-def apply(model: Model, scans: Mapping[str, Path], output: Path, device: torch.device) -> list[str]:
+def apply(
+    model: Model, scans: Mapping[str, Path], output: Path, choose: Callable[[], torch.device]
+) -> list[str]:
     """Segment scans that have not been, and write what comes of all.
 
     Args:
         model: of whose method all scans are segmented.
         scans: name -> file.
         output: folder for `scans/<name>/`, `subjects.csv`, `results.json` and `viewer/index.html`.
-        device: of the networks.
+        choose: the device of the networks, once a scan is to be segmented.
 
     Returns:
         What is wrong with each scan that could not be segmented; they have a row, too.
     """
-    segmenter = Segmenter(model, device)
+    segmenter = Segmenter(model, choose)
     named = tqdm(scans.items(), "scans", unit="scan", disable=None)
     found = [findings_of(segmenter, name, path, output) for name, path in named]
-    _write_tables(model, found, output, device)
+    _write_tables(model, found, output)
     _write_page_if_new(model, found, output)
     return [findings["error"] for findings in found if "error" in findings]
 
@@ -92,10 +94,10 @@ def findings_of(segmenter: Segmenter, name: str, path: Path, output: Path) -> di
 def _told(error: Exception, path: Path) -> str:
     """What is said of a scan that failed; what its reader cannot mend is logged in full."""
     if message := user_message(error):
-        return message
+        return printable(message)
     log.exception("%s: not segmented", path)
     said = " ".join(f"{type(error).__name__}: {error}".split())[:MOST_SAID]
-    return f"{path}: cannot be segmented ({said}); the log has the traceback"
+    return printable(f"{path}: cannot be segmented ({said}); the log has the traceback")
 
 
 def _is_of_disk(error: OSError, output: Path) -> bool:
@@ -117,9 +119,7 @@ def _is_made(folder: Path, key: str) -> bool:
     return bool(read_json(file, {"type": "object"}).get("key") == key)
 
 
-def _write_tables(
-    model: Model, found: Sequence[Mapping[str, Any]], output: Path, device: torch.device
-) -> None:
+def _write_tables(model: Model, found: Sequence[Mapping[str, Any]], output: Path) -> None:
     rows = [_row(findings) for findings in found]
     with atomic_write(output / "subjects.csv") as temporary:
         pd.DataFrame(rows).to_csv(temporary, index=False, float_format="%.6g")
@@ -127,8 +127,6 @@ def _write_tables(
         "format": FORMAT,
         "cardiouq": git_version(repository()),
         "packages": packages(),
-        "device": device_name(device),
-        "precision": precision(device),
         "model": {"folder": str(model.folder), "digest": model.digest} | dict(model.about),
         "familiar": model.familiar.about(),
         "scans": found,

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from cardiouq.apply.scans import SOURCE_FILE, SUFFIXES, given_below
+from cardiouq.apply.scans import SOURCE_FILE, SUFFIXES, files_below, given_below
 from cardiouq.errors import CardiouqError
 from cardiouq.files.writing import atomic_folder, expand_home
 
@@ -47,7 +47,7 @@ def as_nifti(asked: str, output: Path) -> str:
     root = expand_home(asked)
     if not asked or not root.is_dir():
         return asked
-    files = given_below(root, (path for path in root.rglob("*") if path.is_file()))
+    files = given_below(root, (path for path in files_below(root) if path.is_file()))
     if any(path.name.endswith(SUFFIXES) for path in files):
         return asked
     folders: dict[Path, list[Path]] = defaultdict(list)
@@ -118,4 +118,4 @@ def _state_of(root: Path, files: Iterable[Path]) -> str:
     """Text that changes with names, sizes and times of files."""
     found = ((path.relative_to(root), path.stat()) for path in files)
     listed = [f"{root.absolute()}", *(f"{p} {s.st_size} {s.st_mtime_ns}" for p, s in found)]
-    return hashlib.sha256("\n".join(listed).encode()).hexdigest()
+    return hashlib.sha256("\n".join(listed).encode(errors="surrogateescape")).hexdigest()

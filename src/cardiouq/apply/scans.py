@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,9 +14,11 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
+from cardiouq.data.readers.pseudonyms import check_named_apart
 from cardiouq.data.readers.scans import as_intensities, check_axes, open_scan, read_frames
 from cardiouq.errors import CardiouqError
 from cardiouq.files.writing import HASHES_FILE, expand_home, visible
+from cardiouq.logs import printable
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +28,9 @@ WITHOUT_WILDCARD = re.compile(r"[^*?[]*").fullmatch
 FINDINGS_FILE, SOURCE_FILE = "findings.json", "source.txt"
 """In the folder of a scan's results all numbers; in that of converted DICOM what it was made of."""
 LABEL_MARKS = ("_gt", "_seg")
-"""What names of label maps have in addition to those of their scans, as ACDC's and M&Ms'."""
+LABEL_PREFIX = "label_"
+"""What names of label maps have in addition to those of their scans, as ACDC's, M&Ms' and, in
+front, UK Biobank's."""
 IMAGES, LABELS = "images", "labels"
 """How nnU-Net's folders of scans, `<case>_0000`, and of their label maps, `<case>`, begin."""
 
@@ -117,19 +122,18 @@ def find_scans(asked: str) -> dict[str, Path]:
         asked: a file, a folder (with all that are below it), or a pattern as `scans/**/*.nii.gz`.
 
     Raises:
-        CardiouqError: there is none, or two have one name.
+        CardiouqError: there is none, two have one name, or they name participants of gated data.
     """
     there = expand_home(asked)
     if not asked:
         base, found = there, []
     elif there.is_dir():
-        base, found = there, [p for p in there.rglob("*") if p.name.endswith(SUFFIXES)]
+        base, found = there, [p for p in files_below(there) if p.name.endswith(SUFFIXES)]
     elif there.is_file():
         base, found = there.parent, [there]
     else:
         base = Path(*takewhile(WITHOUT_WILDCARD, there.parts))
-        pattern = str(there.relative_to(there.anchor))
-        found = [path for path in Path(there.anchor).glob(pattern) if path.is_file()]
+        found = _matches(base, there.relative_to(base).parts)
     if not (files := _without_labels(asked, given_below(base, found))):
         raise CardiouqError(
             f"{asked or 'scans'}: no scan is there; expected a NIfTI file, a folder of them or "
@@ -147,12 +151,43 @@ def find_scans(asked: str) -> dict[str, Path]:
     return named
 
 
+def files_below(folder: Path) -> list[Path]:
+    """All files below a folder, links that lead nowhere among them."""
+    return [path for _, files in _walked(folder) for path in files]
+
+
+def _walked(root: Path) -> Iterator[tuple[Path, list[Path]]]:
+    """A folder and those below it, each with its files; a link into what it lies in is none."""
+    inside: dict[Path, set[Path]] = {root: set()}
+    for name, folders, files in os.walk(root, followlinks=True):
+        here = Path(name)
+        around = inside.pop(here) | {here.resolve()}
+        folders[:] = [below for below in folders if (here / below).resolve() not in around]
+        inside |= {here / below: around for below in folders}
+        yield here, [here / file for file in files]
+
+
+def _matches(base: Path, pattern: Sequence[str]) -> list[Path]:
+    """The files below a folder whose paths have the parts of a pattern; `**` is any folders."""
+    found = {base}
+    for part in pattern:
+        if part == "**":
+            found = {folder for path in found for folder, _ in _walked(path)}
+        else:
+            found = {match for path in found for match in path.glob(part)}
+    return [path for path in found if path.is_file()]
+
+
 def given_below(base: Path, found: Iterable[Path]) -> list[Path]:
     """Sort the files below a folder, and leave out hidden ones and those that `apply` wrote.
 
     What it wrote lies among the scans where its output is a folder of theirs.
+
+    Raises:
+        CardiouqError: their paths name participants of gated data.
     """
     files = visible(found)
+    check_named_apart(files)
     folders = {folder for path in files for folder in path.parents if folder.is_relative_to(base)}
     ours = {folder for folder in folders - {base} if not visible([folder]) or _is_ours(folder)}
     return [path for path in files if ours.isdisjoint(path.parents)]
@@ -172,8 +207,8 @@ def _without_labels(asked: str, files: Sequence[Path]) -> list[Path]:
     if labels := sorted({*files} - {*kept}):
         log.warning(
             "%s: %d files are left out, as by their names they are label maps of scans that are "
-            "there (SCAN_gt, SCAN_seg, or labelsTr beside imagesTr), %s the first; a pattern that "
-            "names them alone segments them, too",
+            "there (SCAN_gt, SCAN_seg, label_SCAN, or labelsTr beside imagesTr), %s the first; a "
+            "pattern that names them alone segments them, too",
             asked,
             len(labels),
             labels[0],
@@ -185,6 +220,8 @@ def _labelled(path: Path) -> Iterator[tuple[Path, str]]:
     """Folder and name of the scans that a file may be the label map of, were they there."""
     folder, name = path.parent, _stem(path)
     yield from ((folder, name.removesuffix(m)) for m in LABEL_MARKS if name.endswith(m))
+    if name.startswith(LABEL_PREFIX):
+        yield folder, name.removeprefix(LABEL_PREFIX)
     if folder.name.startswith(LABELS):
         images = folder.with_name(IMAGES + folder.name.removeprefix(LABELS))
         yield images, f"{name}_0000"
@@ -198,7 +235,7 @@ def _name(path: Path) -> str:
         for part, below in pairwise(parts)
         if not re.match(rf"{re.escape(part)}(?![^\W_])", below)  # a word of its own in it
     ]
-    return "_".join([*said, parts[-1]])
+    return printable("_".join([*said, parts[-1]]))
 
 
 def _stem(path: Path) -> str:

@@ -1,7 +1,7 @@
 """One scan segmented, frame by frame, into a folder of its own."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict
 from functools import cached_property
@@ -19,7 +19,7 @@ from cardiouq.apply.orientation import Turn
 from cardiouq.apply.phases import phases
 from cardiouq.apply.scans import FINDINGS_FILE, Frame, Scan
 from cardiouq.data.readers.scans import Case, frames_writer
-from cardiouq.device.choose import make_deterministic
+from cardiouq.device.choose import device_name, make_deterministic
 from cardiouq.files.writing import atomic_folder
 from cardiouq.methods.base import Sampler
 from cardiouq.prediction.activations import Activations
@@ -33,26 +33,30 @@ Volumes = Mapping[str, NDArray[Any]]
 
 
 class Segmenter:
-    """A model ready to segment scans, with its networks on a device."""
+    """A model ready to segment scans.
 
-    def __init__(self, model: Model, device: torch.device) -> None:
+    Its networks are loaded, and a device is chosen for them, once there is something to segment:
+    who finds everything done needs no GPU.
+    """
+
+    def __init__(self, model: Model, choose: Callable[[], torch.device]) -> None:
         make_deterministic()
         self.model = model
-        self._device = device
+        self._choose = choose
         self._images: dict[str, NDArray[np.float32]] = {}
 
     def load(self) -> None:
         """Load each network, unless it has been: that fails for the model's sake, not a scan's.
 
         Raises:
-            CardiouqError: one cannot be predicted with.
+            CardiouqError: one cannot be predicted with, or there is no such device.
         """
         _ = self._sampler
 
     @cached_property
     def _sampler(self) -> Sampler:
         """The method with its networks, each of which was loaded."""
-        sampler = self.model.sampler(self._device, lambda case: self._images[case.case])
+        sampler = self.model.sampler(self._choose(), lambda case: self._images[case.case])
         for _ in sampler.draws(self.model.fitted):
             pass
         return sampler
@@ -95,6 +99,8 @@ class Segmenter:
                 "name": name,
                 "file": str(scan.path),
                 "sha256": scan.sha256,
+                "device": device_name(self._sampler.device),
+                "precision": self._sampler.precision,
                 "spacing": scan.spacing,
                 "shape": [int(n) for n in scan.image.shape],
                 "phases": found,

@@ -25,6 +25,7 @@ from cardiouq.data.readers.scans import (
     read_scan,
 )
 from cardiouq.errors import CardiouqError, ProblemsError
+from cardiouq.logs import printable
 from cardiouq.names import EXPECTED, is_name
 from cardiouq.structures import IGNORE, IGNORED, STRUCTURES
 
@@ -95,8 +96,7 @@ def make_case_table(datasets: Mapping[str, DataFolder]) -> pd.DataFrame:
         raise ProblemsError(
             f"{len(problems)} problem(s) in the scans. Mend these files, or take their subjects "
             "out of the folder, and run again:",
-            # a file's name may hold bytes that no terminal and no log takes
-            [problem.encode(errors="backslashreplace").decode() for problem in problems],
+            [printable(problem) for problem in problems],
         )
     _log_ignored(table)
     _warn_of_phases(table)

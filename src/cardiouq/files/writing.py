@@ -62,8 +62,14 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield an empty folder, which takes the place of `path` on success; else it is removed."""
-    with _renamed_to(Path(path)) as temporary:
+    """Yield an empty folder, which takes the place of `path` on success; else it is removed.
+
+    Of a link it takes the place of what that leads to, so `models/current` stays a link.
+    """
+    target = Path(path)
+    with _renamed_to(
+        Path(os.path.realpath(target)) if target.is_symlink() else target
+    ) as temporary:
         temporary.mkdir()
         yield temporary
 
@@ -156,7 +162,7 @@ def _put(temporary: Path, target: Path) -> None:
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir():
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)

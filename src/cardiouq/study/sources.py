@@ -98,8 +98,9 @@ class Sources(Settings):
             return ""
         terms = f"terms: {source.licence}; layout: docs/data.md"
         if source.access == "open":
+            # of the demo, which needs no scans, as this study is refused until they are there
             return (
-                f". Anyone may have it: `snakemake --cores 1 fetch_{layout} --config "
+                f". Anyone may have it: `snakemake --cores 1 fetch_{layout} --config study=demo "
                 f"{key}=FOLDER` downloads {source.bytes / 1e9:.1f} GB; {terms}"
             )
         return f". It is given by {source.access}: {source.apply_at}; {terms}"

@@ -2,6 +2,7 @@
 
 import gzip
 import re
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -53,6 +54,23 @@ def case(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
     write_scan(tmp_path / "scan.nii.gz", request.param)
     frame = 2 if request.param.endswith("4-D") else -1
     return SimpleNamespace(image=str(tmp_path / "scan.nii.gz"), frame=frame)
+
+
+@pytest.mark.parametrize(
+    ("shape", "edges", "said"),
+    [
+        ((64, 60, 1), (1.5, 1.5, 1), "one slice of 1 mm, thinner than its pixels; .*`pixdim`"),
+        ((64, 60, 2), (1.5, 1.2, 1), "along axis 1; expected them along axis 3. Reorder the axes"),
+        ((64, 60, 1), (1.5, 1.5, 8), ""),
+        ((64, 60, 1), (1, 1, 1), ""),
+    ],
+)
+def test_one_thin_slice_is_told_from_slices_along_another_axis(
+    tmp_path: Path, shape: tuple[int, ...], edges: tuple[float, ...], said: str
+) -> None:
+    scan = nib.Nifti1Image(np.zeros(shape, np.int16), np.diag([*edges, 1]))
+    with pytest.raises(CardiouqError, match=said) if said else nullcontext():
+        scans.check_axes(tmp_path / "scan.nii.gz", scan)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])

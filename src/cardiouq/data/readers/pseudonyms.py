@@ -7,6 +7,8 @@ one may read the other, and the same key gives the same pseudonyms on every mach
 """
 
 import hmac
+import os
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -70,6 +72,23 @@ def folder_of(root: Path, name: str) -> Path:
             f"{KEY_FILE} which lies there"
         )
     return found[name]
+
+
+def check_named_apart(paths: Iterable[Path]) -> None:
+    """Raise a CardiouqError if a path, be it a link, names the participant whose file is there."""
+    roots: dict[Path, Path | None] = {}
+    for path in paths:
+        file = Path(os.path.realpath(path))  # of a link to itself, too
+        folder = file.parent
+        if folder not in roots:
+            holding = (each for each in folder.parents if (each / KEY_FILE).is_file())
+            roots[folder] = next(holding, None)
+        if (root := roots[folder]) and file.relative_to(root).parts[0] in str(path):
+            raise CardiouqError(
+                f"{root}: holds {KEY_FILE}, so its participants' ids may stand nowhere else, and "
+                "what comes of these scans would be called by them; expected scans of other names. "
+                "Make a folder elsewhere of links to them that hold no id"
+            )
 
 
 def on_disk(path: Path) -> Path:

@@ -240,8 +240,8 @@ def in_mm(voxel: Sequence[float]) -> str:
 def check_axes(path: Path, scan: nib.Nifti1Image) -> None:
     """Raise a CardiouqError unless a scan's slices lie along its third axis.
 
-    Slices are at least as thick as their pixels; where all edges are alike, they are not far fewer
-    along another axis.
+    Slices are at least as thick as their pixels, and one alone lies along no other axis; where all
+    edges are alike, they are not far fewer along another axis.
     """
     sizes, edges = scan.shape[:3], [float(zoom) for zoom in scan.header.get_zooms()[:3]]
     thickest = int(np.argmax(edges))
@@ -249,6 +249,12 @@ def check_axes(path: Path, scan: nib.Nifti1Image) -> None:
     if along == 2 and np.allclose(edges, edges[2], rtol=VOXEL_TOLERANCE):
         fewest = int(np.argmin(sizes))
         along = fewest if sizes[fewest] * FEWER_SLICES <= sizes[2] else 2
+    if along != 2 and sizes[2] == 1:
+        raise CardiouqError(
+            f"{path}: shape {scan.shape} with voxels of {in_mm(edges)}: one slice of "
+            f"{edges[2]:.5g} mm, thinner than its pixels; expected its thickness. Set it in "
+            "`pixdim` and in the sform"
+        )
     if along != 2:
         raise CardiouqError(
             f"{path}: shape {scan.shape} with voxels of {in_mm(edges)}: the slices lie along axis "
