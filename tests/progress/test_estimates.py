@@ -14,6 +14,7 @@ from cardiouq.progress.estimates import (
     START_MINUTES,
     VOLUMES,
     Resources,
+    evaluation_resources,
     expected_volumes,
     images_per_volume,
     plan_of,
@@ -75,6 +76,8 @@ def test_measured_jobs_fit_and_not_much_more_is_asked_for(
     test_sets = listing(tmp_path, volumes)
     for method, seconds, peak in measured(results, "predict"):
         assert_fits(prediction_resources(settings, method, plan, test_sets, gpus=0), seconds, peak)
+    for method, seconds, peak in measured(results, "evaluate"):
+        assert_fits(evaluation_resources(settings, method, plan, test_sets), seconds, peak)
 
 
 def test_network_is_as_large_as_nnu_net_counts_it() -> None:
@@ -135,6 +138,19 @@ def test_prediction_takes_longer_with_more_samples_and_volumes(
     assert vanilla > 4 * minutes("vanilla", 10)
     assert minutes("mc_dropout", 10_000) > 2.5 * vanilla
     assert minutes("checkpoint_ensemble_multi", 10_000) > 4.5 * vanilla
+
+
+def test_an_evaluation_of_a_cohort_asks_for_more_than_one_of_a_few_volumes(tmp_path: Path) -> None:
+    """A volume of 6 samples was measured to take 0.23 s; with 50 it is taken to be 0.6 s."""
+    ng2022, laptop = shipped("ng2022"), shipped("laptop-ng2022")
+    for study, samples_seconds in ((laptop, 0.23), (ng2022, 0.6)):
+        few, many = (
+            evaluation_resources(study, "mcd_0_1", NO_PLAN, listing(tmp_path, volumes))
+            for volumes in (46, 15_000)
+        )
+        assert few.minutes == 20
+        assert 15_000 * samples_seconds < 60 * many.minutes < 6 * 15_000 * samples_seconds
+        assert few.mem_mb < many.mem_mb < 8000
 
 
 def test_prediction_takes_a_pass_for_each_network_and_not_for_each_sample(

@@ -92,3 +92,9 @@ def test_captions_say_limits_constants_and_what_one_sample_is() -> None:
         assert "4 volumes of 2 subjects" in text
     assert f"{N_SUBJECTS:,} subjects with {N_SLICES} slices each, {SECONDS} s for" in table
     assert "poor with the method of the row" in figure
+
+
+@pytest.mark.parametrize(("bins", "words"), [(100, "in 20 bins"), (15, "in 15 bins")])
+def test_reliability_is_drawn_in_no_more_bins_than_the_study_s(bins: int, words: str) -> None:
+    ece = {"box": "reference", "bins": bins}
+    assert words in caption("figure_reliability.rst", n_shown=20, minimum_voxels=50, ece=ece)

@@ -46,6 +46,12 @@ def test_order_of_rows_does_not_matter() -> None:
     assert success_and_failures(shuffled, 3) == success_and_failures(SCORES, 3)
 
 
+def test_the_foreground_is_no_structure_of_its_own() -> None:
+    best_by_it = SCORES.assign(structure="foreground", dice=(SCORES["subject"] == "b") * 1.0)
+    both = pd.concat([SCORES, best_by_it], ignore_index=True)
+    assert success_and_failures(both, 3) == success_and_failures(SCORES, 3)
+
+
 def test_fewer_failures_if_there_are_fewer_subjects() -> None:
     assert len(success_and_failures(SCORES, 10)) == 5
 

@@ -148,11 +148,17 @@ def test_leaving_a_method_out_changes_no_other(left_out: str) -> None:
 
 
 def test_many_methods_differ_in_colour_or_marker() -> None:
-    own = [f"own_{number}" for number in range(len(SPARE) + 1)]
-    many = method_styles(KNOWN | dict.fromkeys(own[1:], OPEN))
-    assert len(set(many.values())) == len(many)
-    with pytest.raises(ValueError, match=f"more than {len(SPARE)} methods without a style"):
-        method_styles(dict.fromkeys(own, OPEN))
+    own = [f"own_{number}" for number in range(len(SPARE))]
+    many = method_styles(KNOWN | dict.fromkeys(own, OPEN))
+    assert len(set(many.values())) == len(many) > 70
+    # as many more have a style too, though no longer one of their own
+    again = [f"again_{number}" for number in range(len(SPARE))]
+    assert len(method_styles(dict.fromkeys([*own, *again], OPEN))) == 2 * len(SPARE)
+
+
+def test_a_sweep_of_one_kind_has_a_style_for_each_method() -> None:
+    sweep = dict.fromkeys([f"mcd_{number}" for number in range(30)], KNOWN["mc_dropout"])
+    assert len(set(method_styles(sweep).values())) == len(sweep)
 
 
 def test_structures_have_colours_of_their_own() -> None:

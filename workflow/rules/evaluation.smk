@@ -1,6 +1,7 @@
 """Evaluation: predictions to scores, one job per method; then every number of the study."""
 
 from cardiouq.evaluation import SCORE_TABLES
+from cardiouq.progress.estimates import evaluation_resources
 
 EVALUATION = f"{RESULTS}/evaluation"
 IN_DOMAIN = STUDY.in_domain
@@ -22,6 +23,18 @@ rule evaluate:
         f"{RESULTS}/logs/evaluation/evaluate/{{method}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/evaluate/{{method}}.tsv"
+    # memory and time are for batch systems
+    resources:
+        mem_mb=lambda wildcards, attempt: evaluation_resources(
+            STUDY, wildcards.method, PLAN, TEST_SET_TABLES
+        )
+        .at(attempt)
+        .mem_mb,
+        runtime=lambda wildcards, attempt: evaluation_resources(
+            STUDY, wildcards.method, PLAN, TEST_SET_TABLES
+        )
+        .at(attempt)
+        .minutes,
     params:
         code=code_of("evaluate"),
         settings=STUDY["evaluation"],

@@ -40,7 +40,9 @@ def subject_weights(
     rng = np.random.default_rng(derive(seed, "bootstrap"))
     equally = np.full(len(names), 1 / len(names))
     drawn = rng.multinomial(len(names), equally, size=resamples)
-    return np.concatenate([np.ones((1, len(names))), drawn])[:, of_case].astype(np.float64)
+    return np.concatenate([np.ones((1, len(names))), drawn])[:, of_case].astype(
+        np.float64, copy=False
+    )
 
 
 def weighted_mean(values: Floats, weights: Weights) -> Floats:

@@ -92,7 +92,7 @@ class Ranking:
         n_bad = bad.sum(1)
         pairs = n_bad * good.sum(1)
         undecided = np.where(n_bad > 0, 0.0, 1.0)
-        if pairs[0] > 0:
+        if failed.any() and not failed.all():
             undecided[:] = np.nan
         found: Floats = np.einsum("rv,rv->r", bad, lower)
         return np.asarray(np.divide(found, pairs, out=undecided, where=pairs > 0))

@@ -44,6 +44,10 @@ AGREEMENTS = ("dice_within", "pairwise_dice", "aula", "estimated_dice", "forest_
 grows."""
 AVERAGED = ("dice", "aurc_estimated_dice", "aurc_gain_estimated_dice")
 """Metrics of volumes that there is the mean over structures of, too."""
+MOST_AT_ONCE = 2**21
+"""Resamples times cases that are ranked at once, as some 60 arrays of so many numbers are held."""
+FEWEST_AT_ONCE = 8
+"""Resamples that are ranked at once however many cases there are, as each block sorts them anew."""
 VISIT = ["subject", "visit"]
 """Columns that say whose and when clinical quantities are; resampled are subjects."""
 TABLES = tuple(table for table in SCORE_TABLES if table != "sample_volumes")
@@ -263,12 +267,39 @@ def is_poor(scores: pd.DataFrame, structure: str, poor_if: Mapping[str, Any]) ->
 
 
 def _rankings(cases: _Cases, group: Group, settings: Mapping[str, Any]) -> Statistics:
-    poor_if, weights = settings["poor"][cases.level], group.weights
+    poor_if = settings["poor"][cases.level]
+    resamples, n_cases = group.weights.shape
+    size = max(FEWEST_AT_ONCE, MOST_AT_ONCE // n_cases)
+    blocks = [
+        _ranked(cases, group.weights[start : start + size], settings)
+        for start in range(0, resamples, size)
+    ]
+    for structure, rows in cases.by_structure.items():
+        empty = cases.empty(structure)
+        by_chance = weighted_mean(1 - rows["dice"].to_numpy(), group.weights)
+        of_structure = [block[structure] for block in blocks]
+        for metric in of_structure[0]:
+            values = np.concatenate([block[metric] for block in of_structure])
+            yield structure, metric, group.statistic(values, None, empty)
+            if metric.startswith("aurc_"):
+                gain = metric.replace("aurc_", "aurc_gain_", 1)
+                yield structure, gain, group.statistic(by_chance - values, None, empty)
+        if structure in poor_if:
+            failed = 100 * is_poor(rows, structure, poor_if).astype(np.float64)
+            yield structure, "failed_percent", group.mean(failed, empty)
+
+
+def _ranked(
+    cases: _Cases, weights: Weights, settings: Mapping[str, Any]
+) -> dict[str, dict[str, Floats]]:
+    """Measures of all rankings in some resamples, by structure and metric."""
+    poor_if = settings["poor"][cases.level]
     remaining = settings["poor"]["remaining"]
     of_all = {
         name: Ranking(cases.voxels[name].to_numpy(np.float64), weights)
         for name in VOXEL_UNCERTAINTIES
     }
+    found: dict[str, dict[str, Floats]] = {}
     for structure, rows in cases.by_structure.items():
         uncertainties = of_all | {
             name: Ranking(-rows[name].to_numpy(np.float64), weights) for name in AGREEMENTS
@@ -276,31 +307,24 @@ def _rankings(cases: _Cases, group: Group, settings: Mapping[str, Any]) -> Stati
         uncertainties["assd_within_mm"] = Ranking(rows["assd_within_mm"].to_numpy(), weights)
         risk = 1 - rows["dice"].to_numpy()
         by_risk, by_distance = (Ranking(e, weights) for e in (risk, rows["assd_mm"].to_numpy()))
-        by_chance = weighted_mean(risk, weights)
-        empty = cases.empty(structure)
+        found[structure] = {}
         for name, uncertainty in uncertainties.items():
             curve = uncertainty.curve(risk)
-            aurc = curve.aurc()
-            measures = {
+            found[structure] |= {
                 f"spearman_{name}_dice": spearman(uncertainty, by_risk),
                 f"spearman_{name}_assd_mm": spearman(uncertainty, by_distance),
-                f"aurc_{name}": aurc,
-                f"aurc_gain_{name}": by_chance - aurc,
+                f"aurc_{name}": curve.aurc(),
                 f"augrc_{name}": curve.augrc(),
             }
             if structure in poor_if:
                 poor = is_poor(rows, structure, poor_if)
                 quality_control = uncertainty.curve(poor.astype(np.float64))
-                measures |= {
+                found[structure] |= {
                     f"auroc_failure_{name}": uncertainty.auroc_failure(poor),
                     f"quality_control_auc_{name}": quality_control.augrc(),
                     f"flagged_percent_{name}": 100 * quality_control.flagged_share(remaining),
                 }
-            for metric, values in measures.items():
-                yield structure, metric, group.statistic(values, None, empty)
-        if structure in poor_if:
-            failed = 100 * is_poor(rows, structure, poor_if).astype(np.float64)
-            yield structure, "failed_percent", group.mean(failed, empty)
+    return found
 
 
 def _calibration(

@@ -1,8 +1,8 @@
-"""Estimates of the memory and time of trainings and predictions. Imports no torch.
+"""Estimates of the memory and time of trainings, predictions and evaluations. Imports no torch.
 
-Both follow nnU-Net's measure of a network, the values in its feature maps: on one core of the
-laptop and demo studies and at the paper's size a training step took 11 to 52 ns for each value of
-each image. The rates below are for old machines. What is asked for too little is asked for again
+The first two follow nnU-Net's measure of a network, the values in its feature maps: on one core of
+the laptop and demo studies and at the paper's size a training step took 11 to 52 ns for each value
+of each image. The rates below are for old machines. What is asked for too little is asked for again
 with more (`attempt`); a training goes on where its time ended, so no epoch is lost to a wrong one.
 """
 
@@ -24,6 +24,9 @@ NANOSECONDS_PER_VALUE = {"cpu": 60.0, "cuda": 0.6}
 FORWARD_SHARE = 1 / 3
 SECONDS_PER_VOLUME = 0.5
 """Seconds to resample one sample of a volume to its own grid, and to add it up."""
+SECONDS_PER_SCORING = 0.5
+SECONDS_PER_SCORED_SAMPLE = 0.03
+"""Seconds to score a volume, and further ones for each sample: three times the laptop study's."""
 SLICES = 12
 START_MINUTES = 15
 LARGEST_FACTOR = 3
@@ -31,6 +34,10 @@ BASE_MB = 2500
 """Memory of interpreter, torch, MONAI and mapped scans; a laptop's training has 1.0 GB in all."""
 CUDA_MB = 4000
 """Further memory, for CUDA's libraries and its memory on the host."""
+SCORING_MB = 1500
+SCORES_MB = 0.25
+SCORED_SAMPLE_MB = 10
+"""Memory of an evaluation, further for each volume's rows, and for each sample of one volume."""
 BYTES_PER_VALUE = 4
 MAPS_KEPT = 3
 """Values kept for each of a feature map: a convolution's output, its norm's, and a gradient."""
@@ -75,6 +82,17 @@ def prediction_resources(
     return Resources(memory, _rounded(START_MINUTES + seconds / 60))
 
 
+def evaluation_resources(
+    study: Study, name: str, plan_file: str | Path, test_sets: Iterable[str | Path]
+) -> Resources:
+    """Memory and time that the evaluation of a method or a repeat asks for."""
+    volumes = _volumes(study, test_sets)
+    samples = study.sample_count(name, plan_of(study, plan_file))
+    seconds = volumes * (SECONDS_PER_SCORING + samples * SECONDS_PER_SCORED_SAMPLE)
+    memory = SCORING_MB + volumes * SCORES_MB + samples * SCORED_SAMPLE_MB
+    return Resources(math.ceil(memory / 500) * 500, _rounded(START_MINUTES + seconds / 60))
+
+
 def training_seconds(study: Study, recipe: str, plan: Plan, gpus: int) -> float:
     """Seconds that one training run takes."""
     images = study.own_epochs(recipe) * images_per_epoch(study, recipe)
@@ -89,10 +107,14 @@ def prediction_seconds(
     passes = study.network_passes(repeated)
     images = images_per_volume(study) * (2 if study.methods[repeated].fits() else 1)
     image_seconds = seconds_per_image(networks_plan(study, name, plan), gpus)
-    volumes = sum(_rows(Path(table)) for table in test_sets) or expected_volumes(study)
-    return volumes * (
+    return _volumes(study, test_sets) * (
         passes * FORWARD_SHARE * images * image_seconds + samples * SECONDS_PER_VOLUME
     )
+
+
+def _volumes(study: Study, test_sets: Iterable[str | Path]) -> float:
+    """Volumes of all test sets: those that are listed, or else how many there should be."""
+    return sum(_rows(Path(table)) for table in test_sets) or expected_volumes(study)
 
 
 def images_per_epoch(study: Study, recipe: str) -> float:

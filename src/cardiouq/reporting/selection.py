@@ -24,12 +24,28 @@ class Volume(NamedTuple):
     failure: bool
 
 
+def rank_volumes(scores: pd.DataFrame) -> pd.DataFrame:
+    """Rank volumes by their Dice, averaged over all methods and structures in `scores`.
+
+    The foreground is all structures at once, and not one more of them.
+
+    Args:
+        scores: rows of `scores.csv`.
+
+    Returns:
+        Rows of subject, test_set, case and dice, the worst first; equal ones in the order of test
+        set and case names.
+    """
+    of_structures = scores[scores["structure"].isin(list(STRUCTURES))]
+    means = of_structures.groupby(["subject", "test_set", "case"])["dice"].mean().reset_index()
+    return means.sort_values(["dice", "test_set", "case"], kind="stable", ignore_index=True)
+
+
 def success_and_failures(scores: pd.DataFrame, n_failures: int) -> list[Volume]:
     """Choose the volume that was segmented best, and the worst ones of other subjects.
 
-    The rule: rank volumes by their Dice, averaged over all methods and structures in `scores`. The
-    success is the first; the failures are the last of each subject, worst first, and no subject is
-    shown twice. Equal volumes rank in the order of test set and case names.
+    The rule: rank volumes (`rank_volumes`). The success is the best; the failures are the worst of
+    each subject, worst first, and no subject is shown twice.
 
     Args:
         scores: rows of `scores.csv`.
@@ -40,9 +56,7 @@ def success_and_failures(scores: pd.DataFrame, n_failures: int) -> list[Volume]:
     """
     if scores.empty:
         raise CardiouqError("no scores to choose examples from; run the evaluation first")
-    of_volume = scores.groupby(["subject", "test_set", "case"])["dice"].mean()
-    means = of_volume.reset_index()
-    means = means.sort_values(["dice", "test_set", "case"], kind="stable", ignore_index=True)
+    means = rank_volumes(scores)
     success = means[means["dice"] == means["dice"].max()].iloc[0]
     others = means[means["subject"] != success["subject"]]
     failures = others.drop_duplicates("subject").head(n_failures)

@@ -47,7 +47,7 @@ class MethodStyle(NamedTuple):
 # For methods without a style; when the colours are used up, they come again with other markers.
 SPARE = [
     MethodStyle(colour, marker)
-    for marker in ("^", "s", "D", "v")
+    for marker in "^sDvopX*P<>hd"
     for colour in ("#631A66", "#FFCCB2", "#E377FF", "#7FE0E0")
 ]
 
@@ -55,24 +55,20 @@ SPARE = [
 def method_styles(wanted: Mapping[str, Sequence[str | None]]) -> dict[str, MethodStyle]:
     """Style of every method; what is open, or what an earlier method has, is a spare one's.
 
+    Methods that need more spare styles than there are share them.
+
     Args:
         wanted: colour and marker of all methods of the study in its order (not only of those that a
             figure shows), None where they are open.
-
-    Raises:
-        ValueError: more spare styles are asked for than there are.
     """
     styles: dict[str, MethodStyle] = {}
-    spares = iter(SPARE)
-    try:
-        for method, (colour, marker) in wanted.items():
-            if not (colour and marker):
-                spare = next(spares)
-                colour, marker = colour or spare.colour, marker or spare.marker
-            style = MethodStyle(colour, marker)
-            styles[method] = next(spares) if style in styles.values() else style
-    except StopIteration:
-        raise ValueError(f"more than {len(SPARE)} methods without a style of their own") from None
+    spares = itertools.cycle(SPARE)
+    for method, (colour, marker) in wanted.items():
+        if not (colour and marker):
+            spare = next(spares)
+            colour, marker = colour or spare.colour, marker or spare.marker
+        style = MethodStyle(colour, marker)
+        styles[method] = next(spares) if style in styles.values() else style
     return styles
 
 

@@ -1,5 +1,6 @@
 """Dots of every number of dataset shift, none of them ruled by structures that are missed."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,8 @@ DIAGONAL = 300.0
 SINGLE = "vanilla"
 
 
-@pytest.fixture(scope="module")
-def figure() -> Figure:
+def draw(within_of: Callable[[str], tuple[float, ...]]) -> Figure:
+    """All methods' numbers; `within_of` gives the ASSD_within of a method's four slices."""
     numbers, slices = [], []
     for method in ALL_METHODS:
         for test_set, low in (("val", 0.4), ("A", np.nan)):
@@ -27,12 +28,16 @@ def figure() -> Figure:
                 for structure in ("all",) if of_all else ("RV", "MYO", "LV"):
                     row = {"level": "slice", "metric": metric, "structure": structure}
                     numbers.append(keys | row | interval)
-            within = 0.0 if method == SINGLE else 0.7
-            for assd in (1.0, 2.0, 3.0, DIAGONAL):
+            for assd, within in zip((1.0, 2.0, 3.0, DIAGONAL), within_of(method), strict=True):
                 row = {"structure": "RV", "assd_mm": assd, "assd_within_mm": within}
                 missed = {"reference_empty": False, "predicted_empty": assd == DIAGONAL}
                 slices.append(keys | row | missed)
     return draw_dataset_shift(pd.DataFrame(numbers), pd.DataFrame(slices), ALL_METHODS, TEST_SETS)
+
+
+@pytest.fixture(scope="module")
+def figure() -> Figure:
+    return draw(lambda method: (0.0 if method == SINGLE else 0.7,) * 4)
 
 
 def test_every_number_has_a_dot_in_the_row_of_its_method(figure: Figure, tmp_path: Path) -> None:
@@ -47,6 +52,17 @@ def test_every_number_has_a_dot_in_the_row_of_its_method(figure: Figure, tmp_pat
             if name in ("assd_within_mm", CORRELATION):
                 assert np.isnan(values.pop(SINGLE))  # one sample: nothing within
             assert set(values.values()) == {expected[name]}
+    check_saved(figure, tmp_path)
+
+
+def test_samples_that_agree_on_most_slices_are_several_still(tmp_path: Path) -> None:
+    """Their median is 0, and has a dot; that of one sample has none."""
+    figure = draw(lambda method: (0.0, 0.0, 0.0 if method == SINGLE else 0.7, 0.0))
+    axes = figure.axes[list(TITLES).index("assd_within_mm")]
+    for points, *_ in axes.containers:
+        values = dict(zip(ALL_METHODS, points.get_xdata(), strict=True))
+        assert np.isnan(values.pop(SINGLE))
+        assert set(values.values()) == {0.0}
     check_saved(figure, tmp_path)
 
 

@@ -31,8 +31,18 @@ def test_tsne_is_deterministic_and_keeps_clusters_together() -> None:
     assert ((nearest < 10) == (np.arange(20) < 10)).all()
 
 
-def test_tsne_refuses_what_it_cannot_embed() -> None:
-    with pytest.raises(CardiouqError, match="t-SNE of 3 checkpoints"):
-        embed(np.eye(3), perplexity=30, seed=0)
+@pytest.mark.parametrize("epochs", [[1], [1, 3], [1, 3, 5]])
+def test_of_too_few_samples_the_figure_says_so(epochs: list[int], tmp_path: Path) -> None:
+    figure = draw_tsne(np.eye(6), epochs, cycles=3, perplexity=30, seed=0)
+    assert figure.texts[0].get_text().startswith(f"This method has {len(epochs)} sample(s)")
+    check_saved(figure, tmp_path)
+
+
+def test_four_samples_are_enough() -> None:
+    figure = draw_tsne(np.eye(6), [1, 3, 4, 5], cycles=2, perplexity=30, seed=0)
+    assert len(figure.axes) == 2
+
+
+def test_a_sample_of_an_epoch_that_was_not_kept_is_an_error() -> None:
     with pytest.raises(CardiouqError, match=r"epoch 40, but .* 36 epochs"):
         draw_tsne(np.eye(36), [1, 40], cycles=3, perplexity=5, seed=0)

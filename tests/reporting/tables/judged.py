@@ -1,5 +1,6 @@
 """What a study would measure whose numbers are exactly Zhao's, and the verdict on it."""
 
+import copy
 import json
 from typing import Any
 
@@ -48,6 +49,17 @@ def all_comparisons(summary: pd.DataFrame) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=[*KEYS, "method", "other", "difference"])
     intervals = {"low": table["difference"] - 9e-4, "high": table["difference"] + 9e-4}
     return table.assign(**intervals, n_subjects=20, n_empty=2)
+
+
+def with_t_c(paper: dict[str, Any]) -> dict[str, Any]:
+    """The paper's study with the two checkpoint ensembles of another reading of its schedule."""
+    study = copy.deepcopy(paper)
+    recipes, methods = study["recipes"], study["methods"]
+    recipes["t_c"] = copy.deepcopy(recipes["cyclical"])
+    recipes["t_c"]["schedule"]["denominator"] = "T_c"
+    for name in ("checkpoint_ensemble_single", "checkpoint_ensemble_multi"):
+        methods[f"{name}_t_c"] = {**methods[name], "recipe": "t_c", "reading_of": name}
+    return study
 
 
 def judge(

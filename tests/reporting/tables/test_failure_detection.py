@@ -37,6 +37,28 @@ def test_auroc_of_none_or_all_is_a_dash_with_the_count(failed: float, auroc: flo
     pd.testing.assert_frame_equal(rows, found)
 
 
+@pytest.mark.parametrize("unlimited", [["RV"], list(STRUCTURES)], ids=["one", "all"])
+def test_a_structure_without_a_limit_of_volumes_has_dashes(unlimited: list[str]) -> None:
+    """The evaluation has no rows of it, nor are any of them made up for machines."""
+    found = pd.concat(
+        [summary(block.metric, block.level, list(STRUCTURES), 0.7) for block in BLOCKS],
+        ignore_index=True,
+    )
+    of_failure = found["metric"].str.match("failed_percent|auroc_failure_")
+    found = found[~(of_failure & found["structure"].isin(unlimited))]
+    none = pd.DataFrame(columns=["level", "metric", "test_set", "structure"])
+    rows, printed = make({"summary": found, "comparisons": none}, STUDY, "")
+    lacking = [structure in unlimited for structure in (*STRUCTURES, *STRUCTURES)]
+    table = texts(printed)
+    for start, block in zip(range(0, len(table), len(METHODS)), BLOCKS, strict=True):
+        is_failure = block.metric == "failed_percent" or block.metric.startswith("auroc_failure_")
+        for row in table[start : start + len(METHODS)]:
+            dashes = [text == NOTHING for text in row[2:-1]]
+            assert dashes == (lacking if is_failure else [False] * len(lacking))
+            assert int(row[-1]) == len(lacking) - sum(dashes)  # one case of each lacks it
+    assert len(rows) == len(found)
+
+
 def test_distorted_scans_have_columns_of_their_own() -> None:
     found = pd.concat(
         [summary(block.metric, block.level, list(STRUCTURES), 0.7) for block in BLOCKS],

@@ -20,6 +20,7 @@ from tests.reporting.tables.judged import (
     judge,
     paper_test_sets,
     settings,
+    with_t_c,
 )
 from tests.study.changes import set_key
 
@@ -439,17 +440,6 @@ def test_several_of_our_test_sets_may_stand_beside_one_of_the_paper(
     study["test_sets"]["again"] = study["test_sets"]["mnms-A"]
     verdict = judge(study, equal_summary(study))
     assert (verdict["test_set"] == "again").sum() == (verdict["test_set"] == "mnms-A").sum() > 0
-
-
-def with_t_c(paper: dict[str, Any]) -> dict[str, Any]:
-    """The paper's study with the two checkpoint ensembles of another reading of its schedule."""
-    study = copy.deepcopy(paper)
-    recipes, methods = study["recipes"], study["methods"]
-    recipes["t_c"] = copy.deepcopy(recipes["cyclical"])
-    recipes["t_c"]["schedule"]["denominator"] = "T_c"
-    for name in ("checkpoint_ensemble_single", "checkpoint_ensemble_multi"):
-        methods[f"{name}_t_c"] = {**methods[name], "recipe": "t_c", "reading_of": name}
-    return study
 
 
 def test_another_reading_of_the_paper_is_judged_beside_its_own(paper: dict[str, Any]) -> None:

@@ -57,6 +57,17 @@ def test_columns_sort_by_their_numbers_up_then_down_and_missing_ones_are_last(
 
 
 @needs_browser
+def test_a_dash_with_a_count_is_a_missing_number(tmp_path: Path) -> None:
+    all_failed = f"{NOTHING} (8 of 8)"
+    rows = [[f"m{k}", text] for k, text in enumerate(["9.5", all_failed, "10.2", "-1"])]
+    script = "click(1); found.push(shown(1)); click(1); found.push(shown(1))"
+    assert told(table_of(["Method", "x"], rows), script, tmp_path) == [
+        ["-1", "9.5", "10.2", all_failed],
+        ["10.2", "9.5", "-1", all_failed],
+    ]
+
+
+@needs_browser
 def test_texts_and_times_sort_and_the_heading_says_which_way(tmp_path: Path) -> None:
     rows = [["MCD-0.5", "0:10:00"], ["BBB", "1:00:05"], ["2 nets", "0:09:59"]]
     script = """click(0); found.push(shown(0)); click(1); found.push(shown(0));

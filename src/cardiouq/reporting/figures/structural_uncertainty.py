@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from cardiouq.data.readers.scans import load_prediction
 from cardiouq.files.reading import was_made
-from cardiouq.reporting.selection import Volume, choose_slice
+from cardiouq.reporting.selection import Volume, choose_slice, rank_volumes
 from cardiouq.reporting.slices import (
     Window,
     add_structure_legend,
@@ -46,8 +46,7 @@ def draw_structural_uncertainty(
         methods: key -> printed label, in order.
     """
     use_style()
-    means = scores.groupby(["test_set", "case"])["dice"].mean().sort_values(kind="stable")
-    worst = means.reset_index().iloc[0]
+    worst = rank_volumes(scores).iloc[0]
     volume = Volume(str(worst["test_set"]), str(worst["case"]), failure=True)
     files = {
         method: predictions / method / volume.test_set / f"{volume.case}_samples.nii.gz"

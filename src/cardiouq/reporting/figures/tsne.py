@@ -10,9 +10,15 @@ from sklearn.manifold import TSNE
 
 from cardiouq.errors import CardiouqError
 from cardiouq.reporting.figures.checkpoints import cycle_of_epoch
-from cardiouq.reporting.style import DOUBLE_COLUMN, sequence_colours, use_style
+from cardiouq.reporting.style import (
+    DOUBLE_COLUMN,
+    figure_of_words,
+    sequence_colours,
+    use_style,
+)
 
 MINIMUM_POINTS = 4
+"""Points from which on t-SNE has neighbours to tell from others."""
 CYCLE_MARKERS = "osD^vP"
 
 
@@ -20,22 +26,14 @@ def embed(weights: NDArray[np.floating], perplexity: float, seed: int) -> NDArra
     """Embed points in the plane by t-SNE, started from their principal components.
 
     Args:
-        weights: one point a row, (points, weights).
+        weights: one point a row, (points, weights), `MINIMUM_POINTS` at least.
         perplexity: capped at a third of the other points, beyond which all are neighbours.
         seed: of t-SNE's random state, in [0, 2**32).
 
     Returns:
         (points, 2); distances have no unit.
-
-    Raises:
-        CardiouqError: there are fewer than four points.
     """
-    n_points = len(weights)
-    if n_points < MINIMUM_POINTS:
-        raise CardiouqError(
-            f"t-SNE of {n_points} checkpoints; expected at least {MINIMUM_POINTS}, sample more"
-        )
-    capped = min(perplexity, (n_points - 1) / 3)
+    capped = min(perplexity, (len(weights) - 1) / 3)
     plane = TSNE(init="pca", perplexity=capped, random_state=seed).fit_transform(
         np.asarray(weights, np.float64)
     )
@@ -51,6 +49,8 @@ def draw_tsne(
 ) -> Figure:
     """Draw (a) the weights after every epoch, in order, and (b) the posterior's weights alone.
 
+    Of fewer than `MINIMUM_POINTS` samples there is nothing to draw, which the figure then says.
+
     Args:
         last_layer: weights of the last decoder layer, (epochs, weights).
         posterior_epochs: epochs, from 0, whose checkpoints are the posterior's samples.
@@ -58,7 +58,7 @@ def draw_tsne(
         perplexity, seed: see `embed`.
 
     Raises:
-        CardiouqError: a sample's epoch is not in `last_layer`, or there are too few points.
+        CardiouqError: a sample's epoch is not in `last_layer`.
     """
     epochs = len(last_layer)
     posterior = np.array(sorted(posterior_epochs))
@@ -66,6 +66,10 @@ def draw_tsne(
         raise CardiouqError(
             f"a sample is of epoch {posterior.max()}, but the run's last layer was kept for "
             f"{epochs} epochs; train the cyclical run again"
+        )
+    if posterior.size < MINIMUM_POINTS:
+        return figure_of_words(
+            f"This method has {posterior.size} sample(s); t-SNE needs at least {MINIMUM_POINTS}."
         )
     use_style()
     figure = Figure(figsize=(DOUBLE_COLUMN, 3.3), layout="constrained")

@@ -18,6 +18,9 @@ from cardiouq.reporting.tables.layout import (
 _lower = partial(Block, spread="interval")
 _higher = partial(_lower, decimals=2, larger_is_better=True)
 _slice = partial(_lower, level="slice")
+# a structure without a limit of volumes has no failures
+_failed = partial(_lower, may_lack=True)
+_auroc = partial(_failed, decimals=2, larger_is_better=True)
 
 UNCERTAINTIES = {
     "predictive_entropy_bits": "entropy",
@@ -32,12 +35,12 @@ UNCERTAINTIES = {
 """Uncertainty by which cases are ranked -> how it is printed."""
 
 BLOCKS = [
-    _lower("failed_percent", "Failed (%)", decimals=0, larger_is_better=None),
+    _failed("failed_percent", "Failed (%)", decimals=0, larger_is_better=None),
     *(_higher(f"spearman_{u}_dice", f"Spearman: {by}") for u, by in UNCERTAINTIES.items()),
     *(_lower(f"aurc_{u}", f"AURC: {by}") for u, by in UNCERTAINTIES.items()),
     _lower("augrc_predictive_entropy_bits", "AUGRC: entropy"),
     _lower("augrc_dice_within", "AUGRC: 1 - Dice_within"),
-    *(_higher(f"auroc_failure_{u}", f"AUROC of failure: {by}") for u, by in UNCERTAINTIES.items()),
+    *(_auroc(f"auroc_failure_{u}", f"AUROC of failure: {by}") for u, by in UNCERTAINTIES.items()),
     _higher(
         "spearman_assd_within_mm_assd_mm", "slices, Spearman: ASSD_within, ASSD", level="slice"
     ),

@@ -149,10 +149,16 @@ class _Judge:
     def readings(self, names: Sequence[str]) -> dict[tuple[str, ...], str]:
         """Our methods that stand for those of a paper -> what reading of it they are, if another.
 
-        Methods of one recipe are read together.
+        Methods of one recipe are read together. First is the method of the paper's own name,
+        wherever it stands among the study's.
         """
         stand_for = [
-            [ours for ours, paper in self.paper_methods.items() if paper == name] or [name]
+            # stable: other readings stay in the study's order
+            sorted(
+                (ours for ours, paper in self.paper_methods.items() if paper == name),
+                key=lambda ours: ours != name,
+            )
+            or [name]
             for name in names
         ]
         found = {tuple(ours[0] for ours in stand_for): ""}

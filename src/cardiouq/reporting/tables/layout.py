@@ -35,6 +35,7 @@ class Block:
         decimals: how many are printed.
         larger_is_better: which end is better; None if neither is.
         spread: `sd`, `interval` or, over repeats, `range` beside the number, or nothing.
+        may_lack: whether structures may be without it, and have a dash.
     """
 
     metric: str
@@ -44,6 +45,7 @@ class Block:
     decimals: int = 3
     larger_is_better: bool | None = False
     spread: str = ""
+    may_lack: bool = False
 
 
 COMPARED = (
@@ -110,10 +112,15 @@ def print_blocks(
     for block in blocks:
         _check_block(summary, block, structures, label)
         found = by_key(summary, block, comparisons)
+        present = {structure for *_, structure in found} if block.may_lack else structures
         for position, (method, method_label) in enumerate(methods.items()):
-            numbers = [found[method, t, s] for t in test_sets for s in structures]
-            cells = [cell(number, block) for number in numbers]
             name = block.label if position == 0 else ""
+            numbers = [found[method, t, s] for t in test_sets for s in structures if s in present]
+            cells = [
+                cell(found[method, t, s], block) if s in present else Cell(NOTHING)
+                for t in test_sets
+                for s in structures
+            ]
             rows.append([Cell(name), Cell(method_label), *cells, empty_cell(numbers)])
     headings = ["" if structure == ALL else structure for structure in structures]
     return PrintedTable(
@@ -135,6 +142,8 @@ def _check_block(
             f"{asked}: structures {list(block.structures)}; expected {list(structures)}, as all "
             "blocks of a table have the same"
         )
+    if block.may_lack:
+        return
     rows = summary
     for column, wanted in (
         ("metric", [block.metric]),

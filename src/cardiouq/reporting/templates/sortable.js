@@ -2,7 +2,7 @@
 // Rows stay within their tbody, and a row of the class "follows" stays below the one before it.
 (() => {
   const LEAST = 6; // rows from which on there is a text field
-  const NOTHING = /^[\u2013-]?$/;
+  const NOTHING = /^[\u2013-]?( \(\d+ of \d+\))?$/; // with how many failed, where none or all did
 
   // the number that a text begins with: .911 ± .052, 2.56 [2.31, 2.90], < 0.001, 1.2e-3, 1:02:05
   function numberOf(text) {
