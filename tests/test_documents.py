@@ -14,7 +14,7 @@ from tests.paths import ROOT
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = [
     page.relative_to(ROOT)
-    for pattern in ("*.md", "docs/*.md", "docs/results/**/README.md", "config/**/*.md")
+    for pattern in ("*.md", "docs/*.md", "docs/results/**/*.md", "config/**/*.md", "models/**/*.md")
     for page in sorted(ROOT.glob(pattern))
 ]
 
