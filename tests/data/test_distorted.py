@@ -11,7 +11,7 @@ import pytest
 from cardiouq.data.cases import make_case_table
 from cardiouq.data.distorted import choose_subjects, distort_cases
 from cardiouq.data.plan import Plan
-from cardiouq.data.preprocessing import normalise, resample_image
+from cardiouq.data.preprocessing import nonzero_box, normalise, resample_image
 from cardiouq.data.readers.found import DataFolder
 from cardiouq.data.readers.scans import read_image, read_label
 from cardiouq.structures import IGNORED
@@ -116,6 +116,28 @@ def test_arrays_are_what_preprocessing_makes_of_the_distorted_scan(
         image = normalise(read_image(row))
         np.testing.assert_array_equal(array, resample_image(image, array.shape[1:]))
     assert not list((tmp_path / "out").glob("*_label.npy"))
+
+
+def test_noise_in_a_border_of_zeros_changes_no_normalisation(
+    acdc: Any, plan: Plan, tmp_path: Path
+) -> None:
+    """Noisy, the border is part of what is not zero."""
+    acdc.add(1)
+    for path in acdc.root.rglob("*_frame*.nii.gz"):
+        if "_gt" not in path.name:
+            image, _ = make_scan(0)
+            image[: len(image) // 2] = 0
+            write_nifti(path, image)
+    cases = make_case_table({"acdc": DataFolder("acdc", acdc.root)})
+    (tmp_path / "out").mkdir()
+    table, _ = distort_cases(cases, TEST_SETS, plan, 7, tmp_path / "out")
+    box = nonzero_box(read_image(rows(cases)[cases["case"][0]]))
+    twin = rows(table)[f"{cases['case'][0]}+noise-1"]
+    image = read_image(twin)
+    assert nonzero_box(image) != box
+    array = np.load(tmp_path / "out" / f"{twin.case}_image.npy")
+    expected = resample_image(normalise(image, box=box), array.shape[1:])
+    np.testing.assert_array_equal(array, expected)
 
 
 def test_the_same_seed_gives_the_same_files_and_another_seed_others(

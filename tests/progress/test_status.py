@@ -31,7 +31,7 @@ def test_status_has_stages_rates_failures_and_the_end(study: Study, begun: Path)
     assert "seed-0.log: ERROR: the disk is full" in text
     assert "another study" not in text
     assert "0:00:50 spent" in text  # 16 + 12 + 6 of training, 10 + 6 of prediction
-    total = sum(remaining_seconds(jobs_of(study, begun)).values())
+    total = sum(remaining_seconds(jobs_of(study, begun), time.time()).values())
     assert f"With 4 at once 0:{total / 4 // 60:02.0f}:" in text
 
 

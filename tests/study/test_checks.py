@@ -334,28 +334,23 @@ def test_several_parts_are_checked_each_and_not_split(
     tiny["test_sets"]["phantom-B"]["part"] = ["training", "testing"]
     assert make_study(tiny).data_folders()["phantom-mnms"]["optional"] == ["testing"]
     tiny["test_sets"]["phantom-B"]["split"] = "validation"
+    tiny["test_sets"]["phantom-val"]["part"] = ["training", "testing"]
     assert problems_of(make_study, tiny) == [
-        "test_sets.phantom-B.split: only the part 'training' is split"
+        "test_sets.phantom-B.split: 'phantom-mnms' is not split; 'phantom-acdc' is",
+        "test_sets.phantom-val.split: only the part 'training' is split",
     ]
 
 
-def test_test_set_with_the_subjects_that_are_trained_on_is_refused(
-    make_study: MakeStudy, tiny: Settings
-) -> None:
+def test_nobody_is_tested_on_who_is_trained_on(make_study: MakeStudy, tiny: Settings) -> None:
     tested = tiny["test_sets"]["phantom-val"]
-    tested["part"] = ["testing", "training"]
+    side, tested["split"] = tested["split"], "train"
     assert problems_of(make_study, tiny) == [
-        "test_sets.phantom-val.part: 'training' of 'phantom-acdc' is split and trained on; make it "
-        "a test set of its own, with `split`"
+        f"test_sets.phantom-val.split: 'train' is not one of ['{side}', 'test']"
     ]
-    del tested["part"], tested["split"]
-    assert problems_of(make_study, tiny) == [
-        "test_sets.phantom-val: has the subjects that are trained on; say `split: validation` or "
-        "`test`, or `train` if they are meant"
-    ]
-    tested["split"] = "train"
-    assert make_study(tiny)
     del tested["split"]
+    for tested["part"] in ("training", ["testing", "training"]):
+        [problem] = problems_of(make_study, tiny)
+        assert problem.startswith("test_sets.phantom-val: has the subjects that are trained on;")
     tested["part"] = "testing"
     assert make_study(tiny)
 

@@ -9,7 +9,7 @@ import pandas as pd
 from cardiouq.data.cases import check_case
 from cardiouq.data.distortions import distort
 from cardiouq.data.plan import Plan
-from cardiouq.data.preprocessing import preprocess_case
+from cardiouq.data.preprocessing import nonzero_box, preprocess_case
 from cardiouq.data.readers.found import SAID, FoundCase
 from cardiouq.data.readers.scans import Case, read_image, read_label, write_label, write_volume
 from cardiouq.seeds import derive
@@ -42,6 +42,7 @@ def distort_cases(
         Rows of a case table, and rows of test_set and case.
     """
     rows: list[dict[str, Any]] = []
+    boxes = []  # of the scan itself: distorted, its border of zeros is no longer zero
     for row in cases.itertuples(index=False):
         case: Any = row
         image, label = read_image(case), read_label(case)
@@ -51,6 +52,7 @@ def distort_cases(
             of_case = derive(seed, "distortion", kind, case.case)
             changed, followed = distort(image, label, kind, settings["degree"], voxel, of_case)
             name = f"{case.case}+{kind}-{settings['place']}"
+            boxes.append(nonzero_box(image))
             files = folder / f"{name}.nii.gz", folder / f"{name}_label.nii.gz"
             write_volume(changed, case, files[0])
             write_label(followed, case, files[1])
@@ -60,6 +62,6 @@ def distort_cases(
                 {"test_set": test_set, "dataset": case.dataset} | check_case(found, case.labels)
             )
     table = pd.DataFrame(rows)
-    for row in table.itertuples(index=False):
-        preprocess_case(cast(Case, row), plan, folder, with_label=False)
+    for row, box in zip(table.itertuples(index=False), boxes, strict=True):
+        preprocess_case(cast(Case, row), plan, folder, with_label=False, box=box)
     return table.drop(columns="test_set"), table[["test_set", "case"]]

@@ -29,13 +29,16 @@ def nonzero_box(image: NDArray[np.float32]) -> tuple[slice, ...]:
 
 
 def normalise(
-    image: NDArray[np.float32], intensity: tuple[float, float] | None = None
+    image: NDArray[np.float32],
+    intensity: tuple[float, float] | None = None,
+    box: tuple[slice, ...] | None = None,
 ) -> NDArray[np.float32]:
     """Normalise a volume by a plan's `intensity` or, as nnU-Net, by its own mean and SD.
 
-    Those are of the box of what is not zero: half of a scan of M&Ms may be a border of zeros.
+    Those are of a box, if none is given of what is not zero: half of a scan of M&Ms may be a border
+    of zeros.
     """
-    inside = image[nonzero_box(image)]
+    inside = image[box or nonzero_box(image)]
     offset, divisor = intensity or (inside.mean(), max(float(inside.std()), 1e-8))
     normalised: NDArray[np.float32] = (image - np.float32(offset)) / np.float32(divisor)
     return normalised
@@ -109,24 +112,42 @@ def centre_crop(shape: Sequence[int], crop: tuple[int, int] | None) -> tuple[sli
 
 
 def on_plan(
-    image: NDArray[np.float32], spacing: tuple[float, float], plan: Plan
+    image: NDArray[np.float32],
+    spacing: tuple[float, float],
+    plan: Plan,
+    box: tuple[slice, ...] | None = None,
 ) -> NDArray[np.float32]:
-    """Bring a scan (slices, rows, columns), of pixels (y, x) in mm, to a plan's grid and crop."""
-    normalised = normalise(image, plan.intensity)
+    """Bring a scan to a plan's grid and crop.
+
+    Args:
+        image: (slices, rows, columns).
+        spacing: of its pixels (y, x), in mm.
+        plan: whose grid it is.
+        box: where it was scanned, and no border was filled; None: where it is not zero.
+    """
+    normalised = normalise(image, plan.intensity, box)
     shape = resampled_shape(image.shape[1:], spacing, plan.spacing)
     return resample_image(normalised, shape)[(slice(None), *centre_crop(shape, plan.crop))]
 
 
-def preprocess_case(case: Case, plan: Plan, folder: Path, *, with_label: bool) -> None:
+def preprocess_case(
+    case: Case,
+    plan: Plan,
+    folder: Path,
+    *,
+    with_label: bool,
+    box: tuple[slice, ...] | None = None,
+) -> None:
     """Write a case as memory-mappable arrays (slices, rows, columns) on the plan's grid, cropped.
 
-    They are `<case>_image.npy` float32 and, if asked for, `<case>_label.npy` uint8.
+    They are `<case>_image.npy` float32 and, if asked for, `<case>_label.npy` uint8. A `box` is as
+    `on_plan` has it.
 
     Raises:
         CardiouqError: if nothing of what is learnt from is annotated.
     """
     image, spacing = read_image(case), (case.spacing_y, case.spacing_x)
-    np.save(folder / f"{case.case}_image.npy", on_plan(image, spacing, plan))
+    np.save(folder / f"{case.case}_image.npy", on_plan(image, spacing, plan, box))
     if with_label:
         shape = resampled_shape(image.shape[1:], spacing, plan.spacing)
         seen = (slice(None), *centre_crop(shape, plan.crop))

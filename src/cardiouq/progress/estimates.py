@@ -86,10 +86,10 @@ def evaluation_resources(
     study: Study, name: str, plan_file: str | Path, test_sets: Iterable[str | Path]
 ) -> Resources:
     """Memory and time that the evaluation of a method or a repeat asks for."""
-    volumes = _volumes(study, test_sets)
-    samples = study.sample_count(name, plan_of(study, plan_file))
-    seconds = volumes * (SECONDS_PER_SCORING + samples * SECONDS_PER_SCORED_SAMPLE)
-    memory = SCORING_MB + volumes * SCORES_MB + samples * SCORED_SAMPLE_MB
+    plan, tables = plan_of(study, plan_file), list(test_sets)
+    seconds = evaluation_seconds(study, name, plan, tables)
+    samples = study.sample_count(name, plan)
+    memory = SCORING_MB + _volumes(study, tables) * SCORES_MB + samples * SCORED_SAMPLE_MB
     return Resources(math.ceil(memory / 500) * 500, _rounded(START_MINUTES + seconds / 60))
 
 
@@ -110,6 +110,14 @@ def prediction_seconds(
     return _volumes(study, test_sets) * (
         passes * FORWARD_SHARE * images * image_seconds + samples * SECONDS_PER_VOLUME
     )
+
+
+def evaluation_seconds(
+    study: Study, name: str, plan: Plan, test_sets: Iterable[str | Path]
+) -> float:
+    """Seconds that the evaluation of a method or a repeat takes."""
+    samples = study.sample_count(name, plan)
+    return _volumes(study, test_sets) * (SECONDS_PER_SCORING + samples * SECONDS_PER_SCORED_SAMPLE)
 
 
 def _volumes(study: Study, test_sets: Iterable[str | Path]) -> float:

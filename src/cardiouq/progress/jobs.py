@@ -21,6 +21,7 @@ from cardiouq.methods.base import Member
 from cardiouq.prediction.steps import Step
 from cardiouq.progress.estimates import (
     USUAL_SHARE,
+    evaluation_seconds,
     images_per_epoch,
     plan_of,
     prediction_seconds,
@@ -102,7 +103,7 @@ def method_jobs(study: Study, name: str, root: Path, plan: Plan) -> list[Job]:
     said = Step.all_in(_text(log))
     share = said[-1].share if said else 0.0
     gpus = gpus_per_job(study.local_config["device"])
-    tables = (results / "data").glob("*test_sets.csv")
+    tables = list((results / "data").glob("*test_sets.csv"))
     prediction = Job(
         kind="prediction",
         name=f"predict {name}",
@@ -125,6 +126,7 @@ def method_jobs(study: Study, name: str, root: Path, plan: Plan) -> list[Job]:
         finished=evaluated,
         done=int(evaluated),
         spent=_took(results, "evaluate", name) if evaluated else 0.0,
+        guess=evaluation_seconds(study, name, plan, tables),
     )
     return [prediction, evaluation]
 
@@ -138,8 +140,10 @@ def jobs_of(study: Study, root: Path) -> dict[str, Job]:
     return {job.name: job for job in (*jobs, *chain(*zip(*of_methods, strict=True)))}
 
 
-def remaining_seconds(jobs: dict[str, Job]) -> dict[str, float]:
+def remaining_seconds(jobs: dict[str, Job], now: float) -> dict[str, float]:
     """Seconds that each job still takes, by the rates of jobs that have begun.
+
+    A training goes on where it was stopped, a prediction begins anew.
 
     A job goes at its own rate, at that of jobs alike, at that of its kind for each image, or as
     guessed, with others' share of their guess, or the usual one.
@@ -157,7 +161,9 @@ def remaining_seconds(jobs: dict[str, Job]) -> dict[str, float]:
         scaled = [rate * job.work for rate in rates[job.kind]]
         guess = job.guess / job.steps * fmean(shares or [USUAL_SHARE])
         rate = fmean(alike or scaled or [guess])
-        seconds[name] = 0.0 if job.finished else (job.steps - job.done) * rate
+        begins_anew = job.kind == "prediction" and job.state(now) in ("failed", "stopped")
+        left = job.steps - (0 if begins_anew else job.done)
+        seconds[name] = 0.0 if job.finished else left * rate
     return seconds
 
 

@@ -22,7 +22,8 @@ def status(study: Study, root: Path, at_once: int, now: float) -> str:
         at_once: jobs that run at a time; 0: as many as run now, or else as there are cores.
     """
     results, jobs = root / study.results, jobs_of(study, root)
-    left, states = remaining_seconds(jobs), {name: job.state(now) for name, job in jobs.items()}
+    left = remaining_seconds(jobs, now)
+    states = {name: job.state(now) for name, job in jobs.items()}
     made = [(results / "data" / name).exists() for name in DATA]
     table: list[list[object]] = [["data", sum(made), len(made)]]
     for alike in dict.fromkeys(job.alike for job in jobs.values()):

@@ -188,7 +188,7 @@ def _subjects_of_phantom(study: Settings) -> pd.DataFrame:
 
 def _test_set_problems(study: Settings) -> Iterator[str]:
     """Parts and sides that a data set has not, and names that some disks take for one."""
-    datasets = study["datasets"]
+    datasets, split = study["datasets"], study["split"]["dataset"]
     trains = any("recipe" in block for block in study["methods"].values())
     for test_set, block in study["test_sets"].items():
         parts = parts_of(block)
@@ -196,19 +196,16 @@ def _test_set_problems(study: Settings) -> Iterator[str]:
             known = ADAPTERS[datasets[block["dataset"]]["layout"]].parts or parts
             for part in (part for part in parts if part not in known):
                 yield f"test_sets.{test_set}.part: {part!r} is not one of {list(known)}"
-        if trains and block["dataset"] == study["split"]["dataset"] and TRAINING in parts:
-            if parts != [TRAINING]:
-                yield (
-                    f"test_sets.{test_set}.part: {TRAINING!r} of {block['dataset']!r} is split and "
-                    "trained on; make it a test set of its own, with `split`"
-                )
-            elif "split" not in block:
-                yield (
-                    f"test_sets.{test_set}: has the subjects that are trained on; say `split: "
-                    "validation` or `test`, or `train` if they are meant"
-                )
-        elif parts != [TRAINING] and "split" in block:
+        is_split = block["dataset"] == split
+        if "split" in block and split in datasets and not is_split:
+            yield f"test_sets.{test_set}.split: {block['dataset']!r} is not split; {split!r} is"
+        elif "split" in block and parts != [TRAINING]:
             yield f"test_sets.{test_set}.split: only the part {TRAINING!r} is split"
+        elif "split" not in block and is_split and TRAINING in parts and trains:
+            yield (
+                f"test_sets.{test_set}: has the subjects that are trained on; set no part but "
+                f"{TRAINING!r}, and `split: validation` or `test`"
+            )
         if block.get("split") == "test" and not study["split"]["test_fraction"]:
             yield f"test_sets.{test_set}.split: 'test' needs `split.test_fraction`"
     alike = Counter(map(str.casefold, study["test_sets"]))
@@ -369,7 +366,8 @@ def _drawing_problems(study: Settings, place: str, block: Mapping[str, Any]) -> 
             f"{place}: {does} on the validation side, which the test set {test_set!r} has "
             "too; set `split.test_fraction` and test on `split: test`, or set `folds`"
             for test_set, tested in study["test_sets"].items()
-            if tested.get("split") == "validation"
+            if tested["dataset"] == study["split"]["dataset"]
+            and tested.get("split") == "validation"
         )
 
 

@@ -6,8 +6,9 @@ import pytest
 
 from cardiouq.reporting.tables.differing import differing_settings
 from cardiouq.reporting.tables.published import find_paper_test_sets
+from cardiouq.reporting.tables.verdict import make
 from cardiouq.study.schema import complete
-from tests.reporting.tables.judged import settings
+from tests.reporting.tables.judged import all_comparisons, equal_summary, settings
 from tests.study.changes import set_key
 
 PAPERS = ["zhao2022", "zhao2024", "ng2022", "kushibar2022"]
@@ -53,3 +54,13 @@ def test_other_value_than_a_default_is_named(place: str, value: object, named: s
     study, paper = settings("zhao2022"), settings("zhao2022")
     found = differences(complete(set_key(study, place, value)), complete(paper))
     assert [named in text for text in found] == [True]
+
+
+def test_study_that_tables_are_told_is_not_compared_with_the_paper_in_it() -> None:
+    """Their settings hold the paper's, by which alone the verdict knows them."""
+    paper = complete(settings("zhao2022"))
+    study = paper | {"paper": paper}
+    summary = equal_summary(study)
+    tables = {"summary": summary, "comparisons": all_comparisons(summary)}
+    verdict, _ = make(tables, study, "A caption.")
+    assert set(verdict["verdict"]) == {"reproduced"}

@@ -12,8 +12,9 @@ Settings = Mapping[str, Any]
 COMPARED_BY_ROW = {"datasets", "split", "recipes", "methods", "test_sets", "evaluation"}
 """Blocks of a study of which each row depends on a part only."""
 
-NO_NUMBER_DEPENDS_ON = {"title", "note", "seed", "phantom", "reporting", "distortions"}
-"""Blocks that matter to no number, or by other blocks; no paper states its seed."""
+NO_NUMBER_DEPENDS_ON = {"title", "note", "seed", "phantom", "reporting", "distortions", "paper"}
+"""Blocks that matter to no number, or by other blocks; no paper states its seed, and `paper` holds
+what is compared with."""
 
 EVALUATION_OF: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("dice", "hausdorff_mm", "nll_nats", "brier"), ("bootstrap",)),
