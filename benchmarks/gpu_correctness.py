@@ -342,7 +342,10 @@ def predicted(
     of_study = demo.study.methods[method], runs, demo.study.schedule(recipe)
     output, case = demo.runs / f"predicted-{name}" / method, demo.cases[0]
     # bf16 rounds where layouts differ
-    with mock.patch.object(choose, "has_bf16", lambda _: False):
+    with (
+        mock.patch.object(choose, "has_bf16", lambda _: False),
+        mock.patch.object(Dropout, "forward", nn.Dropout.forward),  # a CPU's masks are its own
+    ):
         predict(
             RunSampler(*of_study, predictor, images_in([demo.arrays])),
             test_sets={"phantom": [case]},

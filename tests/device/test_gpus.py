@@ -246,7 +246,7 @@ def fake_cuda(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
     monkeypatch.setattr(choose, "check_device", lambda device: None)
     monkeypatch.setattr(torch.backends.cuda, "is_built", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: ask(True))
-    monkeypatch.setattr(torch.cuda, "init", lambda: ask(None))
+    monkeypatch.setattr(choose, "_start_cuda", lambda: ask(None))
     monkeypatch.setattr(torch.cuda, "device_count", lambda: ask(1))
     return asked
 
@@ -286,6 +286,7 @@ def test_gpu_that_cannot_be_named_is_not_used(fake_cuda: list[str | None]) -> No
         "Found no NVIDIA driver on your system.",
         "The NVIDIA driver on your system is too old (found version 11040).",
         "No CUDA GPUs are available",
+        "CUDA error: no kernel image is available for execution on the device",
     ],
 )
 def test_gpu_on_which_cuda_does_not_start_is_one_clear_error(
@@ -294,7 +295,7 @@ def test_gpu_on_which_cuda_does_not_start_is_one_clear_error(
     def fail() -> None:
         raise RuntimeError(found)
 
-    monkeypatch.setattr(torch.cuda, "init", fail)
+    monkeypatch.setattr(choose, "_start_cuda", fail)
     monkeypatch.setenv("CARDIOUQ_DEVICE", "cuda")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
     with pytest.raises(CardiouqError) as caught:

@@ -69,13 +69,15 @@ def test_mirroring_is_undone(images: Tensor) -> None:
     assert {row.index(True) for row in which} == {0, 1, 2, 3}
 
 
-@pytest.mark.parametrize("shape", [(64, 64), (60, 80)])
+@pytest.mark.parametrize("in_bf16", [False, True], ids=["float32", "bf16"])
+@pytest.mark.parametrize("shape", [(64, 64), (60, 80), (128, 112)])
 @pytest.mark.parametrize(
     "ranges", [{"rotation_degrees": 30.0}, {"scale": (0.8, 0.8)}, {"scale": (1.25, 1.25)}]
 )
 def test_there_and_back_keeps_a_smooth_image(
-    ranges: dict[str, Any], shape: tuple[int, int]
+    ranges: dict[str, Any], shape: tuple[int, int], in_bf16: bool
 ) -> None:
+    """Also where the network computes in bf16, in which no coordinate of a pixel may be."""
     image = smooth_image(*shape)
     method = Method(passes=5, **NOTHING | ranges)
     seen = []
@@ -87,7 +89,8 @@ def test_there_and_back_keeps_a_smooth_image(
     torch.manual_seed(1)
     middle = (..., slice(18, -18), slice(18, -18))  # what was never outside the image
     for move in method.transformations():
-        back = method.augmented(network, image, move)
+        with torch.autocast("cpu", torch.bfloat16, enabled=in_bf16):
+            back = method.augmented(network, image, move)
         assert (back - image)[middle].abs().max() < 0.05
     assert all((x - image)[middle].abs().max() > 0.2 for x in seen)
 

@@ -90,6 +90,12 @@ def test_calibration_error_is_that_of_the_bins_of_each_image_and_class(
     assert found.item() == pytest.approx(error_by_hand(logits, labels), rel=1e-6)
 
 
+def test_a_network_that_diverged_has_no_calibration_error(logits: Tensor) -> None:
+    """The training then says so; a bin of NaN is none."""
+    diverged = torch.full_like(logits, torch.nan)
+    assert calibration_error(diverged, count_labels(peers.ANNOTATED["whole"])).isnan()
+
+
 @pytest.mark.parametrize("name", ["whole", "in part, a class missing"])
 def test_a_lower_head_is_as_calibrated_as_its_pixels(name: str, logits: Tensor) -> None:
     coarse = logits[..., ::4, ::2]

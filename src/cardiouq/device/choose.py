@@ -4,7 +4,9 @@ import contextlib
 import os
 import shutil
 import sys
+import sysconfig
 from importlib.util import find_spec
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -45,16 +47,23 @@ def choose_device() -> torch.device:
             "CUDA_VISIBLE_DEVICES to the devices to use, as in 0,1, or run with --config device=cpu"
         )
     try:
-        torch.cuda.init()  # type: ignore[no-untyped-call]
+        _start_cuda()
     except RuntimeError as error:
         raise CardiouqError(
             f"device: {wanted}, but CUDA does not start on GPU {locked.gpu}: {error}; compare the "
-            f"driver that `nvidia-smi` names with CUDA {torch.version.cuda}, which PyTorch is "
-            "built for, or run with --config device=cpu"
+            f"driver and the GPU that `nvidia-smi` names with CUDA {torch.version.cuda} and "
+            f"{torch.cuda.get_arch_list()}, which PyTorch is built for, or run with --config "
+            "device=cpu"
         ) from error
     if torch.cuda.device_count() != 1:
         raise RuntimeError("CUDA was started before a GPU was claimed, and sees others too")
     return torch.device("cuda")
+
+
+def _start_cuda() -> None:
+    """Start CUDA, and have it compute, as PyTorch may be built for newer GPUs alone."""
+    torch.cuda.init()  # type: ignore[no-untyped-call]
+    torch.ones(1, device="cuda").add_(1)
 
 
 def device_name(device: torch.device) -> str:
@@ -87,11 +96,21 @@ def in_precision(device: torch.device) -> contextlib.AbstractContextManager[obje
 def pays_to_compile(steps: int, device: torch.device) -> bool:
     """Whether a training of so many steps is to be compiled, by the local config's `compile`."""
     wanted = os.environ.get(COMPILE_VARIABLE, "auto")
-    if device.type == "cuda":
-        has_compiler = find_spec("triton") is not None
-    else:
-        has_compiler = shutil.which(os.environ.get("CXX", "g++")) is not None
-    return wanted == "always" or (wanted == "auto" and has_compiler and steps >= STEPS_TO_COMPILE)
+    is_long = steps >= STEPS_TO_COMPILE
+    return wanted == "always" or (wanted == "auto" and is_long and _can_compile(device))
+
+
+def _can_compile(device: torch.device) -> bool:
+    """Whether there is what PyTorch compiles with: g++, or Triton and what that is built by."""
+    if device.type == "cpu":
+        return shutil.which(os.environ.get("CXX", "g++")) is not None
+    compilers = os.environ.get("CC", "gcc"), "gcc", "clang"
+    return (
+        find_spec("triton") is not None
+        and torch.cuda.get_device_capability(device) >= (7, 0)
+        and any(map(shutil.which, compilers))
+        and Path(sysconfig.get_path("include"), "Python.h").is_file()
+    )
 
 
 def make_deterministic() -> None:

@@ -83,7 +83,9 @@ class Method(BaseMethod):
 
 
 def _resample(images: Tensor, pixels: Tensor) -> Tensor:
-    """Images at the places that a map sends each pixel to; the edge goes on outside.
+    """Images in float32 at the places that a map sends each pixel to; the edge goes on outside.
+
+    In bf16, in which networks predict, a coordinate is off by up to a pixel.
 
     Args:
         images: (batch, channels, rows, columns).
@@ -95,5 +97,8 @@ def _resample(images: Tensor, pixels: Tensor) -> Tensor:
     extent = torch.tensor([columns, rows]).to(pixels)
     normalised = pixels * extent / extent[:, None]
     affine = functional.pad(normalised, (0, 1)).expand(len(images), 2, 3)
-    grid = functional.affine_grid(affine, list(images.shape), align_corners=False)
-    return functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
+    with torch.autocast(images.device.type, enabled=False):
+        grid = functional.affine_grid(affine.float(), list(images.shape), align_corners=False)
+        return functional.grid_sample(
+            images.float(), grid, padding_mode="border", align_corners=False
+        )

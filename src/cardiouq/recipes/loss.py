@@ -111,7 +111,7 @@ def calibration_error(logits: Tensor, counts: Tensor) -> Tensor:
     """
     probability = logits.softmax(1)
     covered = counts.sum(1, keepdim=True).expand_as(counts)
-    bins = (probability.detach() * ACE_BINS).long().clamp_max(ACE_BINS - 1).flatten(2)
+    bins = (probability.detach() * ACE_BINS).long().clamp(0, ACE_BINS - 1).flatten(2)
     of_image_and_class = torch.arange(bins.shape[0] * bins.shape[1], device=bins.device)
     index = (of_image_and_class.view(*bins.shape[:2], 1) * ACE_BINS + bins).flatten()
     excess, pixels = (
