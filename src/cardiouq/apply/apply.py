@@ -13,12 +13,12 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
+from cardiouq.apply.findings import lowest_expected_dice
 from cardiouq.apply.model import Model
 from cardiouq.apply.page import write_page
 from cardiouq.apply.scans import FINDINGS_FILE, Scan, open_frames
 from cardiouq.apply.segment import Segmenter
 from cardiouq.errors import CardiouqError, user_message
-from cardiouq.evaluation.conformal import DICE
 from cardiouq.files.documents import read_json
 from cardiouq.files.writing import HASHES_FILE, atomic_write, read_hashes
 from cardiouq.logs import printable
@@ -26,7 +26,7 @@ from cardiouq.provenance.record import git_version, packages, repository
 
 log = logging.getLogger(__name__)
 
-FORMAT = 3
+FORMAT = 4
 """Version of what is written of a scan; another one has all scans segmented anew."""
 SCANS, VIEWER, JOBS = "scans", "viewer", "jobs"
 """Folders of the output; the last has the logs of Snakemake's jobs, each of a scan."""
@@ -157,7 +157,7 @@ def _write_tables(model: Model, found: Sequence[Mapping[str, Any]], output: Path
 
 
 def _row(findings: Mapping[str, Any]) -> dict[str, Any]:
-    """A scan's row of `subjects.csv`: intervals are of the highest level that there is."""
+    """A scan's row of `subjects.csv`: intervals are of the highest level that all of them have."""
     row: dict[str, Any] = {
         "scan": findings["name"],
         "error": findings.get("error", ""),
@@ -166,20 +166,29 @@ def _row(findings: Mapping[str, Any]) -> dict[str, Any]:
     }
     if "error" in findings:
         return row
-    dice = [of["estimate"] for of in findings["quantities"] if of["quantity"].startswith(DICE)]
-    row["lowest_expected_Dice"] = min(dice)
+    row["lowest_expected_Dice"] = lowest_expected_dice(findings)
     row["frames"] = len(findings["frames"])
-    row["level"] = max((of["nominal"] or 0 for of in findings["quantities"]), default=0) or None
+    row["level"] = level = _common_level(findings["quantities"])
     row |= {f"{phase}_frame": frame + 1 for phase, frame in findings["phases"].items()}
     names = {frame: phase for phase, frame in findings["phases"].items()}
     for of in findings["quantities"]:
+        if of["nominal"] not in (None, level):
+            continue
         unit, phase = UNIT_NAMES.get(of["unit"], of["unit"]), names.get(of["frame"], "")
         column = "_".join(filter(None, [of["quantity"].replace(" ", "_"), phase, unit]))
         if of["estimate"] > row.get(column, np.inf):
             continue  # of frames without a phase the worst stays
-        # and of levels, which ascend, the last
         row |= {column: of["estimate"], f"{column}_low": of["low"], f"{column}_high": of["high"]}
     return row | ({} if findings["phases"] else _volumes(findings["frames"]))
+
+
+def _common_level(quantities: Sequence[Mapping[str, Any]]) -> float | None:
+    """The highest level at which all quantities that have intervals have one; None without any."""
+    highest: dict[str, float] = {}
+    for of in quantities:  # which has all levels below its highest
+        if of["nominal"] is not None:
+            highest[of["quantity"]] = max(of["nominal"], highest.get(of["quantity"], 0))
+    return min(highest.values(), default=None)
 
 
 def _volumes(frames: Sequence[Mapping[str, Any]]) -> dict[str, float]:
