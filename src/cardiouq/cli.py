@@ -143,7 +143,7 @@ def apply(given: argparse.Namespace) -> int:
     restart_with(structures_of(given.model))
     model = read_model(given.model, given.folds, given.checkpoint)
     scans = find_scans(as_nifti(given.scans, given.out))
-    wrong = apply_to(model, scans, given.out, choose_device)
+    wrong = apply_to(model, scans, given.out, choose_device, of_jobs=given.of_jobs)
     for error in wrong:
         print(f"NOT SEGMENTED: {error}", file=sys.stderr)
     done = len(scans) - len(wrong)
@@ -210,6 +210,8 @@ def parser() -> argparse.ArgumentParser:
     added.add_argument("-f", "--folds", nargs="+", type=_fold, default=[], metavar="N", help=text)
     text = "of nnU-Net's model, as its own command has it: checkpoint_best.pth; by default final"
     added.add_argument("-chk", "--checkpoint", type=_checkpoint, default="final", help=text)
+    text = "segment nothing, as Snakemake's jobs have; those without results are rows that say so"
+    added.add_argument("--of-jobs", action="store_true", help=text)
     added = add(pseudonym)
     added.add_argument("root", type=Path, metavar="ROOT", help="folder that holds pseudonym.key")
     added.add_argument("pseudonym", metavar="PSEUDONYM", help="`p` and twelve digits")

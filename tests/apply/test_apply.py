@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from cardiouq.apply.scans import find_scans
 from cardiouq.cli import main
 from cardiouq.device.environment import DEVICE_VARIABLE
 from cardiouq.errors import CardiouqError
+from cardiouq.evaluation.clinical import UNITS
 
 Make = Callable[..., Path]
 
@@ -148,6 +150,52 @@ def test_numbers_of_a_cine(
     assert row.LVEF_percent - row.LVEF_percent_low >= 5
     results = json.loads((tmp_path / "out/results.json").read_text(encoding="utf-8"))
     assert [f["ml"]["LV"] for f in results["scans"][0]["frames"]] == pytest.approx(ml.tolist())
+
+
+def test_level_of_a_row_is_one_that_all_its_intervals_have(
+    make_model: Make, save: Make, cine: NDArray[np.int16], tmp_path: Path
+) -> None:
+    """Of twenty subjects one had no EF, say, and its interval reached no 95 %."""
+    numbers = {"LVEDV": range(20), "LVEF": range(10)}
+    rows = [
+        {"quantity": name, "unit": UNITS[name], "subject": n, "error": n + 1.0, "spread": 0.0}
+        for name, subjects in numbers.items()
+        for n in subjects
+    ]
+    model = replace(read_model(make_model()), calibration=pd.DataFrame(rows))
+    apply(model, {"cine": save("cine.nii.gz", cine)}, tmp_path / "out", cpu)
+    row = pd.read_csv(tmp_path / "out/subjects.csv").loc[0]
+    assert row["level"] == 0.9
+    results = json.loads((tmp_path / "out/results.json").read_text(encoding="utf-8"))
+    of_level = {
+        (of["quantity"], of["nominal"]): of["high"] for of in results["scans"][0]["quantities"]
+    }
+    assert of_level["LVEDV", 0.9] < of_level["LVEDV", 0.95] and ("LVEF", 0.95) not in of_level
+    for name, column in (("LVEDV", "LVEDV_ml"), ("LVEF", "LVEF_percent")):
+        assert row[f"{column}_high"] == pytest.approx(of_level[name, 0.9], rel=1e-5)
+    assert np.isnan(row["RVEDV_ml_high"]) and row["RVEDV_ml"] >= 0
+
+
+def test_file_that_says_nothing_of_its_orientation_is_seen_as_it_is_stored(
+    make_model: Make, save: Make, volume: NDArray[np.int16], tmp_path: Path
+) -> None:
+    """As the training scans, where nibabel would make up an axis that is the other way about."""
+    known = save("known.nii.gz", volume)
+    header = nib.Nifti1Header()
+    header.set_data_dtype(np.int16)
+    header.set_data_shape(volume.shape)
+    header.set_zooms((1.5, 1.5, 8))
+    header.set_xyzt_units("mm")
+    unknown = known.with_name("unknown.nii.gz")
+    nib.save(nib.Nifti1Image(volume, None, header), unknown)
+    saved = nib.load(unknown)
+    assert saved.header["qform_code"] == saved.header["sform_code"] == 0
+    out = tmp_path / "out"
+    apply(read_model(make_model()), find_scans(str(known.parent)), out, cpu)
+    for name, image in outputs(out / "scans/known").items():
+        other = outputs(out / "scans/unknown")[name]
+        np.testing.assert_array_equal(np.asarray(other.dataobj), np.asarray(image.dataobj))
+        assert other.header["qform_code"] == other.header["sform_code"] == 0
 
 
 def test_of_a_cine_without_phases_the_worst_frame_is_told(

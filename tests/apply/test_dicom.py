@@ -1,6 +1,8 @@
 """A folder of DICOM is converted by dcm2niix, and read as NIfTI is."""
 
 import locale
+import os
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -128,10 +130,60 @@ def test_folder_that_cannot_be_converted_is_named_and_stops_nothing(
     for file in (tmp_path / "dicom/two").iterdir():
         file.write_bytes(file.read_bytes()[:400])
     assert [*find_scans(as_nifti(str(tmp_path / "dicom"), tmp_path / "out"))] == ["one_5"]
-    assert f"{tmp_path}/dicom/two: dcm2niix did not convert all of it" in caplog.text
+    said = f"{tmp_path}/dicom/two: dcm2niix did not convert all of it"
+    assert said in caplog.text
+    caplog.clear()
+    assert [*find_scans(as_nifti(str(tmp_path / "dicom"), tmp_path / "out"))] == ["one_5"]
+    assert said in caplog.text  # also where nothing is converted again
     shutil.rmtree(tmp_path / "dicom/one")
     with pytest.raises(CardiouqError, match="dcm2niix makes no scan of its DICOM files"):
         as_nifti(str(tmp_path / "dicom"), tmp_path / "out")
+
+
+def stand_in(monkeypatch: pytest.MonkeyPatch, folder: Path, script: str) -> None:
+    """Put a script in dcm2niix's place, whose `$made` and `$folder` are the last arguments."""
+    program = folder / "bin" / "stand-in"
+    program.parent.mkdir(exist_ok=True)
+    text = f'#!/bin/sh\nwhile [ "$#" -gt 2 ]; do shift; done; made=$1; folder=$2\n{script}\n'
+    program.write_text(text, encoding="utf-8")
+    program.chmod(0o755)
+    monkeypatch.setattr(dicom, "DCM2NIIX", program.name)
+    monkeypatch.setenv("PATH", str(program.parent), prepend=os.pathsep)
+
+
+def test_folder_of_which_nothing_comes_is_named_at_every_call(
+    cine: NDArray[np.uint16],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for name in ("one", "two", "three"):
+        write_series(tmp_path / "dicom" / name, cine[:1])
+    crash = '*/three) kill -SEGV "$$";;'
+    stand_in(monkeypatch, tmp_path, f'case "$folder" in */one) : > "$made/a.nii";; {crash} esac')
+    for _ in range(2):
+        caplog.clear()
+        as_nifti(str(tmp_path / "dicom"), tmp_path / "out")
+        assert [record.getMessage() for record in caplog.records] == [
+            f"{tmp_path}/dicom/three: stand-in did not convert all of it ()",
+            f"{tmp_path}/dicom/two: stand-in makes no scan of it",
+        ]
+
+
+def test_conversion_that_was_killed_is_tried_again(
+    cine: NDArray[np.uint16], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = [tmp_path / "dicom" / name for name in ("one", "two")]
+    for folder in folders:
+        write_series(folder, cine[:1])
+    made = ': > "$made/a.nii"'
+    stand_in(monkeypatch, tmp_path, f'{made}; case "$folder" in */two) kill -KILL "$$";; esac')
+    said = f"{folders[1]}: stand-in was stopped by SIGKILL while it converted it"
+    with pytest.raises(CardiouqError, match=re.escape(said)):
+        as_nifti(str(tmp_path / "dicom"), tmp_path / "out")
+    stand_in(monkeypatch, tmp_path, made)
+    as_nifti(str(tmp_path / "dicom"), tmp_path / "out")
+    assert len(list((tmp_path / "out/nifti").rglob("*.nii"))) == 2
 
 
 def test_without_dcm2niix_is_said_how_to_get_it(

@@ -19,8 +19,10 @@ import pytest
 from numpy.typing import NDArray
 
 from cardiouq.apply import segment
+from cardiouq.apply.apply import failed_names
 from cardiouq.cli import main
 from cardiouq.device.environment import DEVICE_VARIABLE
+from cardiouq.errors import CardiouqError
 
 Make = Callable[..., Path]
 MANY = 50
@@ -133,6 +135,35 @@ def test_scan_that_fails_in_an_unforeseen_way_stops_no_other(
     assert "\n" not in errors[1]
     assert "second_fails" in caplog.text  # of the traceback
     assert not (tmp_path / "out/scans/b").exists()
+
+
+def test_last_job_of_snakemake_segments_nothing_that_a_job_could_not(
+    arguments: list[str],
+    save: Make,
+    volume: NDArray[np.int16],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On a node without a GPU it died, and wrote nothing of any scan."""
+    for n, name in enumerate("ab"):
+        save(f"{name}.nii.gz", volume + n)
+    assert main([*arguments[:2], str(tmp_path / "scans/a.nii.gz"), *arguments[3:]]) == 0
+    save("empty.nii.gz", np.zeros_like(volume))
+
+    def refuse() -> None:
+        raise CardiouqError("no GPU to claim")
+
+    with monkeypatch.context() as without:
+        without.setattr("cardiouq.device.choose.choose_device", refuse)
+        assert main([*arguments[:-1], "cuda", "--of-jobs"]) == 1
+    out = tmp_path / "out"
+    errors = table_of(out)["error"]
+    assert errors["a"] == "" and "every voxel is 0" in errors["empty"]
+    assert f"its job left no results; {out}/jobs/b.log says why" in errors["b"]
+    assert errors["b"] in (out / "viewer/index.html").read_text(encoding="utf-8")
+    assert failed_names(out) == ["b", "empty"]
+    assert main(arguments) == 1  # which tries it again
+    assert failed_names(out) == ["empty"]
 
 
 def test_scan_that_may_not_be_read_stops_no_other(

@@ -1,12 +1,13 @@
 """Which numbers a scan has, by what its model segments and how many slices there are."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 import pandas as pd
 import pytest
 
 from cardiouq.apply import findings
-from cardiouq.apply.findings import quantities
+from cardiouq.apply.findings import lowest_expected_dice, quantities
 from cardiouq.apply.measures import FrameMeasures
 from cardiouq.evaluation.clinical import UNITS
 
@@ -35,6 +36,19 @@ def test_heart_has_all() -> None:
     found = numbers(("RV", "MYO", "LV"))
     assert list(found) == list(UNITS)
     assert found["LVEF"] == 50 and found["LVM"] == 105
+
+
+@pytest.mark.parametrize(
+    ("name", "slices", "lowest"), [("RV", 9, 0), ("RV", 1, 0.8), ("spleen", 9, 0.8)]
+)
+def test_structure_of_a_heart_that_a_stack_lacks_is_the_most_doubtful(
+    name: str, slices: int, lowest: float
+) -> None:
+    frames = [frame({name: 0.0, "LV": 100.0}, slices), frame({name: 50.0, "LV": 50.0}, slices)]
+    said = [asdict(of) | {"expected_dice": {name: 0.9, "LV": 0.8}} for of in frames]
+    assert lowest_expected_dice({"frames": said, "phases": PHASES}) == lowest
+    assert lowest_expected_dice({"frames": said, "phases": {}}) == lowest
+    assert lowest_expected_dice({"frames": said, "phases": {"ES": 1}}) == 0.8
 
 
 def test_single_slice_has_no_clinical_quantities() -> None:

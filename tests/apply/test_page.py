@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from cardiouq.apply import segment
 from cardiouq.apply.apply import apply
+from cardiouq.apply.measures import FrameMeasures
 from cardiouq.apply.model_folder import read_model
 from tests.browser import needs_browser, run_in_page
 
@@ -37,6 +40,12 @@ def page_of(viewer: Path) -> Any:
     return json.loads(text)
 
 
+def pictures_of(viewer: Path, entry: Any) -> Any:
+    """What the page is handed of a scan when it is opened."""
+    text = (viewer / entry["file"]).read_text(encoding="utf-8")
+    return json.loads(text[text.index("{") : text.rindex(");")])
+
+
 def test_list_says_of_each_scan_what_it_comes_to(viewer: Path) -> None:
     page = page_of(viewer)
     results = json.loads((viewer.parent / "results.json").read_text(encoding="utf-8"))
@@ -58,8 +67,7 @@ def test_list_says_of_each_scan_what_it_comes_to(viewer: Path) -> None:
 
 def test_scan_is_shown_frame_by_frame_with_its_remarks(viewer: Path) -> None:
     entry = next(entry for entry in page_of(viewer)["cases"] if entry["name"] == "cine")
-    text = (viewer / entry["file"]).read_text(encoding="utf-8")
-    shown = json.loads(text[text.index("{") : text.rindex(");")])
+    shown = pictures_of(viewer, entry)
     assert (shown["frames"], shown["slices"], len(shown["images"])) == (2, 4, 8)
     assert shown["reference"] is None
     assert shown["remarks"] and all(": " in remark for remark in shown["remarks"])
@@ -72,6 +80,52 @@ def test_scan_is_shown_frame_by_frame_with_its_remarks(viewer: Path) -> None:
         ml = [frame["ml"][name] for frame in findings["frames"]]
         assert reading["volumes"]["ml"][name] == pytest.approx(ml, rel=1e-3)
     assert {"expected Dice", "entropy (bits)", "ED volume (ml)", "EF (%)"} < set(reading["of_scan"])
+
+
+def test_missed_ventricle_is_the_most_doubtful(
+    make_model: Make,
+    save: Make,
+    volume: NDArray[np.int16],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """That nothing is where the model is sure of nothing does not make it a good segmentation."""
+    real, missed = segment.measure, iter([False, True])
+
+    def measured(*given: Any, **more: Any) -> FrameMeasures:
+        found = real(*given, **more)
+        if not next(missed):
+            return found
+        dice = found.expected_dice | {"RV": 0.93, "MYO": 0.9, "LV": 0.9}
+        return replace(found, ml=found.ml | {"RV": 0.0}, expected_dice=dice)
+
+    monkeypatch.setattr(segment, "measure", measured)
+    scans = {name: save(f"{name}.nii.gz", volume + n) for n, name in enumerate(("good", "no RV"))}
+    apply(read_model(make_model()), scans, tmp_path / "out", lambda: torch.device("cpu"))
+    row = pd.read_csv(tmp_path / "out/subjects.csv").set_index("scan").loc["no RV"]
+    assert row["lowest_expected_Dice"] == 0 and row["Dice_RV"] == 0.93
+    entries = {entry["name"]: entry for entry in page_of(tmp_path / "out/viewer")["cases"]}
+    numbers = {name: entry["readings"]["model"]["numbers"][0] for name, entry in entries.items()}
+    assert numbers["good"] > numbers["no RV"] == 0
+
+
+def test_of_a_cine_without_phases_the_ends_of_its_volumes_are_shown(
+    make_model: Make,
+    save: Make,
+    volume: NDArray[np.int16],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(segment, "phases", lambda frames: {})  # as of other organs
+    scans = {"a": save("a.nii.gz", np.stack([volume, np.roll(volume, 3, 0)], axis=-1))}
+    apply(read_model(make_model()), scans, tmp_path / "out", lambda: torch.device("cpu"))
+    [entry] = page_of(tmp_path / "out/viewer")["cases"]
+    shown = pictures_of(tmp_path / "out/viewer", entry)["readings"]["model"]["of_scan"]
+    assert not {"volume (ml)", "EF (%)"} & set(shown)
+    row = pd.read_csv(tmp_path / "out/subjects.csv").loc[0]
+    for end in ("smallest", "largest"):
+        for name, ml in shown[f"{end} volume (ml)"].items():
+            assert ml == pytest.approx(row[f"{name}_{end}_ml"], rel=1e-3)
 
 
 @needs_browser
@@ -99,6 +153,7 @@ def test_page_sorts_filters_opens_and_leafs_in_a_browser(viewer: Path) -> None:
           await later();
         }
         found.at = at();
+        found.printed = [1234.4, -1500, 999.7, 62.34, null].map(printed);
         found.remarks = [...document.querySelectorAll("#remarks li")].map((li) => li.textContent);
         tell(JSON.stringify(found));
       }
@@ -110,6 +165,7 @@ def test_page_sorts_filters_opens_and_leafs_in_a_browser(viewer: Path) -> None:
     found = json.loads(unescape(run_in_page(html, script, viewer)))
     assert found["sorted"] == sorted(numbers, key=lambda name: (numbers[name][0], name))
     assert found["byEntropy"] == sorted(numbers, key=lambda name: (-numbers[name][-1], name))
+    assert found["printed"] == ["1234", "-1500", "1000", "62.3", "\u2013"]
     assert found["filtered"] == ["cine"]
     assert found["at"] == ["2", str(entries["cine"]["middle"] + 2)]
     reasons = json.loads((viewer.parent / "results.json").read_text(encoding="utf-8"))["scans"]

@@ -4,6 +4,9 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +14,11 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from cardiouq.cli import main
 from cardiouq.device.environment import DEVICE_VARIABLE
+from tests.nnunet.trained import checkpoint, write
 
 METHODS = {
     "temperature_fitted": 1,
@@ -135,6 +140,41 @@ def test_snakemake_segments_each_scan_in_a_job(evaluated: Any, place: Path, tmp_
     assert main(["apply", str(model), str(scans), str(tmp_path / "alone"), "--device", "cpu"]) == 0
     alone = tmp_path / "alone/scans/whole/findings.json"
     assert findings.read_bytes() == alone.read_bytes()
+
+
+def test_snakemake_segments_again_what_has_failed_and_what_another_model_did(
+    unrun: Any, tmp_path: Path, edited: Callable[[Path, str], AbstractContextManager[None]]
+) -> None:
+    checkout = replace(unrun, directory=tmp_path)
+    model = write(tmp_path / "nnUNetTrainer__nnUNetPlans__2d", structures=("RV", "MYO", "LV"))
+    scans, out = tmp_path / "scans", tmp_path / "out"
+    scans.mkdir()
+    volume = np.random.default_rng(1).normal(100, 10, (24, 28, 2)).astype(np.float32)
+    for name in "ab":
+        nib.save(nib.Nifti1Image(volume, np.diag([1.5, 1.5, 8, 1])), scans / f"{name}.nii.gz")
+    asked = {"study": "demo", "config": [f"model={model}", f"scans={scans}", f"out={out}"]}
+    done = checkout.run("apply", **asked)
+    assert done.returncode == 0, done.stdout
+    assert checkout.plan("apply", **asked).jobs == {"apply": 1}
+
+    # as after a job that ran out of memory
+    (out / "scans/a/findings.json").unlink()
+    done = checkout.run("apply", **asked)
+    assert done.returncode == 1
+    assert f"a.nii.gz: its job left no results; {out}/jobs/a.log says why" in done.stdout
+    assert checkout.plan("apply", **asked).jobs == {"apply": 1, "segment": 1}
+    done = checkout.run("apply", **asked)
+    assert done.returncode == 0, done.stdout
+
+    torch.save(checkpoint(7, ("RV", "MYO", "LV")), model / "fold_0/checkpoint_final.pth")
+    assert checkout.plan("apply", **asked).jobs == {"apply": 1, "segment": 2}
+    done = checkout.run("apply", **asked)
+    assert done.returncode == 0, done.stdout
+    code = checkout.repository / "src/cardiouq/apply/apply.py"
+    assert checkout.plan("apply", **asked).jobs == {"apply": 1}
+    text = code.read_text(encoding="utf-8")
+    with edited(code, re.sub(r"^FORMAT = ", "FORMAT = 1", text, flags=re.MULTILINE)):
+        assert checkout.plan("apply", **asked).jobs == {"apply": 1, "segment": 2}
 
 
 @pytest.mark.parametrize(

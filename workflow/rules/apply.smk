@@ -2,9 +2,9 @@
 
 from snakemake.io import contains_wildcard
 
-from cardiouq.apply.apply import VIEWER
+from cardiouq.apply.apply import FORMAT, JOBS, VIEWER, failed_names
 from cardiouq.apply.dicom import as_nifti
-from cardiouq.apply.model_folder import changing_file, structures_of
+from cardiouq.apply.model_folder import changing_file, digest_of, structures_of
 from cardiouq.apply.scans import find_scans
 from cardiouq.device.environment import gpus_per_job, prepare_environment
 from cardiouq.errors import ProblemsError
@@ -32,6 +32,7 @@ try:
         )
     check_writable(Path.cwd(), Path(OUT))
     prepare_environment(config["device"], structures_of(Path(MODEL)), in_conda=IN_CONDA)
+    VERSION = f"{FORMAT} {digest_of(Path(MODEL))}"
 except CardiouqError as error:
     sys.exit(f"\nERROR: {error}\n")
 
@@ -40,7 +41,7 @@ rule apply:
     """Write the tables and the page of all scans, and say which could not be segmented."""
     default_target: True
     input:
-        [f"{OUT}/jobs/{name}.done" for name in SCANS],
+        [f"{OUT}/{JOBS}/{name}.done" for name in SCANS],
     # no output, which would be removed after the error that a scan cannot be read
     log:
         f"{OUT}/apply.log",
@@ -53,7 +54,7 @@ rule apply:
         device=config["device"],
     shell:
         "python -m cardiouq.cli apply {params.model:q} {params.scans:q} {params.out:q}"
-        " --device {params.device} > {log:q} 2>&1"
+        " --device {params.device} --of-jobs > {log:q} 2>&1"
 
 
 rule segment:
@@ -63,9 +64,9 @@ rule segment:
         model=changing_file(Path(MODEL)),
         scan=lambda wildcards: str(SCANS[wildcards.scan]),
     output:
-        touch(f"{OUT}/jobs/{{scan}}.done"),
+        touch(f"{OUT}/{JOBS}/{{scan}}.done"),
     log:
-        f"{OUT}/jobs/{{scan}}.log",
+        f"{OUT}/{JOBS}/{{scan}}.log",
     conda:
         "../../envs/environment.yaml"
     threads: 1
@@ -76,6 +77,8 @@ rule segment:
         runtime=lambda wildcards, attempt: 120 * attempt,
     params:
         script=ROOT / "workflow/scripts/segment.py",
+        # what no file's time tells: other code, other weights of nnU-Net's
+        version=VERSION,
         model=lambda wildcards, input: str(Path(input.model).parent),
         out=lambda wildcards, output: str(Path(output[0]).parents[1]),
     shell:
@@ -85,3 +88,9 @@ rule segment:
 
 onsuccess:
     print(f"{OUT}/{VIEWER}/index.html")
+
+
+onerror:
+    # the next call tries them again
+    for name in failed_names(Path(OUT)):
+        Path(f"{OUT}/{JOBS}/{name}.done").unlink(missing_ok=True)

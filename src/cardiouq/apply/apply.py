@@ -13,12 +13,12 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
+from cardiouq.apply.findings import lowest_expected_dice
 from cardiouq.apply.model import Model
 from cardiouq.apply.page import write_page
 from cardiouq.apply.scans import FINDINGS_FILE, Scan, open_frames
 from cardiouq.apply.segment import Segmenter
-from cardiouq.errors import user_message
-from cardiouq.evaluation.conformal import DICE
+from cardiouq.errors import CardiouqError, user_message
 from cardiouq.files.documents import read_json
 from cardiouq.files.writing import HASHES_FILE, atomic_write, read_hashes
 from cardiouq.logs import printable
@@ -26,10 +26,11 @@ from cardiouq.provenance.record import git_version, packages, repository
 
 log = logging.getLogger(__name__)
 
-FORMAT = 3
+FORMAT = 4
 """Version of what is written of a scan; another one has all scans segmented anew."""
-SCANS, VIEWER = "scans", "viewer"
-"""Folders of the output."""
+SCANS, VIEWER, JOBS = "scans", "viewer", "jobs"
+"""Folders of the output; the last has the logs of Snakemake's jobs, each of a scan."""
+RESULTS_FILE = "results.json"
 MOST_SAID = 500
 """Letters of an error that the program did not foresee."""
 UNIT_NAMES = {"%": "percent"}
@@ -37,7 +38,12 @@ UNIT_NAMES = {"%": "percent"}
 
 
 def apply(
-    model: Model, scans: Mapping[str, Path], output: Path, choose: Callable[[], torch.device]
+    model: Model,
+    scans: Mapping[str, Path],
+    output: Path,
+    choose: Callable[[], torch.device],
+    *,
+    of_jobs: bool = False,
 ) -> list[str]:
     """Segment scans that have not been, and write what comes of all.
 
@@ -46,19 +52,22 @@ def apply(
         scans: name -> file.
         output: folder for `scans/<name>/`, `subjects.csv`, `results.json` and `viewer/index.html`.
         choose: the device of the networks, once a scan is to be segmented.
+        of_jobs: whether a job segmented each scan, or could not, so that none is segmented here.
 
     Returns:
         What is wrong with each scan that could not be segmented; they have a row, too.
     """
     segmenter = Segmenter(model, choose)
     named = tqdm(scans.items(), "scans", unit="scan", disable=None)
-    found = [findings_of(segmenter, name, path, output) for name, path in named]
+    found = [findings_of(segmenter, name, path, output, of_jobs=of_jobs) for name, path in named]
     _write_tables(model, found, output)
     _write_page_if_new(model, found, output)
     return [findings["error"] for findings in found if "error" in findings]
 
 
-def findings_of(segmenter: Segmenter, name: str, path: Path, output: Path) -> dict[str, Any]:
+def findings_of(
+    segmenter: Segmenter, name: str, path: Path, output: Path, *, of_jobs: bool = False
+) -> dict[str, Any]:
     """What comes of a scan, which is segmented unless it has been, or its `error`.
 
     Whatever fails with one scan stops no other; a model that cannot be loaded, and a disk that does
@@ -68,7 +77,7 @@ def findings_of(segmenter: Segmenter, name: str, path: Path, output: Path) -> di
         segmenter: of the model.
         name: of the scan.
         path: of its file.
-        output: as of `apply`.
+        output, of_jobs: as of `apply`.
     """
     folder, here = output / SCANS / name, {"name": name, "file": str(path)}
     try:
@@ -76,6 +85,11 @@ def findings_of(segmenter: Segmenter, name: str, path: Path, output: Path) -> di
         key = _key(segmenter.model, scan)
         if is_missing := not _is_made(folder, key):
             scan.read_through()
+            if of_jobs:
+                raise CardiouqError(
+                    f"{path}: its job left no results; {output / JOBS / name}.log says why; mend "
+                    "that and give the same command again, which tries it once more"
+                )
     except Exception as error:
         return here | {"error": _told(error, path)}
     if is_missing:
@@ -89,6 +103,13 @@ def findings_of(segmenter: Segmenter, name: str, path: Path, output: Path) -> di
         if isinstance(error, OSError) and _is_of_disk(error, output):
             raise
         return here | {"error": _told(error, path)}
+
+
+def failed_names(output: Path) -> list[str]:
+    """Names of the scans that could not be segmented when the results were last written."""
+    file = output / RESULTS_FILE
+    scans = read_json(file, {"type": "object"})["scans"] if file.is_file() else []
+    return [scan["name"] for scan in scans if "error" in scan]
 
 
 def _told(error: Exception, path: Path) -> str:
@@ -131,12 +152,12 @@ def _write_tables(model: Model, found: Sequence[Mapping[str, Any]], output: Path
         "familiar": model.familiar.about(),
         "scans": found,
     }
-    with atomic_write(output / "results.json") as temporary:
+    with atomic_write(output / RESULTS_FILE) as temporary:
         temporary.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 
 
 def _row(findings: Mapping[str, Any]) -> dict[str, Any]:
-    """A scan's row of `subjects.csv`: intervals are of the highest level that there is."""
+    """A scan's row of `subjects.csv`: intervals are of the highest level that all of them have."""
     row: dict[str, Any] = {
         "scan": findings["name"],
         "error": findings.get("error", ""),
@@ -145,20 +166,29 @@ def _row(findings: Mapping[str, Any]) -> dict[str, Any]:
     }
     if "error" in findings:
         return row
-    dice = [of["estimate"] for of in findings["quantities"] if of["quantity"].startswith(DICE)]
-    row["lowest_expected_Dice"] = min(dice)
+    row["lowest_expected_Dice"] = lowest_expected_dice(findings)
     row["frames"] = len(findings["frames"])
-    row["level"] = max((of["nominal"] or 0 for of in findings["quantities"]), default=0) or None
+    row["level"] = level = _common_level(findings["quantities"])
     row |= {f"{phase}_frame": frame + 1 for phase, frame in findings["phases"].items()}
     names = {frame: phase for phase, frame in findings["phases"].items()}
     for of in findings["quantities"]:
+        if of["nominal"] not in (None, level):
+            continue
         unit, phase = UNIT_NAMES.get(of["unit"], of["unit"]), names.get(of["frame"], "")
         column = "_".join(filter(None, [of["quantity"].replace(" ", "_"), phase, unit]))
         if of["estimate"] > row.get(column, np.inf):
             continue  # of frames without a phase the worst stays
-        # and of levels, which ascend, the last
         row |= {column: of["estimate"], f"{column}_low": of["low"], f"{column}_high": of["high"]}
     return row | ({} if findings["phases"] else _volumes(findings["frames"]))
+
+
+def _common_level(quantities: Sequence[Mapping[str, Any]]) -> float | None:
+    """The highest level at which all quantities that have intervals have one; None without any."""
+    highest: dict[str, float] = {}
+    for of in quantities:  # which has all levels below its highest
+        if of["nominal"] is not None:
+            highest[of["quantity"]] = max(of["nominal"], highest.get(of["quantity"], 0))
+    return min(highest.values(), default=None)
 
 
 def _volumes(frames: Sequence[Mapping[str, Any]]) -> dict[str, float]:

@@ -4,6 +4,7 @@ import hashlib
 import logging
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections import defaultdict
@@ -13,6 +14,7 @@ from pathlib import Path
 from cardiouq.apply.scans import SOURCE_FILE, SUFFIXES, files_below, given_below
 from cardiouq.errors import CardiouqError
 from cardiouq.files.writing import atomic_folder, expand_home
+from cardiouq.logs import printable
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +30,8 @@ OPTIONS = {
 }
 PHASES_TOGETHER = "--ignore_trigger_times"
 """Unless told so, dcm2niix makes a file of each phase of some makers' cines."""
+KILLED = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""Signals from outside; those of a crash, as by a truncated file, would come again."""
 MAGIC, PREAMBLE = b"DICM", 128
 """How a DICOM file begins, after so many bytes."""
 
@@ -72,24 +76,36 @@ def _convert_if_new(root: Path, folders: Mapping[Path, Sequence[Path]], target: 
     """Convert folders of DICOM to folders of NIfTI of the same names, unless they are there."""
     state = _state_of(root, (path for files in folders.values() for path in files))
     note = target / SOURCE_FILE
-    if note.is_file() and note.read_text(encoding="utf-8") == state:
+    text = note.read_text(encoding="utf-8") if note.is_file() else ""
+    of, _, said = text.partition("\n")
+    if of == state:
+        for warning in said.splitlines():
+            log.warning("%s", warning)
         return
     program = _program(root)
     with atomic_folder(target) as written:
+        left_out = []
         for folder in folders:
             made = written / folder.relative_to(root)
             made.mkdir(parents=True, exist_ok=True)
-            _convert(program, folder, made)
+            if wrong := _convert(program, folder, made):
+                log.warning("%s", wrong)
+                left_out.append(wrong)
         if not any(path.name.endswith(SUFFIXES) for path in written.rglob("*")):
             raise CardiouqError(
                 f"{root}: {DCM2NIIX} makes no scan of its DICOM files; expected series of MRI; "
                 "convert them to NIfTI in another way"
             )
-        (written / SOURCE_FILE).write_text(state, encoding="utf-8")
+        text = "".join(f"{line}\n" for line in (state, *left_out))
+        (written / SOURCE_FILE).write_text(text, encoding="utf-8")
 
 
-def _convert(program: str, folder: Path, made: Path) -> None:
-    """Convert the DICOM files of one folder; of what cannot be converted there is a warning."""
+def _convert(program: str, folder: Path, made: Path) -> str:
+    """Convert the DICOM files of one folder; what to say in one line if some of it is left out.
+
+    Raises:
+        CardiouqError: it was killed, so that nothing is known of the files.
+    """
     options = [word for option in OPTIONS.items() for word in option]
     done = subprocess.run(
         [program, *options, PHASES_TOGETHER, "-o", str(made), str(folder.absolute())],
@@ -97,9 +113,18 @@ def _convert(program: str, folder: Path, made: Path) -> None:
         encoding="utf-8",
         errors="replace",
     )
+    if -done.returncode in KILLED:
+        raise CardiouqError(
+            f"{folder}: {DCM2NIIX} was stopped by {signal.Signals(-done.returncode).name} while it "
+            "converted it, as where memory is short; give the same command again, or convert it "
+            "to NIfTI in another way"
+        )
     if done.returncode:
-        said = (done.stderr or done.stdout).strip().splitlines()[-1:]
-        log.warning("%s: %s did not convert all of it (%s)", folder, DCM2NIIX, " ".join(said))
+        said = " ".join((done.stderr or done.stdout).strip().splitlines()[-1:])
+        return printable(f"{folder}: {DCM2NIIX} did not convert all of it ({said})")
+    if not any(path.name.endswith(SUFFIXES) for path in made.iterdir()):
+        return printable(f"{folder}: {DCM2NIIX} makes no scan of it")
+    return ""
 
 
 def _program(root: Path) -> str:

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -63,6 +64,30 @@ def _dice(
     for k in read:
         for name, expected in frames[k].expected_dice.items():
             yield f"{DICE} {name}", "", k, expected, 1 - expected
+
+
+def lowest_expected_dice(findings: Mapping[str, Any]) -> float:
+    """Lowest expected Dice of a scan's structures in the frames that it is judged by.
+
+    A structure that is missed with confidence is expected to be rightly nowhere. A stack through
+    the heart has all of a heart's, so there it counts 0.
+
+    Args:
+        findings: as `findings.json` has them.
+    """
+    frames = judged(findings)
+    in_stack = HEART if len(frames[0]["slice_dice"]) > 1 else ()
+    return min(
+        0.0 if name in in_stack and frame["ml"][name] == 0 else float(expected)
+        for frame in frames
+        for name, expected in frame["expected_dice"].items()
+    )
+
+
+def judged(findings: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The frames of `findings.json` that a scan is judged by, as in `frames_read`."""
+    frames = findings["frames"]
+    return [frames[k] for k in findings["phases"].values()] or list(frames)
 
 
 def reasons(

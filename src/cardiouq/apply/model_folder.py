@@ -1,5 +1,6 @@
 """Models of either kind, by their folder: exported ones, and those that nnU-Net trained."""
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from cardiouq.apply.nnunet import Fold, is_nnunet, nnunet_structures, read_nnune
 from cardiouq.errors import CardiouqError
 from cardiouq.files.writing import HASHES_FILE
 from cardiouq.names import EXPECTED, is_name
-from cardiouq.nnunet.folder import FINAL
+from cardiouq.nnunet.folder import FINAL, checkpoint_files, fingerprint_of
 from cardiouq.nnunet.plans import DATASET_FILE, PLANS_FILE
 
 
@@ -33,6 +34,17 @@ def structures_of(folder: Path) -> Sequence[str]:
 def changing_file(folder: Path) -> Path:
     """The file of a model that is written anew with the model."""
     return folder / (PLANS_FILE if is_nnunet(folder) else HASHES_FILE)
+
+
+def digest_of(folder: Path) -> str:
+    """Text that changes with a model; its weights are not read.
+
+    Raises:
+        CardiouqError: a checkpoint of nnU-Net's is missing, or none that PyTorch saved.
+    """
+    if is_nnunet(folder):
+        return fingerprint_of(folder, checkpoint_files(folder).values())
+    return hashlib.sha256((folder / HASHES_FILE).read_bytes()).hexdigest()
 
 
 def read_model(folder: Path, folds: Sequence[Fold] = (), checkpoint: str = FINAL) -> Model:

@@ -7,6 +7,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 
+from cardiouq.apply.findings import judged, lowest_expected_dice
 from cardiouq.apply.scans import open_frames
 from cardiouq.reporting.viewer.page import Criterion, write_viewer
 from cardiouq.reporting.viewer.pictures import Reading, ViewedScan, VolumeCurve
@@ -22,8 +23,9 @@ CRITERIA = [
 CAPTION = (
     "Solid lines: the model's segmentation. The right picture is the entropy, how much the model "
     "is in doubt about a voxel. The expected Dice is what the model's probabilities promise of its "
-    "own segmentation, the lowest of the frames that numbers are read off. Nothing here has been "
-    "validated for diagnosis or treatment."
+    "own segmentation, the lowest of the frames that numbers are read off; for the lowest of all, "
+    "what a stack lacks of a heart counts 0. Nothing here has been validated for diagnosis or "
+    "treatment."
 )
 
 
@@ -111,17 +113,32 @@ def _interval(row: Mapping[str, Any]) -> str:
 
 def _of_scan(findings: Mapping[str, Any]) -> dict[str, dict[str, float]]:
     """Numbers of a whole scan: of the frames that it is judged by."""
-    frames = [findings["frames"][k] for k in findings["phases"].values()] or findings["frames"]
+    frames = judged(findings)
     dice = {name: min(frame["expected_dice"][name] for frame in frames) for name in STRUCTURES}
     numbers = {
-        DICE: dice | {LOWEST: min(dice.values())},
+        DICE: dice | {LOWEST: lowest_expected_dice(findings)},
         ENTROPY: {MEAN: float(np.mean([frame["entropy_bits"] for frame in frames]))},
     }
-    for phase, frame in zip(findings["phases"] or {"": 0}, frames, strict=False):
-        numbers[f"{phase} volume (ml)".strip()] = frame["ml"]
+    for which, ml in _volumes_ml(findings["phases"], frames).items():
+        numbers[f"{which} volume (ml)".strip()] = ml
     fractions = {
         row["quantity"].removesuffix("EF"): row["estimate"]
         for row in findings["quantities"]
         if row["quantity"].endswith("EF")
     }
     return numbers | ({"EF (%)": fractions} if fractions else {})
+
+
+def _volumes_ml(
+    phases: Mapping[str, int], frames: Sequence[Mapping[str, Any]]
+) -> dict[str, dict[str, float]]:
+    """Structures' volumes at the phases; of several frames without, the smallest and largest."""
+    if phases:
+        return {phase: frame["ml"] for phase, frame in zip(phases, frames, strict=True)}
+    if len(frames) == 1:
+        return {"": frames[0]["ml"]}
+    ends = {"smallest": min, "largest": max}
+    return {
+        end: {name: of(frame["ml"][name] for frame in frames) for name in frames[0]["ml"]}
+        for end, of in ends.items()
+    }

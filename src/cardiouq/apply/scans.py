@@ -79,6 +79,11 @@ class Scan:
         """How many volumes there are; 1 of a 3-D file."""
         return int(np.prod(self.image.shape[3:]))
 
+    @property
+    def is_oriented(self) -> bool:
+        """Whether the file says where its axes point; else nibabel makes an affine up."""
+        return any(self.image.header[code] != 0 for code in ("qform_code", "sform_code"))
+
     def frames(self) -> Iterator[NDArray[np.float32]]:
         """The volumes one by one, (slices, rows, columns), in the scanner's arbitrary units.
 

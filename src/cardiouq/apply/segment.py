@@ -119,7 +119,7 @@ class Segmenter:
         Its activations are taken in frame by frame, in order.
         """
         model, turn = self.model, Turn(False, ())
-        if model.directions is not None:
+        if model.directions is not None and scan.is_oriented:
             turn = Turn.towards(model.directions, scan.image.affine)
         z, y, x = turn.spacing(scan.spacing)
         columns, rows, slices = scan.image.shape[:3]

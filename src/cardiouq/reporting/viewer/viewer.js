@@ -5,7 +5,9 @@
 const page = JSON.parse(document.getElementById("page").textContent);
 const find = (id) => document.getElementById(id);
 const clamp = (value, most) => Math.min(Math.max(Math.trunc(value) || 1, 1), most);
-const printed = (value) => (value == null ? "\u2013" : value.toPrecision(3));
+// three digits of 1000 and more would be 1.23e+3
+const digits = (value) => (Math.abs(value) >= 999.5 ? value.toFixed(0) : value.toPrecision(3));
+const printed = (value) => (value == null ? "\u2013" : digits(value));
 let listed = []; // cases in the order of the list
 let listedMethod = null; // whose numbers and contours stand in the list
 let open = { file: null, pictures: null }; // only one case is kept in memory
