@@ -298,6 +298,8 @@ def test_a_bit_that_flips_is_one_clear_error_or_changes_nothing(study: Study, ki
 def test_every_file_up_to_the_evaluation_is_of_a_kind_that_is_flipped(study: Study) -> None:
     rooms = ("data", "training", "prediction", "evaluation")
     files = {path for room in rooms for path in study.files(f"{room}/**/*")}
+    # trainings that a flip has ended in another test
+    files = {path for path in files if not re.search(r"\.unfinished/", str(path))}
     for pattern in (*KINDS.values(), *LEFT_OUT):
         found = set(study.files(pattern))
         assert found, pattern
