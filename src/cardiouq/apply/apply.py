@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from cardiouq.apply.findings import lowest_expected_dice
+from cardiouq.apply.findings import end_volumes, lowest_expected_dice
 from cardiouq.apply.model import Model
 from cardiouq.apply.page import write_page
 from cardiouq.apply.scans import FINDINGS_FILE, Scan, open_frames
@@ -192,12 +192,13 @@ def _common_level(quantities: Sequence[Mapping[str, Any]]) -> float | None:
 
 
 def _volumes(frames: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Columns of a scan's volumes without phases: of several frames the smallest and largest."""
-    ml = {name: [frame["ml"][name] for frame in frames] for name in frames[0]["ml"]}
-    if len(frames) == 1:
-        return {f"{name}_ml": values[0] for name, values in ml.items()}
-    ends = {"smallest": min, "largest": max}
-    return {f"{n}_{end}_ml": of(values) for n, values in ml.items() for end, of in ends.items()}
+    """Columns of the volumes of a scan without phases."""
+    ends = end_volumes(frames)
+    return {
+        "_".join(filter(None, [name, end, "ml"])): ml[name]
+        for name in frames[0]["ml"]
+        for end, ml in ends.items()
+    }
 
 
 def _write_page_if_new(model: Model, found: Sequence[Mapping[str, Any]], output: Path) -> None:

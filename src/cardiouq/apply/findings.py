@@ -90,6 +90,17 @@ def judged(findings: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [frames[k] for k in findings["phases"].values()] or list(frames)
 
 
+def end_volumes(frames: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+    """Volumes in ml, by structure, of a scan without phases; of several frames the `smallest` and
+    `largest`."""
+    if len(frames) == 1:
+        return {"": dict(frames[0]["ml"])}
+    return {
+        end: {name: of(frame["ml"][name] for frame in frames) for name in frames[0]["ml"]}
+        for end, of in {"smallest": min, "largest": max}.items()
+    }
+
+
 def reasons(
     frames: Sequence[FrameMeasures], found: Mapping[str, int], unlike: Sequence[Sequence[str]]
 ) -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 
-from cardiouq.apply.findings import judged, lowest_expected_dice
+from cardiouq.apply.findings import end_volumes, judged, lowest_expected_dice
 from cardiouq.apply.scans import open_frames
 from cardiouq.reporting.viewer.page import Criterion, write_viewer
 from cardiouq.reporting.viewer.pictures import Reading, ViewedScan, VolumeCurve
@@ -119,7 +119,10 @@ def _of_scan(findings: Mapping[str, Any]) -> dict[str, dict[str, float]]:
         DICE: dice | {LOWEST: lowest_expected_dice(findings)},
         ENTROPY: {MEAN: float(np.mean([frame["entropy_bits"] for frame in frames]))},
     }
-    for which, ml in _volumes_ml(findings["phases"], frames).items():
+    volumes = end_volumes(frames)
+    if phases := findings["phases"]:
+        volumes = {phase: frame["ml"] for phase, frame in zip(phases, frames, strict=True)}
+    for which, ml in volumes.items():
         numbers[f"{which} volume (ml)".strip()] = ml
     fractions = {
         row["quantity"].removesuffix("EF"): row["estimate"]
@@ -127,18 +130,3 @@ def _of_scan(findings: Mapping[str, Any]) -> dict[str, dict[str, float]]:
         if row["quantity"].endswith("EF")
     }
     return numbers | ({"EF (%)": fractions} if fractions else {})
-
-
-def _volumes_ml(
-    phases: Mapping[str, int], frames: Sequence[Mapping[str, Any]]
-) -> dict[str, dict[str, float]]:
-    """Structures' volumes at the phases; of several frames without, the smallest and largest."""
-    if phases:
-        return {phase: frame["ml"] for phase, frame in zip(phases, frames, strict=True)}
-    if len(frames) == 1:
-        return {"": frames[0]["ml"]}
-    ends = {"smallest": min, "largest": max}
-    return {
-        end: {name: of(frame["ml"][name] for frame in frames) for name in frames[0]["ml"]}
-        for end, of in ends.items()
-    }

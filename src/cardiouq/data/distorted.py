@@ -46,13 +46,14 @@ def distort_cases(
     for row in cases.itertuples(index=False):
         case: Any = row
         image, label = read_image(case), read_label(case)
+        box = nonzero_box(image)
         voxel = (case.spacing_z, case.spacing_y, case.spacing_x)
         for test_set, settings in test_sets.items():
             kind = settings["kind"]
             of_case = derive(seed, "distortion", kind, case.case)
             changed, followed = distort(image, label, kind, settings["degree"], voxel, of_case)
             name = f"{case.case}+{kind}-{settings['place']}"
-            boxes.append(nonzero_box(image))
+            boxes.append(box)
             files = folder / f"{name}.nii.gz", folder / f"{name}_label.nii.gz"
             write_volume(changed, case, files[0])
             write_label(followed, case, files[1])

@@ -38,8 +38,10 @@ def normalise(
     Those are of a box, if none is given of what is not zero: half of a scan of M&Ms may be a border
     of zeros.
     """
-    inside = image[box or nonzero_box(image)]
-    offset, divisor = intensity or (inside.mean(), max(float(inside.std()), 1e-8))
+    if intensity is None:
+        inside = image[box or nonzero_box(image)]
+        intensity = float(inside.mean()), max(float(inside.std()), 1e-8)
+    offset, divisor = intensity
     normalised: NDArray[np.float32] = (image - np.float32(offset)) / np.float32(divisor)
     return normalised
 

@@ -47,12 +47,12 @@ def draw_dataset_shift(
     """
     numbers = _means(summary) | _of_slices(slice_scores)
     # not of the medians, which are 0 where the samples of most slices agree
-    several = set(slice_scores.loc[slice_scores["assd_within_mm"] > 0, "method"])
+    several = slice_scores.loc[slice_scores["assd_within_mm"] > 0, "method"].unique()
     figure, panels = row_figure(methods, test_sets, list(TITLES.values()))
     for axes, name in zip(panels, TITLES, strict=True):
         table = numbers[name]
         if name in OF_SAMPLES:
-            table = table[table.index.get_level_values("method").isin(list(several))]
+            table = table[table.index.get_level_values("method").isin(several)]
         add_dots(axes, table, methods, test_sets)
         if name in LOGARITHMIC:
             use_log_scale(axes, "x", table.to_numpy())
