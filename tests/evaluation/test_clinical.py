@@ -82,8 +82,11 @@ def test_quantities_by_hand():
 
 
 @pytest.mark.parametrize("end_systolic", [0.0, 5.0])
-def test_ejection_fraction_of_a_missed_ventricle_is_zero(end_systolic: float):
+def test_ejection_fraction_of_a_missed_ventricle_is_zero_or_all(end_systolic: float):
+    """All if it was missed at end-systole alone."""
     ml = {part: np.array([volume]) for part, volume in ML.items()}
+    missed = ml | {("RV", "ES"): np.zeros(1)}
+    assert clinical_quantities(missed)["RVEF"].tolist() == [100]
     ml["RV", "ED"], ml["RV", "ES"] = np.zeros(1), np.array([end_systolic])
     with np.errstate(all="raise"):
         found = clinical_quantities(ml)

@@ -233,6 +233,8 @@ def test_a_single_subject_has_numbers_and_no_intervals(tables: dict[str, pd.Data
     assert summary["value"].notna().all()
     assert summary[["low", "high"]].isna().all(axis=None)
     assert (compare_pairs(*statistics, METHODS, 0.95)["p"].dropna() == 1).all()
+    ranks = rank_methods(statistics[0], METHODS, 0.95)
+    assert ranks["rank"].notna().all() and ranks["first_percent"].isna().all()
 
 
 def test_ece_over_voxels_pools_them_and_over_volumes_is_their_mean(

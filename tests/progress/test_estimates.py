@@ -160,7 +160,7 @@ def test_prediction_takes_a_pass_for_each_network_and_not_for_each_sample(
 
     def passes(name: str) -> float:
         """Of a volume, by what they cost beside the samples that are added up."""
-        seconds = prediction_seconds(study, name, plan, [], gpus=0) / expected_volumes(study)
+        seconds = prediction_seconds(study, name, plan, [], gpus=0) / expected_volumes(study, name)
         seconds -= study.sample_count(name, plan) * SECONDS_PER_VOLUME
         return seconds / (FORWARD_SHARE * images_per_volume(study) * seconds_per_image(plan, 0))
 
@@ -174,8 +174,19 @@ def test_prediction_takes_a_pass_for_each_network_and_not_for_each_sample(
 
 def test_volumes_of_a_phantom_are_known_before_they_are_made() -> None:
     """Of the demo's 36 in its test sets, and of one subject 12 distorted ones."""
-    assert expected_volumes(shipped("demo")) == pytest.approx(36 + 12, rel=0.1)
-    assert expected_volumes(shipped("laptop")) == VOLUMES
+    assert expected_volumes(shipped("demo"), "vanilla") == pytest.approx(36 + 12, rel=0.1)
+    assert expected_volumes(shipped("laptop"), "vanilla") == VOLUMES
+
+
+def test_repeats_predict_no_distorted_scans(
+    tiny: dict[str, Any], make_study: Callable[[dict[str, Any]], Study]
+) -> None:
+    study = make_study(tiny)
+    assert study.distorted_test_sets()
+    first, second = (expected_volumes(study, name) for name in ("vanilla", "vanilla-repeat-2"))
+    assert second < first
+    del tiny["distortions"]
+    assert expected_volumes(make_study(tiny), "vanilla") == second
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"\xff\x00"])

@@ -32,8 +32,7 @@ PRINTED = (
     "ranks",
     "cost",
     "quality_control",
-    "repeats",
-    "repeats_volumes",
+    *(f"repeats{of}" for of in ("", "_volumes")),
 )
 TABLES = {f"{t}.{s}" for t in PRINTED for s in ("csv", "md", "tex", "html")}
 MAPS = ("segmentation", "entropy", "mutual_information", "variance", "samples")
@@ -267,12 +266,13 @@ def test_report_holds_the_answer_tables_figures_and_captions_and_no_folder(
 
 def test_repeats_are_counted_and_differ(finished: Any) -> None:
     table = pd.read_csv(results(finished) / "reporting" / "tables" / "repeats.csv")
-    of_dice = table[(table["metric"] == "dice") & (table["structure"] == "LV")]
+    of_dice = table.query("metric == 'dice' and structure == 'LV'")
     repeats = of_dice.groupby("method")["n_repeats"].unique().map(lambda found: found.item())
     assert repeats.to_dict() == dict.fromkeys(METHODS, 1) | {"vanilla": 2}
     assert (of_dice.loc[of_dice["method"] == "vanilla", "sd"] > 0).all()
-    samples = pd.read_csv(results(finished) / "prediction" / "vanilla-repeat-2" / "samples.csv")
-    assert samples["member"].tolist() == [1]
+    predicted = results(finished) / "prediction" / "vanilla-repeat-2"
+    assert pd.read_csv(predicted / "samples.csv")["member"].tolist() == [1]
+    assert not list(predicted.glob("*+*"))  # nothing distorted
 
 
 def test_distortions_are_of_every_method_at_every_degree(finished: Any) -> None:
@@ -359,7 +359,7 @@ def test_changed_data_are_predicted_again_and_train_nothing_again(
         planned = finished.plan()
     hash_file_of(file).write_bytes(noted)
     assert planned.trainings == []
-    assert planned.jobs["predict"] == len(METHODS) + 1  # and the repeat
+    assert (planned.jobs["predict"], planned.jobs["predict_repeat"]) == (len(METHODS), 1)
 
 
 def test_newer_code_and_config_train_nothing_again(finished: Any, newer: Newer) -> None:

@@ -28,6 +28,7 @@ FOLLOW_NO_CODE = {
     "preprocess",
     "train",
     "predict",
+    "predict_repeat",
 }
 """Rules before predictions, which are not made again for changed code, and those of no study."""
 VOXELS = {"distorted", "distortions", "stretch", "preprocessing", "noise", "readers/scans"}

@@ -1,5 +1,6 @@
 """Inputs, outputs of one kind, and parameters that rules of several files share."""
 
+from cardiouq.progress.estimates import prediction_resources
 from cardiouq.provenance.code import code_of
 from cardiouq.reporting.captions import (
     CAPTIONS,
@@ -32,6 +33,23 @@ def predictions_of(test_sets, methods=METHODS):
     """Folders of each method's predictions on test sets."""
     folder = f"{RESULTS}/prediction/{{method}}/{{test_set}}"
     return expand(folder, method=methods, test_set=test_sets)
+
+
+def predicted_of(method):
+    """Test sets that a method predicts: a repeat no distorted scans, as no table tells of those."""
+    return TEST_SETS if method in STUDY.repeats else [*TEST_SETS, *DISTORTED]
+
+
+def test_set_tables_of(method):
+    """Where the cases of the test sets are listed that a method predicts."""
+    return TEST_SET_TABLES[:1] if method in STUDY.repeats else TEST_SET_TABLES
+
+
+def prediction_needs(method):
+    """Memory and time of a prediction."""
+    return prediction_resources(
+        STUDY, method, PLAN, test_set_tables_of(method), GPUS_PER_JOB
+    )
 
 
 def counted(test_sets=TEST_SET_LABELS):

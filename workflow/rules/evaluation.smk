@@ -10,13 +10,12 @@ IN_DOMAIN = STUDY.in_domain
 rule evaluate:
     """Score the predictions of one method, per case, slice and subject."""
     input:
-        predictions=expand(
-            f"{RESULTS}/prediction/{{{{method}}}}/{{test_set}}",
-            test_set=[*TEST_SETS, *DISTORTED],
+        predictions=lambda wildcards: predictions_of(
+            predicted_of(wildcards.method), wildcards.method
         ),
         samples=f"{RESULTS}/prediction/{{method}}/samples.csv",
         cases=CASE_TABLES,
-        test_sets=TEST_SET_TABLES,
+        test_sets=lambda wildcards: test_set_tables_of(wildcards.method),
     output:
         **{table: f"{EVALUATION}/{{method}}/{table}.csv" for table in SCORE_TABLES},
     log:
@@ -26,12 +25,12 @@ rule evaluate:
     # memory and time are for batch systems
     resources:
         mem_mb=lambda wildcards, attempt: evaluation_resources(
-            STUDY, wildcards.method, PLAN, TEST_SET_TABLES
+            STUDY, wildcards.method, PLAN, test_set_tables_of(wildcards.method)
         )
         .at(attempt)
         .mem_mb,
         runtime=lambda wildcards, attempt: evaluation_resources(
-            STUDY, wildcards.method, PLAN, TEST_SET_TABLES
+            STUDY, wildcards.method, PLAN, test_set_tables_of(wildcards.method)
         )
         .at(attempt)
         .minutes,

@@ -1,24 +1,19 @@
 """Prediction: from a method's runs to its probabilities, uncertainty and segmentations."""
 
-from cardiouq.progress.estimates import prediction_resources
-
 PREDICTED = [*METHODS, *STUDY.repeats]
 
 
 rule predict:
-    """Predict every test set with the runs of one method, or of a repeat of it."""
+    """Predict every test set with the runs of one method."""
     input:
         runs=lambda wildcards: expand(TRAINED, run=STUDY.run_folders(wildcards.method)),
         arrays=ARRAYS,
         cases=CASE_TABLES,
         split=rules.split_subjects.output.split,
-        test_sets=TEST_SET_TABLES,
+        test_sets=lambda wildcards: test_set_tables_of(wildcards.method),
         plan=rules.make_plan.output.plan,
     output:
-        predictions=[
-            directory(f"{RESULTS}/prediction/{{method}}/{test_set}")
-            for test_set in [*TEST_SETS, *DISTORTED]
-        ],
+        predictions=directory(predictions_of([*TEST_SETS, *DISTORTED], "{method}")),
         samples=f"{RESULTS}/prediction/{{method}}/samples.csv",
         activations=f"{RESULTS}/prediction/{{method}}/activations.csv",
         fitted=f"{RESULTS}/prediction/{{method}}/fitted.json",
@@ -27,19 +22,15 @@ rule predict:
     benchmark:
         f"{RESULTS}/benchmarks/predict/{{method}}.tsv"
     wildcard_constraints:
-        method="|".join(PREDICTED),
+        method="|".join(METHODS),
     threads: 1
     # memory and time are for batch systems
     resources:
         gpu=GPUS_PER_JOB,
-        mem_mb=lambda wildcards, attempt: prediction_resources(
-            STUDY, wildcards.method, PLAN, TEST_SET_TABLES, GPUS_PER_JOB
-        )
+        mem_mb=lambda wildcards, attempt: prediction_needs(wildcards.method)
         .at(attempt)
         .mem_mb,
-        runtime=lambda wildcards, attempt: prediction_resources(
-            STUDY, wildcards.method, PLAN, TEST_SET_TABLES, GPUS_PER_JOB
-        )
+        runtime=lambda wildcards, attempt: prediction_needs(wildcards.method)
         .at(attempt)
         .minutes,
     params:
@@ -52,3 +43,16 @@ rule predict:
         " --arrays {input.arrays:q} --cases {input.cases:q} --split {input.split:q}"
         " --test-sets {input.test_sets:q} --plan {input.plan:q} --log {log:q}"
         " --output {params.folder:q}"
+
+
+if STUDY.repeats:
+
+    use rule predict as predict_repeat with:
+        """Predict every test set but the distorted ones with the runs of a repeat."""
+        output:
+            predictions=directory(predictions_of(TEST_SETS, "{method}")),
+            samples=f"{RESULTS}/prediction/{{method}}/samples.csv",
+            activations=f"{RESULTS}/prediction/{{method}}/activations.csv",
+            fitted=f"{RESULTS}/prediction/{{method}}/fitted.json",
+        wildcard_constraints:
+            method="|".join(STUDY.repeats),

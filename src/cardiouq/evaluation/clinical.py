@@ -46,7 +46,8 @@ def clinical_quantities(ml: dict[tuple[str, str], Floats]) -> dict[str, Floats]:
     Returns:
         Quantity -> (n,) in `UNITS` and in their order, where there is all that it `NEEDS`. A
         ventricle that was missed has 0 ml, and an ejection fraction of 0 if that is at
-        end-diastole, so that it stays in every mean as the failure it is.
+        end-diastole and of 100 if it is at end-systole alone, so that it stays in every mean as
+        the failure it is.
     """
     return {
         quantity: _computed(quantity, [ml[part] for part in NEEDS[quantity]])

@@ -111,7 +111,7 @@ def rank_methods(
     Returns:
         Rows of test_set, level, structure, metric, method, rank, its interval over resamples of
         the subjects, first_percent: in how many resamples the method is best, alone or shared
-        (Wiesenfarth et al., Scientific Reports 2021), and n_empty.
+        (Wiesenfarth et al., Scientific Reports 2021; NaN of one subject), and n_empty.
     """
     rows = []
     for what, found in _by_metric(statistics, methods):
@@ -119,7 +119,8 @@ def rank_methods(
         values = np.stack([statistic.values for statistic in found.values()])
         # rounded, so that equal numbers summed in another order are ties
         ranks = rankdata(sign * values.round(12), axis=0)
-        ends = intervals(ranks, confidence, next(iter(found.values())).n_subjects)
+        n_subjects = next(iter(found.values())).n_subjects
+        ends = intervals(ranks, confidence, n_subjects)
         for method, of_method, low, high in zip(found, ranks, *ends, strict=True):
             first = of_method == ranks.min(0)
             rows.append(
@@ -129,7 +130,7 @@ def rank_methods(
                     "rank": of_method[0],
                     "low": low,
                     "high": high,
-                    "first_percent": 100 * first[1:].mean(),
+                    "first_percent": 100 * first[1:].mean() if n_subjects > 1 else np.nan,
                     "n_empty": found[method].n_empty,
                 }
             )

@@ -89,7 +89,7 @@ def evaluation_resources(
     plan, tables = plan_of(study, plan_file), list(test_sets)
     seconds = evaluation_seconds(study, name, plan, tables)
     samples = study.sample_count(name, plan)
-    memory = SCORING_MB + _volumes(study, tables) * SCORES_MB + samples * SCORED_SAMPLE_MB
+    memory = SCORING_MB + _volumes(study, name, tables) * SCORES_MB + samples * SCORED_SAMPLE_MB
     return Resources(math.ceil(memory / 500) * 500, _rounded(START_MINUTES + seconds / 60))
 
 
@@ -107,7 +107,7 @@ def prediction_seconds(
     passes = study.network_passes(repeated)
     images = images_per_volume(study) * (2 if study.methods[repeated].fits() else 1)
     image_seconds = seconds_per_image(networks_plan(study, name, plan), gpus)
-    return _volumes(study, test_sets) * (
+    return _volumes(study, name, test_sets) * (
         passes * FORWARD_SHARE * images * image_seconds + samples * SECONDS_PER_VOLUME
     )
 
@@ -117,12 +117,14 @@ def evaluation_seconds(
 ) -> float:
     """Seconds that the evaluation of a method or a repeat takes."""
     samples = study.sample_count(name, plan)
-    return _volumes(study, test_sets) * (SECONDS_PER_SCORING + samples * SECONDS_PER_SCORED_SAMPLE)
+    return _volumes(study, name, test_sets) * (
+        SECONDS_PER_SCORING + samples * SECONDS_PER_SCORED_SAMPLE
+    )
 
 
-def _volumes(study: Study, test_sets: Iterable[str | Path]) -> float:
+def _volumes(study: Study, name: str, test_sets: Iterable[str | Path]) -> float:
     """Volumes of all test sets: those that are listed, or else how many there should be."""
-    return sum(_rows(Path(table)) for table in test_sets) or expected_volumes(study)
+    return sum(_rows(Path(table)) for table in test_sets) or expected_volumes(study, name)
 
 
 def images_per_epoch(study: Study, recipe: str) -> float:
@@ -138,8 +140,9 @@ def images_per_volume(study: Study) -> float:
     return SLICES * tiles
 
 
-def expected_volumes(study: Study) -> float:
-    """Volumes that a method predicts before any is listed: of a phantom what its size says."""
+def expected_volumes(study: Study, name: str) -> float:
+    """Volumes that a method or a repeat predicts before any is listed: of a phantom what its size
+    says, of which repeats predict none distorted."""
     sources = {
         study["datasets"][block["dataset"]]["source"] for block in study["test_sets"].values()
     }
@@ -147,7 +150,7 @@ def expected_volumes(study: Study) -> float:
         return VOLUMES
     subjects = {name: _phantom_subjects(study, block) for name, block in study["test_sets"].items()}
     volumes = PHASES * sum(subjects.values())
-    if distorted := study.distorted_test_sets():
+    if name not in study.repeats and (distorted := study.distorted_test_sets()):
         block = study["distortions"]
         of_each = min(block["subjects"] or math.inf, subjects[block["test_set"]])
         volumes += PHASES * of_each * len(distorted)

@@ -103,7 +103,7 @@ def method_jobs(study: Study, name: str, root: Path, plan: Plan) -> list[Job]:
     said = Step.all_in(_text(log))
     share = said[-1].share if said else 0.0
     gpus = gpus_per_job(study.local_config["device"])
-    tables = list((results / "data").glob("*test_sets.csv"))
+    tables = list((results / "data").glob(f"{'' if name in study.repeats else '*'}test_sets.csv"))
     prediction = Job(
         kind="prediction",
         name=f"predict {name}",

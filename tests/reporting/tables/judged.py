@@ -67,10 +67,11 @@ def judge(
     summary: pd.DataFrame,
     paper: dict[str, Any] | None = None,
     repeats: pd.DataFrame | None = None,
+    n_subjects: int = 20,
 ) -> pd.DataFrame:
     return make_verdict(
         summary,
-        all_comparisons(summary),
+        all_comparisons(summary).assign(n_subjects=n_subjects),
         NUMBERS,
         CLAIMS,
         study,

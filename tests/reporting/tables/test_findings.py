@@ -105,13 +105,14 @@ def test_uncertainty_is_past_its_peak_but_under_stretch(
 
 
 @pytest.mark.parametrize(
-    ("kind", "best", "expected"), [("noise", "bbb", "yes"), ("blur", "bbb", "no")]
+    ("kind", "best", "expected"),
+    [("noise", "bbb", "yes"), ("blur", "ssn", "yes"), ("blur", "deep_ensemble", "no")],
 )
 def test_best_method_leads_the_paper_s_others(kind: str, best: str, expected: str) -> None:
     curves = {
         # better without distortion, which does not count
         f"{m}__{kind}__dice": [1.0, 0.5, 0.5] if m != best else [0.9, 0.6, 0.6]
-        for m in ("vanilla", "deep_ensemble", "bbb")
+        for m in ("vanilla", "deep_ensemble", "bbb", "ssn")
     }
     curves |= {f"own__{kind}__dice": [0.9, 0.9, 0.9]}  # not the paper's
     curves |= {key.replace("dice", "entropy"): [1, 2, 1] for key in curves}

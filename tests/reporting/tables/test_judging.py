@@ -486,5 +486,8 @@ def test_spread_over_trainings_pairs_what_is_of_the_same_runs(paper: dict[str, A
     assert spread.loc[(multi, single)].tolist() == pytest.approx([-0.1, -0.1])
     assert spread.loc[(multi, "deep_ensemble")].isna().all()  # which was trained once
     assert spread.loc[("deep_ensemble", "")].isna().all()
+    few = judge(paper, equal_summary(paper), repeats=repeats, n_subjects=5)
+    of_claims = few.loc[few["kind"] == "claim", ["agrees", "least", "greatest"]]
+    assert set(of_claims["agrees"]) == {"cannot be told"} and of_claims["least"].isna().all()
     other = verdict.drop(rows.index)[["least", "greatest"]]
     assert other.isna().all(axis=None)

@@ -87,11 +87,11 @@ def make_verdict(
         `COLUMNS`. Of a claim, method is the smaller one, and published and ours are the difference
         smaller - larger. reading is empty, or of methods that are another reading of the paper's
         their recipe, or else their name. least and greatest are over trainings with other seeds, of
-        a claim as `range_of_difference` has them. agrees is `yes`, `no`, `cannot be told` or empty
-        where nothing was measured; verdict is `reproduced`, `not reproduced`, `cannot be told` or
-        `not comparable`. A number agrees if it lies in our interval; a claim if our whole interval
-        is on its side, and does not if it is on the other. Without an interval, or of fewer than
-        `FEWEST_SUBJECTS`, nothing can be told.
+        a claim as `range_of_difference` has them, if it is of `FEWEST_SUBJECTS` or more. agrees is
+        `yes`, `no`, `cannot be told` or empty where nothing was measured; verdict is `reproduced`,
+        `not reproduced`, `cannot be told` or `not comparable`. A number agrees if it lies in our
+        interval; a claim if our whole interval is on its side, and does not if it is on the other.
+        Without an interval, or of fewer than `FEWEST_SUBJECTS`, nothing can be told.
     """
     judge = _Judge(summary, comparisons, published, study, paper_study, repeats)
     rows = []
@@ -211,6 +211,8 @@ class _Judge:
             trained = [self.trained[_key(row, method, test_set)] for method in methods]
             of_one_recipe = self._recipe(smaller) == self._recipe(larger)
             spread = range_of_difference(trained[0], trained[1], of_one_recipe)
+            if found["n_subjects"] < FEWEST_SUBJECTS:
+                spread = np.nan, np.nan  # of so few no training tells anything
             measured = _measured(found["difference"], found, spread)
             agrees, against = _tell_difference(found, row["strict"])
         not_comparable = self._not_comparable(
