@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CORES ?= all
 STUDY ?= demo
 # of the folder of results
-NAME = $(patsubst %.yml,%,$(patsubst %.yaml,%,$(notdir $(STUDY))))
+NAME = $(shell basename "$(STUDY)" | sed 's/\.ya*ml$$//')
 # the code of this folder, whatever the environment has installed
 export PYTHONPATH := $(CURDIR)/src$(if $(PYTHONPATH),:$(PYTHONPATH))
 
@@ -20,7 +20,7 @@ demo: study
 
 ## any study: make study STUDY=laptop (or a YAML file's path)
 study: $(VENV)/installed
-	$(BIN)/snakemake --cores $(CORES) --config study=$(STUDY) --quiet rules
+	$(BIN)/snakemake --cores $(CORES) --config study="$(STUDY)" --quiet rules
 	@echo "The report: $(CURDIR)/results/$(NAME)/report.html"
 
 ## the environment alone, with the command `.venv/bin/cardiouq`
@@ -28,7 +28,7 @@ environment: $(VENV)/installed
 
 ## how far a study is, from another terminal: make status STUDY=laptop (or a YAML file's path); makes no environment
 status:
-	@$(BIN)/python -m cardiouq.cli status $(STUDY)
+	@$(BIN)/python -m cardiouq.cli status "$(STUDY)"
 
 ## this list
 help:

@@ -118,7 +118,7 @@ def split(folder: Path) -> None:
 
 def fold(folder: Path) -> None:
     cases, sides = tables_of(folder)
-    fingerprint_of(cases, hold_out(cases, sides, 0, 5, SEED), plan_of(folder))
+    fingerprint_of(cases, hold_out(cases, sides, 0, 5, SEED), plan_of(folder), {})
     choose_subjects(cases, 100, SEED)
     count_volumes(folder / "cases.csv", folder / "test_sets.csv", {"phantom-val": "Validation"})
 

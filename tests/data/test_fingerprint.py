@@ -28,9 +28,9 @@ def one_of(data: tuple[pd.DataFrame, pd.DataFrame], side: str) -> str:
 def test_paths_and_order_do_not_count(data: tuple[pd.DataFrame, pd.DataFrame], plan: Plan) -> None:
     cases, split = data
     moved = cases.assign(image="/there/a.nii.gz", label="/there/b.nii.gz")
-    expected = fingerprint_of(cases, split, plan)
-    assert fingerprint_of(moved, split, plan) == expected
-    assert fingerprint_of(cases[::-1], split[::-1], plan) == expected
+    expected = fingerprint_of(cases, split, plan, {})
+    assert fingerprint_of(moved, split, plan, {}) == expected
+    assert fingerprint_of(cases[::-1], split[::-1], plan, {}) == expected
 
 
 @pytest.mark.parametrize("column", ["image_hash", "label_hash", "spacing_y"])
@@ -42,7 +42,7 @@ def test_content_of_training_scans_counts(
     changed.loc[changed["subject"] == one_of(data, "train"), column] = (
         9 if column == "spacing_y" else "other"
     )
-    assert fingerprint_of(changed, split, plan) != fingerprint_of(cases, split, plan)
+    assert fingerprint_of(changed, split, plan, {}) != fingerprint_of(cases, split, plan, {})
 
 
 def test_scans_that_are_only_tested_on_do_not_count(
@@ -51,7 +51,10 @@ def test_scans_that_are_only_tested_on_do_not_count(
     cases, split = data
     changed = cases.copy()
     changed.loc[changed["subject"] == one_of(data, "validation"), "image_hash"] = "other"
-    assert fingerprint_of(changed, split, plan) == fingerprint_of(cases, split, plan)
+    assert fingerprint_of(changed, split, plan, {}) == fingerprint_of(cases, split, plan, {})
+    by_selection = {"selection": "validation_nll"}
+    selected = [fingerprint_of(table, split, plan, by_selection) for table in (cases, changed)]
+    assert selected[0] != selected[1], "weights were selected by them"
 
 
 def test_split_and_plan_count(data: tuple[pd.DataFrame, pd.DataFrame], plan: Plan) -> None:
@@ -59,9 +62,9 @@ def test_split_and_plan_count(data: tuple[pd.DataFrame, pd.DataFrame], plan: Pla
     other_split = split_subjects(cases, "acdc", 0.4, 0, seed=1)
     other_plan = replace(plan, patch_size=(48, 32))
     fingerprints = {
-        fingerprint_of(cases, split, plan),
-        fingerprint_of(cases, other_split, plan),
-        fingerprint_of(cases, split, other_plan),
+        fingerprint_of(cases, split, plan, {}),
+        fingerprint_of(cases, other_split, plan, {}),
+        fingerprint_of(cases, split, other_plan, {}),
     }
     assert len(fingerprints) == 3
 

@@ -93,6 +93,15 @@ def of_class(name: str) -> Change:
         (configured({"preprocessor_name": "Mine"}), "preprocessor_name: 'Mine'"),
         (configured({"resampling_fn_data": "resample_torch"}), "resampling_fn_data: 'resample_t"),
         (configured({"resampling_fn_probabilities_kwargs": {}}), "order: missing"),
+        (
+            configured({"resampling_fn_data_kwargs": {"order": 3, "force_separate_z": True}}),
+            "force_separate_z: True",
+        ),
+        (
+            configured({"resampling_fn_data_kwargs": {"order": 3, "mode": "edge"}}),
+            "mode: unknown key",
+        ),
+        (built({"strides": [[1, 1], [2, 2], [4, 4]]}), "strides.2.0: 4 is not one of [1, 2]"),
         (configured({"spacing": ["1.5", "1.5"]}), "'1.5' is not of type number"),
         (built({"norm_op": "torch.nn.BatchNorm2d"}), "norm_op: 'torch.nn.BatchNorm2d'"),
         (built({"nonlin": "torch.nn.ReLU"}), "nonlin: 'torch.nn.ReLU'"),

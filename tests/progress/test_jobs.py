@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from cardiouq.prediction.asked import note_asked
 from cardiouq.progress.jobs import Job, critical_path, error_in, jobs_of, remaining_seconds
 from cardiouq.progress.status import status
 from cardiouq.study.study import Study
+from tests.progress.conftest import folder_of, write
 
 Settings = dict[str, Any]
 BEGUN = (("polynomial", 0), ("polynomial", 1), ("cyclical", 0))
@@ -28,6 +30,30 @@ def test_each_job_has_its_state(study: Study, begun: Path) -> None:
         "predict mc_dropout": "running",
     }
     assert states["biased, seed 0-fold-0-of-2-branch+1"] == "waiting"
+
+
+def test_what_is_of_other_settings_or_older_waits(study: Study, begun: Path) -> None:
+    """A prediction of other settings or without its runs, and a score that is older than it."""
+    results = begun / study.results
+    predicted, scores = results / "prediction/vanilla", results / "evaluation/vanilla/scores.csv"
+
+    def states() -> list[str]:
+        jobs = jobs_of(study, begun)
+        return [jobs[f"{what} vanilla"].state(time.time()) for what in ("predict", "evaluate")]
+
+    write(results / "logs/predict/vanilla.log", "10:00:00  vanilla: done\n", 60)
+    write(scores, "case\n")
+    assert states() == ["done", "done"]
+    write(scores, "case\n", 30)
+    assert states() == ["done", "waiting"]
+    note_asked(predicted, study.asked("vanilla"))
+    assert states()[0] == "done"
+    note_asked(predicted, study.asked("vanilla") | {"seed": 7})
+    assert states() == ["waiting", "waiting"]
+    assert remaining_seconds(jobs_of(study, begun), time.time())["predict vanilla"] > 0
+    note_asked(predicted, study.asked("vanilla"))
+    (begun / folder_of(study, "polynomial") / "run.json").unlink()
+    assert states() == ["waiting", "waiting"]
 
 
 def test_every_run_method_and_repeat_is_a_job(study: Study, tmp_path: Path) -> None:

@@ -30,6 +30,10 @@ def test_status_has_stages_rates_failures_and_the_end(study: Study, begun: Path)
     assert lines["cyclical, seed 0"][3:] == ["stopped", "6", "12", "1", "0:00:06"]
     assert "seed-0.log: ERROR: the disk is full" in text
     assert "another study" not in text
+    write(begun / study.results / "logs/predict/gone.log", "\nERROR: of another study\n")
+    write(begun / study.results / "logs/figure_tsne.log", "\nERROR: no room\n")
+    again = status(study, begun, 4, time.time())
+    assert "another study" not in again and "figure_tsne.log: ERROR: no room" in again
     assert "0:00:50 spent" in text  # 16 + 12 + 6 of training, 10 + 6 of prediction
     total = sum(remaining_seconds(jobs_of(study, begun), time.time()).values())
     assert f"With 4 at once 0:{total / 4 // 60:02.0f}:" in text

@@ -79,7 +79,8 @@ def write(tiny: dict[str, Any], results: Path) -> Callable[[], Provenance]:
         products = visible([*results.glob("reporting/*/*"), *results.glob("reporting/*.html")])
         runs = {"polynomial, seed 0": str(results / RUN)}
         shown = shareable_settings(tiny) | own_code(tiny)
-        found = describe(results, shown, runs, ["vanilla"], products)
+        summaries = [results / "evaluation/summary.csv"]
+        found = describe(results, shown, runs, ["vanilla"], summaries, products)
         text: Provenance = json.loads(json.dumps(found))
         return text
 
@@ -262,6 +263,22 @@ def test_comparison_ends_with_the_verdict(
     lines = list(comparison(before, write()))
     assert ("results: the same" in lines) is same
     assert lines[-1].startswith("The same state" + (" and the same" if same else ", yet"))
+
+
+def test_leftovers_of_settings_taken_out_are_of_no_account(
+    write: Callable[[], Provenance], results: Path, tiny: dict[str, Any]
+) -> None:
+    """Of a block of distortions or of repeats, and of a method, that a study had once."""
+    del tiny["distortions"]
+    before = write()
+    for name in ("evaluation/repeats.csv", "evaluation/gone/scores.csv"):
+        (results / name).parent.mkdir(exist_ok=True)
+        with atomic_write(results / name) as temporary:
+            temporary.write_text("case\n", encoding="utf-8")
+    shutil.copy(results / "data/cases.csv", results / "data/distorted_cases.csv")
+    after = write()
+    assert not any(differences(before, after).values())
+    assert "evaluation/gone/scores.csv" not in after["handed on"]
 
 
 def test_all_that_jobs_hand_on_has_its_hash(write: Callable[[], Provenance], results: Path) -> None:

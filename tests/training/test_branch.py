@@ -84,7 +84,7 @@ def test_state_is_the_base_s_weights_and_optimiser_after_the_shared_epoch(
     run = make_run()
     network = build_network(run.plan, run.recipe["dropout"])
     restored = build_optimiser(network, run.settings["optimiser"])
-    epoch, last_layers = load_state(base / STATE, network, restored)
+    epoch, last_layers, _ = load_state(base / STATE, network, restored)
     assert epoch == SHARED + 1
     weights = load_file(base / "checkpoints" / f"epoch-{SHARED:04d}.safetensors")
     for name, parameter in network.named_parameters():

@@ -92,6 +92,30 @@ def test_interrupted_run_selects_the_same_weights(
     assert (tmp_path / "run" / KEPT).read_bytes() == (tmp_path / "undisturbed" / KEPT).read_bytes()
 
 
+def test_epoch_that_is_lost_and_done_otherwise_is_not_selected(
+    make_run: MakeRun,
+    selecting: dict[str, Any],
+    numbers: Callable[[list[float]], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As on another machine, where it may have another NLL."""
+    run = make_run(recipe=selecting, keep_epochs=(5,))
+    numbers([5.0, 3.0, 4.0, 3.2, 6.0, 7.0])
+    train(run, tmp_path / "undisturbed", CPU)
+    monkeypatch.setattr(trajectory, "SECONDS_BETWEEN_STATES", -1)
+    numbers([5.0, 3.0])
+    with pytest.raises(StopIteration):
+        train(run, tmp_path / "run", CPU)
+    monkeypatch.setattr(trajectory, "SECONDS_BETWEEN_STATES", 1000)
+    numbers([4.0, 2.0])  # the lowest, and lost
+    with pytest.raises(StopIteration):
+        train(run, tmp_path / "run", CPU)
+    numbers([4.0, 3.2, 6.0, 7.0])
+    train(run, tmp_path / "run", CPU)
+    assert (tmp_path / "run" / KEPT).read_bytes() == (tmp_path / "undisturbed" / KEPT).read_bytes()
+
+
 def test_run_without_deep_supervision_trains_and_resumes(
     make_run: MakeRun,
     recipe: dict[str, Any],

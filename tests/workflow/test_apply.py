@@ -20,6 +20,8 @@ from cardiouq.cli import main
 from cardiouq.device.environment import DEVICE_VARIABLE
 from tests.nnunet.trained import checkpoint, write
 
+Edited = Callable[[Path, str], AbstractContextManager[None]]
+
 METHODS = {
     "temperature_fitted": 1,
     "swa": 2,
@@ -80,7 +82,11 @@ def test_exported_model_segments_as_its_study_did(
 
 
 def test_what_cannot_be_exported_is_said(
-    evaluated: Any, place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    evaluated: Any,
+    place: Path,
+    tmp_path: Path,
+    edited: Edited,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     def said(study: str, method: str, folder: Path) -> str:
         assert main(["export", study, method, str(folder)]) == 2
@@ -89,6 +95,13 @@ def test_what_cannot_be_exported_is_said(
     assert "has no method 'novel'" in said(str(evaluated.study), "novel", tmp_path / "model")
     assert "is there, and no model" in said(str(evaluated.study), "swa", tmp_path)
     assert "missing; expected the study's results" in said("demo", "vanilla", tmp_path / "model")
+    study = Path(evaluated.study)
+    text = study.read_text(encoding="utf-8")
+    assert "skip: 4" in text
+    with edited(study, text.replace("skip: 4", "skip: 5")):
+        assert "with other settings or runs" in said(
+            str(study), "layer_ensemble", tmp_path / "model"
+        )
     assert not (tmp_path / "model").exists()
 
 

@@ -90,6 +90,8 @@ MAY_CHANGE_NOTHING = {
 }
 """Kinds of which no job need read every bit; of all others one does."""
 LEFT_OUT = (
+    # which the export and the status read
+    "prediction/*/asked.json",
     # empty marks, of which no bit can flip
     "training/*/*/trained",
     "**/.snakemake_timestamp",

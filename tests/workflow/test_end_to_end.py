@@ -283,8 +283,8 @@ def test_distortions_are_of_every_method_at_every_degree(finished: Any) -> None:
         assert set(zip(rows["kind"], rows["place"], strict=True)) == places
     assert set(table["n_subjects"]) == {1}
     verdict = pd.read_csv(results(finished) / "reporting" / "tables" / "verdict.csv")
-    findings = verdict[verdict["kind"] == "finding"]
-    assert set(findings["method"]) == {"vanilla", "mcd_0_1", "mcd_0_5", "bbb", "deep_ensemble"}
+    found = verdict.query("kind == 'finding'")["method"]
+    assert set(found) == {"vanilla", "mcd_0_1", "mcd_0_5", "bbb", "deep_ensemble", "ssn"}
 
 
 def test_findings_are_printed_beside_no_paper_too(finished: Any, edited: Edited) -> None:

@@ -25,7 +25,7 @@ PROFILE = ROOT / "profiles" / "slurm" / "profile.yaml"
 STATE = Path(os.environ.get("SLURM_LOCAL_STATE", "/var/lib/slurm-local"))
 DISTURBED = ("dropout", "cyclical")
 """Recipes of one run each, which are trained for some seconds."""
-ALONE = {"fetch_acdc", "train", "predict", "evaluate", "segment", "apply"}
+ALONE = {"fetch_acdc", "train", "predict", "predict_repeat", "evaluate", "segment", "apply"}
 """Rules whose jobs are one each: they are long, or need no cluster."""
 TIMED = "cost.csv"
 """Of the tables the only one with times in it."""
@@ -124,22 +124,24 @@ def local(setting: Setting, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def rules_of_the_workflow() -> dict[str, str]:
-    """Their names and texts."""
+    """Their names and texts, of one that uses another the other's too."""
     texts = [
         file.read_text(encoding="utf-8") for file in (ROOT / "workflow" / "rules").glob("*.smk")
     ]
-    return dict(
+    rules = dict(
         rule
         for text in texts
         for rule in re.findall(
-            r"^ *rule (\w+):\n(.*?)(?=^ *rule |\Z)", text, re.MULTILINE | re.DOTALL
+            r"^ *rule (\w+):\n(.*?)(?=^ *(?:use )?rule |\Z)", text, re.MULTILINE | re.DOTALL
         )
     )
+    used = re.findall(r"^ *use rule (\w+) as (\w+) with:$", "".join(texts), re.MULTILINE)
+    return rules | {name: rules[other] for other, name in used}
 
 
 def test_profile_and_page_name_all_rules_that_ask_for_a_gpu() -> None:
     asking = {rule for rule, text in rules_of_the_workflow().items() if " gpu=" in text}
-    assert asking == {"train", "predict", "segment"}
+    assert asking == {"train", "predict", "predict_repeat", "segment"}
     _, text = PROFILE.read_text(encoding="utf-8").split("set-resources:")
     page = (ROOT / "docs" / "cluster.md").read_text(encoding="utf-8")
     [row] = re.findall(r"^\| partition \|.*$", page, re.MULTILINE)

@@ -5,6 +5,8 @@ from cardiouq.progress.estimates import evaluation_resources
 
 EVALUATION = f"{RESULTS}/evaluation"
 IN_DOMAIN = STUDY.in_domain
+# Tables of all methods, by which two runs of a study are compared.
+SUMMARIES = []
 
 
 rule evaluate:
@@ -65,6 +67,9 @@ rule compare:
         "../scripts/compare.py"
 
 
+SUMMARIES += rules.compare.output
+
+
 if DISTORTED:
 
     rule summarise_distortions:
@@ -108,6 +113,8 @@ if DISTORTED:
         script:
             "../scripts/rank_distorted.py"
 
+    SUMMARIES += [*rules.summarise_distortions.output, *rules.rank_distorted.output]
+
 
 rule quality_control:
     """Find how many slices a review would need, ranked by uncertainty."""
@@ -127,6 +134,9 @@ rule quality_control:
         poor=STUDY["evaluation"]["poor"],
     script:
         "../scripts/quality_control.py"
+
+
+SUMMARIES += rules.quality_control.output
 
 
 if IN_DOMAIN:
@@ -173,6 +183,8 @@ if IN_DOMAIN:
         script:
             "../scripts/detect_shift.py"
 
+    SUMMARIES += [*rules.conformal.output, *rules.detect_shift.output]
+
 
 if STUDY.repeats:
 
@@ -198,3 +210,5 @@ if STUDY.repeats:
             settings=STUDY["evaluation"],
         script:
             "../scripts/tabulate_repeats.py"
+
+    SUMMARIES += rules.tabulate_repeats.output

@@ -39,5 +39,6 @@ rule write_provenance:
         ),
         runs=STUDY.all_run_folders(),
         predicted=PREDICTED,
+        summaries=[*map(str, SUMMARIES)],
     script:
         "../scripts/write_provenance.py"

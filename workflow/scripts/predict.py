@@ -45,7 +45,7 @@ def sampler_of_runs(method: BaseMethod, device: torch.device) -> Sampler:
     for path, member in zip(arguments.runs, members, strict=True):
         seen = hold_out(cases, split, member.fold, member.folds, settings["seed"])
         held_out = tuple(cases_of(cases, seen, "validation")["case"])
-        fingerprint = fingerprint_of(cases, seen, plan)
+        fingerprint = fingerprint_of(cases, seen, plan, settings["recipe"])
         runs.append(
             RunOnDisk(
                 path.parent,
@@ -73,4 +73,5 @@ with reported_to_user(arguments.log):
         sampler = method.sampler(device)
     else:
         sampler = sampler_of_runs(method, device)
-    predict(sampler, test_sets, arguments.settings["seed"], arguments.output)
+    asked = arguments.settings | {"runs": [str(path.parent) for path in arguments.runs]}
+    predict(sampler, test_sets, arguments.settings["seed"], arguments.output, asked)

@@ -35,6 +35,6 @@ with reported_to_user(arguments.log):
         arrays=arguments.arrays,
         train_cases=tuple(cases_of(cases, split, "train")["case"]),
         validation_cases=tuple(cases_of(cases, split, "validation")["case"]),
-        fingerprint=fingerprint_of(cases, split, plan),
+        fingerprint=fingerprint_of(cases, split, plan, settings["recipe"]),
     )
     train(run, arguments.output, choose_device())

@@ -29,10 +29,11 @@ from cardiouq.errors import CardiouqError
 from cardiouq.evaluation.conformal import calibration_of
 from cardiouq.evaluation.quality_control import thresholds
 from cardiouq.files.documents import read_json
-from cardiouq.files.run_files import RUN_FILE
+from cardiouq.files.run_files import ASKED_FILE, RUN_FILE
 from cardiouq.files.tables import read_rows
 from cardiouq.methods import is_own, predicted_by
 from cardiouq.methods.base import PretrainedMethod
+from cardiouq.prediction.asked import is_as_asked
 from cardiouq.prediction.predictor import Predictor
 from cardiouq.prediction.runs import IDENTITY, RunWeights
 from cardiouq.prediction.sampler import RunSampler, images_in
@@ -77,8 +78,8 @@ def export(study: Study, method: str, folder: Path) -> str:
         In which precision the weights are, and why.
 
     Raises:
-        CardiouqError: the study has no such method, has not been run so far, the method is code of
-            the user's, or something else stands where the model is to go.
+        CardiouqError: the study has no such method, has not been run so far or with other settings,
+            the method is code of the user's, or something else stands where the model is to go.
     """
     _check(study, method, folder)
     results = Path(study.results)
@@ -159,6 +160,12 @@ def _check(study: Study, method: str, folder: Path) -> None:
         raise CardiouqError(
             f"{last}: missing; expected the study's results below the working directory; run "
             f"`snakemake --cores all --config study={study.name}` first"
+        )
+    predicted = Path(study.results, "prediction", method)
+    if not is_as_asked(predicted, study.asked(method)):
+        raise CardiouqError(
+            f"{predicted / ASKED_FILE}: {method} was predicted with other settings or runs than "
+            f"{study.file} has; run `snakemake --cores all --config study={study.name}` again first"
         )
 
 

@@ -40,6 +40,19 @@ PLANS_SCHEMA = {
     "required": ["configurations", "image_reader_writer", "transpose_forward"],
 }
 RESAMPLING = _only("resample_data_or_seg_to_shape")
+
+
+def _interpolated(order: int) -> dict[str, Any]:
+    """JSON schema of the keywords of nnU-Net's resampling; slices stay where they are, so that
+    `order_z` does not matter."""
+    properties = {"is_seg": {}, "order": _only(order), "order_z": {}}
+    return {
+        "properties": properties | {"force_separate_z": _only(None)},
+        "required": ["order"],
+        "additionalProperties": False,
+    }
+
+
 CONFIGURATION_SCHEMA = {
     "type": "object",
     "properties": {
@@ -50,12 +63,9 @@ CONFIGURATION_SCHEMA = {
         "normalization_schemes": _only(["ZScoreNormalization"]),
         "use_mask_for_norm": _only([False]),
         "resampling_fn_data": RESAMPLING,
-        "resampling_fn_data_kwargs": {"properties": {"order": _only(3)}, "required": ["order"]},
+        "resampling_fn_data_kwargs": _interpolated(3),
         "resampling_fn_probabilities": RESAMPLING,
-        "resampling_fn_probabilities_kwargs": {
-            "properties": {"order": _only(1)},
-            "required": ["order"],
-        },
+        "resampling_fn_probabilities_kwargs": _interpolated(1),
     },
 }
 CONFIGURATION_SCHEMA["required"] = list(CONFIGURATION_SCHEMA["properties"])
@@ -69,7 +79,9 @@ NETWORK_SCHEMA = {
         "features_per_stage": STAGES | {"items": COUNT},
         "conv_op": _only("torch.nn.modules.conv.Conv2d"),
         "kernel_sizes": STAGES | {"items": PAIR | {"items": _only(1, 3, 5, 7)}},
-        "strides": STAGES | {"items": PAIR, "prefixItems": [_only([1, 1])]},
+        # of larger strides MONAI pads less than nnU-Net does
+        "strides": STAGES
+        | {"items": PAIR | {"items": _only(1, 2)}, "prefixItems": [_only([1, 1])]},
         "n_conv_per_stage": TWO_A_STAGE,
         "n_conv_per_stage_decoder": TWO_A_STAGE,
         "conv_bias": {"type": "boolean"},

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from inspect import getfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,10 +19,11 @@ from cardiouq.data.readers.scans import Case
 from cardiouq.device.choose import device_name, make_deterministic
 from cardiouq.errors import CardiouqError
 from cardiouq.files.locks import exclusive_lock
-from cardiouq.files.run_files import MACHINE_FILE
+from cardiouq.files.run_files import ASKED_FILE, MACHINE_FILE
 from cardiouq.files.writing import atomic_folder, atomic_write
 from cardiouq.methods.base import BaseMethod, Draw, Fitted, Sample, Sampler
 from cardiouq.prediction.activations import Activations
+from cardiouq.prediction.asked import note_asked
 from cardiouq.prediction.steps import Step
 from cardiouq.prediction.sums import CaseSums
 from cardiouq.provenance.record import note_machine
@@ -35,14 +37,19 @@ SUMS_BYTES = 2**30
 
 
 def predict(
-    sampler: Sampler, test_sets: Mapping[str, Sequence[Case]], seed: int, output: Path
+    sampler: Sampler,
+    test_sets: Mapping[str, Sequence[Case]],
+    seed: int,
+    output: Path,
+    asked: Mapping[str, Any] | None = None,
 ) -> None:
     """Predict every test set with one method.
 
     Each network sees all cases, or as many as their sums have room for, before the next one is
     made. The products of a case go to `output/<test set>/`; `samples.csv` says which weights each
     sample had and its processor time, `activations.csv` what the probabilities of each case no
-    longer tell, `fitted.json` what the method learnt from held-out subjects, `machine.json` where.
+    longer tell, `fitted.json` what the method learnt from held-out subjects, `machine.json` where,
+    `asked.json` with which settings and runs.
     They take the place of what another prediction left there, once that has ended.
 
     Args:
@@ -50,9 +57,13 @@ def predict(
         test_sets: the cases of each test set.
         seed: of whatever a method draws while it predicts.
         output: folder to write to.
+        asked: settings and runs to note; None: none.
     """
     with exclusive_lock(output):
+        (output / ASKED_FILE).unlink(missing_ok=True)
         _predict(sampler, test_sets, seed, output)
+        if asked is not None:
+            note_asked(output, asked)
 
 
 def _predict(

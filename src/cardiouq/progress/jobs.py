@@ -18,6 +18,7 @@ from cardiouq.device.environment import gpus_per_job
 from cardiouq.files.run_files import HISTORY_FILE, RUN_FILE, products_folder
 from cardiouq.files.tables import parse_rows, read_benchmark
 from cardiouq.methods.base import Member
+from cardiouq.prediction.asked import is_as_asked
 from cardiouq.prediction.steps import Step
 from cardiouq.progress.estimates import (
     USUAL_SHARE,
@@ -55,11 +56,15 @@ class Job:
     """How often the job has said so: after each epoch, or each network of a prediction."""
     guess: float = 0.0
     """Seconds that the job would take on an old machine."""
+    outdated: bool = False
+    """Its products are there, but of other settings, or older than what they are made of."""
 
     def state(self, now: float) -> str:
         """State of the job: done, failed, running, stopped or waiting."""
         if self.finished:
             return "done"
+        if self.outdated:
+            return "waiting"
         if error_in(self.log):
             return "failed"
         try:
@@ -97,10 +102,19 @@ def method_jobs(study: Study, name: str, root: Path, plan: Plan) -> list[Job]:
     """Describe the prediction and the evaluation of a method or a repeat."""
     results, recipe = root / study.results, study.recipe_of(name)
     steps = study.sample_count(name, plan)
-    predicted = (results / f"prediction/{name}/samples.csv").is_file()
-    evaluated = (results / f"evaluation/{name}/scores.csv").is_file()
+    samples = results / f"prediction/{name}/samples.csv"
+    scores = results / f"evaluation/{name}/scores.csv"
+    runs = [root / folder for folder in study.run_folders(name)]
+    predicted = (
+        samples.is_file()
+        and all((run / RUN_FILE).is_file() for run in runs)
+        and is_as_asked(samples.parent, study.asked(name))
+    )
+    evaluated = scores.is_file() and predicted and _time(scores) >= _time(samples)
     log = results / f"logs/predict/{name}.log"
-    said = Step.all_in(_text(log))
+    # the log of what is outdated ended before its products were there
+    outdated = samples.is_file() and not predicted and _time(log) <= _time(samples)
+    said = [] if outdated else Step.all_in(_text(log))
     share = said[-1].share if said else 0.0
     gpus = gpus_per_job(study.local_config["device"])
     tables = list((results / "data").glob(f"{'' if name in study.repeats else '*'}test_sets.csv"))
@@ -116,6 +130,7 @@ def method_jobs(study: Study, name: str, root: Path, plan: Plan) -> list[Job]:
         spent=_took(results, "predict", name) if predicted else sum(of.seconds for of in said),
         signs=len(said),
         guess=prediction_seconds(study, name, plan, tables, gpus),
+        outdated=outdated,
     )
     evaluation = Job(
         kind="evaluation",
@@ -127,6 +142,7 @@ def method_jobs(study: Study, name: str, root: Path, plan: Plan) -> list[Job]:
         done=int(evaluated),
         spent=_took(results, "evaluate", name) if evaluated else 0.0,
         guess=evaluation_seconds(study, name, plan, tables),
+        outdated=scores.is_file() and not evaluated,
     )
     return [prediction, evaluation]
 
@@ -189,6 +205,13 @@ def _column(path: Path, name: str) -> list[float]:
         if content := path.read_bytes():
             return list(parse_rows(content, path)[name])
     return []
+
+
+def _time(file: Path) -> float:
+    """When a file was written; 0 if there is none."""
+    with suppress(FileNotFoundError):
+        return file.stat().st_mtime
+    return 0.0
 
 
 def _took(results: Path, rule: str, job: str) -> float:

@@ -33,7 +33,8 @@ def status(study: Study, root: Path, at_once: int, now: float) -> str:
         row = [kind if kind == alike else f"{kind} {alike}", count["done"], len(names)]
         row += [count[state] for state in ("running", "stopped", "failed", "waiting")]
         table.append([*row, hours(spent), hours(sum(left[name] for name in names))])
-    table.append(["reporting", int((results / "report.html").is_file()), 1])
+    reported = (results / "report.html").is_file() and all(job.finished for job in jobs.values())
+    table.append(["reporting", int(reported), 1])
     columns = ["done", "of", "running", "stopped", "failed", "waiting", "spent", "to come"]
     parts = [tabulate(table, ["", *columns], tablefmt="plain")]
     begun = [
@@ -74,7 +75,9 @@ def status(study: Study, root: Path, at_once: int, now: float) -> str:
 
 def failed(results: Path, jobs: dict[str, Job]) -> Iterator[tuple[Path, str]]:
     """Logs and errors of all jobs that failed; Snakemake removes a log when its job starts."""
-    runs = {job.log for job in jobs.values()}
+    of_jobs = {job.log for job in jobs.values()}
+    folders = [results / "logs" / name for name in ("train", "predict", "evaluation/evaluate")]
     for log in sorted((results / "logs").rglob("*.log")):
-        if (log in runs or log.parts[-3] != "train") and error_in(log):  # not of runs of the past
+        is_past = log not in of_jobs and any(log.is_relative_to(folder) for folder in folders)
+        if not is_past and error_in(log):
             yield log, error_in(log)

@@ -47,6 +47,7 @@ def describe(
     settings: Mapping[str, Any],
     runs: Mapping[str, str],
     predicted: Sequence[str],
+    summaries: Iterable[str | Path],
     products: Iterable[str | Path],
 ) -> dict[str, Any]:
     """Describe the state, results, files and times of a finished study.
@@ -56,6 +57,7 @@ def describe(
         settings: the study's, as they may be shown.
         runs: label -> folder of every run.
         predicted: its methods and their repeats.
+        summaries: the tables of its evaluation that are of all methods.
         products: its tables, figures and pages in all their forms, files or folders.
     """
     root = repository()
@@ -70,7 +72,7 @@ def describe(
             "predictions": _of_each(noted, "code"),
         },
         "config": settings,
-        "data": fingerprints(results / "data"),
+        "data": fingerprints(results / "data", is_distorted="distortions" in settings),
         "packages": packages(),
         "device": {
             "processor": processor(),
@@ -82,7 +84,7 @@ def describe(
     made = sorted(Path(product) for product in products)
     # where results begin to differ: trainings, then scores, then what is printed
     compared = [Path(folder, HISTORY_FILE) for folder in runs.values()]
-    compared += sorted((results / "evaluation").glob("*.csv"))
+    compared += sorted(map(Path, summaries))
     compared += [file for file in made if file.suffix in PRINTED]
     return {
         "study": results.name,
@@ -103,10 +105,10 @@ def describe(
     }
 
 
-def fingerprints(data: Path) -> dict[str, Any]:
+def fingerprints(data: Path, *, is_distorted: bool) -> dict[str, Any]:
     """Hashes of what every image and label holds, of the split and of the plan."""
     hashes: dict[str, Any] = {}
-    for name in ("cases", "distorted_cases"):
+    for name in ("cases", "distorted_cases") if is_distorted else ("cases",):
         if (data / f"{name}.csv").is_file():
             rows = _table(data / f"{name}.csv")
             hashes[name] = {
@@ -128,7 +130,8 @@ def intermediate_hashes(
     predictions = [results / "prediction" / name for name in predicted]
     for folder in predictions:
         read_json(folder / "fitted.json", {"type": "object"})
-    tables = [results / "data", results / "evaluation", *(results / "evaluation").glob("*/")]
+    evaluation = results / "evaluation"
+    tables = [results / "data", evaluation, *(evaluation / folder.name for folder in predictions)]
     hash_files = [file for folder in (*tables, *predictions) for file in folder.glob(".*.sha256")]
     files = [file.with_name(file.stem.removeprefix(".")) for file in hash_files]
     hashes = {file: sha256(read(file)) for file in files if file.is_file()}

@@ -6,7 +6,7 @@ Imports nothing that takes long: the workflow asks whenever it starts.
 import hashlib
 import json
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from cardiouq.files.run_files import checkpoint_file, state_file
 from cardiouq.methods import predicted_by
@@ -110,6 +110,11 @@ class Runs(Members):
                 **self.written["prediction"],
             }
         )
+
+    def asked(self, method: str) -> dict[str, Any]:
+        """What a method's or a repeat's prediction is asked for: its settings and runs."""
+        settings: dict[str, Any] = json.loads(self.prediction_settings(method))
+        return settings | {"runs": self.run_folders(method)}
 
     def models(self) -> dict[str, dict[str, str]]:
         """Method that trains nothing -> fingerprint of its model; nothing if there is none."""

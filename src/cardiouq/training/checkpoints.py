@@ -13,13 +13,20 @@ from cardiouq.files.writing import atomic_write
 
 
 def save_state(
-    path: Path, epoch: int, network: nn.Module, optimiser: torch.optim.Optimizer, extra: Tensor
+    path: Path,
+    epoch: int,
+    network: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    extra: Tensor,
+    selected: Mapping[str, Tensor],
 ) -> None:
-    """Save what is needed to go on with the epoch after `epoch`."""
+    """Save what is needed to go on with the epoch after `epoch`; `selected` are weights of one
+    before it, or nothing."""
     tensors = {f"network/{name}": value.detach() for name, value in network.named_parameters()}
     for index, values in optimiser.state_dict()["state"].items():
         for name, value in values.items():
             tensors[f"optimiser/{index}/{name}"] = torch.as_tensor(value)
+    tensors |= {f"selected/{name}": value for name, value in selected.items()}
     tensors["extra"] = extra
     tensors["epoch"] = torch.tensor(epoch)
     save_tensors(tensors, path)
@@ -27,17 +34,14 @@ def save_state(
 
 def load_state(
     path: Path, network: nn.Module, optimiser: torch.optim.Optimizer
-) -> tuple[int, Tensor]:
-    """Restore what `save_state` kept; returns the epoch to go on with and `extra`."""
+) -> tuple[int, Tensor, dict[str, Tensor]]:
+    """Restore what `save_state` kept; returns the epoch to go on with, `extra` and `selected`."""
     tensors = load_tensors(path)
-    load_weights(
-        network,
-        {
-            name.removeprefix("network/"): value
-            for name, value in tensors.items()
-            if name.startswith("network/")
-        },
+    weights, selected = (
+        {name.removeprefix(of): value for name, value in tensors.items() if name.startswith(of)}
+        for of in ("network/", "selected/")
     )
+    load_weights(network, weights)
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         if name.startswith("optimiser/"):
@@ -51,7 +55,7 @@ def load_state(
             if value.shape == parameter.shape:
                 # fused optimisers go through the memory of both alike, whatever their layouts
                 values[name] = torch.empty_like(parameter).copy_(value)
-    return int(tensors["epoch"]) + 1, tensors["extra"]
+    return int(tensors["epoch"]) + 1, tensors["extra"], selected
 
 
 def load_weights(network: nn.Module, weights: dict[str, Tensor]) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -41,13 +42,15 @@ class Trajectory:
         self.network, self.optimiser = network, optimiser
         self.schedule = run.schedule
         self.history: list[dict[str, float]] = []
+        self.selected: dict[str, torch.Tensor] = {}
         if side.state.is_file():
-            self.next_epoch, self.last_layers = load_state(side.state, network, optimiser)
+            restored = load_state(side.state, network, optimiser)
+            self.next_epoch, self.last_layers, self.selected = restored
             kept = read_history(side.products / HISTORY_FILE)
             self.history = [row for row in kept if row["epoch"] < self.next_epoch]
             log.info("resuming at epoch %d of %d", self.next_epoch, self.schedule.epochs)
         elif run.base:
-            self.next_epoch, self.last_layers = load_state(Path(run.base), network, optimiser)
+            self.next_epoch, self.last_layers, _ = load_state(Path(run.base), network, optimiser)
         else:
             self.next_epoch = 0
             self.last_layers = torch.zeros(self.schedule.epochs, len(last_decoder_layer(network)))
@@ -77,9 +80,12 @@ class Trajectory:
             }
         )
         self.last_layers[epoch] = last_decoder_layer(self.network).cpu()
-        self._write_checkpoint(epoch)
+        if "selection" in self.run.settings:
+            self._select(validation.nll)
+        elif epoch in self.run.keep_epochs:
+            self._write_checkpoint(epoch, dict(self.network.named_parameters()))
         if epoch in self.run.branch_epochs:
-            self._write_state(self.side.products / state_file(epoch))
+            self._write_state(self.side.products / state_file(epoch), {})
         self.next_epoch += 1
         self._report()
 
@@ -91,32 +97,30 @@ class Trajectory:
         """Keep all epochs that are done, for a run that is interrupted to go on after them."""
         self.last_kept = time.monotonic()
         write_history(self.history, self.side.products / HISTORY_FILE)
-        self._write_state(self.side.state)
+        self._write_state(self.side.state, self.selected)
         self.epochs_kept = self.next_epoch
 
     def finish(self) -> None:
         """Turn the side folder into the run's own."""
+        if self.selected:
+            self._write_checkpoint(self.schedule.epochs - 1, self.selected)
         with atomic_write(self.side.products / LAST_LAYER_FILE) as temporary:
             np.save(temporary, self.last_layers.numpy())
         self.side.finish()
 
-    def _write_checkpoint(self, epoch: int) -> None:
-        """Write the weights if the epoch is to be kept; where the recipe selects by validation NLL,
-        those of the lowest one so far stand for the last epoch's."""
-        if "selection" in self.run.settings:
-            is_kept = self.history[-1]["validation_nll"] <= min(
-                row["validation_nll"] for row in self.history
-            )
-            epoch = self.schedule.epochs - 1
-        else:
-            is_kept = epoch in self.run.keep_epochs
-        if is_kept:
-            path = self.side.products / checkpoint_file(epoch)
-            save_tensors(dict(self.network.named_parameters()), path)
+    def _select(self, nll: float) -> None:
+        """Hold the weights of the lowest validation NLL so far, which will stand for the last
+        epoch's. They are part of the state, as an epoch that is lost may do otherwise elsewhere."""
+        if nll <= min(row["validation_nll"] for row in self.history):
+            weights = self.network.named_parameters()
+            self.selected = {name: value.detach().cpu().clone() for name, value in weights}
 
-    def _write_state(self, path: Path) -> None:
+    def _write_checkpoint(self, epoch: int, weights: Mapping[str, torch.Tensor]) -> None:
+        save_tensors(weights, self.side.products / checkpoint_file(epoch))
+
+    def _write_state(self, path: Path, selected: Mapping[str, torch.Tensor]) -> None:
         last_epoch = int(self.history[-1]["epoch"])
-        save_state(path, last_epoch, self.network, self.optimiser, self.last_layers)
+        save_state(path, last_epoch, self.network, self.optimiser, self.last_layers, selected)
 
     def _report(self) -> None:
         """Log the last epoch, and the time that is left, every now and then and at the end."""

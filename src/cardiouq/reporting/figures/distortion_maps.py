@@ -23,7 +23,7 @@ COLOUR_MAP = "inferno"
 LABELS = 0.95
 TALLEST = 8.2
 HEADING = 0.35
-FOOT = 0.5
+FOOT = 0.62
 GAP = 0.15
 """Width of the space between the maps, in panels."""
 
@@ -99,5 +99,5 @@ def _finish(figure: Figure, half: NDArray[Any], label: str, foot: float) -> None
     # a little narrower, as the last number stands half beyond the bar's end
     bar_axes = figure.add_axes((left, 0.75 * foot, 0.97 * (right - left), 0.12 * foot))
     bar = figure.colorbar(maps[0], cax=bar_axes, orientation="horizontal")
-    bar.set_label(f"{label} (bits)", fontsize=7)
+    bar.set_label(f"{label}\n(bits)", fontsize=7)
     bar.outline.set_visible(False)
