@@ -108,6 +108,7 @@ def dry_run(study: Path, folder: Path, roots: Sequence[str]) -> Planned:
         sys.exit(f"{study.name}: the dry run failed:\n{text[-3000:]}")
     rows = (line.split() for line in table[1].splitlines())
     jobs = Counter({rule: int(count) for rule, count in rows})
+    jobs["predict"] += jobs.pop("predict_repeat", 0)
     return Planned(jobs, seconds, peak)
 
 
@@ -123,7 +124,6 @@ def seconds_of(
     """Estimated seconds of every training and prediction."""
     plan = plan_of(study, NO_PLAN)
     seconds = dict.fromkeys(jobs, 0.0)
-    volumes = sum(count for count, _ in volumes_of(study))
     forward = FORWARD_SHARE * step_seconds(plan, round(images_per_volume(study)), paper_step)
     for name, job in jobs.items():
         if job.kind == "training":
@@ -131,12 +131,13 @@ def seconds_of(
             steps = job.steps * job.work / batch_size
             seconds[name] = steps * step_seconds(plan, batch_size, paper_step)
         if job.kind == "prediction":
+            volumes = sum(count for count, _ in volumes_of(study, name.removeprefix("predict ")))
             seconds[name] = volumes * job.steps * (forward + host)
     return seconds
 
 
-def volumes_of(study: Study) -> list[tuple[int, int]]:
-    """Volumes and voxels of each test set, distorted ones too."""
+def volumes_of(study: Study, method: str) -> list[tuple[int, int]]:
+    """Volumes and voxels of each test set that a method predicts, or a repeat, none distorted."""
     found = {}
     for name, block in study["test_sets"].items():
         subjects = float(SUBJECTS[block["dataset"], block.get("vendor")])
@@ -144,7 +145,8 @@ def volumes_of(study: Study) -> list[tuple[int, int]]:
             subjects *= study["split"][f"{block['split']}_fraction"]
         volumes = PHASES * round(subjects)
         found[name] = volumes, volumes * VOXELS[block["dataset"]]
-    return [*found.values(), *(found[d["of"]] for d in study.distorted_test_sets().values())]
+    distorted = {} if method in study.repeats else study.distorted_test_sets()
+    return [*found.values(), *(found[d["of"]] for d in distorted.values())]
 
 
 def bytes_of_runs(study: Study, plan: Plan) -> tuple[int, float]:
@@ -166,9 +168,10 @@ def bytes_of_runs(study: Study, plan: Plan) -> tuple[int, float]:
 
 
 def bytes_of_predictions(study: Study) -> float:
-    voxels, plan = sum(count for _, count in volumes_of(study)), plan_of(study, NO_PLAN)
+    plan = plan_of(study, NO_PLAN)
     total = 0.0
     for name in (*study.methods, *study.repeats):
+        voxels = sum(count for _, count in volumes_of(study, name))
         drawn = study.sample_count(name, plan)
         kind = "one sample" if drawn == 1 else "several samples"
         per_voxel = BYTES_PER_VOXEL[kind] + (drawn > 1) * drawn * BYTES_PER_VOXEL["each sample"]
