@@ -1,6 +1,6 @@
 """Inputs, outputs of one kind, and parameters that rules of several files share."""
 
-from cardiouq.progress.estimates import prediction_resources
+from cardiouq.progress.estimates import evaluation_resources, prediction_resources
 from cardiouq.provenance.code import code_of
 from cardiouq.reporting.captions import (
     CAPTIONS,
@@ -35,21 +35,22 @@ def predictions_of(test_sets, methods=METHODS):
     return expand(folder, method=methods, test_set=test_sets)
 
 
-def predicted_of(method):
-    """Test sets that a method predicts: a repeat no distorted scans, as no table tells of those."""
-    return TEST_SETS if method in STUDY.repeats else [*TEST_SETS, *DISTORTED]
+def predicted(parts):
+    """Input: of a part for own scans and one for distorted ones, those that a method predicts. A
+    repeat predicts none distorted, as no table tells its numbers there."""
+    return lambda wildcards: parts[:1] if wildcards.method in STUDY.repeats else parts
 
 
-def test_set_tables_of(method):
-    """Where the cases of the test sets are listed that a method predicts."""
-    return TEST_SET_TABLES[:1] if method in STUDY.repeats else TEST_SET_TABLES
-
-
-def prediction_needs(method):
+def prediction_needs(wildcards):
     """Memory and time of a prediction."""
-    return prediction_resources(
-        STUDY, method, PLAN, test_set_tables_of(method), GPUS_PER_JOB
-    )
+    tables = predicted(TEST_SET_TABLES)(wildcards)
+    return prediction_resources(STUDY, wildcards.method, PLAN, tables, GPUS_PER_JOB)
+
+
+def evaluation_needs(wildcards):
+    """Memory and time of an evaluation."""
+    tables = predicted(TEST_SET_TABLES)(wildcards)
+    return evaluation_resources(STUDY, wildcards.method, PLAN, tables)
 
 
 def counted(test_sets=TEST_SET_LABELS):

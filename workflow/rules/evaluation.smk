@@ -1,7 +1,8 @@
 """Evaluation: predictions to scores, one job per method; then every number of the study."""
 
+from itertools import chain
+
 from cardiouq.evaluation import SCORE_TABLES
-from cardiouq.progress.estimates import evaluation_resources
 
 EVALUATION = f"{RESULTS}/evaluation"
 IN_DOMAIN = STUDY.in_domain
@@ -13,11 +14,11 @@ rule evaluate:
     """Score the predictions of one method, per case, slice and subject."""
     input:
         predictions=lambda wildcards: predictions_of(
-            predicted_of(wildcards.method), wildcards.method
+            chain(*predicted([TEST_SETS, DISTORTED])(wildcards)), wildcards.method
         ),
         samples=f"{RESULTS}/prediction/{{method}}/samples.csv",
-        cases=CASE_TABLES,
-        test_sets=lambda wildcards: test_set_tables_of(wildcards.method),
+        cases=predicted(CASE_TABLES),
+        test_sets=predicted(TEST_SET_TABLES),
     output:
         **{table: f"{EVALUATION}/{{method}}/{table}.csv" for table in SCORE_TABLES},
     log:
@@ -26,14 +27,8 @@ rule evaluate:
         f"{RESULTS}/benchmarks/evaluate/{{method}}.tsv"
     # memory and time are for batch systems
     resources:
-        mem_mb=lambda wildcards, attempt: evaluation_resources(
-            STUDY, wildcards.method, PLAN, test_set_tables_of(wildcards.method)
-        )
-        .at(attempt)
-        .mem_mb,
-        runtime=lambda wildcards, attempt: evaluation_resources(
-            STUDY, wildcards.method, PLAN, test_set_tables_of(wildcards.method)
-        )
+        mem_mb=lambda wildcards, attempt: evaluation_needs(wildcards).at(attempt).mem_mb,
+        runtime=lambda wildcards, attempt: evaluation_needs(wildcards)
         .at(attempt)
         .minutes,
     params:

@@ -7,10 +7,10 @@ rule predict:
     """Predict every test set with the runs of one method."""
     input:
         runs=lambda wildcards: expand(TRAINED, run=STUDY.run_folders(wildcards.method)),
-        arrays=ARRAYS,
-        cases=CASE_TABLES,
+        arrays=predicted(ARRAYS),
+        cases=predicted(CASE_TABLES),
         split=rules.split_subjects.output.split,
-        test_sets=lambda wildcards: test_set_tables_of(wildcards.method),
+        test_sets=predicted(TEST_SET_TABLES),
         plan=rules.make_plan.output.plan,
     output:
         predictions=directory(predictions_of([*TEST_SETS, *DISTORTED], "{method}")),
@@ -27,10 +27,8 @@ rule predict:
     # memory and time are for batch systems
     resources:
         gpu=GPUS_PER_JOB,
-        mem_mb=lambda wildcards, attempt: prediction_needs(wildcards.method)
-        .at(attempt)
-        .mem_mb,
-        runtime=lambda wildcards, attempt: prediction_needs(wildcards.method)
+        mem_mb=lambda wildcards, attempt: prediction_needs(wildcards).at(attempt).mem_mb,
+        runtime=lambda wildcards, attempt: prediction_needs(wildcards)
         .at(attempt)
         .minutes,
     params:

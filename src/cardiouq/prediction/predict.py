@@ -60,7 +60,6 @@ def predict(
         asked: settings and runs to note; None: none.
     """
     with exclusive_lock(output):
-        (output / ASKED_FILE).unlink(missing_ok=True)
         _predict(sampler, test_sets, seed, output)
         if asked is not None:
             note_asked(output, asked)
@@ -91,6 +90,8 @@ def _predict(
                     sums[name].write(
                         folders[test_set], lambda mean, labels: method.combine(mean, labels, fitted)
                     )
+        # from here on what is there is of two predictions, or of this one
+        (output / ASKED_FILE).unlink(missing_ok=True)
     with atomic_write(output / "fitted.json") as temporary:
         learnt = {name: np.asarray(value).tolist() for name, value in fitted.items()}
         temporary.write_text(json.dumps(learnt, indent=2) + "\n", encoding="utf-8")

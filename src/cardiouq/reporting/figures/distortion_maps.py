@@ -23,7 +23,7 @@ COLOUR_MAP = "inferno"
 LABELS = 0.95
 TALLEST = 8.2
 HEADING = 0.35
-FOOT = 0.62
+FOOT = 0.7
 GAP = 0.15
 """Width of the space between the maps, in panels."""
 
