@@ -137,7 +137,7 @@ def seconds_of(
 
 
 def volumes_of(study: Study, method: str) -> list[tuple[int, int]]:
-    """Volumes and voxels of each test set that a method predicts, or a repeat, none distorted."""
+    """Volumes and voxels of each test set that a method or a repeat predicts."""
     found = {}
     for name, block in study["test_sets"].items():
         subjects = float(SUBJECTS[block["dataset"], block.get("vendor")])
@@ -145,7 +145,7 @@ def volumes_of(study: Study, method: str) -> list[tuple[int, int]]:
             subjects *= study["split"][f"{block['split']}_fraction"]
         volumes = PHASES * round(subjects)
         found[name] = volumes, volumes * VOXELS[block["dataset"]]
-    distorted = {} if method in study.repeats else study.distorted_test_sets()
+    distorted = study.distorted_test_sets() if study.predicts_distorted(method) else {}
     return [*found.values(), *(found[d["of"]] for d in distorted.values())]
 
 

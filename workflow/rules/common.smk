@@ -36,9 +36,10 @@ def predictions_of(test_sets, methods=METHODS):
 
 
 def predicted(parts):
-    """Input: of a part for own scans and one for distorted ones, those that a method predicts. A
-    repeat predicts none distorted, as no table tells its numbers there."""
-    return lambda wildcards: parts[:1] if wildcards.method in STUDY.repeats else parts
+    """Input: of a part for own scans and one for distorted ones, those that a method predicts."""
+    return lambda wildcards: (
+        parts if STUDY.predicts_distorted(wildcards.method) else parts[:1]
+    )
 
 
 def prediction_needs(wildcards):

@@ -6,8 +6,6 @@ from cardiouq.evaluation import SCORE_TABLES
 
 EVALUATION = f"{RESULTS}/evaluation"
 IN_DOMAIN = STUDY.in_domain
-# Tables of all methods, by which two runs of a study are compared.
-SUMMARIES = []
 
 
 rule evaluate:
@@ -62,7 +60,8 @@ rule compare:
         "../scripts/compare.py"
 
 
-SUMMARIES += rules.compare.output
+# Tables of all methods, by which two runs of a study are compared.
+SUMMARIES = [*rules.compare.output]
 
 
 if DISTORTED:

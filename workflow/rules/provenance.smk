@@ -10,6 +10,7 @@ rule write_provenance:
     """Write down which code, settings, data, packages and machines all results come from."""
     input:
         products=PRODUCTS,
+        summaries=SUMMARIES,
         runs=expand(TRAINED, run=STUDY.all_run_folders().values()),
     output:
         json=shown(
@@ -39,6 +40,5 @@ rule write_provenance:
         ),
         runs=STUDY.all_run_folders(),
         predicted=PREDICTED,
-        summaries=[*map(str, SUMMARIES)],
     script:
         "../scripts/write_provenance.py"

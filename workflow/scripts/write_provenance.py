@@ -17,7 +17,7 @@ with reported_to_user(snakemake.log[0]):
         json.loads(unescaped(params.settings)),
         params.runs,
         params.predicted,
-        params.summaries,
+        snakemake.input.summaries,
         snakemake.input.products,
     )
     with atomic_write(snakemake.output.json) as temporary:

@@ -142,7 +142,7 @@ def images_per_volume(study: Study) -> float:
 
 def expected_volumes(study: Study, name: str) -> float:
     """Volumes that a method or a repeat predicts before any is listed: of a phantom what its size
-    says, of which repeats predict none distorted."""
+    says."""
     sources = {
         study["datasets"][block["dataset"]]["source"] for block in study["test_sets"].values()
     }
@@ -150,7 +150,8 @@ def expected_volumes(study: Study, name: str) -> float:
         return VOLUMES
     subjects = {name: _phantom_subjects(study, block) for name, block in study["test_sets"].items()}
     volumes = PHASES * sum(subjects.values())
-    if name not in study.repeats and (distorted := study.distorted_test_sets()):
+    distorted = study.distorted_test_sets()
+    if distorted and study.predicts_distorted(name):
         block = study["distortions"]
         of_each = min(block["subjects"] or math.inf, subjects[block["test_set"]])
         volumes += PHASES * of_each * len(distorted)

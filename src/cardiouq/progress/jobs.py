@@ -117,7 +117,8 @@ def method_jobs(study: Study, name: str, root: Path, plan: Plan) -> list[Job]:
     said = [] if outdated else Step.all_in(_text(log))
     share = said[-1].share if said else 0.0
     gpus = gpus_per_job(study.local_config["device"])
-    tables = list((results / "data").glob(f"{'' if name in study.repeats else '*'}test_sets.csv"))
+    listed = "*test_sets.csv" if study.predicts_distorted(name) else "test_sets.csv"
+    tables = list((results / "data").glob(listed))
     prediction = Job(
         kind="prediction",
         name=f"predict {name}",

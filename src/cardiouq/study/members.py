@@ -30,6 +30,11 @@ class Members(Settings):
         """The method that a repeat repeats; a method's own name."""
         return self.repeats.get(name, (name, 0))[0]
 
+    def predicts_distorted(self, name: str) -> bool:
+        """Whether distorted scans are predicted: by a method, not by a repeat, as no table tells
+        its numbers there."""
+        return name not in self.repeats
+
     def recipe_of(self, name: str) -> str:
         """The recipe of a method or of a repeat; "" of one that trains nothing."""
         return str(self["methods"][self.repeated(name)].get("recipe", ""))
