@@ -32,6 +32,11 @@ class Workflow:
     study: str
     directory: Path
 
+    @property
+    def results(self) -> Path:
+        """Folder of the tiny study's results."""
+        return self.directory / "results" / "tiny"
+
     def run(
         self,
         *options: str,

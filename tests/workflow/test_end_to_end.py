@@ -15,106 +15,34 @@ import pandas as pd
 import pytest
 
 from cardiouq.files.writing import hash_file_of, visible
-from cardiouq.reporting.figures.distortion_boxes import BOXED
+from tests.workflow.expected import DISTORTED, FIGURES, MAPS, METHODS, PRINTED, TABLES, TEST_SETS
 
-PRINTED = (
-    "table1_dice",
-    "table2_ece",
-    "verdict",
-    "segmentation",
-    "calibration",
-    "failure_detection",
-    "aggregations",
-    "shift",
-    "clinical",
-    "conformal",
-    "comparisons",
-    "ranks",
-    "cost",
-    "quality_control",
-    *(f"repeats{of}" for of in ("", "_volumes")),
-)
-TABLES = {f"{t}.{s}" for t in PRINTED for s in ("csv", "md", "tex", "html")}
-MAPS = ("segmentation", "entropy", "mutual_information", "variance", "samples")
-FIGURES = {
-    f"{figure}.{suffix}"
-    for figure in (
-        "fig1_checkpoints",
-        "fig2_tsne",
-        "fig3_uncertainty_maps",
-        "reliability",
-        *(f"reliability_histogram_phantom-{part}" for part in ("val", "A")),
-        "training_curves",
-        "quality_cost",
-        "quality_control",
-        "posterior_sd",
-        "dataset_shift",
-        "coverage",
-        "coverage_distorted",
-        "structural_uncertainty",
-        "distorted_examples",
-        "distortion_maps",
-        *(f"distortion_{metric}" for metric in BOXED),
-    )
-    for suffix in ("png", "pdf", "txt")
-}
-METHODS = {
-    "vanilla": 1,
-    "temperature_scaling": 1,
-    "swa": 1,
-    "mc_dropout": 3,
-    "deep_ensemble": 2,
-    "checkpoint_ensemble_single": 2,
-    "checkpoint_ensemble_multi": 6,
-    "temperature_fitted": 1,
-    "vector_scaling": 1,
-    "isotonic": 1,
-    "test_time_augmentation": 2,
-    "mcd_0_1": 2,
-    "mcd_0_5": 2,
-    "cv_ensemble": 2,
-    "hmc_cp": 3,
-    "bbb": 2,
-    "layer_ensemble": 4,
-    "calibrated_ensemble": 2,
-    "ssn": 2,
-    "evidential": 2,
-    "swag": 2,
-    "multi_swag": 3,
-}
-"""Samples that each method of the tiny study draws."""
-TEST_SETS = ("phantom-val", "phantom-A", "phantom-B")
-DISTORTED = ("phantom-val+noise-1", "phantom-val+noise-2", "phantom-val+stretch-1")
 Newer = Callable[[list[Path]], AbstractContextManager[None]]
 Longer = Callable[[Path, str], AbstractContextManager[None]]
 Edited = Longer
 
 
-def results(workflow: Any) -> Path:
-    return Path(workflow.directory) / "results" / "tiny"
-
-
 def case_table(workflow: Any) -> pd.DataFrame:
-    data = results(workflow) / "data"
+    data = workflow.results / "data"
     tables = [pd.read_csv(data / name) for name in ("cases.csv", "distorted_cases.csv")]
     return pd.concat(tables).set_index("case")
 
 
 @pytest.mark.parametrize(("folder", "names"), [("tables", TABLES), ("figures", FIGURES)])
 def test_every_table_and_figure_is_written(finished: Any, folder: str, names: set[str]) -> None:
-    files = visible((results(finished) / "reporting" / folder).iterdir())
+    files = visible((finished.results / "reporting" / folder).iterdir())
     assert {file.name for file in files} == names
     assert min(file.stat().st_size for file in files) > 200
 
 
 def test_viewer_has_every_test_case_and_no_distorted_one(finished: Any) -> None:
-    tested = pd.read_csv(results(finished) / "data/test_sets.csv")["case"]
-    files = list((results(finished) / "reporting/cases").glob("case-*.js"))
+    tested = pd.read_csv(finished.results / "data/test_sets.csv")["case"]
+    files = list((finished.results / "reporting/cases").glob("case-*.js"))
     assert len(files) == tested.nunique() == 18
 
 
 def test_tables_have_every_method_on_every_test_set(finished: Any) -> None:
-    tables = results(finished) / "reporting" / "tables"
+    tables = finished.results / "reporting" / "tables"
     expected = {(method, test_set) for method in METHODS for test_set in TEST_SETS}
     for name in set(PRINTED) - {"verdict", "comparisons", "aggregations"}:
         pairs = set(pd.read_csv(tables / f"{name}.csv").groupby(["method", "test_set"]).groups)
@@ -123,16 +51,16 @@ def test_tables_have_every_method_on_every_test_set(finished: Any) -> None:
 
 
 def test_no_half_written_or_scratch_file_is_left(finished: Any) -> None:
-    hidden = {path for path in results(finished).rglob(".*") if path.suffix != ".sha256"}
+    hidden = {path for path in finished.results.rglob(".*") if path.suffix != ".sha256"}
     assert {path.name for path in hidden} <= {".snakemake_timestamp"}
-    sealed = {path.name[1 : -len(".sha256")] for path in results(finished).rglob(".*.sha256")}
-    assert sealed <= {path.name for path in results(finished).rglob("*")}
+    sealed = {path.name[1 : -len(".sha256")] for path in finished.results.rglob(".*.sha256")}
+    assert sealed <= {path.name for path in finished.results.rglob("*")}
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_written_volume_has_its_case_s_geometry(finished: Any, method: str) -> None:
     cases = case_table(finished)
-    paths = list((results(finished) / "prediction" / method).rglob("*.nii.gz"))
+    paths = list((finished.results / "prediction" / method).rglob("*.nii.gz"))
     own = ("expected_entropy",) if method == "calibrated_ensemble" else ()  # it takes no mean
     kinds = (*own, *MAPS) if METHODS[method] > 1 else MAPS[:2]
     # 5 validation subjects, 2 of each vendor, and thrice a distorted one, at two phases
@@ -155,7 +83,7 @@ def test_predictions_are_distributions_and_agree_with_one_another(
     finished: Any, method: str
 ) -> None:
     for test_set in (*TEST_SETS, *DISTORTED):
-        folder = results(finished) / "prediction" / method / test_set
+        folder = finished.results / "prediction" / method / test_set
         path = sorted(folder.glob("*_probabilities.npy"))[0]
         probabilities = np.load(path).astype(np.float64)
         assert probabilities.shape[0] == 4
@@ -172,7 +100,7 @@ def test_predictions_are_distributions_and_agree_with_one_another(
 
 def test_samples_table_says_what_each_method_drew(finished: Any) -> None:
     tables = {
-        method: pd.read_csv(results(finished) / "prediction" / method / "samples.csv")
+        method: pd.read_csv(finished.results / "prediction" / method / "samples.csv")
         for method in METHODS
     }
     assert {method: len(table) for method, table in tables.items()} == METHODS
@@ -189,7 +117,7 @@ def test_samples_table_says_what_each_method_drew(finished: Any) -> None:
 def test_what_methods_learnt_from_held_out_subjects_is_written(finished: Any) -> None:
     fitted = {
         method: json.loads(
-            (results(finished) / "prediction" / method / "fitted.json").read_text(encoding="utf-8")
+            (finished.results / "prediction" / method / "fitted.json").read_text(encoding="utf-8")
         )
         for method in METHODS
     }
@@ -207,13 +135,13 @@ def test_what_methods_learnt_from_held_out_subjects_is_written(finished: Any) ->
 
 
 def test_branches_hold_the_epochs_after_those_of_their_base(finished: Any) -> None:
-    branches = sorted((results(finished) / "training").glob("biased-*/seed-*"))
+    branches = sorted((finished.results / "training").glob("biased-*/seed-*"))
     assert [branch.name for branch in branches] == [
         f"seed-0-fold-{fold}-of-2-branch{w}" for fold in (0, 1) for w in ("+1", "-1")
     ]
     for branch in branches:
         fold = branch.name.split("-branch")[0]
-        [base] = (results(finished) / "training").glob(f"polynomial-*/{fold}")
+        [base] = (finished.results / "training").glob(f"polynomial-*/{fold}")
         assert [path.name for path in (base / "states").iterdir()] == ["epoch-0005.safetensors"]
         history, whole = (pd.read_csv(f / "history.csv")["epoch"].tolist() for f in (branch, base))
         assert (history, whole) == ([6, 7], list(range(8)))
@@ -230,14 +158,14 @@ def test_branches_hold_the_epochs_after_those_of_their_base(finished: Any) -> No
 def test_temperature_scaling_shares_vanilla_s_run_and_not_its_probabilities(
     finished: Any,
 ) -> None:
-    folders = [results(finished) / "prediction" / m for m in ("vanilla", "temperature_scaling")]
+    folders = [finished.results / "prediction" / m for m in ("vanilla", "temperature_scaling")]
     vanilla, scaled = (np.load(min(f.rglob("*_probabilities.npy"))) for f in folders)
     assert scaled.max() < vanilla.max()
-    assert len(list((results(finished) / "training").glob("*/seed-*"))) == 17
+    assert len(list((finished.results / "training").glob("*/seed-*"))) == 17
 
 
 def test_subjects_of_the_test_set_were_not_trained_on(finished: Any) -> None:
-    data = results(finished) / "data"
+    data = finished.results / "data"
     split = pd.read_csv(data / "split.csv")
     tables = ("test_sets.csv", "distorted_test_sets.csv")
     test_sets = pd.concat(pd.read_csv(data / name) for name in tables)
@@ -252,7 +180,7 @@ def test_report_holds_the_answer_tables_figures_and_captions_and_no_folder(
     shared_files: Callable[[Path], list[Path]],
     found_in: Callable[[Sequence[Path], set[str]], set[tuple[str, str]]],
 ) -> None:
-    report = (results(finished) / "report.html").read_text(encoding="utf-8")
+    report = (finished.results / "report.html").read_text(encoding="utf-8")
     assert "The numbers say that the tests ran." in report
     assert all(f'id="table-{table}"' in report for table in PRINTED)
     pictures = {name.removesuffix(".png") for name in FIGURES if name.endswith(".png")}
@@ -261,28 +189,28 @@ def test_report_holds_the_answer_tables_figures_and_captions_and_no_folder(
     assert "Checkpoints of one cyclical run" in report  # a caption
     assert "Data of Tiny study" in report
     folders = {finished.directory, finished.repository, Path(finished.study).parent, Path.home()}
-    assert not found_in(shared_files(results(finished)), {*map(str, folders), "/tmp/"})
+    assert not found_in(shared_files(finished.results), {*map(str, folders), "/tmp/"})
 
 
 def test_repeats_are_counted_and_differ(finished: Any) -> None:
-    table = pd.read_csv(results(finished) / "reporting" / "tables" / "repeats.csv")
+    table = pd.read_csv(finished.results / "reporting" / "tables" / "repeats.csv")
     of_dice = table.query("metric == 'dice' and structure == 'LV'")
     repeats = of_dice.groupby("method")["n_repeats"].unique().map(lambda found: found.item())
     assert repeats.to_dict() == dict.fromkeys(METHODS, 1) | {"vanilla": 2}
     assert (of_dice.loc[of_dice["method"] == "vanilla", "sd"] > 0).all()
-    predicted = results(finished) / "prediction" / "vanilla-repeat-2"
+    predicted = finished.results / "prediction" / "vanilla-repeat-2"
     assert pd.read_csv(predicted / "samples.csv")["member"].tolist() == [1]
     assert not list(predicted.glob("*+*"))  # nothing distorted
 
 
 def test_distortions_are_of_every_method_at_every_degree(finished: Any) -> None:
-    table = pd.read_csv(results(finished) / "evaluation" / "distortions.csv")
+    table = pd.read_csv(finished.results / "evaluation" / "distortions.csv")
     assert set(table["method"]) == set(METHODS)
     places = {("noise", 0), ("noise", 1), ("noise", 2), ("stretch", 0), ("stretch", 1)}
     for _, rows in table.groupby("method"):
         assert set(zip(rows["kind"], rows["place"], strict=True)) == places
     assert set(table["n_subjects"]) == {1}
-    verdict = pd.read_csv(results(finished) / "reporting" / "tables" / "verdict.csv")
+    verdict = pd.read_csv(finished.results / "reporting" / "tables" / "verdict.csv")
     found = verdict.query("kind == 'finding'")["method"]
     assert set(found) == {"vanilla", "mcd_0_1", "mcd_0_5", "bbb", "deep_ensemble", "ssn"}
 
@@ -344,7 +272,7 @@ def test_second_run_has_nothing_to_do(finished: Any) -> None:
 @pytest.mark.parametrize("pattern", ["data/phantom/**/*", "data/**/*"])
 def test_newer_data_train_nothing_again(finished: Any, newer: Newer, pattern: str) -> None:
     """Be it the scans, from which all else is made anew, or all that trainings read."""
-    with newer(list(results(finished).glob(pattern))):
+    with newer(list(finished.results.glob(pattern))):
         assert finished.plan().trainings == []
 
 
@@ -352,7 +280,7 @@ def test_newer_data_train_nothing_again(finished: Any, newer: Newer, pattern: st
 def test_changed_data_are_predicted_again_and_train_nothing_again(
     finished: Any, longer: Longer, name: str
 ) -> None:
-    file = results(finished) / "data" / name
+    file = finished.results / "data" / name
     noted = hash_file_of(file).read_bytes()
     with longer(file, "\n"):
         hash_file_of(file).unlink()  # it is changed on purpose
@@ -452,7 +380,7 @@ def test_finished_run_whose_end_snakemake_did_not_see_is_kept(
     finished: Any, tmp_path: Path
 ) -> None:
     for folder in ("data", "training"):
-        shutil.copytree(results(finished) / folder, tmp_path / "results" / "tiny" / folder)
+        shutil.copytree(finished.results / folder, tmp_path / "results" / "tiny" / folder)
     [mark] = tmp_path.glob("results/tiny/training/cyclical-*/seed-0/trained")
     weights = list(mark.parent.glob("checkpoints/*"))
     written = [path.stat().st_mtime_ns for path in weights]
@@ -473,7 +401,7 @@ def test_newer_scans_are_listed_again_and_train_nothing_again(
         text = text.replace(f"{layout}, source: phantom", f"{layout}, source: {layout}_root")
     study, work = tmp_path / "scans.yaml", tmp_path / "work"
     study.write_text(text, encoding="utf-8")
-    scans = results(finished) / "data" / "phantom"
+    scans = finished.results / "data" / "phantom"
     roots = [f"{layout}_root={scans / layout}" for layout in ("acdc", "mnms")]
     listed = finished.run("list_cases", study=str(study), directory=work, config=roots)
     assert listed.returncode == 0, listed.stdout
@@ -489,7 +417,7 @@ def test_newer_scans_are_listed_again_and_train_nothing_again(
             continue
         if output.suffix or output.name == "trained":
             output.parent.mkdir(parents=True, exist_ok=True)
-            table = results(finished) / "data" / output.name
+            table = finished.results / "data" / output.name
             output.write_bytes(table.read_bytes() if table.is_file() else b"")
         else:
             output.mkdir(parents=True, exist_ok=True)

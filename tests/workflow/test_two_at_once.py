@@ -127,7 +127,7 @@ def workflow(fresh: Any, tmp_path: Path) -> Any:
 @contextmanager
 def at_work(workflow: Any) -> Iterator[Path]:
     """As if another Snakemake were; the folder of results."""
-    results = workflow.directory / "results" / "tiny"
+    results = workflow.results
     lock = try_lock(results / ".lock")
     assert lock is not None
     with lock:
@@ -164,7 +164,7 @@ def test_beside_a_snakemake_at_work_others_may_look(workflow: Any) -> None:
 
 
 def test_lock_of_a_killed_snakemake_holds_nobody(workflow: Any) -> None:
-    lock = workflow.directory / "results" / "tiny" / ".lock"
+    lock = workflow.results / ".lock"
     lock.touch()
     done = workflow.run("make_phantom")
     assert done.returncode == 0, done.stdout
