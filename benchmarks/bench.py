@@ -58,6 +58,17 @@ def parts(folders: Mapping[str, Path]) -> list[Part]:
                 3,
             ),
         ]
+    of_dropout = "training:with_dropout", ("laptop", str(folders["laptop"]))
+    found.append(
+        Part(
+            "Training with dropout, laptop",
+            [
+                Contestant("ours", *of_dropout, EAGER),
+                Contestant("ours, compiled", *of_dropout, COMPILED),
+            ],
+            15,
+        )
+    )
     for of in ("float32", "bfloat16"):
         contestants = [Contestant(f, f"dropout:{f}", (of,), ALLOCATOR) for f in ("ours", "pytorch")]
         found.append(Part(f"Dropout, {of}", contestants, 15))

@@ -4,6 +4,7 @@ The functions are contestants of `rounds.py`; `nnunet.py` has the peer's of the 
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -24,6 +25,11 @@ def iteration(size: str, folder: str) -> Callable[[], None]:
     return epoch_of(prepared(size, folder))
 
 
+def with_dropout(size: str, folder: str) -> Callable[[], None]:
+    """An iteration of a network with dropout in all stages."""
+    return epoch_of(prepared(size, folder, dropout=0.1))
+
+
 def step(size: str, folder: str) -> Callable[[], None]:
     """Steps with one batch, which is ready."""
     setup = prepared(size, folder)
@@ -37,10 +43,11 @@ def augmentation(size: str, folder: str) -> Callable[[], object]:
     return next_batch(prepared(size, folder))
 
 
-def prepared(size: str, folder: str) -> Setup:
+def prepared(size: str, folder: str, dropout: float = 0) -> Setup:
     """What a run trains with, at the first epoch's rate."""
     make_deterministic()
     run = run_of(size, Path(folder))
+    run = replace(run, recipe={**run.recipe, "dropout": {"p": dropout, "place": "all"}})
     setup = set_up(run, CPU)
     set_rate(setup.optimiser, run.schedule, 1)
     return setup

@@ -19,6 +19,7 @@ GPU = torch.device("cuda")
 def able(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A GPU with Triton, a compiler and Python's headers, in the folder that is returned."""
     monkeypatch.delenv(COMPILE_VARIABLE, raising=False)
+    monkeypatch.delenv("CC", raising=False)
     (tmp_path / "Python.h").touch()
     monkeypatch.setattr(sysconfig, "get_path", lambda name: str(tmp_path))
     monkeypatch.setattr(choose, "find_spec", lambda name: name)
@@ -30,6 +31,13 @@ def able(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 def test_a_gpu_compiles_long_trainings(able: Path) -> None:
     assert pays_to_compile(STEPS_TO_COMPILE, GPU)
     assert not pays_to_compile(STEPS_TO_COMPILE - 1, GPU)
+
+
+def test_dropout_is_compiled_on_a_gpu_alone(able: Path) -> None:
+    cpu = torch.device("cpu")
+    assert pays_to_compile(STEPS_TO_COMPILE, GPU, has_dropout=True)
+    assert not pays_to_compile(STEPS_TO_COMPILE, cpu, has_dropout=True)
+    assert pays_to_compile(STEPS_TO_COMPILE, cpu)
 
 
 @pytest.mark.parametrize(
@@ -49,3 +57,20 @@ def test_what_cannot_be_compiled_is_trained_without(
     assert not pays_to_compile(STEPS_TO_COMPILE, GPU)
     monkeypatch.setenv(COMPILE_VARIABLE, "always")
     assert pays_to_compile(STEPS_TO_COMPILE, GPU)
+
+
+@pytest.mark.parametrize(
+    ("there", "chosen", "compiles"),
+    [
+        ("clang", None, True),
+        ("gcc", "clang", False),
+        ("clang", "clang", True),
+    ],
+)
+def test_triton_takes_the_compiler_that_is_chosen_and_no_other(
+    able: Path, monkeypatch: pytest.MonkeyPatch, there: str, chosen: str | None, compiles: bool
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: name if name == there else None)
+    if chosen:
+        monkeypatch.setenv("CC", chosen)
+    assert pays_to_compile(STEPS_TO_COMPILE, GPU) == compiles

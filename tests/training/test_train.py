@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from cardiouq.errors import CardiouqError
 from cardiouq.methods.base import BaseVariant, Member, Training
 from cardiouq.recipes.network import build_network, last_decoder_layer
 from cardiouq.recipes.optimiser import build_optimiser
@@ -175,6 +177,47 @@ def test_a_variant_is_told_how_much_of_the_run_is_over(
     train(make_run(), tmp_path / "run", CPU)
     steps = recipe["iterations_per_epoch"]
     assert told == pytest.approx([epoch / 6 for epoch in range(6) for _ in range(steps)])
+
+
+def test_a_network_with_what_a_run_does_not_keep_is_refused(
+    make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Own(BaseVariant):
+        def network(self, plain: nn.Module) -> nn.Module:
+            return nn.Sequential(plain, nn.BatchNorm2d(4))
+
+    monkeypatch.setattr(module, "build_variant", lambda block: Own())
+    with pytest.raises(CardiouqError, match=r"recipe cyclical: .*buffers \['1.running_mean'"):
+        train(make_run(), tmp_path / "run", CPU)
+
+
+def test_a_network_of_another_kind_has_no_last_decoder_layer(
+    make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Own(BaseVariant):
+        def network(self, plain: nn.Module) -> nn.Module:
+            return nn.Conv2d(1, 4, 3, padding=1)
+
+        def loss(self, heads: Sequence[Tensor], labels: Tensor, training: Training) -> Tensor:
+            return super().loss([torch.stack(list(heads))], labels, training)
+
+    monkeypatch.setattr(module, "build_variant", lambda block: Own())
+    train(make_run(), tmp_path / "run", CPU)
+    assert np.load(tmp_path / "run" / "last_layer.npy").shape == (6, 0)
+
+
+@pytest.mark.parametrize(("stages", "weights"), [(3, [1]), (4, [2 / 3, 1 / 3])])
+def test_the_lowest_decoder_stage_is_not_supervised(
+    make_run: MakeRun, stages: int, weights: list[float]
+) -> None:
+    """As nnU-Net gives it the weight 0."""
+    run = make_run()
+    cut = {
+        name: getattr(run.plan, name)[:stages]
+        for name in ("features_per_stage", "strides", "kernel_sizes")
+    }
+    setup = module.set_up(replace(run, plan=replace(run.plan, n_stages=stages, **cut)), CPU)
+    assert setup.training.plain_loss.weights == weights
 
 
 def test_seeds_differ_between_recipes_members_and_epochs(make_run: MakeRun) -> None:

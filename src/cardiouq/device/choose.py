@@ -93,18 +93,22 @@ def in_precision(device: torch.device) -> contextlib.AbstractContextManager[obje
     return torch.autocast(device.type, torch.bfloat16, enabled=has_bf16(device))
 
 
-def pays_to_compile(steps: int, device: torch.device) -> bool:
-    """Whether a training of so many steps is to be compiled, by the local config's `compile`."""
+def pays_to_compile(steps: int, device: torch.device, *, has_dropout: bool = False) -> bool:
+    """Whether a training of so many steps is to be compiled, by the local config's `compile`.
+
+    Not one with dropout on a CPU, where compiled code draws masks element by element: an iteration
+    takes twice the time (`benchmarks/training.py`).
+    """
     wanted = os.environ.get(COMPILE_VARIABLE, "auto")
-    is_long = steps >= STEPS_TO_COMPILE
-    return wanted == "always" or (wanted == "auto" and is_long and _can_compile(device))
+    pays = steps >= STEPS_TO_COMPILE and not (has_dropout and device.type == "cpu")
+    return wanted == "always" or (wanted == "auto" and pays and _can_compile(device))
 
 
 def _can_compile(device: torch.device) -> bool:
     """Whether there is what PyTorch compiles with: g++, or Triton and what that is built by."""
     if device.type == "cpu":
         return shutil.which(os.environ.get("CXX", "g++")) is not None
-    compilers = os.environ.get("CC", "gcc"), "gcc", "clang"
+    compilers = [os.environ["CC"]] if "CC" in os.environ else ["gcc", "clang"]
     return (
         find_spec("triton") is not None
         and torch.cuda.get_device_capability(device) >= (7, 0)

@@ -419,7 +419,10 @@ class BaseVariant:
         yield from ()
 
     def network(self, plain: "UNet") -> "nn.Module":
-        """The network to train; in evaluation mode its output is what `Draw.network` gives."""
+        """The network to train; in evaluation mode its output is what `Draw.network` gives.
+
+        It has no buffers, such as batch norm's, as a run keeps parameters alone.
+        """
         return plain
 
     def optimiser(

@@ -164,11 +164,12 @@ def in_fast_layout(
 def last_decoder_layer(network: nn.Module) -> Tensor:
     """Weights of the last convolution before the segmentation head, flattened.
 
-    Of one that is parametrized (`torch.nn.utils.parametrize`) they are the original ones.
+    Of one that is parametrized (`torch.nn.utils.parametrize`) they are the original ones. A network
+    that is no U-Net of MONAI's has none.
     """
-    [*_, weights] = [
+    found = [
         parameter
         for name, parameter in network.named_parameters()
         if "upsamples" in name and "conv2.conv" in name and name.endswith(("weight", "original"))
     ]
-    return weights.detach().flatten()
+    return found[-1].detach().flatten() if found else torch.empty(0)

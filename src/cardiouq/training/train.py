@@ -19,6 +19,7 @@ from cardiouq.device.choose import (
     pays_to_compile,
     precision,
 )
+from cardiouq.errors import CardiouqError
 from cardiouq.files.locks import exclusive_lock
 from cardiouq.methods import build_variant
 from cardiouq.methods.base import BaseVariant, Training
@@ -64,7 +65,7 @@ def _train(run: Run, side: SideFolder, device: torch.device, notice: Notice) -> 
     make_deterministic()
     setup = set_up(run, device)
     # which sums in another order, and so ends in other weights
-    compiled = ", compiled" if pays_to_compile(run.steps, device) else ""
+    compiled = ", compiled" if setup.is_compiled else ""
     note_machine(side.products, device_name(device), precision(device) + compiled)
     trajectory = Trajectory(run, side, setup.training.network, setup.optimiser)
     leave_if_told = partial(_leave_if_told, notice, trajectory)
@@ -93,6 +94,7 @@ class Setup(NamedTuple):
     augmentation: Augmentation
     patches: PatchSampler
     held_out: Sequence[tuple[Tensor, Tensor]]
+    is_compiled: bool
 
 
 def set_up(run: Run, device: torch.device) -> Setup:
@@ -102,8 +104,14 @@ def set_up(run: Run, device: torch.device) -> Setup:
     torch.manual_seed(run.seed_for("weights"))
     variant = build_variant(recipe.get("variant"))
     plain = build_network(run.plan, recipe["dropout"])
-    in_bf16, is_compiled = has_bf16(device), pays_to_compile(run.steps, device)
+    in_bf16, has_dropout = has_bf16(device), recipe["dropout"]["p"] > 0
+    is_compiled = pays_to_compile(run.steps, device, has_dropout=has_dropout)
     network = in_fast_layout(variant.network(plain), device, is_compiled=is_compiled)
+    if buffers := [name for name, _ in network.named_buffers()]:
+        raise CardiouqError(
+            f"recipe {run.recipe_name}: its network has the buffers {buffers}, which a run would "
+            "not keep; expected parameters alone. Use instance or group norm, not batch norm"
+        )
     patches, held_out = (
         PatchSampler(run.arrays, cases, patch_size, recipe["foreground_share"], device)
         for cases in (run.train_cases, run.validation_cases)
@@ -112,7 +120,7 @@ def set_up(run: Run, device: torch.device) -> Setup:
     training = Training(
         member=run.member,
         network=network,
-        plain_loss=build_loss(recipe, heads=1 + plain.deep_supr_num),
+        plain_loss=build_loss(recipe, heads=max(1, run.plan.n_stages - 2)),
         images=len(annotated),
         pixels=math.prod(patch_size) * float(annotated.mean()),
         progress=torch.zeros((), device=device),
@@ -128,7 +136,8 @@ def set_up(run: Run, device: torch.device) -> Setup:
         loss = torch.compile(loss, dynamic=False)
     optimiser = variant.optimiser(build_optimiser(network, recipe["optimiser"]), training)
     batches = held_out_batches(run, held_out)
-    return Setup(run, variant, training, loss, optimiser, augmentation, patches, batches)
+    parts = variant, training, loss, optimiser, augmentation, patches, batches
+    return Setup(run, *parts, is_compiled=is_compiled)
 
 
 def train_epoch(setup: Setup, epoch: int, leave_if_told: Callable[[], None]) -> float:

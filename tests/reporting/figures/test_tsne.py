@@ -21,6 +21,13 @@ def test_tsne(study: Any, tmp_path: Path) -> None:
     check_saved(figure, tmp_path)
 
 
+def test_a_network_without_such_a_layer_has_words_in_its_place() -> None:
+    figure = draw_tsne(np.empty((36, 0)), [1, 2, 3, 4, 5], cycles=3, perplexity=5, seed=0)
+    assert [text.get_text() for text in figure.texts] == [
+        "This method's network has no last decoder layer as a U-Net has it."
+    ]
+
+
 def test_tsne_is_deterministic_and_keeps_clusters_together() -> None:
     rng = np.random.default_rng(0)
     points = np.repeat([[0.0], [50.0]], 10, axis=0) + rng.normal(size=(20, 5))

@@ -71,6 +71,8 @@ def draw_tsne(
         return figure_of_words(
             f"This method has {posterior.size} sample(s); t-SNE needs at least {MINIMUM_POINTS}."
         )
+    if not last_layer.size:
+        return figure_of_words("This method's network has no last decoder layer as a U-Net has it.")
     use_style()
     figure = Figure(figsize=(DOUBLE_COLUMN, 3.3), layout="constrained")
     left, right = figure.subplots(1, 2)
