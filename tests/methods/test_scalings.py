@@ -151,8 +151,10 @@ def test_isotonic_map_of_a_class_is_that_of_its_voxels_one_by_one(make_run: Any)
         IsotonicRegression(out_of_bounds="clip").fit(p, labels.ravel() == value).predict(p)
         for value, p in enumerate(probability)
     ]
-    expected = np.stack(by_voxel)
-    found = method.rescaled(logits, fitted).exp().movedim(1, 0).reshape(4, -1).numpy()
+    expected = np.stack(by_voxel) / np.sum(by_voxel, axis=0)
+    rescaled = method.rescaled(logits, fitted)
+    torch.testing.assert_close(rescaled.logsumexp(1), torch.zeros(8, 64, 64))  # of no energy
+    found = rescaled.exp().movedim(1, 0).reshape(4, -1).numpy()
     assert np.abs(probability - expected).mean() > 0.05
     assert np.abs(found - expected).mean() < 0.005
 

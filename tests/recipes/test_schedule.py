@@ -103,6 +103,13 @@ def test_sampling_starts_with_the_first_whole_epoch_of_the_constant_phase(
     assert [schedule.is_sampling(epoch) for epoch in range(epochs)] == in_phase
 
 
+def test_the_restart_s_epoch_is_never_sampled() -> None:
+    schedule = replace(PAPER, epochs=12, cycles=3, gamma=0)
+    assert [epoch for epoch in range(12) if not schedule.is_sampling(epoch)] == [0, 4, 8]
+    with pytest.raises(ValueError, match="epochs 5 to 7"):
+        schedule.sampling_epochs(1, 4, 1)
+
+
 def test_polynomial_decay_never_samples() -> None:
     assert not any(
         PolynomialSchedule(epochs=50, alpha_0=0.01, epsilon=0.9).is_sampling(epoch)

@@ -71,6 +71,18 @@ def test_what_nobody_annotated_has_numbers_too() -> None:
     assert validated(make_batches([nothing], samples=2), "dice_cross_entropy") == (0, 0, 0)
 
 
+def test_structures_that_nobody_sees_are_left_out_of_dice() -> None:
+    """As nnU-Net leaves them out: a perfect network has 1, and a missed structure counts 0."""
+    labels = torch.zeros(2, 1, 8, 8, dtype=torch.uint8)
+    labels[:, :, :4] = 1
+    [(logits, _)] = make_batches([labels], samples=1)
+    logits.zero_()
+    logits[:, :, 0], logits[:, :, 1, :4] = 1, 2
+    assert validated([(logits, labels)], "cross_entropy").dice == 1
+    labels[:, :, 7] = 2
+    assert validated([(logits, labels)], "cross_entropy").dice == 0.5
+
+
 def test_network_is_left_in_evaluation_mode_and_without_gradients() -> None:
     network = nn.Conv2d(1, N_CLASSES, 1).train()
     variant: Any = SimpleNamespace(logits=lambda output: output[None])

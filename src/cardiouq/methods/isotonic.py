@@ -60,7 +60,8 @@ class Method(Rescaled):
         table = torch.as_tensor(fitted["probabilities"]).to(logits)
         of_class = torch.arange(len(table), device=logits.device).view(1, -1, 1, 1)
         mapped = table[of_class, below].lerp(table[of_class, below + 1], place - below)
-        return mapped.log().add(place, alpha=SLOPE)
+        # normalised, as they tell no energy of the network
+        return mapped.log().add(place, alpha=SLOPE).log_softmax(1)
 
 
 def places(logits: Tensor) -> Tensor:

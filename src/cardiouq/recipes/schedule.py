@@ -87,7 +87,7 @@ class CyclicalSchedule(Schedule):
 
     def constant_phase(self, cycle: int) -> tuple[int, int]:
         """First epoch of a cycle's phase of constant rate, and the first after it."""
-        before = math.ceil(round(self.gamma * self.cycle_length, 9))
+        before = max(1, math.ceil(round(self.gamma * self.cycle_length, 9)))  # the restart's
         return cycle * self.cycle_length + before, (cycle + 1) * self.cycle_length
 
     def is_sampling(self, epoch: int) -> bool:

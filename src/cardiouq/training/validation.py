@@ -50,7 +50,8 @@ def validate(
 
     The numbers are of the mean over the network's samples, if it has several. The loss is the plain
     one, so that it compares between variants. Dice is over all patches as one, as nnU-Net's pseudo
-    Dice. All three are of annotated pixels.
+    Dice, and over the structures that they or the prediction have; of none it is 0. All three are
+    of annotated pixels.
     """
     network = training.network.eval()
     numbers, overlaps = [], []
@@ -65,8 +66,8 @@ def validate(
         overlaps.append(count_overlap(logits, counts))
     loss, nll = torch.stack(numbers).mean(0).tolist()
     both, predicted, reference = torch.stack(overlaps).double().sum(0)[:, 1:]
-    dice = 2 * both / (predicted + reference).clamp_min(1)
-    return Validation(loss, float(dice.mean()), nll)
+    dice = (2 * both / (predicted + reference)).nanmean().nan_to_num()
+    return Validation(loss, float(dice), nll)
 
 
 def count_overlap(logits: Tensor, counts: Tensor) -> Tensor:
