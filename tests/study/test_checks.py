@@ -198,49 +198,6 @@ def test_weights_with_a_prior_do_not_decay(make_study: MakeStudy, tiny: Settings
     make_study(tiny)
 
 
-def test_method_of_branches_needs_a_recipe_that_branches(
-    make_study: MakeStudy, tiny: Settings
-) -> None:
-    del tiny["recipes"]["biased"]["branch"]
-    assert problems_of(make_study, tiny) == [
-        "methods.calibrated_ensemble.recipe: 'biased' has no `branch`, which "
-        "calibrated_ensemble needs"
-    ]
-
-
-def test_method_of_whole_runs_needs_a_recipe_without_a_branch(
-    make_study: MakeStudy, tiny: Settings
-) -> None:
-    tiny["methods"]["deep_ensemble"]["recipe"] = "biased"
-    assert problems_of(make_study, tiny) == [
-        "methods.deep_ensemble.recipe: 'biased' has a `branch`, which deep_ensemble does not use"
-    ]
-
-
-def test_branch_from_a_branch_is_refused(make_study: MakeStudy, tiny: Settings) -> None:
-    tiny["recipes"]["twig"] = tiny["recipes"]["biased"] | {"branch": {"from": "biased", "at": 0.9}}
-    assert problems_of(make_study, tiny) == [
-        "recipes.twig.branch.from: 'biased' is a branch itself"
-    ]
-
-
-def test_branch_from_itself_is_refused(make_study: MakeStudy, tiny: Settings) -> None:
-    tiny["recipes"]["biased"]["branch"]["from"] = "biased"
-    assert problems_of(make_study, tiny) == [
-        "recipes.biased.branch.from: 'biased' is a branch itself"
-    ]
-
-
-def test_branch_with_another_optimiser_than_its_base_is_refused(
-    make_study: MakeStudy, tiny: Settings
-) -> None:
-    tiny["recipes"]["biased"]["optimiser"] = {"name": "adamw", "weight_decay": 0.5}
-    assert problems_of(make_study, tiny) == [
-        "recipes.biased.optimiser: {'name': 'adamw', 'weight_decay': 0.5}; expected the "
-        "{'name': 'adamw', 'weight_decay': 0.01} of its base"
-    ]
-
-
 def test_test_set_of_a_part_that_the_split_has_not_is_refused(
     make_study: MakeStudy, tiny: Settings
 ) -> None:
@@ -256,15 +213,6 @@ def test_split_that_leaves_no_one_to_train_on_is_refused(
     tiny["split"]["test_fraction"] = 0.5
     assert problems_of(make_study, tiny) == [
         "split: fractions [0.5, 0.5] leave no one to train on; expected a sum below 1"
-    ]
-
-
-def test_branch_of_another_length_than_its_base_is_refused(
-    make_study: MakeStudy, tiny: Settings
-) -> None:
-    tiny["recipes"]["biased"]["schedule"]["epochs"] = 9
-    assert problems_of(make_study, tiny) == [
-        "recipes.biased.schedule.epochs: 9; expected the 8 of the recipe that it branches from"
     ]
 
 

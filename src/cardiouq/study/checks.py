@@ -278,12 +278,19 @@ def _recipe_problems(study: Settings) -> Iterator[str]:
         base = study["recipes"].get(block.get("branch", {}).get("from"), {})
         if "branch" in base:
             yield f"{place}.branch.from: {block['branch']['from']!r} is a branch itself"
+        elif _only_reader(base.get("variant", {}).get("name", "")):
+            yield (
+                f"{place}.branch.from: {block['branch']['from']!r} has the variant "
+                f"{base['variant']['name']!r}, whose networks only its own method can go on with"
+            )
         elif base and base["schedule"]["epochs"] != block["schedule"]["epochs"]:
             yield (
                 f"{place}.schedule.epochs: {block['schedule']['epochs']}; expected the "
                 f"{base['schedule']['epochs']} of the recipe that it branches from"
             )
-        for key in ("optimiser", "dropout"):  # whose state it takes over
+        elif base and block["schedule"]["epochs"] < 2:
+            yield f"{place}.branch: expected 2 epochs or more, as base and branch train one each"
+        for key in ("optimiser", "dropout", "deep_supervision"):  # whose state it takes over
             if base and base[key] != block[key]:
                 yield f"{place}.{key}: {block[key]}; expected the {base[key]} of its base"
 
@@ -381,17 +388,17 @@ def _variant_problems(name: str, method: BaseMethod, recipe: Mapping[str, Any]) 
     if method.needs_variant:
         if variant != method.needs_variant and not is_own(variant):
             yield f"{has}; {name} draws from runs with `variant: {{name: {method.needs_variant}}}`"
-    elif not is_own(name) and _is_of_another(variant, method):
+    elif not is_own(name) and _only_reader(variant) not in ("", type(method).__module__):
         yield f"{has}, whose networks only the method {variant!r} can draw from; set another recipe"
 
 
-def _is_of_another(variant: str, method: BaseMethod) -> bool:
-    """Whether a variant's networks are for its own method alone, which is another."""
+def _only_reader(variant: str) -> str:
+    """Module of the one method that can draw from a variant's networks; "" if others can."""
     try:
         kind = variant_class(variant)
     except (KeyError, CardiouqError):  # there is none, or it is refused with its recipe
-        return False
-    return kind.only_own_method and kind.__module__ != type(method).__module__
+        return ""
+    return kind.__module__ if kind.only_own_method else ""
 
 
 def _settings_problems(

@@ -106,8 +106,9 @@ class Members(Settings):
     def branch_epoch(self, recipe: str) -> int:
         """The last epoch that the runs of a recipe share with the one that they branch from."""
         branch = self["recipes"][recipe]["branch"]
-        shared: int = round(self.schedule(branch["from"]).epochs * branch["at"])
-        return max(shared, 1) - 1
+        epochs = self.schedule(branch["from"]).epochs
+        shared: int = min(max(round(epochs * branch["at"]), 1), epochs - 1)  # each trains some
+        return shared - 1
 
     def own_epochs(self, recipe: str) -> int:
         """How many epochs a run of a recipe trains itself; a branch has its first from its base."""
