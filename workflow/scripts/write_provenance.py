@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from cardiouq.errors import reported_to_user
+from cardiouq.files.documents import write_json
 from cardiouq.files.writing import atomic_write
 from cardiouq.provenance.describe import describe, printed
 from cardiouq.reporting.captions import render_caption
@@ -20,8 +21,7 @@ with reported_to_user(snakemake.log[0]):
         snakemake.input.summaries,
         snakemake.input.products,
     )
-    with atomic_write(snakemake.output.json) as temporary:
-        temporary.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    write_json(Path(snakemake.output.json), found)
     page = PrintedTable(
         render_caption("provenance.rst", snakemake),
         "provenance",

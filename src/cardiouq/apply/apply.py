@@ -19,7 +19,7 @@ from cardiouq.apply.page import write_page
 from cardiouq.apply.scans import FINDINGS_FILE, Scan, open_frames
 from cardiouq.apply.segment import Segmenter
 from cardiouq.errors import CardiouqError, user_message
-from cardiouq.files.documents import read_json
+from cardiouq.files.documents import read_json, write_json
 from cardiouq.files.writing import HASHES_FILE, atomic_write, read_hashes
 from cardiouq.logs import printable
 from cardiouq.provenance.record import git_version, packages, repository
@@ -152,8 +152,7 @@ def _write_tables(model: Model, found: Sequence[Mapping[str, Any]], output: Path
         "familiar": model.familiar.about(),
         "scans": found,
     }
-    with atomic_write(output / RESULTS_FILE) as temporary:
-        temporary.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    write_json(output / RESULTS_FILE, results)
 
 
 def _row(findings: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from jsonschema.validators import extend
 
 from cardiouq.errors import CardiouqError, ProblemsError
 from cardiouq.files.reading import read, to_delete
+from cardiouq.files.writing import atomic_write
 from cardiouq.names import EXPECTED, is_name
 
 FORMATS = FormatChecker(formats=())
@@ -97,6 +98,12 @@ def declaration_problem(schema: Mapping[str, Any]) -> str:
         return ""
     default = json.loads(json.dumps(schema["default"]))  # a tuple is an array
     return "".join(f"its default{text}" for text in list(schema_problems(default, schema))[:1])
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write a JSON file, atomically."""
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def read_json(path: Path, schema: Mapping[str, Any]) -> Any:

@@ -1,19 +1,16 @@
 """What a prediction was asked for, noted beside its products."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cardiouq.files.documents import read_json
+from cardiouq.files.documents import read_json, write_json
 from cardiouq.files.run_files import ASKED_FILE
-from cardiouq.files.writing import atomic_write
 
 
 def note_asked(folder: Path, asked: Mapping[str, Any]) -> None:
     """Note settings and runs in a prediction's folder."""
-    with atomic_write(folder / ASKED_FILE) as temporary:
-        temporary.write_text(json.dumps(asked, indent=2) + "\n", encoding="utf-8")
+    write_json(folder / ASKED_FILE, asked)
 
 
 def is_as_asked(folder: Path, asked: Mapping[str, Any]) -> bool:

@@ -1,7 +1,6 @@
 """Prediction of one method on all of its test sets: networks outermost, running sums inside."""
 
 import itertools
-import json
 import logging
 import time
 from collections import defaultdict
@@ -18,6 +17,7 @@ import torch
 from cardiouq.data.readers.scans import Case
 from cardiouq.device.choose import device_name, make_deterministic
 from cardiouq.errors import CardiouqError
+from cardiouq.files.documents import write_json
 from cardiouq.files.locks import exclusive_lock
 from cardiouq.files.run_files import ASKED_FILE, MACHINE_FILE
 from cardiouq.files.writing import atomic_folder, atomic_write
@@ -92,9 +92,8 @@ def _predict(
                     )
         # from here on what is there is of two predictions, or of this one
         (output / ASKED_FILE).unlink(missing_ok=True)
-    with atomic_write(output / "fitted.json") as temporary:
-        learnt = {name: np.asarray(value).tolist() for name, value in fitted.items()}
-        temporary.write_text(json.dumps(learnt, indent=2) + "\n", encoding="utf-8")
+    learnt = {name: np.asarray(value).tolist() for name, value in fitted.items()}
+    write_json(output / "fitted.json", learnt)
     with atomic_write(output / "activations.csv") as temporary:
         activations.table().to_csv(temporary, index=False)
     with atomic_write(output / "samples.csv") as temporary:

@@ -10,9 +10,8 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
 from cardiouq.errors import CardiouqError
-from cardiouq.files.documents import read_json
+from cardiouq.files.documents import read_json, write_json
 from cardiouq.files.run_files import MACHINE_FILE
-from cardiouq.files.writing import atomic_write
 
 PACKAGE = "cardiouq"
 NOT_RECORDED = "not recorded"
@@ -123,8 +122,7 @@ def note_machine(folder: Path, device: str, precision: str) -> None:
     noted = machines(folder)
     here = {"device": device, "precision": precision, "code": code_hash(repository())}
     if here not in noted:
-        with atomic_write(folder / MACHINE_FILE) as temporary:
-            temporary.write_text(json.dumps([*noted, here], indent=2) + "\n", encoding="utf-8")
+        write_json(folder / MACHINE_FILE, [*noted, here])
 
 
 def machines(folder: Path) -> list[dict[str, str]]:
