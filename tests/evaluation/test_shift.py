@@ -73,6 +73,14 @@ def test_all_test_sets_in_domain_are_told_from_together() -> None:
     assert set(found.loc["A", "n_reference"]) == {30}
 
 
+def test_a_test_set_is_drawn_as_it_is_drawn_among_those_in_domain() -> None:
+    """Else its volumes would be other ones in the two samples that are told apart."""
+    parts = volumes("val", range(20), 0), volumes("test", range(20, 24), 0)
+    found = detected(*parts, in_domain=("val", "test")).loc["val"].drop("mahalanobis")
+    # 40 of the 48 volumes that they are told from are the same ones
+    assert (found["high"] - found["low"] < 0.12).all()
+
+
 def test_distorted_scans_are_told_from_those_that_they_are_made_from() -> None:
     val, noisy = volumes("val", range(10), 0), volumes("val+noise-1", range(4), 5)
     found = detected(val, noisy, distorted=DISTORTED).loc["val+noise-1"]

@@ -138,7 +138,7 @@ def _detect(
     """The rows of one method and test set."""
     resamples, confidence = settings["resamples"], settings["confidence"]
     both = pd.concat([reference, shifted])
-    weights = np.hstack([_resample(part, resamples, seed) for part in (reference, shifted)])
+    weights = _resample(reference, shifted, resamples, seed)
     is_shifted = np.arange(len(both)) >= len(reference)
     n_subjects = min(part["subject"].nunique() for part in (reference, shifted))
     for by in (*UNCERTAINTIES, *CERTAINTIES):
@@ -157,11 +157,15 @@ def _detect(
         }
 
 
-def _resample(rows: pd.DataFrame, resamples: int, seed: int) -> Floats:
-    """Weights of rows in resamples of their subjects, (1 + resamples, rows).
+def _resample(reference: pd.DataFrame, shifted: pd.DataFrame, resamples: int, seed: int) -> Floats:
+    """Weights of the rows of both in resamples of their subjects, (1 + resamples, rows).
 
-    The same subjects are drawn the same, so that a distorted scan stays with what it is made from;
-    others on their own.
+    Where they share subjects, all are drawn together, so that a volume is as often in both and a
+    distorted scan stays with what it is made from; else each part on its own.
     """
-    subjects = rows["subject"].to_numpy(str)
-    return subject_weights(subjects, resamples, derive(seed, *np.unique(subjects)))
+    parts = [part["subject"].to_numpy(str) for part in (reference, shifted)]
+    if np.isin(parts[0], parts[1]).any():
+        parts = [np.concatenate(parts)]
+    return np.hstack(
+        [subject_weights(part, resamples, derive(seed, *np.unique(part))) for part in parts]
+    )

@@ -15,7 +15,6 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.scale import SymmetricalLogScale
-from matplotlib.text import Text
 from matplotlib.ticker import Locator, LogLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
@@ -94,6 +93,7 @@ def use_style() -> None:
             "axes.spines.right": False,
             "lines.linewidth": 1.2,
             "lines.markersize": 3.5,
+            "text.parse_math": False,  # dollars are dollars
             "pdf.fonttype": 42,  # text stays text: journals refuse Type 3 fonts
         }
     )
@@ -174,11 +174,8 @@ def figure_of_words(text: str) -> Figure:
 def save_figure(figure: Figure, png: str | Path, pdf: str | Path) -> None:
     """Write a figure as PNG at 200 dpi and as PDF.
 
-    Times of creation are left out, so that the same numbers give the same bytes. No text is set as
-    mathematics: dollars are dollars.
+    Times of creation are left out, so that the same numbers give the same bytes.
     """
-    for text in figure.findobj(Text):
-        text.set_parse_math(False)
     with atomic_write(png) as temporary:
         figure.savefig(temporary, format="png", dpi=200, metadata={"Software": None})
     figure.set_layout_engine("none")  # the layout stays, and need not be found again

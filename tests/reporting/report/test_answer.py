@@ -37,6 +37,14 @@ def test_methods_that_are_among_the_best_by_all_are_named_and_the_cheapest_of_th
     assert advise(summary(ensemble, SOME)) == "Among the best by all measures: Deep Ens."
 
 
+def test_all_that_are_as_cheap_are_named() -> None:
+    same, dearer = row("A", TIED, TIED, FIRST, TIED), row("E", *[TIED] * 4, iterations=1441)
+    assert advise(summary(ALL, same, CHEAP, dearer)).endswith(
+        "The cheapest of them are A and B, each with 1 pass of a network a slice and 1,440 "
+        "iterations of training."
+    )
+
+
 def test_what_was_trained_elsewhere_is_the_cheapest_by_its_passes_alone() -> None:
     elsewhere = row("F", FIRST, FIRST, TIED, TIED, iterations=None)
     assert "The cheapest of them is B" in advise(summary(elsewhere, CHEAP))
@@ -49,8 +57,8 @@ def test_what_was_trained_elsewhere_is_the_cheapest_by_its_passes_alone() -> Non
 def test_without_such_a_method_those_by_most_measures_are_named() -> None:
     other = row("E", WINNER, TIED, "", TIED)
     assert advise(summary(SOME, other, NONE)).endswith(
-        "By 3 of 4: C (not by ECE) and E (not by NLL). The cheapest of them is C, with 1 pass of a "
-        "network a slice and 1,440 iterations of training."
+        "By 3 of 4: C (not by ECE) and E (not by NLL). The cheapest of them are C and E, each with "
+        "1 pass of a network a slice and 1,440 iterations of training."
     )
 
 

@@ -46,6 +46,8 @@ def verdicts(kind: str, agrees: list[str], **columns: Any) -> pd.DataFrame:
             "table": "",
             "what": "It falls",
             "test_set": "blur",
+            "metric": "dice",
+            "structure": "all",
             "ours": float(n),
         }
         | {"published": np.nan, "n_empty": 2, "reading": ""}
@@ -81,6 +83,7 @@ def test_verdicts_are_counted_first() -> None:
         (["no", "yes", "yes"], "all but Vanilla"),
         (["no", "yes", "no"], "m1"),
         (["no"] * 3, "no method"),
+        (["cannot be told"] * 3, "all methods"),
     ],
 )
 def test_findings_of_all_methods_are_one_row(agrees: list[str], who: str) -> None:
@@ -88,7 +91,37 @@ def test_findings_of_all_methods_are_one_row(agrees: list[str], who: str) -> Non
     [row] = print_verdict(table, {"m0": "Vanilla"}, {"blur": "Blurred"}, "").rows
     texts = [cell.text for cell in row]
     assert texts[1:4] == ["It falls", who, "Blurred"]
-    assert texts[5:9] == ["0 to 2", NOTHING, "6", f"{agrees.count('yes')} of 3"]
+    told = f"{agrees.count('yes')} of 3" if agrees[0] != "cannot be told" else agrees[0]
+    assert texts[5:9] == ["0 to 2", NOTHING, "6", told]
+
+
+def test_a_claim_says_of_which_metric_and_structure_its_numbers_are() -> None:
+    claims = verdicts("claim", ["yes"] * 2, versus="m9", verdict="", reason="")
+    claims = claims.assign(metric=["assd_mm", "nll_nats"], structure=["RV", "all"])
+    printed = print_verdict(claims, {}, {}, "").rows
+    assert [row[1].text for row in printed] == ["It falls: ASSD (mm) RV", "It falls: NLL (nats)"]
+
+
+def test_rows_without_a_table_of_the_paper_are_sorted_as_others() -> None:
+    table = pd.concat(
+        [
+            verdicts("number", ["yes"], table="1", verdict="", reason=""),
+            verdicts("number", ["yes"], verdict="", reason=""),
+            verdicts("finding", ["yes"], verdict="", reason=""),
+        ]
+    )
+    printed = print_verdict(table, {}, {}, "")
+    assert [row[0].text for row in printed.rows] == ["1", NOTHING, NOTHING]
+    assert "follows" not in table_in(to_html(printed))
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(1307.4, "1307"), (999.96, "1000"), (940.0, "940"), (-0.0, "0")]
+)
+def test_numbers_are_printed_without_powers_of_ten(number: float, text: str) -> None:
+    table = verdicts("number", ["yes"], verdict="", reason="")
+    [row] = print_verdict(table.assign(ours=number), {}, {}, "").rows
+    assert row[5].text == text
 
 
 def test_verdicts_are_counted_by_outcome_and_by_what_agrees(tmp_path: Path) -> None:
@@ -131,7 +164,7 @@ def test_what_is_not_told_of_few_subjects_is_one_row() -> None:
     table = verdicts("finding", ["cannot be told"] * 3, verdict="not comparable", reason="")
     [row] = print_verdict(table, {}, {}, "").rows
     assert row[8].text == "cannot be told"
-    assert row[2].text == "no method"
+    assert row[2].text == "all methods"
 
 
 def test_range_over_trainings_has_a_column_where_there_is_one() -> None:

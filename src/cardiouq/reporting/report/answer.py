@@ -47,14 +47,18 @@ def _cheapest_of(good: Sequence[Row]) -> str:
     """A sentence on the cheapest of several methods; nothing of one."""
     if len(good) == 1:
         return ""
-    cheapest = min(good, key=_cost)
+    least = min(map(_cost, good))
+    passes, iterations = least
     trained = (
         "training that was done elsewhere"
-        if cheapest.iterations is None
-        else f"{cheapest.iterations:,} iterations of training"
+        if iterations == math.inf
+        else f"{iterations:,} iterations of training"
     )
-    cost = f"{_count(cheapest.passes, 'pass', 'passes')} of a network a slice and {trained}"
-    return f" The cheapest of them is {cheapest.method}, with {cost}."
+    cost = f"{_count(passes, 'pass', 'passes')} of a network a slice and {trained}"
+    cheapest = [row.method for row in good if _cost(row) == least]
+    if len(cheapest) == 1:
+        return f" The cheapest of them is {cheapest[0]}, with {cost}."
+    return f" The cheapest of them are {_names(cheapest)}, each with {cost}."
 
 
 def _cost(row: Row) -> tuple[int, float]:

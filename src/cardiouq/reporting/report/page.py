@@ -104,7 +104,7 @@ def make_report(
         summaries=summaries,
         measures=MEASURES,
         fewest=FEWEST_SUBJECTS,
-        confidence=round(100 * confidence),
+        confidence=f"{100 * confidence:g}",
         advise=advise,
         count_detectors=count_detectors,
         name_leaders=name_leaders,

@@ -193,7 +193,7 @@ class _Judge:
         not_comparable = self._not_comparable(row, methods, test_set, row["n_subjects"], missing)
         return _row(row, test_set, not_comparable, agrees, against, measured) | {
             "kind": "number",
-            "what": _name_number(row["metric"], row["structure"]),
+            "what": name_number(row["metric"], row["structure"]),
             "method": method,
             "versus": "",
             "published": row["value"],
@@ -331,7 +331,7 @@ def _row(
     }
 
 
-def _name_number(metric: str, structure: str) -> str:
+def name_number(metric: str, structure: str) -> str:
     """What a number is of, in words: `Dice RV`, `ECE (%)`."""
     name, _, last = metric.rpartition("_")
     name, unit = (name, f" ({UNITS[last]})") if last in UNITS else (metric, "")

@@ -10,7 +10,15 @@ from cardiouq.files.tables import read_rows
 from cardiouq.reporting.printing import NOTHING, Cell, PrintedTable
 from cardiouq.reporting.tables.derived import derive_numbers
 from cardiouq.reporting.tables.findings import check_findings
-from cardiouq.reporting.tables.judging import NO, UNMEASURED, UNTOLD, VERDICTS, YES, make_verdict
+from cardiouq.reporting.tables.judging import (
+    NO,
+    UNMEASURED,
+    UNTOLD,
+    VERDICTS,
+    YES,
+    make_verdict,
+    name_number,
+)
 from cardiouq.reporting.tables.layout import (
     Labels,
     MadeTable,
@@ -162,9 +170,12 @@ def print_verdict(
 def _row(row: Mapping[Any, Any], methods: Labels) -> list[str]:
     """The texts of a number's or a claim's verdict."""
     pair = [methods.get(key, key) for key in (row["method"], row["versus"]) if key]
+    what = row["what"]
+    if row["kind"] == "claim":  # whose text may be of several metrics and structures
+        what += f": {name_number(row['metric'], row['structure'])}"
     return [
-        row["table"],
-        row["what"],
+        row["table"] or NOTHING,
+        what,
         " vs. ".join(pair),
         row["test_set"],
         _printed(row["published"]),
@@ -181,15 +192,18 @@ def _row(row: Mapping[Any, Any], methods: Labels) -> list[str]:
 def _folded(rows: pd.DataFrame, methods: Labels) -> list[str]:
     """The texts of a finding's verdicts on all methods in one row."""
     first, agrees = rows.iloc[0], rows["agrees"] == YES
+    is_untold = (rows["agrees"] == UNTOLD).all()
     if len(rows) == 1:
         return _row(rows.to_dict("records")[0], methods)
     disagreeing = _labels(rows.loc[~agrees, "method"], methods)
     agreeing = _labels(rows.loc[agrees, "method"], methods)
     who = ", ".join(agreeing) or "no method"
-    if len(disagreeing) <= len(agreeing):
-        who = f"all but {', '.join(disagreeing)}" if disagreeing else "all methods"
+    if is_untold or not disagreeing:
+        who = "all methods"
+    elif len(disagreeing) <= len(agreeing):
+        who = f"all but {', '.join(disagreeing)}"
     return [
-        first["table"],
+        first["table"] or NOTHING,
         first["what"],
         who,
         first["test_set"],
@@ -198,7 +212,7 @@ def _folded(rows: pd.DataFrame, methods: Labels) -> list[str]:
         NOTHING,
         NOTHING,
         f"{rows['n_empty'].sum():g}",
-        UNTOLD if (rows["agrees"] == UNTOLD).all() else f"{agrees.sum()} of {len(rows)}",
+        UNTOLD if is_untold else f"{agrees.sum()} of {len(rows)}",
         first["verdict"],
         first["reason"],
     ]
@@ -221,7 +235,9 @@ def _between(low: float, high: float) -> str:
 
 
 def _printed(number: float) -> str:
-    """Three digits, zeros at the end too; places and counts are whole."""
+    """Three digits or, from 1000 on, all, zeros at the end too; places and counts are whole."""
     if pd.isna(number):
         return NOTHING
-    return f"{number:g}" if number == round(number) else f"{number:#.3g}".removesuffix(".")
+    if number == round(number) or abs(number) >= 999.5:
+        return f"{number + 0.0:.0f}"  # -0 becomes 0
+    return f"{number:#.3g}".removesuffix(".")

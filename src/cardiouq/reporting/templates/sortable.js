@@ -16,7 +16,7 @@
   function groupsOf(body) {
     const groups = [];
     for (const row of body.rows) {
-      if (row.classList.contains("follows")) groups.at(-1).push(row);
+      if (groups.length && row.classList.contains("follows")) groups.at(-1).push(row);
       else groups.push([row]);
     }
     return groups;
