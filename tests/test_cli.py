@@ -95,6 +95,7 @@ def test_pseudonym_leads_to_the_folder(tmp_path: Path, capsys: pytest.CaptureFix
         (("status", "nothing.yaml"), "nothing.yaml: there is no such study"),
         (("compare", "no.json", "no.json"), "no.json: cannot be read"),
         (("pseudonym", "nowhere", "p0"), "nowhere/pseudonym.key: missing"),
+        (("status", "demo", "--jobs", "-2"), "--jobs: -2; expected 1 or more"),
         (("state", "demo"), "invalid choice: 'state'"),
         ((), "the following arguments are required"),
     ],

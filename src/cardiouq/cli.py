@@ -156,6 +156,13 @@ def _fold(text: str) -> int | str:
     return text if text == "all" else int(text)
 
 
+def _count(text: str) -> int:
+    """A number of things from 1."""
+    if (found := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"{found}; expected 1 or more")
+    return found
+
+
 def _checkpoint(text: str) -> str:
     """The name of a checkpoint, be it given as its file or alone."""
     return text.removeprefix("checkpoint_").removesuffix(".pth")
@@ -186,7 +193,7 @@ def parser() -> argparse.ArgumentParser:
     added.add_argument("study", metavar="STUDY", help="its name in config/studies, or a YAML file")
     added.add_argument(
         "--jobs",
-        type=int,
+        type=_count,
         default=0,
         help="at once; by default as many as run now, or as there are cores",
     )

@@ -209,6 +209,9 @@ def test_a_study_without_samples_of_cycles_has_no_trajectory(
     tiny: dict[str, Any], make_study: Callable[[dict[str, Any]], Study]
 ) -> None:
     for name in ("checkpoint_ensemble_single", "checkpoint_ensemble_multi", "hmc_cp"):
+        tiny["methods"][name] |= {"cycles": 1, "checkpoints": 1}  # as many samples as Vanilla has
+    assert make_study(tiny).trajectory_method() is None
+    for name in ("checkpoint_ensemble_single", "checkpoint_ensemble_multi", "hmc_cp"):
         del tiny["methods"][name]
     assert make_study(tiny).trajectory_method() is None
 

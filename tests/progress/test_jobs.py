@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cardiouq.prediction.asked import note_asked
+from cardiouq.files.asked import note_asked
 from cardiouq.progress.jobs import Job, critical_path, error_in, jobs_of, remaining_seconds
 from cardiouq.progress.status import status
 from cardiouq.study.study import Study
@@ -52,6 +52,11 @@ def test_what_is_of_other_settings_or_older_waits(study: Study, begun: Path) -> 
     assert states() == ["waiting", "waiting"]
     assert remaining_seconds(jobs_of(study, begun), time.time())["predict vanilla"] > 0
     note_asked(predicted, study.asked("vanilla"))
+    write(scores, "case\n")
+    note_asked(scores.parent, study.asked_to_score() | {"seed": 7})
+    assert states() == ["done", "waiting"]
+    note_asked(scores.parent, study.asked_to_score())
+    assert states() == ["done", "done"]
     (begun / folder_of(study, "polynomial") / "run.json").unlink()
     assert states() == ["waiting", "waiting"]
 

@@ -1,10 +1,11 @@
 """Splits, epochs and blocks that cannot be meant are found when the study is read."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.study.changes import MakeStudy, Settings, problems_of
+from tests.study.changes import MakeStudy, Settings, problems_of, set_key
 
 
 def of_ones_own(settings: Settings, dataset: str) -> None:
@@ -89,3 +90,27 @@ def test_weights_of_epochs_that_the_schedule_has_not_are_refused(
     assert problem.startswith("methods.mine: does not go with recipe 'polynomial': asks for the")
     assert problem.endswith("expected some of 0 to 7")
     assert all(str(epoch) in problem for epoch in outside)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "problem"),
+    [
+        ("test_sets.phantom-A.published", "mnms-a", "'mnms-a' is not one of ["),
+        ("distortions.published", {"noise-1": "noise-slihgt"}, "'noise-slihgt' is not one of ["),
+        ("evaluation.poor.volume.RV", 80, "80; expected a Dice, 0 to 1"),
+        ("methods.test_time_augmentation.scale", [1.1, 0.9], "scale [1.1, 0.9] goes down"),
+        ("recipes.cyclical.schedule.cycles", 5, "12 epochs are not divisible into 5 cycles"),
+    ],
+)
+def test_what_would_fail_or_mislead_after_all_trainings_is_refused(
+    make_study: MakeStudy, tiny: Settings, place: str, value: Any, problem: str
+) -> None:
+    found = problems_of(make_study, set_key(tiny, place, value))
+    assert any(problem in text for text in found), found
+
+
+def test_a_study_beside_no_paper_may_keep_what_papers_call_its_test_sets(
+    make_study: MakeStudy, tiny: Settings
+) -> None:
+    tiny["reporting"]["published"] = None
+    assert make_study(tiny)["test_sets"]["phantom-val"]["published"] == "acdc-val"

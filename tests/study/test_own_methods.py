@@ -3,7 +3,11 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
+from cardiouq.methods.base import Member
+from cardiouq.study.study import Study
+from tests.paths import CONFIG
 from tests.study.changes import MakeStudy, Settings, problems_of, set_key
 
 IMPORTS = """from collections.abc import Sequence
@@ -155,3 +159,23 @@ def test_user_s_file_without_a_variant_is_refused(
     assert problem.startswith(
         f"recipes.cyclical.variant.name: {tmp_path / 'empty.py'}: nothing is called Variant"
     )
+
+
+def test_runs_are_the_same_however_a_study_is_spelt(
+    tiny: Settings, local_config: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "studies").mkdir()
+    variant = DECORATED + "class Variant(BaseVariant):\n    pass\n"
+    (tmp_path / "studies" / "mine.py").write_text(IMPORTS + variant, encoding="utf-8")
+    tiny["recipes"]["dropout"]["variant"] = {"name": "mine.py"}
+    (tmp_path / "studies" / "own.yaml").write_text(yaml.safe_dump(tiny), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    keys = {
+        Study(spelling, local_config, CONFIG).key("dropout", Member())
+        for spelling in (
+            "studies/own.yaml",
+            "./studies/../studies/own.yaml",
+            str(tmp_path / "studies" / "own.yaml"),
+        )
+    }
+    assert len(keys) == 1

@@ -97,11 +97,15 @@ def test_what_cannot_be_exported_is_said(
     assert "missing; expected the study's results" in said("demo", "vanilla", tmp_path / "model")
     study = Path(evaluated.study)
     text = study.read_text(encoding="utf-8")
-    assert "skip: 4" in text
-    with edited(study, text.replace("skip: 4", "skip: 5")):
-        assert "with other settings or runs" in said(
-            str(study), "layer_ensemble", tmp_path / "model"
-        )
+    for key, other, what in (
+        ("skip: 4", "skip: 5", "prediction"),
+        ("assd: pooled", "assd: directed", "evaluation"),
+        ("domain: OOD", "domain: ID", "evaluation"),
+    ):
+        assert key in text
+        with edited(study, text.replace(key, other)):
+            refusal = said(str(study), "layer_ensemble", tmp_path / "model")
+            assert f"this {what} of layer_ensemble is of other settings or runs" in refusal
     assert not (tmp_path / "model").exists()
 
 

@@ -31,9 +31,7 @@ rule evaluate:
         .minutes,
     params:
         code=code_of("evaluate"),
-        settings=STUDY["evaluation"],
-        learnt_from=IN_DOMAIN or TEST_SETS,
-        seed=STUDY["seed"],
+        asked=STUDY.asked_to_score(),
     script:
         "../scripts/evaluate.py"
 

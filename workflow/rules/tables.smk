@@ -18,7 +18,7 @@ PAPER = STUDY["reporting"]["published"]
 COMPLETE_SETTINGS = complete(SETTINGS) | {
     "paper": PAPER and complete(read_yaml(study_file(PAPER, STUDY.config_folder)))
 }
-PAPER_TEST_SETS = escaped_labels(STUDY["test_sets"], "published")
+PAPER_TEST_SETS = escaped_labels(STUDY["test_sets"], "published") if PAPER else {}
 DOMAINS = {name: block["domain"] for name, block in STUDY["test_sets"].items()}
 # What tables read where scans are distorted, and where trainings are repeated.
 MISSING = [] if DISTORTED else ["distortions", "distorted_summary"]

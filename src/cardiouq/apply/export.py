@@ -28,12 +28,12 @@ from cardiouq.data.split import cases_of, read_split, read_test_sets
 from cardiouq.errors import CardiouqError
 from cardiouq.evaluation.conformal import calibration_of
 from cardiouq.evaluation.quality_control import thresholds
+from cardiouq.files.asked import is_as_asked
 from cardiouq.files.documents import read_json
 from cardiouq.files.run_files import ASKED_FILE, RUN_FILE
 from cardiouq.files.tables import read_rows
 from cardiouq.methods import is_own, predicted_by
 from cardiouq.methods.base import PretrainedMethod
-from cardiouq.prediction.asked import is_as_asked
 from cardiouq.prediction.predictor import Predictor
 from cardiouq.prediction.runs import IDENTITY, RunWeights
 from cardiouq.prediction.sampler import RunSampler, images_in
@@ -161,12 +161,17 @@ def _check(study: Study, method: str, folder: Path) -> None:
             f"{last}: missing; expected the study's results below the working directory; run "
             f"`snakemake --cores all --config study={study.name}` first"
         )
-    predicted = Path(study.results, "prediction", method)
-    if not is_as_asked(predicted, study.asked(method)):
-        raise CardiouqError(
-            f"{predicted / ASKED_FILE}: {method} was predicted with other settings or runs than "
-            f"{study.file} has; run `snakemake --cores all --config study={study.name}` again first"
-        )
+    made = {
+        Path(study.results, "prediction", method): study.asked(method),
+        Path(study.results, "evaluation", method): study.asked_to_score(),
+    }
+    for products, asked in made.items():
+        if not is_as_asked(products, asked):
+            raise CardiouqError(
+                f"{products / ASKED_FILE}: this {products.parent.name} of {method} is of other "
+                f"settings or runs than {study.file} has; run `snakemake --cores all --config "
+                f"study={study.name}` again first"
+            )
 
 
 def _runs(kind: type[Run], study: Study, method: str, plan: Plan) -> list[Run]:

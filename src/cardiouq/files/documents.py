@@ -4,6 +4,7 @@ import difflib
 import json
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
+from math import isfinite
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -20,6 +21,22 @@ from cardiouq.names import EXPECTED, is_name
 FORMATS = FormatChecker(formats=())
 """Formats of the schemas: `name` is what people read (`cardiouq.names`)."""
 FORMATS.checks("name")(lambda found: not isinstance(found, str) or is_name(found))
+
+
+def _is_integer(checker: Any, found: Any) -> bool:
+    """Not 8.0, which JSON takes for an integer, and Python's own functions do not."""
+    return isinstance(found, int) and not isinstance(found, bool)
+
+
+def _is_number(checker: Any, found: Any) -> bool:
+    """Not NaN, which no limit keeps out."""
+    return _is_integer(checker, found) or (isinstance(found, float) and isfinite(found))
+
+
+TYPES = Draft202012Validator.TYPE_CHECKER.redefine_many(
+    {"integer": _is_integer, "number": _is_number}
+)
+Validator = extend(Draft202012Validator, type_checker=TYPES)  # type: ignore[no-untyped-call]
 
 
 class _Loader(yaml.SafeLoader):
@@ -133,7 +150,7 @@ def _refuse(constant: str) -> NoReturn:
 
 def schema_problems(settings: Any, schema: Mapping[str, Any]) -> Iterator[str]:
     """Describe every violation of a schema: the key, what was found, what is allowed."""
-    for error in Draft202012Validator(schema, format_checker=FORMATS).iter_errors(settings):
+    for error in Validator(schema, format_checker=FORMATS).iter_errors(settings):
         keys = ".".join(str(part) for part in error.absolute_path)
         yield from (
             f"{keys}{'.' if keys and key else ''}{key}: {text}" for key, text in _say(error)

@@ -80,7 +80,12 @@ class Method(BaseMethod):
     needs_variant = "calibrated_ensemble"
 
     w: Sequence[int] = setting(
-        W, minItems=2, uniqueItems=True, help="members, from over- to under-segmentation"
+        W,
+        items={"type": "integer", "minimum": -20, "maximum": 20},  # for exp(-w)
+        minItems=2,
+        maxItems=16,  # each pattern of votes is counted
+        uniqueItems=True,
+        help="members, from over- to under-segmentation",
     )
     folds: int = setting(4, minimum=2, help="of the cross-validation")
     calibration: Literal["count", "pattern"] = setting(

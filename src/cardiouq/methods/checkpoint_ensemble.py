@@ -35,7 +35,8 @@ class Method(BaseMethod):
         return Style("#CC79A7", "P") if self.cycles == 1 else Style("#D55E00", "X")
 
     def cycles_sampled(self) -> int:
-        return self.cycles
+        """None of a single sample, which is no trajectory."""
+        return self.cycles if self.cycles * self.checkpoints > 1 else 0
 
     def checkpoint_epochs(self, schedule: Schedule) -> list[int]:
         """The latest checkpoints of each of the last cycles, or all that `best` may choose from."""

@@ -39,6 +39,11 @@ class Method(BaseMethod):
         0.05, minimum=0, help="of Gaussian noise, where the image's own SD is 1"
     )
 
+    def __post_init__(self) -> None:
+        low, high = self.scale
+        if low > high:
+            raise ValueError(f"scale [{low}, {high}] goes down; expected the smaller number first")
+
     def network_passes(self, schedule: Schedule) -> int:
         return self.passes
 

@@ -17,13 +17,13 @@ import torch
 from cardiouq.data.readers.scans import Case
 from cardiouq.device.choose import device_name, make_deterministic
 from cardiouq.errors import CardiouqError
+from cardiouq.files.asked import note_asked
 from cardiouq.files.documents import write_json
 from cardiouq.files.locks import exclusive_lock
 from cardiouq.files.run_files import ASKED_FILE, MACHINE_FILE
 from cardiouq.files.writing import atomic_folder, atomic_write
 from cardiouq.methods.base import BaseMethod, Draw, Fitted, Sample, Sampler
 from cardiouq.prediction.activations import Activations
-from cardiouq.prediction.asked import note_asked
 from cardiouq.prediction.steps import Step
 from cardiouq.prediction.sums import CaseSums
 from cardiouq.provenance.record import note_machine

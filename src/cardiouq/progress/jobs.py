@@ -15,10 +15,10 @@ from pandas.errors import EmptyDataError
 
 from cardiouq.data.plan import Plan
 from cardiouq.device.environment import gpus_per_job
+from cardiouq.files.asked import is_as_asked
 from cardiouq.files.run_files import HISTORY_FILE, RUN_FILE, products_folder
 from cardiouq.files.tables import parse_rows, read_benchmark
 from cardiouq.methods.base import Member
-from cardiouq.prediction.asked import is_as_asked
 from cardiouq.prediction.steps import Step
 from cardiouq.progress.estimates import (
     USUAL_SHARE,
@@ -110,7 +110,12 @@ def method_jobs(study: Study, name: str, root: Path, plan: Plan) -> list[Job]:
         and all((run / RUN_FILE).is_file() for run in runs)
         and is_as_asked(samples.parent, study.asked(name))
     )
-    evaluated = scores.is_file() and predicted and _time(scores) >= _time(samples)
+    evaluated = (
+        scores.is_file()
+        and predicted
+        and _time(scores) >= _time(samples)
+        and is_as_asked(scores.parent, study.asked_to_score())
+    )
     log = results / f"logs/predict/{name}.log"
     # the log of what is outdated ended before its products were there
     outdated = samples.is_file() and not predicted and _time(log) <= _time(samples)

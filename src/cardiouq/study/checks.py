@@ -16,6 +16,7 @@ from cardiouq.data.readers.labels import speaks_of_unknown
 from cardiouq.data.split import hold_out, parts_of, split_subjects
 from cardiouq.errors import CardiouqError
 from cardiouq.files.documents import declaration_problem, schema_problems
+from cardiouq.files.tables import parse_rows
 from cardiouq.methods import (
     COMMON_KEYS,
     build_method,
@@ -118,7 +119,14 @@ def _limit_problems(study: Settings) -> Iterator[str]:
     limited = sorted([*study.structures, FOREGROUND])
     for level in ("volume", "slice"):
         place = f"evaluation.poor.{level}"
-        limits = study["evaluation"]["poor"][level].keys() - {"metric"}
+        poor = study["evaluation"]["poor"][level]
+        limits = poor.keys() - {"metric"}
+        if poor["metric"] == "dice":
+            yield from (
+                f"{place}.{name}: {poor[name]}; expected a Dice, 0 to 1"
+                for name in sorted(limits)
+                if poor[name] > 1
+            )
         for name in sorted(limits.difference(limited)):
             yield f"{place}.structure: {name!r} is not one of {limited}"
         missing = [name for name in study.structures if name not in limits]
@@ -245,8 +253,19 @@ def _structure_problems(study: Settings) -> Iterator[str]:
 
 
 def _published_problems(study: Settings) -> Iterator[str]:
-    """Papers beside scans of one's own, of which no paper gives a number."""
+    """Test sets that no paper has, and papers beside scans of one's own, which no paper has."""
     datasets = study["datasets"]
+    for place, called in _called_by_papers(study):
+        known = sorted(
+            {
+                name
+                for file in (study.config_folder / "published").glob("*.csv")
+                for name in parse_rows(file.read_bytes(), file, {})["test_set"]
+                if name
+            }
+        )
+        if called not in known:
+            yield f"{place}: {called!r} is not one of {known}"
     own = {name for name, block in datasets.items() if ADAPTERS[block["layout"]].is_own}
     for test_set, block in study["test_sets"].items():
         if block["published"] and block["dataset"] in own:
@@ -262,6 +281,16 @@ def _published_problems(study: Settings) -> Iterator[str]:
         )
 
 
+def _called_by_papers(study: Settings) -> Iterator[tuple[str, str]]:
+    """Where a study says what a paper calls a test set, and what that is."""
+    for test_set, block in study["test_sets"].items():
+        if block["published"]:
+            yield f"test_sets.{test_set}.published", block["published"]
+    if "distortions" in study:
+        for degree, called in study["distortions"]["published"].items():
+            yield f"distortions.published.{degree}", called
+
+
 def _recipe_problems(study: Settings) -> Iterator[str]:
     """Variants and branches that do not go with their recipe."""
     for name, block in study["recipes"].items():
@@ -275,6 +304,10 @@ def _recipe_problems(study: Settings) -> Iterator[str]:
                 written = study.written["recipes"][name]  # no default is asked for
                 for problem in build_variant(block["variant"]).problems(written):
                     yield f"{place}.{problem}"
+        try:
+            study.schedule(name)
+        except ValueError as error:
+            yield f"{place}.schedule: {error}"
         base = study["recipes"].get(block.get("branch", {}).get("from"), {})
         if "branch" in base:
             yield f"{place}.branch.from: {block['branch']['from']!r} is a branch itself"

@@ -107,7 +107,10 @@ def _value(block: Schema) -> str:
         return "`null`"
     if kind == "array":
         of_items = _value(block["items"])
-        count = f"{block['maxItems']} " if "maxItems" in block else ""
+        counts = sorted(
+            {str(block[end]) for end in ("minItems", "maxItems") if end in block}, key=int
+        )
+        count = f"{' to '.join(counts)} " if "maxItems" in block else ""
         return re.sub(r"^\w+", rf"{count}\g<0>s", of_items)
     limits = [f"{word} {block[name]}" for name, word in LIMITS.items() if name in block]
     return " ".join([WORDS.get(kind, kind), *limits])

@@ -116,6 +116,19 @@ class Runs(Members):
         settings: dict[str, Any] = json.loads(self.prediction_settings(method))
         return settings | {"runs": self.run_folders(method)}
 
+    def asked_to_score(self) -> dict[str, Any]:
+        """What every scoring is asked for: settings, test sets that a forest learns from, seed."""
+        evaluation = self["evaluation"]
+        return {
+            "settings": {
+                "ece": {name: evaluation["ece"][name] for name in ("bins", "box", "margin")},
+                "surface": evaluation["surface"],
+                "bootstrap": {"confidence": evaluation["bootstrap"]["confidence"]},
+            },
+            "learnt_from": self.in_domain or list(self["test_sets"]),
+            "seed": self["seed"],
+        }
+
     def models(self) -> dict[str, dict[str, str]]:
         """Method that trains nothing -> fingerprint of its model; nothing if there is none."""
         found = {name: method.fingerprint() for name, method in self.pretrained().items()}

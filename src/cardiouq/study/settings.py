@@ -1,5 +1,6 @@
 """The settings of a study as its file has them, and with the defaults of what it leaves out."""
 
+import os
 import re
 from collections.abc import Mapping
 from functools import cached_property
@@ -105,7 +106,15 @@ class Settings:
         named += [(block, "model") for block in methods if "model" in block]
         # blocks that YAML merges are one, which is to be changed once
         for block, key in {(id(block), key): (block, key) for block, key in named}.values():
-            block[key] = str(self.beside(block[key]))
+            block[key] = _spelt_once(self.beside(block[key]))
+
+
+def _spelt_once(path: Path) -> str:
+    """A path from the working directory or, of what is not below it, from the root: it is the same
+    however the study's own path was given, as keys of runs are made of it."""
+    here = Path.cwd()
+    full = Path(os.path.normpath(here / path))  # links stay
+    return str(full.relative_to(here) if full.is_relative_to(here) else full)
 
 
 def path_of(name: str, config_folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""What a prediction was asked for, noted beside its products."""
+"""What a prediction or a scoring was asked for, noted beside its products."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,16 +9,16 @@ from cardiouq.files.run_files import ASKED_FILE
 
 
 def note_asked(folder: Path, asked: Mapping[str, Any]) -> None:
-    """Note settings and runs in a prediction's folder."""
+    """Note what was asked for in the folder of what was made."""
     write_json(folder / ASKED_FILE, asked)
 
 
 def is_as_asked(folder: Path, asked: Mapping[str, Any]) -> bool:
-    """Whether a prediction is of these settings and runs; one that notes none is taken to be.
+    """Whether products are what is asked for; those that note nothing are taken to be.
 
     Args:
-        folder: of a method's predictions.
-        asked: as `Study.asked` has it.
+        folder: of a method's predictions or scores.
+        asked: as `Study.asked` or `Study.asked_to_score` has it.
 
     Raises:
         CardiouqError: the note is not as it was written.
