@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 
@@ -96,6 +97,22 @@ def arrays(tmp_path_factory: pytest.TempPathFactory) -> Path:
         np.save(folder / f"{case}_image.npy", image.astype(np.float32))
         np.save(folder / f"{case}_label.npy", label)
     return folder
+
+
+@pytest.fixture
+def split_tables(tmp_path: Path, plan: Plan) -> Path:
+    """Folder of `cases.csv`, `split.csv` and `plan.json` of training subjects t0 to t4 and
+    validation subjects v0 and v1, a case each."""
+    subjects = [*(f"t{number}" for number in range(5)), "v0", "v1"]
+    same = ["subject", "image_identity", "image_hash", "label_hash"]
+    cases = pd.DataFrame({"case": [f"{subject}_ED" for subject in subjects]})
+    cases = cases.assign(dataset="acdc", **dict.fromkeys(same, subjects))
+    split = cases[["dataset", "subject"]].assign(pathology="NOR")
+    split["split"] = ["train"] * 5 + ["validation"] * 2
+    split.to_csv(tmp_path / "split.csv", index=False)
+    cases.assign(spacing_y=1.5, spacing_x=1.5).to_csv(tmp_path / "cases.csv", index=False)
+    (tmp_path / "plan.json").write_text(plan.to_json(), encoding="utf-8")
+    return tmp_path
 
 
 @pytest.fixture

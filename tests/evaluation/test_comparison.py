@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import wilcoxon
+from scipy.stats import false_discovery_control, spearmanr, wilcoxon
 
 from cardiouq.errors import CardiouqError
 from cardiouq.evaluation.comparison import MOST_ENUMERATED, compare_pairs, rank_methods, summarise
 from cardiouq.evaluation.scoring import score_method
 from cardiouq.evaluation.statistics import TABLES, Group, Key, compute_statistics
-from cardiouq.structures import STRUCTURES
+from cardiouq.structures import N_CLASSES, STRUCTURES
 from tests.evaluation.conftest import SETTINGS, study_maker
 
 METHODS = ("nothing", "fair", "good")
@@ -46,6 +46,27 @@ def statistics(tables: dict[str, pd.DataFrame]) -> Any:
 @pytest.fixture(scope="module")
 def summary(statistics: Any) -> pd.DataFrame:
     return summarise(statistics[0], 0.95)
+
+
+@pytest.fixture(scope="module")
+def varied(tables: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """The tables with random errors of either sign, intervals that miss some of the truths, and
+    distances in another order than Dice."""
+    rng = np.random.default_rng(0)
+    subjects, scores = tables["subjects"].copy(), tables["scores"].copy()
+    subjects["predicted"] += rng.normal(3, 5, len(subjects))
+    subjects["low"] = subjects["reference"] - rng.choice([0, -1], len(subjects))
+    subjects["high"] = subjects["low"] + rng.uniform(2, 3, len(subjects))
+    subjects["crps"] = rng.uniform(0, 9, len(subjects))
+    scores["assd_mm"] = rng.permutation(scores["assd_mm"])
+    return tables | {"subjects": subjects, "scores": scores}
+
+
+@pytest.fixture(scope="module")
+def values(varied: dict[str, pd.DataFrame]) -> Any:
+    """Each number of the varied tables by (method, level, structure, metric)."""
+    summary = summarise(compute(varied)[0], 0.95)
+    return summary.set_index(["method", "level", "structure", "metric"])["value"].sort_index()
 
 
 def test_every_method_has_every_number(summary: pd.DataFrame) -> None:
@@ -100,6 +121,41 @@ def test_missed_structures_are_counted(summary: pd.DataFrame) -> None:
     assert dice["nothing", "slice", "RV"] == 36
     assert dice["good", "volume", "RV"] == 0
     assert dice["good", "slice", "RV"] == 12  # one of three slices holds no heart
+    alone = summary.query("metric == 'one_empty_percent' and level == 'slice'")
+    alone = alone.set_index(["method", "structure"])["value"]
+    assert alone["nothing", "RV"] == pytest.approx(200 / 3)
+    assert alone["good", "RV"] == 0
+
+
+def test_clinical_numbers_are_means_over_subjects(
+    varied: dict[str, pd.DataFrame], values: Any
+) -> None:
+    rows = varied["subjects"]
+    error = rows["predicted"] - rows["reference"]
+    held = (rows["low"] <= rows["reference"]) & (rows["reference"] <= rows["high"])
+    for metric, of_rows in {
+        "bias": error,
+        "absolute_error": error.abs(),
+        "coverage_percent": 100.0 * held,
+        "interval_width": rows["high"] - rows["low"],
+        "crps": rows["crps"],
+    }.items():
+        means = of_rows.groupby([rows["method"], rows["quantity"]]).mean()
+        for (method, quantity), mean in means.items():
+            assert values[method, "subject", quantity, metric] == pytest.approx(mean)
+
+
+def test_uncertainty_is_ranked_against_the_error_that_its_number_names(
+    varied: dict[str, pd.DataFrame], values: Any
+) -> None:
+    scores = varied["scores"].query("method == 'fair' and structure == 'RV'").set_index("case")
+    voxels = varied["voxels"].query("method == 'fair'").set_index("case").loc[scores.index]
+    of_fair, entropy = values["fair", "volume", "RV"], "predictive_entropy_bits"
+    for name, error in {"dice": 1 - scores["dice"], "assd_mm": scores["assd_mm"]}.items():
+        rho = spearmanr(voxels[entropy], error).statistic
+        assert of_fair[f"spearman_{entropy}_{name}"] == pytest.approx(rho)
+    gain, area = of_fair["aurc_gain_estimated_dice"], of_fair["aurc_estimated_dice"]
+    assert gain + area == pytest.approx((1 - scores["dice"]).mean())
 
 
 def test_intervals_hold_the_number(summary: pd.DataFrame) -> None:
@@ -181,10 +237,35 @@ def test_differences_are_those_of_the_means_and_tested_by_subject(
     found = pairs.set_index(["level", "structure", "metric", "method", "other"])
     assert found.loc[("volume", "RV", "dice", "fair", "good"), "p"] == pytest.approx(expected_p)
     tested = pairs["p"].notna()
+    dice = pairs[tested & (pairs["level"] == "volume") & (pairs["metric"] == "dice")]
+    adjusted = false_discovery_control(dice["p"], method="by")  # over pairs and structures
+    np.testing.assert_allclose(dice["p_adjusted"], adjusted)
     assert (pairs.loc[tested, "p_adjusted"] >= pairs.loc[tested, "p"]).all()
     # voxels are pooled, ranks are of all cases, and a mean of structures is tested by structure
     untested = pairs[~tested & (pairs["structure"] != "mean")]
     assert set(untested["metric"]) == {"ece_percent", "aurc_estimated_dice"}
+
+
+def test_empty_masks_of_both_methods_of_a_pair_are_counted(statistics: Any) -> None:
+    pairs = compare_pairs(*statistics, METHODS, 0.95)
+    rows = pairs.set_index(["level", "structure", "metric", "method", "other"])["n_empty"]
+    assert rows["volume", "RV", "dice", "nothing", "good"] == 12  # all of the one
+    assert rows["slice", "RV", "dice", "fair", "good"] == 12 + 12
+
+
+@pytest.mark.parametrize("metric", ["dice", "assd_mm"])
+def test_a_method_is_first_in_the_resamples_in_which_its_number_is_best(
+    varied: dict[str, pd.DataFrame], metric: str
+) -> None:
+    statistics = compute(varied)[0]
+    ranks = rank_methods(statistics, METHODS, 0.95)
+    rows = ranks[(ranks["level"] == "volume") & (ranks["structure"] == "RV")]
+    found = rows[rows["metric"] == metric].set_index("method")["first_percent"]
+    of_methods = [statistics[Key(m, "id", "volume", "RV", metric)].values[1:] for m in METHODS]
+    best = np.max(of_methods, 0) if metric == "dice" else np.min(of_methods, 0)
+    np.testing.assert_allclose(found[list(METHODS)], 100 * (of_methods == best).mean(1))
+    if metric == "assd_mm":
+        assert found.between(0, 100, inclusive="neither").sum() >= 2
 
 
 @pytest.mark.parametrize("subjects", [1, 2, 7, MOST_ENUMERATED, MOST_ENUMERATED + 1, 60])
@@ -250,6 +331,20 @@ def test_ece_over_voxels_pools_them_and_over_volumes_is_their_mean(
     mean = (gap / bins.groupby("case")["voxels"].sum()).mean()
     ece = SETTINGS["ece"] | {"pool": "volumes"}
     assert compute(tables, ece=ece)[0][key].values[0] == pytest.approx(100 * mean)
+
+
+def test_class_wise_ece_pools_each_class_and_adaptive_ce_is_the_mean_of_volumes(
+    tables: dict[str, pd.DataFrame], values: Any
+) -> None:
+    bins = tables["calibration"].query("method == 'fair' and label != 'top'")
+    sums = bins.groupby(["label", "bin"])[["voxels", "confidence", "correct"]].sum()
+    gap = (sums["correct"] - sums["confidence"]).abs().groupby("label").sum()
+    of_classes = gap / sums["voxels"].groupby("label").sum()
+    assert len(of_classes) == N_CLASSES
+    of_fair = values["fair", "volume", "all"]
+    assert of_fair["classwise_ece_percent"] == pytest.approx(100 * of_classes.mean())
+    adaptive = tables["voxels"].query("method == 'fair'")["adaptive_ce"].mean()
+    assert of_fair["adaptive_ce_percent"] == pytest.approx(100 * adaptive)
 
 
 def test_errors_of_images_are_means_over_structures_and_images(

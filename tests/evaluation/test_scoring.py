@@ -13,10 +13,11 @@ import pytest
 
 from cardiouq.errors import CardiouqError
 from cardiouq.evaluation import SCORE_TABLES
+from cardiouq.evaluation.calibration import adaptive_calibration_error
 from cardiouq.evaluation.scoring import score_method
 from cardiouq.evaluation.surface import surface_distances
 from cardiouq.structures import FOREGROUND, STRUCTURES
-from tests.evaluation.conftest import SPACING, heart, save
+from tests.evaluation.conftest import SETTINGS, SHAPE, SPACING, heart, save, save_prediction
 
 MakeStudy = Callable[..., Any]
 DIAGONAL = np.linalg.norm(np.array([2, 19, 17]) * SPACING)
@@ -100,6 +101,50 @@ def test_disagreement_of_the_samples_is_that_with_their_mean(
     assert found["reference_ml"] == found["predicted_ml"] == pytest.approx(32 * 0.03)
 
 
+@pytest.mark.parametrize(("assd", "tolerance_mm"), [("pooled", 2.0), ("directed", 12.0)])
+def test_distances_are_those_that_the_settings_ask_for(
+    make_study: MakeStudy, assd: str, tolerance_mm: float
+) -> None:
+    study = make_study("one", one=[0])
+    labels = heart()
+    labels[1], labels[0, 19, 17] = 0, 3  # a slice is missed, and a voxel far away is none
+    save_prediction(study.predictions / "id", "one_ED", [labels])
+    settings = SETTINGS | {"surface": {"assd": assd, "tolerance_mm": tolerance_mm}}
+    scores = score_method("one", *study._replace(settings=settings))["scores"]
+    found = scores.set_index(["case", "structure"]).loc[("one_ED", FOREGROUND)]
+    distances = surface_distances(labels[None] > 0, heart()[None] > 0, SPACING)
+    expected = {
+        "assd_mm": distances.assd(assd == "pooled"),
+        "surface_dice": distances.surface_dice(tolerance_mm),
+        "hd95_mm": distances.hd95(),
+        "hausdorff_mm": distances.hausdorff(),
+    }
+    assert found[list(expected)].tolist() == pytest.approx(np.concatenate([*expected.values()]))
+    others = [distances.assd(assd != "pooled"), distances.surface_dice(14.0 - tolerance_mm)]
+    assert not {*np.concatenate([*expected.values()])} & {*np.concatenate(others)}
+
+
+@pytest.mark.parametrize(("box", "margin"), [("reference", 0), ("reference", 2), ("prediction", 0)])
+def test_calibration_is_of_the_box_that_the_settings_ask_for(
+    make_study: MakeStudy, box: str, margin: int
+) -> None:
+    """That of images is of whole ones."""
+    study = make_study("ensemble", spread=[2, 3, 4])
+    ece = SETTINGS["ece"] | {"box": box, "margin": margin, "bins": 7}
+    tables = score_method("ensemble", *study._replace(settings=SETTINGS | {"ece": ece}))
+    stored = np.load(study.predictions / "id" / "spread_ED_probabilities.npy").astype(float)
+    inside = np.argwhere((heart() if box == "reference" else stored.argmax(0)) > 0)
+    low, high = np.maximum(inside.min(0) - margin, 0), inside.max(0) + margin + 1
+    part = tuple(map(slice, low, high))
+    bins = tables["calibration"].query("case == 'spread_ED' and label == 'top'")
+    assert bins["voxels"].sum() == heart()[part].size
+    adaptive = adaptive_calibration_error(stored[:, *part].reshape(4, -1), heart()[part].ravel(), 7)
+    found = tables["voxels"].set_index("case").loc["spread_ED", "adaptive_ce"]
+    assert found == pytest.approx(adaptive)
+    of_images = tables["image_calibration"].groupby(["case", "label"])["voxels"].sum()
+    assert (of_images == np.prod(SHAPE)).all()
+
+
 def test_the_heat_map_is_scored_by_volume_and_slice(
     study: Any, tables: dict[str, pd.DataFrame]
 ) -> None:
@@ -129,6 +174,11 @@ def test_uncertainty_is_the_mean_of_the_maps(study: Any, tables: dict[str, pd.Da
     found = tables["voxels"].set_index("case").loc["spread_ES"]
     assert found["predictive_entropy_bits"] == pytest.approx(entropy.mean())
     assert found["expected_entropy_bits"] == pytest.approx(entropy.mean() / 2)
+    assert found["mutual_information_bits"] == pytest.approx(entropy.mean() / 2)
+    variance = nib.load(study.predictions / "id" / "spread_ES_variance.nii.gz").get_fdata()
+    assert found["variance"] == pytest.approx(variance.mean())
+    stored = np.load(study.predictions / "id" / "spread_ES_probabilities.npy").astype(float)
+    assert found["confidence"] == pytest.approx(stored.max(0).mean())
     by_slice = tables["slice_voxels"].query("case == 'spread_ES'")["predictive_entropy_bits"]
     np.testing.assert_allclose(by_slice, entropy.mean((0, 1)))
     assert tables["voxels"].set_index("case").loc["right_ED", "mutual_information_bits"] == 0
@@ -171,6 +221,12 @@ def test_unknown_labels_are_named(study: Any, kind: str) -> None:
     shape = (3, 20, 18) if kind != "samples" else (3, 3, 20, 18)
     save(np.full(shape, 4, np.uint8), study.predictions / "id" / f"spread_ED_{kind}.nii.gz")
     with pytest.raises(CardiouqError, match=rf"spread_ED_{kind}.*labels up to 4.*0 to 3"):
+        score_method("ensemble", *study)
+
+
+def test_segmentation_of_other_classes_than_the_most_probable_is_named(study: Any) -> None:
+    save(heart(2), study.predictions / "id" / "spread_ED_segmentation.nii.gz")
+    with pytest.raises(CardiouqError, match=r"spread_ED_segmentation.*of another class than"):
         score_method("ensemble", *study)
 
 

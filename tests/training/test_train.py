@@ -206,6 +206,48 @@ def test_a_network_of_another_kind_has_no_last_decoder_layer(
     assert np.load(tmp_path / "run" / "last_layer.npy").shape == (6, 0)
 
 
+@pytest.mark.parametrize(("factor", "least", "most"), [(1e4, 11.99, 12.01), (1e-4, 0, 0.1)])
+def test_gradients_are_clipped_to_nnunet_s_norm(
+    make_run: MakeRun,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    factor: float,
+    least: float,
+    most: float,
+) -> None:
+    norms: list[float] = []
+
+    class Scaled(BaseVariant):
+        def loss(self, heads: Sequence[Tensor], labels: Tensor, training: Training) -> Tensor:
+            return factor * super().loss(heads, labels, training)
+
+    class Noted(torch.optim.SGD):
+        def step(self, closure: Any = None) -> Any:
+            [group] = self.param_groups
+            norms.append(nn.utils.get_total_norm([p.grad for p in group["params"]]).item())
+
+    monkeypatch.setattr(module, "build_variant", lambda block: Scaled())
+    monkeypatch.setattr(module, "build_optimiser", lambda network, _: Noted(network.parameters()))
+    train(make_run(), tmp_path / "run", CPU)
+    assert len(norms) == 12
+    assert least < min(norms) <= max(norms) < most
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_loss_that_is_no_number_ends_the_training_unfinished(
+    make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: float
+) -> None:
+    class Diverged(BaseVariant):
+        def loss(self, heads: Sequence[Tensor], labels: Tensor, training: Training) -> Tensor:
+            return super().loss(heads, labels, training) + (value if training.progress else 0)
+
+    monkeypatch.setattr(module, "build_variant", lambda block: Diverged())
+    told = rf"recipe cyclical: the loss became {value} in epoch 1 of run 0; .*`schedule\.alpha_0`"
+    with pytest.raises(CardiouqError, match=told):
+        train(make_run(), tmp_path / "run", CPU)
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize(("stages", "weights"), [(3, [1]), (4, [2 / 3, 1 / 3])])
 def test_the_lowest_decoder_stage_is_not_supervised(
     make_run: MakeRun, stages: int, weights: list[float]

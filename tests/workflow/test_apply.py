@@ -15,9 +15,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
 
 from cardiouq.cli import main
 from cardiouq.device.environment import DEVICE_VARIABLE
+from cardiouq.evaluation.quality_control import thresholds
 from tests.nnunet.trained import checkpoint, write
 
 Edited = Callable[[Path, str], AbstractContextManager[None]]
@@ -119,7 +121,24 @@ def test_card_is_for_people(evaluated: Any, place: Path, tmp_path: Path) -> None
     for fact in (said["study"], "phantom-acdc", "Not a medical device", "| LV", said["licence"]):
         assert fact in card
     assert str(place) not in card + json.dumps(said)
-    results = place / "results/tiny"
+
+
+def test_model_knows_of_what_is_in_domain_alone(
+    evaluated: Any, place: Path, tmp_path: Path
+) -> None:
+    """Its intervals, its thresholds and its features of scans like the training ones."""
+    model, results = tmp_path / "model", place / "results/tiny"
+    assert main(["export", str(evaluated.study), "deep_ensemble", str(model)]) == 0
+    assert pd.read_csv(model / "calibration.csv")["subject"].nunique() == 5
+    said = json.loads((model / "model.json").read_text(encoding="utf-8"))["thresholds"]
+    poor = yaml.safe_load(Path(evaluated.study).read_text(encoding="utf-8"))["evaluation"]["poor"]
+    slices = pd.read_csv(results / "evaluation/deep_ensemble/slice_scores.csv")
+    in_domain, of_all = (
+        thresholds(rows, poor) for rows in (slices.query("test_set == 'phantom-val'"), slices)
+    )
+    assert in_domain != of_all
+    for name, (metric, start) in in_domain.items():
+        assert said[name] == {"metric": metric, "from": start if np.isfinite(start) else None}
     known = pd.read_csv(model / "activations.csv")
     noted = pd.read_csv(results / "prediction/deep_ensemble/activations.csv").set_index("case")
     [*cases] = pd.read_csv(results / "data/test_sets.csv").query("test_set == 'phantom-val'")[

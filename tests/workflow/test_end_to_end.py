@@ -175,6 +175,28 @@ def test_subjects_of_the_test_set_were_not_trained_on(finished: Any) -> None:
     assert set(tested).isdisjoint(trained)
 
 
+def test_intervals_and_shift_are_learnt_from_subjects_in_domain(finished: Any) -> None:
+    """Five, of two volumes each; one of them is told of by the four others."""
+    evaluation = finished.results / "evaluation"
+    conformal = pd.read_csv(evaluation / "conformal.csv")
+    for test_set, counts in conformal.groupby("test_set")["n_calibrated"]:
+        assert set(counts) == {4 if test_set in ("phantom-val", *DISTORTED) else 5}
+    shift = pd.read_csv(evaluation / "shift.csv")
+    assert set(shift.loc[shift["test_set"].isin(TEST_SETS), "n_reference"]) == {10}
+
+
+def test_time_per_slice_is_that_of_all_slices_that_were_predicted(finished: Any) -> None:
+    """The distorted ones among them."""
+    costs = pd.read_csv(finished.results / "reporting/tables/cost.csv").set_index("method")
+    tables = [finished.results / "data" / f"{of}test_sets.csv" for of in ("", "distorted_")]
+    tested = pd.concat(map(pd.read_csv, tables))["case"]
+    slices = case_table(finished).loc[tested, "slices"].sum()
+    for method in METHODS:
+        samples = pd.read_csv(finished.results / "prediction" / method / "samples.csv")
+        found = costs.loc[[method], "prediction_processor_seconds_per_slice"].unique()
+        assert found == pytest.approx([samples["processor_seconds"].sum() / slices], rel=1e-4)
+
+
 def test_report_holds_the_answer_tables_figures_and_captions_and_no_folder(
     finished: Any,
     shared_files: Callable[[Path], list[Path]],
@@ -304,6 +326,26 @@ def test_changed_training_code_trains_nothing_again(finished: Any, longer: Longe
         longer(finished.repository / "workflow/scripts/train.py", comment),
     ):
         assert finished.plan().trainings == []
+
+
+@pytest.mark.parametrize(
+    ("module", "version", "rule"),
+    [
+        ("data/case_table.py", "FORMAT_VERSION", "list_cases"),
+        ("data/preprocessing.py", "ARRAYS_VERSION", "preprocess"),
+    ],
+)
+def test_another_version_of_tables_or_arrays_makes_them_anew_and_trains_nothing(
+    finished: Any, edited: Edited, module: str, version: str, rule: str
+) -> None:
+    path = finished.repository / "src/cardiouq" / module
+    text, count = re.subn(rf"^{version} = ", r"\g<0>1", path.read_text("utf-8"), flags=re.MULTILINE)
+    assert count == 1
+    with edited(path, text):
+        planned = finished.plan()
+    assert planned.jobs[rule] == 1
+    assert planned.jobs["predict"] == len(METHODS)
+    assert planned.trainings == []
 
 
 def test_another_device_trains_nothing_again(finished: Any) -> None:

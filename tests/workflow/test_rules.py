@@ -31,25 +31,39 @@ def test_linter_finds_nothing(fresh: Any, snakefile: str) -> None:
     assert "your workflow is in a good condition" in done.stdout
 
 
-def test_jobs_that_print_and_draw_are_one_on_a_cluster(fresh: Any, tmp_path: Path) -> None:
-    """And every job has the conda environment."""
-    snakefile = str(fresh.repository / "Snakefile")
-    telling = tmp_path / "telling.smk"
+def told_of_each_rule(checkout: Any, folder: Path, what: str) -> list[list[str]]:
+    """Words of the tiny study's rules, from code that names a rule `each`."""
+    snakefile = str(checkout.repository / "Snakefile")
+    telling = folder / "telling.smk"
     telling.write_text(
         f"workflow.include({snakefile!r}, overwrite_default_target=True)\n"
-        "for each in workflow.rules:\n"
-        "    print('RULE', each.name, each._group, each.conda_env)  # `group` is of clusters\n",
+        f"for each in workflow.rules:\n    print('RULE', {what}, sep='\\t')\n",
         encoding="utf-8",
     )
-    study = str(TINY)
-    told = fresh.run("--list-rules", "--snakefile", str(telling), study=study).stdout
-    rules = re.findall(r"^RULE (\w+) (\w+) (.+)$", told, re.MULTILINE)
+    options = ("--list-rules", "--snakefile", str(telling))
+    told = checkout.run(*options, study=str(TINY)).stdout
+    return [line.split("\t")[1:] for line in told.splitlines() if line.startswith("RULE\t")]
+
+
+def test_jobs_that_print_and_draw_are_one_on_a_cluster(fresh: Any, tmp_path: Path) -> None:
+    """And every job has the conda environment."""
+    # `group` is of clusters
+    rules = told_of_each_rule(fresh, tmp_path, "each.name, each._group, each.conda_env")
     assert {path for name, _, path in rules if name not in ("all", "apply")} == {
         str(fresh.repository / "envs/environment.yaml")
     }
     grouped = {name for name, group, _ in rules if group == "reporting"}
     reporting = re.compile("print_|figure_|data_page|view_|write_")
     assert grouped == {name for name, *_ in rules if reporting.match(name)}
+
+
+def test_forests_intervals_and_shift_are_learnt_from_what_is_in_domain(
+    fresh: Any, tmp_path: Path
+) -> None:
+    """In a study whose other test sets are none of it."""
+    what = "each.name, *each.params.get('learnt_from', each.params.get('in_domain', []))"
+    told = {name: of for name, *of in told_of_each_rule(fresh, tmp_path, what) if of}
+    assert told == {rule: ["phantom-val"] for rule in ("evaluate", "conformal", "detect_shift")}
 
 
 def test_paper_s_study_plans_seven_trainings(fresh: Any, tmp_path: Path) -> None:

@@ -152,7 +152,7 @@ def train_epoch(setup: Setup, epoch: int, leave_if_told: Callable[[], None]) -> 
         The mean loss of the batches.
 
     Raises:
-        FloatingPointError: the mean loss is not finite.
+        CardiouqError: the mean loss is not finite.
     """
     run, recipe, network = setup.run, setup.run.settings, setup.training.network
     device = next(network.parameters()).device
@@ -177,7 +177,10 @@ def train_epoch(setup: Setup, epoch: int, leave_if_told: Callable[[], None]) -> 
         losses.append(loss.detach())
     mean_loss = float(torch.stack(losses).mean())
     if not math.isfinite(mean_loss):
-        raise FloatingPointError(f"the loss became {mean_loss} in epoch {epoch}")
+        raise CardiouqError(
+            f"recipe {run.recipe_name}: the loss became {mean_loss} in epoch {epoch} of run "
+            f"{run.member}; expected a finite one. Set a lower rate, `schedule.alpha_0`"
+        )
     return mean_loss
 
 
