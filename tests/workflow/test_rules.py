@@ -61,7 +61,8 @@ def test_forests_intervals_and_shift_are_learnt_from_what_is_in_domain(
     fresh: Any, tmp_path: Path
 ) -> None:
     """In a study whose other test sets are none of it."""
-    what = "each.name, *each.params.get('learnt_from', each.params.get('in_domain', []))"
+    asked = "each.params.get('asked', {}).get('learnt_from', [])"
+    what = f"each.name, *each.params.get('in_domain', {asked})"
     told = {name: of for name, *of in told_of_each_rule(fresh, tmp_path, what) if of}
     assert told == {rule: ["phantom-val"] for rule in ("evaluate", "conformal", "detect_shift")}
 
