@@ -91,7 +91,8 @@ def test_saved_probabilities_are_scored_once_all_are_there(
     tested = cases.merge(pd.read_csv(results / "data/test_sets.csv"), on="case")
     names = [image.split("/")[-1].replace(".nii.gz", ".npz") for image in tested["image"]]
     for path in [fold / name for fold in folds for name in names]:
-        assert f"{path}: missing; predict this scan with nnU-Net" in done.stdout
+        below = path.relative_to(tmp_path)  # where the study runs
+        assert f"{below}: missing; predict this scan with nnU-Net" in done.stdout
 
     rng = np.random.default_rng(0)
     for fold in folds:

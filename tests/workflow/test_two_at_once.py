@@ -18,6 +18,7 @@ from cardiouq.data import distorted
 from cardiouq.data.plan import Plan
 from cardiouq.evaluation import scoring
 from cardiouq.files import locks
+from cardiouq.files.asked import is_as_asked
 from cardiouq.files.locks import try_lock
 from tests.paths import TINY
 
@@ -60,7 +61,10 @@ def test_evaluation_waits_for_the_prediction_and_others_for_it(
     lock = tables / "prediction" / ".vanilla.lock"
     released_in_sleep(monkeypatch, lock, steps)
 
-    def score_method(*arguments: Any) -> dict[str, Any]:
+    asked = {"settings": {}, "learnt_from": ["one"], "seed": 1}
+
+    def score_method(*arguments: Any, **told: Any) -> dict[str, Any]:
+        assert told == asked
         steps.append("scored")
         assert try_lock(lock) is None  # a prediction would wait
         return {}
@@ -76,8 +80,10 @@ def test_evaluation_waits_for_the_prediction_and_others_for_it(
             cases=[tables / "cases.csv"],
             test_sets=[tables / "test_sets.csv"],
         ),
-        params=SimpleNamespace(settings={}, learnt_from=None, seed=1),
+        output=SimpleNamespace(scores=str(tables / "scores.csv")),
+        params=SimpleNamespace(asked=asked),
     )
+    assert is_as_asked(tables, asked) and not is_as_asked(tables, {})
     assert steps == ["waited", "scored"]
     said = f"another process works on {tables / 'prediction' / 'vanilla'}; waiting for its end"
     assert caplog.messages.count(said) == 1
