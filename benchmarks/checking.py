@@ -33,6 +33,7 @@ from cardiouq.data.readers import scans
 from cardiouq.data.readers.found import DataFolder
 from cardiouq.evaluation import scoring
 from cardiouq.files import reading, writing
+from cardiouq.files.documents import write_json
 from cardiouq.files.run_files import RUN_FILE, checkpoint_file
 from cardiouq.files.writing import atomic_folder, atomic_write
 from cardiouq.methods import build_method
@@ -93,8 +94,7 @@ def prepare(folder: Path) -> None:
     run = folder / "seed-0"
     save_tensors(dict(network.named_parameters()), run / checkpoint_file(0))
     identity = {"recipe": RECIPE, "member": "0", "data_fingerprint": FINGERPRINT}
-    with atomic_write(run / RUN_FILE) as temporary:
-        temporary.write_text(json.dumps(identity), encoding="utf-8")
+    write_json(run / RUN_FILE, identity)
 
 
 def training_cases() -> list[str]:

@@ -158,9 +158,9 @@ def _fold(text: str) -> int | str:
 
 def _count(text: str) -> int:
     """A number of things from 1."""
-    if (found := int(text)) < 1:
-        raise argparse.ArgumentTypeError(f"{found}; expected 1 or more")
-    return found
+    if not (text.isdecimal() and int(text)):
+        raise argparse.ArgumentTypeError(f"{text}; expected 1 or more")
+    return int(text)
 
 
 def _checkpoint(text: str) -> str:

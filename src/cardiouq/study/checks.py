@@ -66,15 +66,19 @@ def _references(study: Settings) -> Iterator[tuple[str, str, str, Collection[str
     """Block, key and value of each reference to a name, and the names that there are."""
     datasets, recipes = study["datasets"], study["recipes"]
     yield "split", "dataset", study["split"]["dataset"], datasets
+    of_papers = _test_sets_of_papers(study)
     for test_set, block in study["test_sets"].items():
         yield f"test_sets.{test_set}", "dataset", block["dataset"], datasets
+        if block["published"]:
+            yield f"test_sets.{test_set}", "published", block["published"], of_papers
     if "distortions" in study:
         distorted = study["distortions"]
         yield "distortions", "test_set", distorted["test_set"], study["test_sets"]
         yield from (("distortions", "kinds", kind, DISTORTIONS) for kind in distorted["kinds"])
         degrees = {f"{d['kind']}-{d['place']}" for d in study.distorted_test_sets().values()}
-        for degree in distorted["published"]:
+        for degree, called in distorted["published"].items():
             yield "distortions", "published", degree, degrees
+            yield "distortions.published", degree, called, of_papers
     for method, block in study["methods"].items():
         if "recipe" in block:
             yield f"methods.{method}", "recipe", block["recipe"], recipes
@@ -86,6 +90,13 @@ def _references(study: Settings) -> Iterator[tuple[str, str, str, Collection[str
     for recipe, block in recipes.items():
         if "branch" in block:
             yield f"recipes.{recipe}.branch", "from", block["branch"]["from"], recipes
+
+
+def _test_sets_of_papers(study: Settings) -> set[str]:
+    """What the papers call their test sets."""
+    files = (study.config_folder / "published").glob("*.csv")
+    named = (parse_rows(file.read_bytes(), file, {})["test_set"] for file in files)
+    return {name for names in named for name in names} - {""}
 
 
 def _label_problems(study: Settings) -> Iterator[str]:
@@ -135,7 +146,7 @@ def _limit_problems(study: Settings) -> Iterator[str]:
 
 
 def _schedule_problems(study: Settings) -> Iterator[str]:
-    """Ranges that go down, and rates that never fall."""
+    """Ranges that go down, rates that never fall, and cycles that do not divide their epochs."""
     for recipe, block in study["recipes"].items():
         low, high = block["augmentation"]["scale"]
         if low > high:
@@ -149,6 +160,10 @@ def _schedule_problems(study: Settings) -> Iterator[str]:
                 f"recipes.{recipe}.schedule.after: {schedule['after']}; expected an epoch before "
                 f"the last of {schedule['epochs']}"
             )
+        try:
+            study.schedule(recipe)
+        except ValueError as error:
+            yield f"recipes.{recipe}.schedule: {error}"
 
 
 def _split_problems(study: Settings) -> Iterator[str]:
@@ -253,19 +268,8 @@ def _structure_problems(study: Settings) -> Iterator[str]:
 
 
 def _published_problems(study: Settings) -> Iterator[str]:
-    """Test sets that no paper has, and papers beside scans of one's own, which no paper has."""
+    """Papers beside scans of one's own, of which no paper gives a number."""
     datasets = study["datasets"]
-    for place, called in _called_by_papers(study):
-        known = sorted(
-            {
-                name
-                for file in (study.config_folder / "published").glob("*.csv")
-                for name in parse_rows(file.read_bytes(), file, {})["test_set"]
-                if name
-            }
-        )
-        if called not in known:
-            yield f"{place}: {called!r} is not one of {known}"
     own = {name for name, block in datasets.items() if ADAPTERS[block["layout"]].is_own}
     for test_set, block in study["test_sets"].items():
         if block["published"] and block["dataset"] in own:
@@ -281,16 +285,6 @@ def _published_problems(study: Settings) -> Iterator[str]:
         )
 
 
-def _called_by_papers(study: Settings) -> Iterator[tuple[str, str]]:
-    """Where a study says what a paper calls a test set, and what that is."""
-    for test_set, block in study["test_sets"].items():
-        if block["published"]:
-            yield f"test_sets.{test_set}.published", block["published"]
-    if "distortions" in study:
-        for degree, called in study["distortions"]["published"].items():
-            yield f"distortions.published.{degree}", called
-
-
 def _recipe_problems(study: Settings) -> Iterator[str]:
     """Variants and branches that do not go with their recipe."""
     for name, block in study["recipes"].items():
@@ -304,10 +298,6 @@ def _recipe_problems(study: Settings) -> Iterator[str]:
                 written = study.written["recipes"][name]  # no default is asked for
                 for problem in build_variant(block["variant"]).problems(written):
                     yield f"{place}.{problem}"
-        try:
-            study.schedule(name)
-        except ValueError as error:
-            yield f"{place}.schedule: {error}"
         base = study["recipes"].get(block.get("branch", {}).get("from"), {})
         if "branch" in base:
             yield f"{place}.branch.from: {block['branch']['from']!r} is a branch itself"

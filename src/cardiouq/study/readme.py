@@ -107,9 +107,7 @@ def _value(block: Schema) -> str:
         return "`null`"
     if kind == "array":
         of_items = _value(block["items"])
-        counts = sorted(
-            {str(block[end]) for end in ("minItems", "maxItems") if end in block}, key=int
-        )
+        counts = dict.fromkeys(str(block[end]) for end in ("minItems", "maxItems") if end in block)
         count = f"{' to '.join(counts)} " if "maxItems" in block else ""
         return re.sub(r"^\w+", rf"{count}\g<0>s", of_items)
     limits = [f"{word} {block[name]}" for name, word in LIMITS.items() if name in block]

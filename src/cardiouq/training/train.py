@@ -136,8 +136,9 @@ def set_up(run: Run, device: torch.device) -> Setup:
         loss = torch.compile(loss, dynamic=False)
     optimiser = variant.optimiser(build_optimiser(network, recipe["optimiser"]), training)
     batches = held_out_batches(run, held_out)
-    parts = variant, training, loss, optimiser, augmentation, patches, batches
-    return Setup(run, *parts, is_compiled=is_compiled)
+    return Setup(
+        run, variant, training, loss, optimiser, augmentation, patches, batches, is_compiled
+    )
 
 
 def train_epoch(setup: Setup, epoch: int, leave_if_told: Callable[[], None]) -> float:
