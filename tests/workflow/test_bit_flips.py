@@ -92,6 +92,7 @@ MAY_CHANGE_NOTHING = {
 LEFT_OUT = (
     # which the export and the status read
     "prediction/*/asked.json",
+    "evaluation/*/asked.json",
     # empty marks, of which no bit can flip
     "training/*/*/trained",
     "**/.snakemake_timestamp",

@@ -339,7 +339,9 @@ def test_another_version_of_tables_or_arrays_makes_them_anew_and_trains_nothing(
     finished: Any, edited: Edited, module: str, version: str, rule: str
 ) -> None:
     path = finished.repository / "src/cardiouq" / module
-    text, count = re.subn(rf"^{version} = ", r"\g<0>1", path.read_text("utf-8"), flags=re.MULTILINE)
+    text, count = re.subn(
+        rf"^{version} = ", r"\g<0>1", path.read_text(encoding="utf-8"), flags=re.MULTILINE
+    )
     assert count == 1
     with edited(path, text):
         planned = finished.plan()
