@@ -106,6 +106,7 @@ rule figure_quality_control:
         f"{RESULTS}/benchmarks/figure_quality_control/all.tsv"
     params:
         **compared(drawn("quality_control"), FIRST_OF_DOMAINS),
+        of_all=TEST_SETS,
         poor=STUDY["evaluation"]["poor"],
     script:
         "../scripts/figure_quality_control.py"

@@ -1,6 +1,6 @@
 """Figures with a row per method: its name at the left, in each panel a dot per test set."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import cycle
 
 import numpy as np
@@ -30,8 +30,8 @@ FRAME = 0.95
 """Height of what is above and below the rows, in inches."""
 
 
-def looks_of(test_sets: Mapping[str, str]) -> dict[str, MethodStyle]:
-    """Colour and marker of every test set; `test_sets` is key -> printed label, in order."""
+def looks_of(test_sets: Collection[str]) -> dict[str, MethodStyle]:
+    """Colour and marker of every test set, by its key, in order."""
     colours = sequence_colours(len(test_sets))
     return dict(zip(test_sets, map(MethodStyle, colours, cycle(MARKERS)), strict=False))
 
@@ -41,10 +41,14 @@ def row_figure(
     test_sets: Mapping[str, str],
     titles: Sequence[str],
     handles: Sequence[Artist] = (),
+    looks: Mapping[str, MethodStyle] | None = None,
 ) -> tuple[Figure, list[Axes]]:
     """Make a figure with a row per method and a panel per title.
 
     Its legend is of the test sets, and of the other handles that are given.
+
+    Args:
+        looks: of the test sets, where others have a place in their order; None: `looks_of` them.
     """
     use_style()
     height = min(LINE * (len(test_sets) + 1) * len(methods), TALLEST) + FRAME
@@ -58,8 +62,8 @@ def row_figure(
         axes.tick_params(axis="y", length=0)
     panels[0].set_yticks(range(len(methods)), list(methods.values()))
     panels[0].set_ylim(len(methods) - 0.5, -0.5)
-    looks = looks_of(test_sets)
-    of_test_sets = markers({test_sets[name]: look for name, look in looks.items()})
+    looks = looks or looks_of(test_sets)
+    of_test_sets = markers({label: looks[name] for name, label in test_sets.items()})
     add_legend(figure, [*of_test_sets, *handles])
     return figure, panels
 
@@ -70,21 +74,27 @@ def row_heights(n_methods: int, index: int, n_test_sets: int) -> NDArray[np.floa
 
 
 def add_dots(
-    axes: Axes, numbers: pd.DataFrame, methods: Mapping[str, str], test_sets: Mapping[str, str]
+    axes: Axes,
+    numbers: pd.DataFrame,
+    methods: Mapping[str, str],
+    test_sets: Mapping[str, str],
+    looks: Mapping[str, MethodStyle] | None = None,
 ) -> None:
     """Draw the dots of all test sets, each with its interval.
 
     Args:
         numbers: rows of (method, test_set) with value, low and high; what has no row has no dot.
+        looks: as of `row_figure`.
     """
-    for index, (name, look) in enumerate(looks_of(test_sets).items()):
+    looks = looks or looks_of(test_sets)
+    for index, name in enumerate(test_sets):
         shown = numbers.reindex(pd.MultiIndex.from_product([list(methods), [name]]))
         axes.errorbar(
             shown["value"],
             row_heights(len(methods), index, len(test_sets)),
             xerr=np.abs(shown[["low", "high"]].T - shown["value"]),
-            fmt=look.marker,
-            color=look.colour,
+            fmt=looks[name].marker,
+            color=looks[name].colour,
             markersize=2.8,
             elinewidth=0.7,
         )

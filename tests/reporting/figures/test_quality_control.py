@@ -9,10 +9,12 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from cardiouq.reporting.figures.quality_control import FLAGGED, draw_quality_control
+from cardiouq.reporting.rows import looks_of
 from cardiouq.structures import STRUCTURES
 from tests.reporting.figures.drawn import check_saved
 from tests.reporting.reviewed import METHODS, TEST_SETS, review
 
+ALL_TEST_SETS = ["not-drawn", *TEST_SETS]
 WIDTH = 4.0
 """Of the made-up intervals, to either side."""
 
@@ -28,7 +30,8 @@ def figure(reviewed: pd.DataFrame) -> Figure:
     low, high = rows["value"] - WIDTH, rows["value"] + WIDTH
     summary = rows.assign(level="slice", metric=FLAGGED, low=low, high=high)
     volumes = summary.assign(level="volume", value=0.0)
-    return draw_quality_control(pd.concat([summary, volumes]), reviewed, METHODS, TEST_SETS)
+    numbers = pd.concat([summary, volumes])
+    return draw_quality_control(numbers, reviewed, METHODS, TEST_SETS, looks_of(ALL_TEST_SETS))
 
 
 def flagged(reviewed: pd.DataFrame, test_set: str, structure: str, by: str) -> list[float]:
@@ -62,6 +65,16 @@ def test_baselines_stand_beside_each_method(figure: Figure, reviewed: pd.DataFra
     [legend] = figure.legends
     names = [text.get_text() for text in legend.get_texts()]
     assert names == [*TEST_SETS.values(), "oracle to random", "slice position"]
+
+
+def test_test_sets_look_as_among_all(figure: Figure) -> None:
+    looks = looks_of(ALL_TEST_SETS)
+    wanted = [looks[name] for name in TEST_SETS]
+    [legend] = figure.legends
+    for drawn in (figure.axes[0].containers, legend.legend_handles):
+        points = [dots[0] if isinstance(dots, tuple) else dots for dots in drawn]
+        shown = [(line.get_color(), line.get_marker()) for line in points[: len(wanted)]]
+        assert shown == wanted
 
 
 def test_every_method_has_a_row_of_its_name(figure: Figure) -> None:

@@ -9,6 +9,7 @@ from matplotlib.lines import Line2D
 
 from cardiouq.evaluation.quality_control import ORACLE, RANDOM, SLICE_POSITION
 from cardiouq.reporting.rows import add_dots, row_figure, row_heights
+from cardiouq.reporting.style import MethodStyle
 from cardiouq.structures import STRUCTURES
 
 FLAGGED = "flagged_percent_assd_within_mm"
@@ -21,6 +22,7 @@ def draw_quality_control(
     reviewed: pd.DataFrame,
     methods: Mapping[str, str],
     test_sets: Mapping[str, str],
+    looks: Mapping[str, MethodStyle],
 ) -> Figure:
     """Draw a row per method, a panel per structure: the share of slices that has to be flagged.
 
@@ -33,12 +35,13 @@ def draw_quality_control(
         reviewed: rows of `quality_control.csv`.
         methods: key -> printed label, in order.
         test_sets: key -> printed label, of those to draw.
+        looks: of all test sets, so that each looks as in the other figures.
     """
     baselines = [
         Line2D([], [], label="oracle to random", **BAR),
         Line2D([], [], label="slice position", **STROKE),
     ]
-    figure, panels = row_figure(methods, test_sets, STRUCTURES, baselines)
+    figure, panels = row_figure(methods, test_sets, STRUCTURES, baselines, looks)
     keys = ["method", "test_set"]
     slices = summary[(summary["level"] == "slice") & (summary["metric"] == FLAGGED)]
     for axes in panels[1:]:
@@ -53,6 +56,6 @@ def draw_quality_control(
             axes.hlines(heights, of_set[ORACLE], of_set[RANDOM], **BAR)
             axes.plot(of_set[SLICE_POSITION], heights, **STROKE)
         of_structure = slices[slices["structure"] == structure].set_index(keys)
-        add_dots(axes, of_structure, methods, test_sets)
+        add_dots(axes, of_structure, methods, test_sets, looks)
         axes.set_xlabel("Slices flagged (%)")
     return figure
