@@ -409,3 +409,18 @@ def test_test_sets_are_of_the_parts_that_they_name(subjects: Subjects) -> None:
     sizes = chosen.groupby("test_set").size()
     assert sizes.to_dict() == {"val": 4, "all": 16, "test": 4, "both": 20}
     assert chosen.loc[chosen["test_set"] == "test", "case"].str.startswith("t-").all()
+
+
+def test_a_visit_of_several_parts_is_no_test_set(subjects: Subjects) -> None:
+    """Its ejection fraction would be read off two scans."""
+    table = subjects(8)
+    split = split_subjects(table, "acdc", 0.25, 0, seed=1)
+    test_sets = filled_in({"s": {"dataset": "acdc", "part": ["training", "other"]}}, "test_sets")
+    apart = table.assign(part=table["phase"].map({"ED": "training", "ES": "other"}))
+    with pytest.raises(ProblemsError, match="in several parts") as caught:
+        select_test_cases(apart, split, test_sets)
+    [problem] = caught.value.problems
+    assert "8 subject(s)" in problem
+    assert "['other', 'training']" in problem
+    assert len(select_test_cases(apart.assign(visit=apart["phase"]), split, test_sets)) == 16
+    assert len(select_test_cases(apart.assign(phase=""), split, test_sets)) == 16

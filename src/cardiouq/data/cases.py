@@ -2,6 +2,7 @@
 
 import logging
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
@@ -117,7 +118,22 @@ def _repeated(table: pd.DataFrame) -> list[str]:
             f"{alike['image'].iloc[0]}: cases {sorted(alike['case'])[:MOST_NAMED]} differ in "
             "capital letters alone, and their files are the same on some disks; rename them"
         ]
+    subjects = table.drop_duplicates(["dataset", "subject"])
+    spelt = subjects["subject"].map(_folded)
+    alike = subjects[pd.concat([subjects["dataset"], spelt], axis=1).duplicated(keep=False)]
+    if len(alike):
+        return [
+            f"{alike['image'].iloc[0]}: subjects {sorted(alike['subject'])[:MOST_NAMED]} of data "
+            f"set {alike['dataset'].iloc[0]} differ in capital letters, spaces or accents' "
+            "encoding alone; write a subject in one way, as no one may stand on both sides of a "
+            "split"
+        ]
     return []
+
+
+def _folded(subject: str) -> str:
+    """A subject's name, whatever its capitals, spaces and the encoding of its accents."""
+    return " ".join(unicodedata.normalize("NFKC", subject).casefold().split())
 
 
 def _no_names(cases: Sequence[FoundCase], data: DataFolder) -> list[str]:

@@ -162,7 +162,7 @@ def select_test_cases(
     `vendor`, and any columns of the case table (`where`).
 
     Raises:
-        ProblemsError: for every test set that holds no case.
+        ProblemsError: for every test set that holds no case, or a visit's cases of several parts.
     """
     parts: list[pd.DataFrame] = []
     problems: list[str] = []
@@ -181,10 +181,28 @@ def select_test_cases(
         if chosen.empty:
             elsewhere = _parts_with_cases(of_dataset, settings)
             problems.append(f"{name}: no case matches {dict(settings)}{elsewhere}")
+        if several := _of_several_parts(chosen):
+            problems.append(f"{name}: {several}")
         parts.append(pd.DataFrame({"test_set": name, "case": chosen["case"]}))
     if problems:
-        raise ProblemsError("test sets without a case; change the study or the data:", problems)
+        raise ProblemsError("test sets that cannot be; change the study or the data:", problems)
     return pd.concat(parts, ignore_index=True)
+
+
+def _of_several_parts(cases: pd.DataFrame) -> str:
+    """The problem, if there is any, of visits whose cases are in several parts: an ejection
+    fraction would be read off two scans."""
+    of_phases = cases[cases["phase"] != ""]
+    parts = of_phases.groupby(["subject", "visit"])["part"].unique()
+    several = parts[parts.map(len) > 1]
+    if several.empty:
+        return ""
+    (subject, visit), of_first = several.index[0], sorted(several.iloc[0])
+    return (
+        f"{len(several)} subject(s) have cases of one visit in several parts, as {subject}"
+        f"{f', visit {visit}' if visit else ''} in {of_first}; expected one part. Make a test set "
+        "of each part, or tell the visits apart (`visit`)"
+    )
 
 
 def chosen_by(test_set: Mapping[str, Any]) -> dict[str, Any]:

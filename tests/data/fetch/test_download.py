@@ -57,6 +57,18 @@ def test_empty_root_is_filled_and_a_link_is_followed(site: Site, tmp_path: Path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["disk", "link"]
 
 
+def test_mount_point_is_an_error_before_the_download(
+    site: Site, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root.mkdir(parents=True)
+    monkeypatch.setattr(Path, "is_mount", lambda path: path == root)
+    with pytest.raises(CardiouqError, match=f"{root}: is where a disk is mounted"):
+        fetch(source_of(site), root)
+    assert site.requests == []
+    fetch(source_of(site), root / "acdc")
+    assert_whole(root / "acdc")
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_download_cut_at_random_points_goes_on(site: Site, root: Path, seed: int) -> None:
     """In one call and, as failures in a row run out, over several."""

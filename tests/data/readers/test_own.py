@@ -93,6 +93,27 @@ def test_a_table_beside_nnunet_s_folders_says_more_of_each_case(nnunet: Path) ->
     assert table["site"].tolist() == rows["site"]
 
 
+@pytest.mark.parametrize("pattern", ["", "^(p[0-9])_"])
+def test_a_table_beside_nnunet_s_folders_has_every_case(nnunet: Path, pattern: str) -> None:
+    rows = {"case": ["p1_a", "p2_a", "p2_b"], "subject": ["one", "two", "two"]}
+    pd.DataFrame(rows).to_csv(nnunet / "cases.csv", index=False)
+    _, [problem] = find_nnunet(DataFolder("nnunet", nnunet, subject=pattern))
+    assert problem.startswith(f"{nnunet / 'cases.csv'}: no row of 1 case(s)")
+    assert "['p1_b']" in problem
+
+
+def test_a_table_beside_nnunet_s_folders_moves_no_case_to_another_part(nnunet: Path) -> None:
+    rows = pd.DataFrame({"case": ["p1_a", "p1_b", "p2_a", "p2_b"], "subject": list("1122")})
+    data = DataFolder("nnunet", nnunet)
+    rows.assign(part=["training", "", "", "testing"]).to_csv(nnunet / "cases.csv", index=False)
+    _, [problem] = find_nnunet(data)
+    assert "case 'p2_b' is of the part 'testing', but its label lies in labelsTr" in problem
+    rows.assign(part=["training", "", "", ""]).to_csv(nnunet / "cases.csv", index=False)
+    found, problems = find_nnunet(data)
+    assert problems == []
+    assert {case.part for case in found} == {"training"}
+
+
 @pytest.mark.parametrize(
     "labels",
     [
@@ -335,6 +356,29 @@ def test_cases_that_differ_in_capitals_alone_are_one_error(
     [problem] = caught.value.problems
     assert "differ in capital letters alone" in problem
     assert "other" not in problem.split("cases ")[1].split("]")[0]
+
+
+@pytest.mark.parametrize(
+    "subjects",
+    [["P01", "p01"], ["M\u00fcller", "Mu\u0308ller"], ["a b", "a  b"], ["other", "x", "X"]],
+)
+def test_subjects_that_are_spelt_in_two_ways_are_one_error(
+    tmp_path: Path, save: Save, subjects: list[str]
+) -> None:
+    data = write_table(tmp_path, save, [f"case{number}" for number in range(len(subjects))])
+    rows = pd.read_csv(tmp_path / "cases.csv").assign(subject=subjects)
+    rows.to_csv(tmp_path / "cases.csv", index=False)
+    with pytest.raises(ProblemsError, match="write a subject in one way") as caught:
+        make_case_table({"d": data})
+    [problem] = caught.value.problems
+    assert str(sorted(subjects[-2:])) in problem
+
+
+def test_a_table_of_files_keeps_a_column_name(tmp_path: Path, save: Save) -> None:
+    [row] = make_case_table({"d": write_table(tmp_path, save, ["a"], name="mine")}).to_dict(
+        "records"
+    )
+    assert (row["case"], row["name"]) == ("a", "mine")
 
 
 def test_every_column_of_the_program_s_is_reserved_or_read(tmp_path: Path, save: Save) -> None:

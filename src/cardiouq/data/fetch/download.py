@@ -57,13 +57,14 @@ def fetch(source: Source, root: str | os.PathLike[str], tries: int = 6, wait: fl
 
     Args:
         source: an open data set.
-        root: a folder that is not there yet, or empty.
+        root: a folder that is not there yet, or empty, and on its parent's disk.
         tries: failures in a row, without another 1 % of the archive between them, to give up after.
         wait: seconds before the second try, doubled before each further one.
 
     Raises:
-        CardiouqError: if the data set is not open, the root is taken, space is short, the download
-            fails or is not what `source` says, or the archive is damaged or unsafe.
+        CardiouqError: if the data set is not open, the root is taken or a mount point, space is
+            short, the download fails or is not what `source` says, or the archive is damaged or
+            unsafe.
     """
     if source.access != "open":
         raise CardiouqError(
@@ -79,6 +80,11 @@ def fetch(source: Source, root: str | os.PathLike[str], tries: int = 6, wait: fl
             log.info("%s: already there, from %s", root, source.url)
             part.remove()  # a call that was killed just after the rename left it
             return
+        if root.is_mount():
+            raise CardiouqError(
+                f"{root}: is where a disk is mounted, which no download can replace; expected a "
+                f"folder in it, such as {root / source.dataset}"
+            )
         root.parent.mkdir(parents=True, exist_ok=True)
         with part.locked():
             part.forget_another(source)

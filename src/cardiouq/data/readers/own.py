@@ -36,7 +36,7 @@ TABLE = "cases.csv"
 DESCRIPTION = "dataset.json"
 NNUNET_PARTS = {TRAINING: "Tr", "testing": "Ts"}
 """Part of nnU-Net's raw format -> how its folders' names end."""
-READ = {"image", "label", "frame", "case", "name", "part", *SAID}
+READ = {"image", "label", "frame", "case", "part", *SAID}
 """Columns of a data set's table that mean something to the program."""
 RESERVED = {
     "dataset",
@@ -122,13 +122,14 @@ def find_nnunet(data: DataFolder) -> Found:
             raise CardiouqError(
                 f"{data.root / DESCRIPTION}: files end in {ending}; expected NIfTI, .nii.gz"
             )
+        files = {part: _nnunet_files(description, part, ending, data) for part in data.parts}
         table = data.root / TABLE
         rows: dict[str, Row] = {}
         if os.path.lexists(table):  # a folder or a broken link of that name is an error
             rows = by_column("case", table, _read_rows(table, ["case", "subject"], data))
+            _check_rows(table, rows, files)
         elif data.visit:
             raise CardiouqError(f"{table}: missing; expected the column {data.visit!r} of visits")
-        files = {part: _nnunet_files(description, part, ending, data) for part in data.parts}
     except CardiouqError as error:
         return [], [str(error)]
     cases: list[FoundCase] = []
@@ -141,10 +142,33 @@ def find_nnunet(data: DataFolder) -> Found:
                 row = rows.get(name) or {"subject": _subject(name, data)}
             except CardiouqError as error:
                 return [], [str(error)]
-            cases.append(_case(row.get("name") or name, row, image, label, -1, part, data))
+            called = row.pop("name", "") or name
+            cases.append(_case(called, row, image, label, -1, part, data))
     if without := rows.keys() - {name for of_part in files.values() for name in of_part}:
         log.info("%s: %d row(s) of cases that are not among the labels", table, len(without))
     return cases, problems
+
+
+def _check_rows(
+    table: Path, rows: Mapping[str, Row], files: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Raise a CardiouqError unless a table has a row of each case, of the part it lies in.
+
+    What a pattern calls the subject of a case may be another name than the table's.
+    """
+    part_of = {name: part for part, of_part in files.items() for name in of_part}
+    if without := sorted(part_of.keys() - rows.keys()):
+        raise CardiouqError(
+            f"{table}: no row of {len(without)} case(s) that have a label, as "
+            f"{without[:MOST_NAMED]}; expected one of each"
+        )
+    for name, part in part_of.items():
+        if (said := rows[name].get("part") or part) != part:
+            raise CardiouqError(
+                f"{table}: case {name!r} is of the part {said!r}, but its label lies in "
+                f"{_folder('labels', part)}, which is the part {part!r}; move it, or leave the "
+                "column empty"
+            )
 
 
 def _folder(kind: str, part: str) -> str:
