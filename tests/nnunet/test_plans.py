@@ -9,7 +9,7 @@ import pytest
 from cardiouq.data.plan import Plan
 from cardiouq.errors import CardiouqError
 from cardiouq.nnunet.plans import read_plan, read_structures
-from tests.nnunet.trained import FEATURES, PATCH, STRUCTURES, Change, write
+from tests.nnunet.trained import FEATURES, KERNELS, PATCH, STRUCTURES, Change, write
 
 PLAN = Plan(
     spacing=(1.5, 1.5),
@@ -17,7 +17,7 @@ PLAN = Plan(
     batch_size=4,
     n_stages=3,
     features_per_stage=FEATURES,
-    kernel_sizes=((3, 3),) * 3,
+    kernel_sizes=KERNELS,
     strides=((1, 1), (2, 2), (2, 2)),
 )
 

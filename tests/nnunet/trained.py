@@ -12,15 +12,19 @@ from torch import Tensor, nn
 
 FEATURES, PATCH, STRUCTURES = (4, 8, 16), (16, 16), ("cavity", "wall")
 """Other structures than the study's three."""
+KERNELS = ((1, 3), (3, 3), (3, 3))
+"""Of the encoder's stages, and of the decoder's beside them."""
 RESAMPLING = "resample_data_or_seg_to_shape"
+Kernel = tuple[int, int]
 Change = Callable[[Any], None]
 """What a test does to a file's content."""
 
 
 class Convolution(nn.Module):
-    def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
+    def __init__(self, inputs: int, outputs: int, kernel: Kernel, stride: int = 1) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(inputs, outputs, 3, stride, padding=1)
+        padding = [size // 2 for size in kernel]
+        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, padding)
         self.norm = nn.InstanceNorm2d(outputs, affine=True)
         self.all_modules = nn.Sequential(self.conv, self.norm, nn.LeakyReLU())
 
@@ -29,10 +33,10 @@ class Convolution(nn.Module):
 
 
 class Stage(nn.Module):
-    def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
+    def __init__(self, inputs: int, outputs: int, kernel: Kernel, stride: int = 1) -> None:
         super().__init__()
         self.convs = nn.Sequential(
-            Convolution(inputs, outputs, stride), Convolution(outputs, outputs)
+            Convolution(inputs, outputs, kernel, stride), Convolution(outputs, outputs, kernel)
         )
 
     def forward(self, images: Tensor) -> Tensor:
@@ -42,7 +46,9 @@ class Stage(nn.Module):
 class Encoder(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        stages = [Stage(1, FEATURES[0]), *(Stage(a, b, 2) for a, b in pairwise(FEATURES))]
+        first, *rest = KERNELS
+        falling = zip(pairwise(FEATURES), rest, strict=True)
+        stages = [Stage(1, FEATURES[0], first), *(Stage(a, b, k, 2) for (a, b), k in falling)]
         self.stages = nn.Sequential(*map(nn.Sequential, stages))
 
 
@@ -52,7 +58,10 @@ class Decoder(nn.Module):
         self.encoder = encoder
         rising = list(pairwise(reversed(FEATURES)))
         self.transpconvs = nn.ModuleList(nn.ConvTranspose2d(a, b, 2, 2) for a, b in rising)
-        self.stages = nn.ModuleList(Stage(2 * b, b) for _, b in rising)
+        kernels = KERNELS[-2::-1]
+        self.stages = nn.ModuleList(
+            Stage(2 * b, b, k) for (_, b), k in zip(rising, kernels, strict=True)
+        )
         heads = (nn.Conv2d(b, classes, 1) for _, b in rising)
         self.seg_layers = nn.ModuleList(heads)
 
@@ -95,7 +104,7 @@ def plans() -> dict[str, Any]:
             "n_stages": stages,
             "features_per_stage": list(FEATURES),
             "conv_op": "torch.nn.modules.conv.Conv2d",
-            "kernel_sizes": [[3, 3]] * stages,
+            "kernel_sizes": [list(kernel) for kernel in KERNELS],
             "strides": [[1, 1]] + [[2, 2]] * (stages - 1),
             "n_conv_per_stage": [2] * stages,
             "n_conv_per_stage_decoder": [2] * (stages - 1),

@@ -27,7 +27,11 @@ def held_out(split_tables: Path, repository: Path, monkeypatch: pytest.MonkeyPat
         found.append(sorted(held.cases))
 
     monkeypatch.setattr(runs, "RunOnDisk", run_on_disk)
-    monkeypatch.setattr(predict, "predict", lambda *arguments: None)
+
+    def draws_by_its_own_seed(sampler: Any, test_sets: Any, seed: int, *others: Any) -> None:
+        assert seed == 7  # of a repeat, whose folds are those of the study's seed
+
+    monkeypatch.setattr(predict, "predict", draws_by_its_own_seed)
     monkeypatch.setenv(DEVICE_VARIABLE, "cpu")
     noisy = pd.read_csv(split_tables / "cases.csv").query("subject == 'v0'")
     noisy.assign(case="v0_ED+noise-1").to_csv(split_tables / "distorted.csv", index=False)
@@ -42,6 +46,7 @@ def held_out(split_tables: Path, repository: Path, monkeypatch: pytest.MonkeyPat
             "recipe": {"schedule": schedule},
             "members": members,
             "seed": 1,
+            "sampling_seed": 7,
             "tile_overlap": 0.5,
         }
         files = {

@@ -169,6 +169,19 @@ def test_further_data_set_to_test_on_trains_nothing_again(
     assert changed_recipes(make_study, tiny, after) == set()
 
 
+def test_own_scans_that_were_moved_train_nothing_again(
+    make_study: MakeStudy, tiny: Settings
+) -> None:
+    def of(**changed: Any) -> Study:
+        settings = {key: value for key, value in deepcopy(tiny).items() if key != "phantom"}
+        for dataset in settings["datasets"].values():
+            dataset |= {"layout": "csv", "source": "./here", "labels": {"RV": 1}} | changed
+        return make_study(settings)
+
+    assert keys(of(source="/elsewhere/scans")) == keys(of())
+    assert keys(of(labels={"RV": 2})) != keys(of())
+
+
 def test_checkpoints_that_were_not_kept_need_another_run(
     make_study: MakeStudy, tiny: Settings
 ) -> None:
@@ -380,6 +393,9 @@ def test_repeats_have_the_next_seeds_and_share_runs_with_ensembles(
     settings = json.loads(study.prediction_settings("vanilla-repeat-2"))
     assert settings["members"] == ["1"]
     assert settings["method"] == {"method": "single"}
+    first = json.loads(study.prediction_settings("vanilla"))
+    assert first["sampling_seed"] == first["seed"] == settings["seed"]
+    assert settings["sampling_seed"] not in (first["seed"], None)
 
 
 def test_how_often_a_method_is_repeated_and_how_it_is_shown_predicts_nothing_again(

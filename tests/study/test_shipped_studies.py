@@ -126,7 +126,7 @@ def test_paper_s_network_is_nnunet_s_own_plan(paper: Study) -> None:
         "spacing": None,
         "patch_size": None,
         "base_features": 32,
-        "max_features": 512,
+        "max_features": 480,
         "max_stages": None,
     }
 

@@ -316,7 +316,9 @@ def test_newer_code_and_config_train_nothing_again(finished: Any, newer: Newer) 
     patterns = ("src/**/*.py", "workflow/**/*.*", "config/**/*.yaml")
     files = [path for pattern in patterns for path in finished.repository.glob(pattern)]
     with newer([*files, Path(finished.study)]):
-        assert finished.plan().trainings == []
+        planned = finished.plan()
+    assert planned.trainings == []
+    assert "predict" not in planned.jobs
 
 
 def test_changed_training_code_trains_nothing_again(finished: Any, longer: Longer) -> None:

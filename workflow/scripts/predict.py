@@ -74,4 +74,4 @@ with reported_to_user(arguments.log):
     else:
         sampler = sampler_of_runs(method, device)
     asked = arguments.settings | {"runs": [str(path.parent) for path in arguments.runs]}
-    predict(sampler, test_sets, arguments.settings["seed"], arguments.output, asked)
+    predict(sampler, test_sets, arguments.settings["sampling_seed"], arguments.output, asked)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from monai.networks.blocks.dynunet_block import UnetUpBlock
 from monai.networks.nets import DynUNet
 from torch import Tensor, nn
 
@@ -37,6 +38,20 @@ class UNet(DynUNet):  # type: ignore[misc]
     full resolution, then those of each head of deep supervision at that head's own. In evaluation
     mode it is the full resolution's alone.
     """
+
+    def get_upsamples(self) -> nn.ModuleList:
+        """The decoder, each stage of the kernel of the encoder's stage beside it, as nnU-Net v2 has
+        it; MONAI's are of the stage below, which is another where pixels are not square."""
+        upsamples: nn.ModuleList = self.get_module_list(
+            self.filters[1:][::-1],
+            self.filters[:-1][::-1],
+            self.kernel_size[:-1][::-1],
+            self.strides[1:][::-1],
+            UnetUpBlock,
+            self.upsample_kernel_size[::-1],
+            trans_bias=self.trans_bias,
+        )
+        return upsamples
 
     def forward(self, images: Tensor) -> Tensor | list[Tensor]:
         """Logits of images (batch, 1, rows, columns)."""

@@ -5,12 +5,14 @@ Imports nothing that takes long: the workflow asks whenever it starts.
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypedDict
 
 from cardiouq.files.run_files import checkpoint_file, state_file
 from cardiouq.methods import predicted_by
 from cardiouq.methods.base import Member
+from cardiouq.seeds import derive
 from cardiouq.study.members import Members
 
 
@@ -28,7 +30,7 @@ class Runs(Members):
         depends_on = {
             "recipe": self.written["recipes"][recipe],
             "keep_epochs": self.keep_epochs(recipe, member),
-            "dataset": self.written["datasets"][self["split"]["dataset"]],
+            "dataset": _wherever_it_is(self.written["datasets"][self["split"]["dataset"]]),
         }
         for part in ("seed", "phantom", "split", "plan"):
             depends_on[part] = self.written.get(part)
@@ -88,25 +90,23 @@ class Runs(Members):
         block = self.written["methods"][self.repeated(method)]
         # what a prediction does not depend on would predict it again
         own = predicted_by(block)
+        _, repeat = self.repeats.get(method, (method, 0))
+        common = {
+            "name": method,
+            "method": own,
+            "seed": self["seed"],
+            "sampling_seed": derive(self["seed"], "repeat", repeat) if repeat else self["seed"],
+            **_own_code(block["method"]),
+        }
         if pretrained := self.pretrained().get(method):
             return json.dumps(
-                {
-                    "name": method,
-                    "method": own,
-                    "fingerprint": pretrained.fingerprint(),
-                    "structures": self.structures,
-                    "seed": self["seed"],
-                    **_own_code(block["method"]),
-                }
+                common | {"fingerprint": pretrained.fingerprint(), "structures": self.structures}
             )
         return json.dumps(
-            {
-                "name": method,
-                "method": own,
+            common
+            | {
                 "members": [str(member) for member in self.method_members(method)],
                 "recipe": self.written["recipes"][block["recipe"]],
-                "seed": self["seed"],
-                **_own_code(block["method"]),
                 **self.written["prediction"],
             }
         )
@@ -133,6 +133,13 @@ class Runs(Members):
         """Method that trains nothing -> fingerprint of its model; nothing if there is none."""
         found = {name: method.fingerprint() for name, method in self.pretrained().items()}
         return {"models": found} if found else {}
+
+
+def _wherever_it_is(dataset: Mapping[str, Any]) -> dict[str, Any]:
+    """A data set without the path of its folder: which scans a run saw is in its fingerprint."""
+    return {
+        key: value for key, value in dataset.items() if key != "source" or "/" not in str(value)
+    }
 
 
 def _own_code(name: str | None) -> dict[str, str]:
