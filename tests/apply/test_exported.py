@@ -67,6 +67,14 @@ def test_model_to_begin_with_can_be_read() -> None:
     assert f"Licence of the weights: {licence}, that of the training scans" in card
 
 
+def test_model_mirrors_if_its_study_did(make_model: Make) -> None:
+    def sampler(folder: Path) -> Any:
+        return read_model(folder).sampler(torch.device("cpu"), no_image)
+
+    assert sampler(make_model()).predictor.mirrored_axes == ()  # models of before do not say it
+    assert sampler(make_model(mirroring=True)).predictor.mirrored_axes == (0, 1)
+
+
 def test_licence_is_told_and_may_be_missing(make_model: Make) -> None:
     assert "licence" not in read_model(make_model()).about
     assert read_model(make_model(licence="CC BY 4.0")).about["licence"] == "CC BY 4.0"

@@ -370,6 +370,21 @@ def test_slice_smaller_or_larger_than_the_patch_is_predicted(plan: Plan, make_ru
         np.testing.assert_allclose(found.sum(0), np.ones((2, *shape)), rtol=1e-5, atol=1e-5)
 
 
+def test_mirrored_logits_are_the_mean_over_a_slice_s_mirror_images(
+    plan: Plan, make_run: MakeRun
+) -> None:
+    network = make_run(0, {19: 0}).network(19)
+    image = np.random.default_rng(0).normal(size=(2, *plan.patch_size)).astype(np.float32)
+    plain = Predictor(plan, 0.5, CPU)
+    images = (
+        plain.output(network, np.flip(image, axes).copy()).flip([axis + 1 for axis in axes])
+        for axes in ((), (1,), (2,), (1, 2))
+    )
+    found = Predictor(plan, 0.5, CPU, mirrors=True).output(network, image)
+    torch.testing.assert_close(found, torch.stack(list(images)).mean(0))
+    assert not torch.allclose(found, plain.output(network, image), atol=1e-2)
+
+
 def test_beyond_the_crop_all_is_background(plan: Plan) -> None:
     cropped = replace(plan, crop=(8, 6))
     logits = torch.randn(2, 4, 8, 6)

@@ -439,3 +439,24 @@ def test_all_problems_of_names_and_methods_are_listed_at_once(
         "methods.vanilla.recipe",
         "split.dataset",
     ]
+
+
+def test_mirror_images_of_what_is_no_logits_are_refused(
+    make_study: MakeStudy, tiny: Settings
+) -> None:
+    set_key(tiny, "prediction.mirroring", True)
+    problems = problems_of(make_study, tiny)
+    refused = {problem.split(":")[0].removeprefix("methods.") for problem in problems}
+    assert {tiny["methods"][name]["method"] for name in refused} == {
+        "stochastic_segmentation",
+        "evidential",
+    }
+    assert all("set `prediction.mirroring: false`" in problem for problem in problems)
+    for name in refused:
+        del tiny["methods"][name]
+    mirrored = make_study(tiny)
+    del tiny["prediction"]["mirroring"]
+    plain = make_study(tiny)
+    assert [mirrored.network_passes(name) for name in plain.methods] == [
+        4 * plain.network_passes(name) for name in plain.methods
+    ]

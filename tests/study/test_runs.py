@@ -174,6 +174,8 @@ def test_own_scans_that_were_moved_train_nothing_again(
 ) -> None:
     def of(**changed: Any) -> Study:
         settings = {key: value for key, value in deepcopy(tiny).items() if key != "phantom"}
+        for block in (settings["reporting"], *settings["test_sets"].values()):
+            block["published"] = None
         for dataset in settings["datasets"].values():
             dataset |= {"layout": "csv", "source": "./here", "labels": {"RV": 1}} | changed
         return make_study(settings)

@@ -39,7 +39,8 @@ def sampler_of_runs(method: BaseMethod, device: torch.device) -> Sampler:
     # nothing is trained or fitted on distorted scans
     cases, split = read_case_table(arguments.cases[0]), read_split(arguments.split)
     plan = Plan.read(arguments.plan)
-    predictor = Predictor(plan, settings["tile_overlap"], device)
+    mirrors = settings.get("mirroring", False)
+    predictor = Predictor(plan, settings["tile_overlap"], device, mirrors=mirrors)
     runs = []
     members = [Member.parse(text) for text in settings["members"]]
     for path, member in zip(arguments.runs, members, strict=True):

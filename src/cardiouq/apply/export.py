@@ -112,7 +112,7 @@ def export(study: Study, method: str, folder: Path) -> str:
         "members": [str(run.member) for run in runs],
         "fitted": fitted,
         "seed": study["seed"],
-        "tile_overlap": study["prediction"]["tile_overlap"],
+        **study["prediction"],
         "is_assd_pooled": study["evaluation"]["surface"]["assd"] == "pooled",
         "data_fingerprints": _fingerprints(runs),
         "directions": _directions(training).tolist(),
@@ -183,8 +183,8 @@ def _runs(kind: type[Run], study: Study, method: str, plan: Plan) -> list[Run]:
 
 def _sampler(study: Study, method: str, plan: Plan, runs: Sequence[RunWeights]) -> RunSampler:
     """A method with its runs, as the study predicts with it."""
-    overlap = study["prediction"]["tile_overlap"]
-    predictor = Predictor(plan, overlap, torch.device("cpu"))
+    overlap, mirrors = (study["prediction"][name] for name in ("tile_overlap", "mirroring"))
+    predictor = Predictor(plan, overlap, torch.device("cpu"), mirrors=mirrors)
     images = images_in([Path(study.results, "data", "preprocessed")])
     schedule = study.schedule(study.recipe_of(method))
     return RunSampler(study.methods[method], runs, schedule, predictor, images)

@@ -82,10 +82,10 @@ NEEDED = {
 }
 SCHEMA = {
     "type": "object",
-    "properties": NEEDED | {"licence": TEXT},
+    "properties": NEEDED | {"licence": TEXT, "mirroring": {"type": "boolean"}},
     "required": list(NEEDED),
 }
-"""JSON schema of `model.json`; the first models have no licence."""
+"""JSON schema of `model.json`; the first models have no licence, and mirror nothing."""
 
 
 def weights_file(member: Member, epoch: int) -> str:
@@ -119,12 +119,14 @@ class ExportedModel(Model):
         recipe: how the weights came about.
         members: of the method.
         tile_overlap: of patches, as a share.
+        mirroring: whether logits are means over mirror images.
     """
 
     plan: Plan
     recipe: Mapping[str, Any]
     members: tuple[Member, ...]
     tile_overlap: float
+    mirroring: bool
 
     def seen(self, image: NDArray[np.float32], spacing: tuple[float, float]) -> NDArray[np.float32]:
         """The scan on the plan's grid, preprocessed as those that the networks learnt from."""
@@ -133,7 +135,7 @@ class ExportedModel(Model):
     def sampler(self, device: torch.device, image_of: ImageOf) -> Sampler:
         """The method with the weights of its members."""
         runs = [ModelRun(self.folder, self.recipe, m, self.plan, device) for m in self.members]
-        predictor = Predictor(self.plan, self.tile_overlap, device)
+        predictor = Predictor(self.plan, self.tile_overlap, device, mirrors=self.mirroring)
         schedule = build_schedule(self.recipe["schedule"])
         return RunSampler(self.method, runs, schedule, predictor, image_of)
 
@@ -223,6 +225,7 @@ def read_exported(folder: Path) -> ExportedModel:
         recipe=recipe,
         members=tuple(map(Member.parse, said["members"])),
         tile_overlap=said["tile_overlap"],
+        mirroring=said.get("mirroring", False),
     )
 
 

@@ -6,7 +6,7 @@ of logits over mirrorings and tiles, linear resampling of logits, softmax, and b
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations, product
+from itertools import product
 from math import ceil
 from typing import Literal
 
@@ -20,7 +20,7 @@ from torch.nn import functional
 from cardiouq.data.plan import Plan
 from cardiouq.data.preprocessing import nonzero_box, normalise, resample_image
 from cardiouq.nnunet.model import TrainedModel
-from cardiouq.recipes.network import TILES_AT_ONCE
+from cardiouq.recipes.network import TILES_AT_ONCE, mirrored
 from cardiouq.structures import N_CLASSES
 
 Network = Callable[[Tensor], Tensor]
@@ -88,7 +88,7 @@ def logits_of(
     """
     slices = torch.from_numpy(scan.image)[:, None].to(device)
     padding = _padding(slices.shape[2:], plan.patch_size)
-    blended = tiled(_mirrored(network, mirroring), functional.pad(slices, padding), plan.patch_size)
+    blended = tiled(mirrored(network, mirroring), functional.pad(slices, padding), plan.patch_size)
     left, right, top, bottom = padding
     blended = blended[..., top : blended.shape[2] - bottom, left : blended.shape[3] - right]
     own = [edge.stop - edge.start for edge in scan.box[1:]]
@@ -100,23 +100,6 @@ def _padding(shape: Sequence[int], patch: Sequence[int]) -> tuple[int, int, int,
     missing = [max(edge - n, 0) for n, edge in zip(shape, patch, strict=True)]
     rows, columns = ((n // 2, n - n // 2) for n in missing)
     return (*columns, *rows)
-
-
-def _mirrored(network: Network, axes: Sequence[int]) -> Network:
-    """The mean of a network's logits over an image and all of its mirror images."""
-    flips = [
-        [axis + 2 for axis in flipped]
-        for n in range(len(axes) + 1)
-        for flipped in combinations(axes, n)
-    ]
-
-    def mean(images: Tensor) -> Tensor:
-        total = torch.zeros(())
-        for flip in flips:
-            total = total + network(images.flip(flip)).flip(flip)
-        return total / len(flips)
-
-    return mean
 
 
 def tiled(network: Network, slices: Tensor, patch: Sequence[int]) -> Tensor:

@@ -13,23 +13,30 @@ from cardiouq.data.plan import Plan
 from cardiouq.data.preprocessing import centre_crop, resampled_shape
 from cardiouq.data.readers.scans import Case
 from cardiouq.device.choose import in_precision
-from cardiouq.recipes.network import TILES_AT_ONCE
+from cardiouq.recipes.network import TILES_AT_ONCE, mirrored
+
+MIRRORED_AXES = (0, 1)
+"""Axes of a slice that nnU-Net mirrors: rows and columns."""
 
 
 class Predictor:
     """A predictor that applies networks to volumes, and brings logits to a case's own grid."""
 
-    def __init__(self, plan: Plan, overlap: float, device: torch.device) -> None:
+    def __init__(
+        self, plan: Plan, overlap: float, device: torch.device, *, mirrors: bool = False
+    ) -> None:
         # nnU-Net's tiling: patches as in training, weighted by a Gaussian where they overlap
         self.tile = SlidingWindowInferer(
             roi_size=plan.patch_size, sw_batch_size=TILES_AT_ONCE, overlap=overlap, mode="gaussian"
         )
         self.plan = plan
         self.device = device
+        self.mirrored_axes = MIRRORED_AXES if mirrors else ()
 
     @torch.inference_mode()
     def output(self, network: Callable[[Tensor], Tensor], image: NDArray[np.float32]) -> Tensor:
-        """Network's output on every slice, blended in float32 where tiles overlap.
+        """Network's output on every slice, blended in float32 where tiles overlap, of the mean over
+        mirror images if the predictor mirrors.
 
         Args:
             network: from (batch, 1, rows, columns) to (batch, channels, rows, columns).
@@ -39,9 +46,11 @@ class Predictor:
             (slices, channels, rows, columns) on the predictor's device.
         """
 
-        def apply(tiles: Tensor) -> Tensor:
+        def apply_once(tiles: Tensor) -> Tensor:
             with in_precision(self.device):
                 return network(tiles).float()
+
+        apply = mirrored(apply_once, self.mirrored_axes)
 
         slices = torch.from_numpy(image)[:, None].to(self.device)
         output: Tensor = self.tile(slices, apply)

@@ -1,6 +1,7 @@
 """The 2D network that nnU-Net would configure, from MONAI's parts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations
 from typing import Any
 
 import torch
@@ -136,6 +137,30 @@ def build_network(plan: Plan, dropout: Mapping[str, Any], *, n_classes: int = N_
                 channels = layer.num_features
                 setattr(module, child, nn.GroupNorm(channels, channels, eps=layer.eps))
     return network
+
+
+def mirrored(
+    network: Callable[[Tensor], Tensor], axes: Sequence[int]
+) -> Callable[[Tensor], Tensor]:
+    """The mean of a network's logits over an image and all of its mirror images.
+
+    Args:
+        network: from (batch, 1, rows, columns) to (batch, channels, rows, columns).
+        axes: that are mirrored, 0 rows and 1 columns; none: the network's own output.
+    """
+    flips = [
+        [axis + 2 for axis in flipped]
+        for n in range(len(axes) + 1)
+        for flipped in combinations(axes, n)
+    ]
+
+    def mean(images: Tensor) -> Tensor:
+        total = torch.zeros(())
+        for flip in flips:
+            total = total + network(images.flip(flip)).flip(flip)
+        return total / len(flips)
+
+    return mean
 
 
 def is_bottleneck(module: nn.Module) -> bool:

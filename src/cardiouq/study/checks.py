@@ -28,7 +28,7 @@ from cardiouq.methods import (
     raised_in,
     variant_class,
 )
-from cardiouq.methods.base import BaseMethod, BaseVariant, PretrainedMethod
+from cardiouq.methods.base import BaseMethod, BaseVariant, PretrainedMethod, SampledOutput
 from cardiouq.methods.settings import SettingError, settings_schema
 from cardiouq.structures import FOREGROUND, IGNORE, PHANTOM
 from cardiouq.study.settings import Settings
@@ -367,6 +367,7 @@ def _drawing_problems(study: Settings, place: str, block: Mapping[str, Any]) -> 
     for problem in (
         *_variant_problems(block["method"], method, recipe),
         *method.problems(recipe, study["plan"]),
+        *_mirroring_problems(study, method),
     ):
         yield f"{place}: does not go with recipe {block['recipe']!r}: {problem}"
     epochs, members = method.checkpoint_epochs(schedule), method.members()
@@ -399,6 +400,12 @@ def _drawing_problems(study: Settings, place: str, block: Mapping[str, Any]) -> 
             if tested["dataset"] == study["split"]["dataset"]
             and tested.get("split") == "validation"
         )
+
+
+def _mirroring_problems(study: Settings, method: BaseMethod) -> Iterator[str]:
+    """Mirror images of a network whose output is no logits, so that a mean of it means nothing."""
+    if study["prediction"]["mirroring"] and isinstance(method, SampledOutput):
+        yield "its network puts out a law of logits; set `prediction.mirroring: false`"
 
 
 def _variant_problems(name: str, method: BaseMethod, recipe: Mapping[str, Any]) -> Iterator[str]:

@@ -67,7 +67,8 @@ class Members(Settings):
         method = self.methods[name]
         if isinstance(method, PretrainedMethod):
             return method.passes()
-        return method.network_passes(self.schedule_of(name))
+        images = 4 if self["prediction"]["mirroring"] else 1
+        return images * method.network_passes(self.schedule_of(name))
 
     def pretrained(self) -> dict[str, PretrainedMethod]:
         """The methods that train nothing."""

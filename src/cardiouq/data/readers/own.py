@@ -139,7 +139,7 @@ def find_nnunet(data: DataFolder) -> Found:
             problems.append(f"{data.root / _folder('labels', part)}: no labels *{ending} found")
         for name, (image, label) in files[part].items():
             try:
-                row = rows.get(name) or {"subject": _subject(name, data)}
+                row = dict(rows.get(name) or {"subject": _subject(name, data)})
             except CardiouqError as error:
                 return [], [str(error)]
             called = row.pop("name", "") or name
