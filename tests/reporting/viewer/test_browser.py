@@ -205,6 +205,41 @@ def test_missing_file_of_a_case_is_said(viewer: Path) -> None:
     assert "case-0001.js is missing" in text
 
 
+LEAFED = """
+  const seen = (id) => getComputedStyle(find(id)).visibility === "visible";
+  const problem = () => find("problem").hidden ? "" : find("problem").textContent;
+  const look = () => told.push([find("title").textContent[0], seen("picture"), seen("doubt"),
+    document.querySelector("table").innerText !== "", problem()]);
+  look();
+  await press("ArrowRight");
+  look();
+  await press("ArrowLeft");
+  look();
+"""
+"""The worst case, the next and the worst again: whether anything is seen of it, and the problem."""
+
+
+def test_case_without_a_file_shows_nothing_of_the_last_one(viewer: Path) -> None:
+    (viewer / "cases/case-0000.js").unlink()
+    before, missing, after = told(viewer, "", LEAFED)
+    assert before == after == ["b", True, True, True, ""]
+    assert missing[:4] == ["a", False, False, False]
+    assert "case-0000.js is missing" in missing[4]
+
+
+def test_file_that_was_written_anew_shows_no_other_case(viewer: Path) -> None:
+    """A scan came to those of an open page, and all numbers of files moved up by one."""
+    opened = (viewer / "cases/index.html").read_text(encoding="utf-8")
+    names = {"_": 0.1, "a & b": 0.8, "b": 0.6, "c": 0.9}
+    scans = [make_scan(name, {"vanilla": v, "ensemble": v}) for name, v in names.items()]
+    write_viewer(viewer / "cases", scans, METHODS, CRITERIA, "Cases", "Caption.")
+    (viewer / "cases/index.html").write_text(opened, encoding="utf-8")
+    for case, *seen, problem in told(viewer, "", LEAFED):
+        assert case in {"a", "b"}
+        assert seen == [False, False, False]
+        assert "written anew" in problem and "reload" in problem
+
+
 def test_contours_outside_the_picture_are_said(tmp_path: Path) -> None:
     scan = make_scan("a", {"vanilla": 0.8, "ensemble": 0.9})
     scan.readings["ensemble"].segmentation[0, 1, 1, 1] = 1

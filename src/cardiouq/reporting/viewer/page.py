@@ -1,9 +1,11 @@
 """The viewer's folder: a page with the list of scans, and a file of pictures for each of them.
 
 A browser that opens the page from disk may not read files beside it but run them, so the file of a
-scan is a script, which hands its pictures to the page when the scan is opened.
+scan is a script, which hands its pictures to the page when the scan is opened. Written anew, a file
+of that name may be another scan's; a digest tells a page that was opened before.
 """
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -66,9 +68,11 @@ def write_viewer(
         for number, scan in enumerate(scans):
             file = f"case-{number:04}.js"  # a name may hold what a file's must not
             pictures = pictures_of(scan)
-            text = f"received({json.dumps(file)}, {_as_json(pictures)});\n"
+            entry = _entry(scan, file, pictures, criteria)
+            digest = hashlib.sha256(_as_json([entry, pictures]).encode()).hexdigest()
+            text = f"received({json.dumps(file)}, {_as_json(pictures | {'digest': digest})});\n"
             (written / file).write_text(text, encoding="utf-8")
-            entries.append(_entry(scan, file, pictures, criteria))
+            entries.append(entry | {"digest": digest})
         page = {
             "methods": methods,
             "colours": STRUCTURE_COLOURS,

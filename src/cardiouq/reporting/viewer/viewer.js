@@ -181,24 +181,38 @@ function show() {
 }
 
 function load(file) {
+  hideCase(""); // the title is another's already
   const script = make("script", { src: file });
   script.onload = () => script.remove();
   script.onerror = () => {
-    find("problem").textContent = `${file} is missing; keep this page and the files beside it together.`;
-    find("problem").hidden = false;
+    if (file !== place().entry.file) return; // another one is wanted by now
+    hideCase(`${file} is missing; keep this page and the files beside it together.`);
   };
   document.body.append(script);
 }
 
 /** Called by the file of a case. */
 function received(file, pictures) {
-  if (file !== place().entry.file) return; // another one is wanted by now
+  const { entry } = place();
+  if (file !== entry.file) return; // likewise
+  if (pictures.digest !== entry.digest) {
+    hideCase(`${file} has been written anew since this page was opened; reload the page.`);
+    return;
+  }
   open = { file, pictures };
   show();
 }
 
+/** Hide what is shown of a case; what is wrong with the one that is asked for, if anything, is said. */
+function hideCase(problem) {
+  document.querySelector("main").classList.add("without-case");
+  find("problem").textContent = problem;
+  find("problem").hidden = !problem;
+}
+
 function showCase(asked) {
   const { pictures } = open;
+  document.querySelector("main").classList.remove("without-case");
   const slice = clamp(asked.slice, pictures.slices);
   const frame = clamp(asked.frame, pictures.frames);
   for (const [id, value, most] of [["slice", slice, pictures.slices], ["frame", frame, pictures.frames]]) {
