@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from nibabel.orientations import inv_ornt_aff
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
 from cardiouq.apply.orientation import SHORT_AXIS, STORED, Turn, mean_directions
 
@@ -69,3 +70,27 @@ def test_leading_axes_stay() -> None:
         turn.turned(volumes), np.stack([turn.turned(volume) for volume in volumes])
     )
     np.testing.assert_array_equal(turn.back(turn.turned(volumes)), volumes)
+
+
+TILTED = np.diag([-1.5, -1.5, 8, 1.0])
+TILTED[:3, :3] = Rotation.from_euler("xz", [15, 8], degrees=True).as_matrix() @ TILTED[:3, :3]
+"""Affine of axial slices that are tilted somewhat."""
+
+
+@pytest.mark.parametrize("affine", [ALIGNED, OBLIQUE, TILTED])
+def test_pictures_are_the_same_in_every_order_of_storage_and_slices_keep_theirs(
+    affine: NDArray[np.float64],
+) -> None:
+    volume = np.random.default_rng(1).random((5, 6, 3))
+    upright = Turn.upright(affine).turned(volume.T)
+    for order in STORAGES:
+        array, of_array = stored(volume, affine, order)
+        shown = Turn.upright(of_array).turned(array.T)
+        np.testing.assert_array_equal(shown, upright[:: int(order[2, 1])])
+
+
+@pytest.mark.parametrize("axes", [STORED, SHORT_AXIS, TILTED])
+def test_slices_as_a_scanner_shows_them_are_not_turned(axes: NDArray[np.float64]) -> None:
+    assert Turn.upright(axes) == Turn(False, ())
+    assert Turn.upright(axes[:3, :3] * [1, -1, -1]) == Turn(False, (1,))
+    assert Turn.upright(axes[:3, [1, 0, 2]] * [-1, 1, 1]) == Turn(True, (1,))

@@ -8,6 +8,7 @@ from html import unescape
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
@@ -18,6 +19,7 @@ from cardiouq.apply import segment
 from cardiouq.apply.apply import apply
 from cardiouq.apply.measures import FrameMeasures
 from cardiouq.apply.model_folder import read_model
+from cardiouq.reporting.viewer.drawing import grey_picture
 from tests.browser import needs_browser, run_in_page
 
 Make = Callable[..., Path]
@@ -126,6 +128,47 @@ def test_of_a_cine_without_phases_the_ends_of_its_volumes_are_shown(
     for end in ("smallest", "largest"):
         for name, ml in shown[f"{end} volume (ml)"].items():
             assert ml == pytest.approx(row[f"{name}_{end}_ml"], rel=1e-3)
+
+
+def test_order_of_storage_makes_no_other_pictures(
+    make_model: Make, volume: NDArray[np.int16], tmp_path: Path
+) -> None:
+    """dcm2niix stores the rows of DICOM from the bottom up; others exchange rows and columns."""
+    image = nib.Nifti1Image(volume, np.diag([-1.5, -2.0, 8.0, 1.0]))
+    orders = {
+        "upright": [[0, 1], [1, 1], [2, 1]],
+        "upside down": [[0, 1], [1, -1], [2, 1]],
+        "exchanged": [[1, -1], [0, 1], [2, 1]],
+    }
+    scans = {name: tmp_path / f"{name}.nii.gz" for name in orders}
+    for name, order in orders.items():
+        nib.save(image.as_reoriented(np.array(order)), scans[name])
+    apply(read_model(make_model()), scans, tmp_path / "out", lambda: torch.device("cpu"))
+    entries = {entry["name"]: entry for entry in page_of(tmp_path / "out/viewer")["cases"]}
+    shown = {n: pictures_of(tmp_path / "out/viewer", entry) for n, entry in entries.items()}
+    upright = shown["upright"]
+    assert upright["images"] == [
+        grey_picture(z, *np.percentile(volume, (1, 99.5))) for z in volume.T
+    ]
+    for of in shown.values():
+        for key in ("images", "size", "spacing", "views"):
+            assert of[key] == upright[key]
+        for key in ("outlines", "maps"):
+            assert of["readings"]["model"][key] == upright["readings"]["model"][key]
+
+
+def test_page_of_an_older_version_is_written_anew(
+    viewer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page, model = viewer / "index.html", read_model(viewer.parents[1] / "model")
+    html = page.read_text(encoding="utf-8")
+    scans = {name: viewer.parents[1] / f"scans/{name}.nii.gz" for name in ("volume", "cine")}
+    page.write_text("older", encoding="utf-8")
+    apply(model, scans, viewer.parent, lambda: torch.device("cpu"))
+    assert page.read_text(encoding="utf-8") == "older"
+    monkeypatch.setattr("cardiouq.apply.apply.PAGE_FORMAT", 0)
+    apply(model, scans, viewer.parent, lambda: torch.device("cpu"))
+    assert page.read_text(encoding="utf-8") == html
 
 
 @needs_browser

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from cardiouq.apply.findings import end_volumes, lowest_expected_dice
 from cardiouq.apply.model import Model
+from cardiouq.apply.page import FORMAT as PAGE_FORMAT
 from cardiouq.apply.page import write_page
 from cardiouq.apply.scans import FINDINGS_FILE, Scan, open_frames
 from cardiouq.apply.segment import Segmenter
@@ -207,7 +208,7 @@ def _write_page_if_new(model: Model, found: Sequence[Mapping[str, Any]], output:
         shutil.rmtree(output / VIEWER, ignore_errors=True)
         return
     errors = [findings["error"] for findings in found if "error" in findings]
-    shown = json.dumps([[(of["name"], of["key"]) for of in done], errors])
+    shown = json.dumps([PAGE_FORMAT, [(of["name"], of["key"]) for of in done], errors])
     digest = hashlib.sha256(shown.encode()).hexdigest()
     note = output / VIEWER / "results.txt"
     if note.is_file() and note.read_text(encoding="utf-8") == digest:

@@ -4,7 +4,7 @@ A network that learnt the heart in one position in the slice finds it worse, or 
 one. Slices lie along the third axis of a file (`check_axes`), so a scan is turned by reversing axes
 and exchanging the first two: of the 16 positions it is brought to the one that is nearest to where
 the training scans' axes pointed. So segmentations depend on where a voxel is in space, not on the
-order in which a file stores it.
+order in which a file stores it. Nor do pictures, which are turned to where people expect things.
 """
 
 from collections.abc import Iterable
@@ -66,6 +66,23 @@ class Turn:
         own = directions_of(affine)
         if _is_aligned(own) != _is_aligned(reference):
             reference = STORED if _is_aligned(own) else SHORT_AXIS
+        return cls._nearest(reference, own)
+
+    @classmethod
+    def upright(cls, affine: NDArray[Any]) -> Self:
+        """The turn that shows a file's slices as a scanner does; their order stays.
+
+        A heart's short axis is as in `SHORT_AXIS`; in axial slices the patient's right is on the
+        left and anterior on top.
+        """
+        own = directions_of(affine)
+        views = (STORED, SHORT_AXIS / np.linalg.norm(SHORT_AXIS, axis=0))
+        turn = cls._nearest(max(views, key=lambda view: abs(view[:, 2] @ own[:, 2])), own)
+        return cls(turn.exchanged, tuple(axis for axis in turn.reversed_axes if axis > 0))
+
+    @classmethod
+    def _nearest(cls, reference: Directions, own: Directions) -> Self:
+        """The turn of all 16 that brings axes next to the reference."""
         nearness, best = -np.inf, cls(False, ())
         for exchanged, *signs in product((False, True), (1, -1), (1, -1), (1, -1)):
             axes = own[:, [1, 0, 2]] if exchanged else own

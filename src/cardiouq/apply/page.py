@@ -8,11 +8,14 @@ import nibabel as nib
 import numpy as np
 
 from cardiouq.apply.findings import end_volumes, judged, lowest_expected_dice
+from cardiouq.apply.orientation import Turn
 from cardiouq.apply.scans import open_frames
 from cardiouq.reporting.viewer.page import Criterion, write_viewer
 from cardiouq.reporting.viewer.pictures import Reading, ViewedScan, VolumeCurve
 from cardiouq.structures import MEAN, STRUCTURES
 
+FORMAT = 2
+"""Version of the page; another one has it written anew."""
 LOWEST = "lowest"
 DICE, ENTROPY = "expected Dice", "entropy (bits)"
 CRITERIA = [
@@ -52,9 +55,10 @@ def write_page(
 def _viewed(results: Iterable[tuple[Mapping[str, Any], Path]]) -> Iterator[ViewedScan]:
     for findings, folder in results:
         scan = open_frames(Path(findings["file"]))
+        turn = Turn.upright(scan.image.affine) if scan.is_oriented else Turn(False, ())
         reading = Reading(
-            _volumes(folder / "segmentation.nii.gz"),
-            _volumes(folder / "entropy.nii.gz"),
+            turn.turned(_volumes(folder / "segmentation.nii.gz")),
+            turn.turned(_volumes(folder / "entropy.nii.gz")),
             _of_scan(findings),
             [
                 {DICE: dice, ENTROPY: {MEAN: entropy}}
@@ -68,8 +72,8 @@ def _viewed(results: Iterable[tuple[Mapping[str, Any], Path]]) -> Iterator[Viewe
         yield ViewedScan(
             findings["name"],
             [findings["name"], *_about(findings)],
-            np.stack(list(scan.frames())),
-            scan.spacing[1:],
+            turn.turned(np.stack(list(scan.frames()))),
+            turn.spacing(scan.spacing)[1:],
             None,
             {"model": reading},
             [f"{what}: {where}" for what, where in findings["reasons"].items()],
