@@ -1,6 +1,7 @@
 """Export of a method of a finished study as a model that travels."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from math import ceil, isfinite
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,9 +23,10 @@ from cardiouq.apply.halved import HalvedRun, storage
 from cardiouq.apply.orientation import Directions, mean_directions
 from cardiouq.data.case_table import read_case_table
 from cardiouq.data.fetch.sources import Source, read_sources
+from cardiouq.data.fingerprint import earlier_fingerprint_of, fingerprint_of
 from cardiouq.data.plan import Plan
 from cardiouq.data.readers.scans import Case, dimensions_of, open_scan
-from cardiouq.data.split import cases_of, read_split, read_test_sets
+from cardiouq.data.split import cases_of, hold_out, read_split, read_test_sets
 from cardiouq.errors import CardiouqError
 from cardiouq.evaluation.conformal import calibration_of
 from cardiouq.evaluation.quality_control import thresholds
@@ -35,7 +37,7 @@ from cardiouq.files.tables import read_rows
 from cardiouq.methods import is_own, predicted_by
 from cardiouq.methods.base import PretrainedMethod
 from cardiouq.prediction.predictor import Predictor
-from cardiouq.prediction.runs import IDENTITY, RunWeights
+from cardiouq.prediction.runs import IDENTITY, RunWeights, check_run
 from cardiouq.prediction.sampler import RunSampler, images_in
 from cardiouq.provenance.record import git_version, repository
 from cardiouq.structures import PHANTOM, STRUCTURES
@@ -78,17 +80,19 @@ def export(study: Study, method: str, folder: Path) -> str:
         In which precision the weights are, and why.
 
     Raises:
-        CardiouqError: the study has no such method, has not been run so far or with other settings,
-            the method is code of the user's, or something else stands where the model is to go.
+        CardiouqError: the study has no such method, has not been run so far, or with other settings
+            or scans, the method is code of the user's, or something else stands where the model is
+            to go.
     """
     _check(study, method, folder)
     results = Path(study.results)
     data, evaluation = results / "data", results / "evaluation" / method
+    plan = Plan.read(data / "plan.json")
+    table, split = read_case_table(data / "cases.csv"), read_split(data / "split.csv")
+    _check_runs(study, method, table, split, plan)
     fitted = read_json(results / "prediction" / method / "fitted.json", {"type": "object"})
     tables = {name: read_rows(evaluation / f"{name}.csv") for name in TABLES}
-    plan = Plan.read(data / "plan.json")
-    table = read_case_table(data / "cases.csv")
-    training = cases_of(table, read_split(data / "split.csv"), "train")
+    training = cases_of(table, split, "train")
     in_domain = study.in_domain
     like = {name: rows[rows["test_set"].isin(in_domain)] for name, rows in tables.items()}
     recipe = study.recipe_of(method)
@@ -172,6 +176,19 @@ def _check(study: Study, method: str, folder: Path) -> None:
                 f"settings or runs than {study.file} has; run `snakemake --cores all --config "
                 f"study={study.name}` again first"
             )
+
+
+def _check_runs(
+    study: Study, method: str, cases: pd.DataFrame, split: pd.DataFrame, plan: Plan
+) -> None:
+    """Raise a CardiouqError unless a method's runs were trained on what the study has now."""
+    recipe = study.written["recipes"][study.recipe_of(method)]
+    members = zip(study.run_folders(method), study.method_members(method), strict=True)
+    for path, member in members:
+        seen = hold_out(cases, split, member.fold, member.folds, study["seed"])
+        fingerprint = fingerprint_of(cases, seen, plan, recipe)
+        earlier = partial(earlier_fingerprint_of, cases, seen, plan)
+        check_run(Path(path), recipe, member, fingerprint, earlier)
 
 
 def _runs(kind: type[Run], study: Study, method: str, plan: Plan) -> list[Run]:

@@ -125,26 +125,7 @@ class RunOnDisk(RunWeights):
         held_out: HeldOut,
         earlier_fingerprint: Callable[[], str],
     ) -> None:
-        identity = read_json(folder / RUN_FILE, IDENTITY)
-        of_study = {"recipe": recipe, "member": str(member)}
-        if differing := sorted(_differing({key: identity[key] for key in of_study}, of_study)):
-            raise CardiouqError(
-                f"{folder / RUN_FILE}: says another {', '.join(differing)} than the study; delete "
-                f"{folder} to train the run anew"
-            )
-        found = identity["data_fingerprint"]
-        if found != fingerprint and found == earlier_fingerprint():
-            log.warning(
-                "%s: is of an earlier version, which did not note pixel sizes; it is taken as it "
-                "is, as images, labels and plan are those that it was trained on",
-                folder,
-            )
-        elif found != fingerprint:
-            raise CardiouqError(
-                f"{folder}: was trained on other scans, another split or another plan "
-                f"(fingerprint {found}) than the study has now "
-                f"({fingerprint}); delete the folder to train the run anew"
-            )
+        check_run(folder, recipe, member, fingerprint, earlier_fingerprint)
         super().__init__(folder, recipe, member, plan, device)
         self._held_out = held_out
 
@@ -169,6 +150,46 @@ class RunOnDisk(RunWeights):
         """By epoch; methods ask for many, and the file is read and hashed as a whole."""
         history = read_history(self.folder / HISTORY_FILE)
         return {row["epoch"]: row["validation_loss"] for row in history}
+
+
+def check_run(
+    folder: Path,
+    recipe: Mapping[str, Any],
+    member: Member,
+    fingerprint: str,
+    earlier_fingerprint: Callable[[], str],
+) -> None:
+    """Check that a run is the one that a study has.
+
+    Args:
+        folder: of the run.
+        recipe, member: of the study.
+        fingerprint: of what the study trains it on.
+        earlier_fingerprint: gives that fingerprint as earlier versions took it.
+
+    Raises:
+        CardiouqError: it is of another recipe, member, scans, split or plan.
+    """
+    identity = read_json(folder / RUN_FILE, IDENTITY)
+    of_study = {"recipe": recipe, "member": str(member)}
+    if differing := sorted(_differing({key: identity[key] for key in of_study}, of_study)):
+        raise CardiouqError(
+            f"{folder / RUN_FILE}: says another {', '.join(differing)} than the study; delete "
+            f"{folder} to train the run anew"
+        )
+    found = identity["data_fingerprint"]
+    if found != fingerprint and found == earlier_fingerprint():
+        log.warning(
+            "%s: is of an earlier version, which did not note pixel sizes; it is taken as it "
+            "is, as images, labels and plan are those that it was trained on",
+            folder,
+        )
+    elif found != fingerprint:
+        raise CardiouqError(
+            f"{folder}: was trained on other scans, another split or another plan "
+            f"(fingerprint {found}) than the study has now "
+            f"({fingerprint}); delete the folder to train the run anew"
+        )
 
 
 def _differing(found: Any, expected: Any, path: str = "") -> Iterator[str]:
