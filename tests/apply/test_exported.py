@@ -13,7 +13,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from cardiouq.apply.export import OF_THE_USER, licence_of
+from cardiouq.apply.export import UNKNOWN_LICENCE, licence_of
 from cardiouq.apply.model_folder import read_model, structures_of
 from cardiouq.data.fetch.sources import read_sources
 from cardiouq.errors import CardiouqError
@@ -84,12 +84,21 @@ def test_licence_is_told_and_may_be_missing(make_model: Make) -> None:
 
 @pytest.mark.parametrize(
     ("study", "licence"),
-    [("demo", "Apache-2.0"), ("laptop", "CC BY-NC-SA 4.0"), ("own", OF_THE_USER)],
+    [("demo", "Apache-2.0"), ("laptop", "CC BY-NC-SA 4.0"), ("own", UNKNOWN_LICENCE)],
 )
 def test_licence_is_that_of_the_training_scans(
     local_config: dict[str, Any], study: str, licence: str
 ) -> None:
     assert licence_of(Study(study, local_config, ROOT / "config")) == licence
+
+
+def test_scans_in_nnunet_s_folders_are_not_said_to_be_the_exporter_s(
+    local_config: dict[str, Any],
+) -> None:
+    """They may be ACDC, whose licence the weights are under then."""
+    study = Study("own", local_config, ROOT / "config")
+    assert study["datasets"]["own"]["layout"] == "nnunet"
+    assert "exporter's own" not in licence_of(study)
 
 
 def test_digest_is_of_the_content(make_model: Make) -> None:

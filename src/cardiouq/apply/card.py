@@ -26,7 +26,7 @@ def model_card(
         said: what `model.json` says.
         training: rows of the case table that the model was trained on.
         scores: rows of `scores.csv` of the method on the in-domain test sets.
-        terms: of the training scans, if they are public.
+        terms: of the training scans, if they are known.
         precision: of the weights, and why, as `storage` says it.
     """
     return f"""# {said["label"]}: {", ".join(said["structures"])}

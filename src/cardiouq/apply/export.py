@@ -48,8 +48,8 @@ Run = TypeVar("Run", bound=RunWeights)
 
 MOST_TRIED = 8
 """Volumes that half precision is tried on, at most."""
-OF_THE_USER = "that of the training scans, which were the exporter's own"
-"""Licence of weights where the terms of the scans are not known here."""
+UNKNOWN_LICENCE = "that of the training scans, which CardioUQ does not know; ask who exported it"
+"""Of weights from scans in a layout that no data set alone has, as public ones may be, too."""
 TABLES = ("scores", "subjects", "slice_scores")
 """Tables of an evaluation that a model's intervals and thresholds come from."""
 
@@ -239,11 +239,11 @@ def licence_of(study: Study) -> str:
     if study["datasets"][study["split"]["dataset"]]["source"] == PHANTOM:
         return "Apache-2.0"  # CardioUQ itself generates them
     terms = _terms(study)
-    return terms.licence if terms else OF_THE_USER
+    return terms.licence if terms else UNKNOWN_LICENCE
 
 
 def _terms(study: Study) -> Source | None:
-    """Where the training scans are got and on which terms; None of the user's own or generated."""
+    """Where the training scans are got and on which terms; None of unknown and generated ones."""
     dataset = study["datasets"][study["split"]["dataset"]]
     known = read_sources(study.config_folder / SOURCES)
     return None if dataset["source"] == PHANTOM else known.get(dataset["layout"])
