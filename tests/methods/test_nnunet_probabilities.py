@@ -87,6 +87,35 @@ def test_every_case_that_a_fold_lacks_is_named(write: Write, case: Any, tmp_path
     assert second.startswith(f"{tmp_path}/model/fold_1/other_ES.npz: missing")
 
 
+def test_scans_of_one_name_have_files_called_as_their_cases(
+    write: Write, case: Any, saved: NDArray[np.float32], tmp_path: Path
+) -> None:
+    """Else one subject's probabilities would be scored for both."""
+    grid = {key: value for key, value in vars(case).items() if key not in ("case", "image")}
+    cases: list[Any] = [
+        SimpleNamespace(case=f"{subject}_ED", image=str(tmp_path / subject / "ED.nii.gz"), **grid)
+        for subject in ("s1", "s2")
+    ]
+    for each in cases:
+        Path(each.image).parent.mkdir()
+        Path(each.image).write_bytes(Path(case.image).read_bytes())
+    method = write("ED")
+    for problem, fold in zip(method.case_problems(cases), (0, 1), strict=True):
+        assert problem.startswith(f"{tmp_path}/model/fold_{fold}/ED.npz: stands for 2 scans")
+        assert "s1_ED and s2_ED among them" in problem and problem.endswith("its case: s1_ED.npz")
+    assert method.case_problems(cases[:1] * 2) == []
+    write("s1_ED")
+    write("s2_ED", lambda values: values[:, ::-1])
+    assert method.case_problems(cases) == []
+    predict(method.sampler(torch.device("cpu")), {"one": cases}, 1, tmp_path / "out")
+    one, other = (
+        load_prediction(tmp_path / f"out/one/{each.case}_samples.nii.gz") for each in cases
+    )
+    np.testing.assert_array_equal(one[0], other[0])
+    np.testing.assert_array_equal(one[1], other[1][::-1])
+    assert (one[1] != other[1]).any()
+
+
 def test_folds_without_the_same_files_are_refused(write: Write, tmp_path: Path) -> None:
     method = write()
     (tmp_path / "model/fold_0/heart.npz").unlink()

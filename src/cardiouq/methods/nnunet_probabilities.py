@@ -77,13 +77,25 @@ class Method(PretrainedMethod):
         return sum(file.stat().st_size for fold in self._folds() for file in _saved(fold))
 
     def case_problems(self, cases: Iterable[Case]) -> list[str]:
-        """Every file that is missing."""
-        files = [fold / _name_of(case) for case in cases for fold in self._folds()]
-        return [
-            f"{file}: missing; predict this scan with nnU-Net and --save_probabilities"
-            for file in dict.fromkeys(files)
-            if not file.is_file()
-        ]
+        """Every file that is missing, or would be read for cases of several scans."""
+        readers: dict[Path, dict[str, str]] = {}
+        for case in cases:
+            for fold in self._folds():
+                readers.setdefault(_file_of(case, fold), {})[case.image] = case.case
+        problems = []
+        for file, of in readers.items():
+            first, *others = of.values()
+            if others:
+                problems.append(
+                    f"{file}: stands for {1 + len(others)} scans of one name, those of the cases "
+                    f"{first} and {others[0]} among them; expected a file for each, called as its "
+                    f"case: {first}{SUFFIX}"
+                )
+            elif not file.is_file():
+                problems.append(
+                    f"{file}: missing; predict this scan with nnU-Net and --save_probabilities"
+                )
+        return problems
 
     def plan(self) -> None:
         """Nothing, as no network is applied."""
@@ -169,7 +181,7 @@ class SavedFold:
         import numpy as np
         import torch
 
-        file = self.folder / _name_of(case)
+        file = _file_of(case, self.folder)
         try:
             with np.load(file) as saved:
                 values = saved[KEY]
@@ -217,11 +229,13 @@ def _saved(fold: Path) -> list[Path]:
     return sorted(fold.glob(f"*{SUFFIX}"))
 
 
-def _name_of(case: Case) -> str:
-    """The file of a case, called as its scan, as nnU-Net does it; of a frame as the case."""
-    if case.frame >= 0:
-        return case.case + SUFFIX
-    return re.sub(r"(_0000)?\.nii(\.gz)?$", "", Path(case.image).name) + SUFFIX
+def _file_of(case: Case, fold: Path) -> Path:
+    """The file of a case in a fold: called as the case, which no other is, or, unless the case is a
+    frame, as its scan, as nnU-Net does it."""
+    file = fold / f"{case.case}{SUFFIX}"
+    if case.frame >= 0 or file.is_file():
+        return file
+    return fold / (re.sub(r"(_0000)?\.nii(\.gz)?$", "", Path(case.image).name) + SUFFIX)
 
 
 def _checksums(file: Path) -> list[int]:
