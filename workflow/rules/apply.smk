@@ -2,7 +2,7 @@
 
 from snakemake.io import contains_wildcard
 
-from cardiouq.apply.apply import FORMAT, JOBS, VIEWER, failed_names
+from cardiouq.apply.apply import FORMAT, JOBS, VIEWER, check_output, failed_names
 from cardiouq.apply.dicom import as_nifti
 from cardiouq.apply.model_folder import changing_file, digest_of, structures_of
 from cardiouq.apply.scans import find_scans
@@ -17,6 +17,7 @@ try:
     check_schema(config, schema_of("config"), "config.yaml")
     MODEL, OUT = (str(expand_home(config[key])) for key in ("model", "out"))
     SCANS = find_scans(as_nifti(config["scans"], Path(OUT)))
+    check_output(Path(OUT), SCANS)
     places = {OUT: OUT, MODEL: MODEL} | {
         str(path): name for name, path in SCANS.items()
     }

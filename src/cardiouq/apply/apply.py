@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from cardiouq.apply.findings import end_volumes, lowest_expected_dice
 from cardiouq.apply.model import Model
+from cardiouq.apply.output import check_replaced
 from cardiouq.apply.page import FORMAT as PAGE_FORMAT
 from cardiouq.apply.page import write_page
 from cardiouq.apply.scans import FINDINGS_FILE, Scan, open_frames
@@ -31,6 +32,7 @@ FORMAT = 4
 """Version of what is written of a scan; another one has all scans segmented anew."""
 SCANS, VIEWER, JOBS = "scans", "viewer", "jobs"
 """Folders of the output; the last has the logs of Snakemake's jobs, each of a scan."""
+PAGE = "index.html"
 RESULTS_FILE = "results.json"
 MOST_SAID = 500
 """Letters of an error that the program did not foresee."""
@@ -57,13 +59,27 @@ def apply(
 
     Returns:
         What is wrong with each scan that could not be segmented; they have a row, too.
+
+    Raises:
+        CardiouqError: as `check_output` and `findings_of`.
     """
+    check_output(output, scans)
     segmenter = Segmenter(model, choose)
     named = tqdm(scans.items(), "scans", unit="scan", disable=None)
     found = [findings_of(segmenter, name, path, output, of_jobs=of_jobs) for name, path in named]
     _write_tables(model, found, output)
     _write_page_if_new(model, found, output)
     return [findings["error"] for findings in found if "error" in findings]
+
+
+def check_output(output: Path, scans: Mapping[str, Path]) -> None:
+    """Check that no results of scans, name -> file, take the place of the user's own files.
+
+    Raises:
+        CardiouqError: some would.
+    """
+    folders = {output / SCANS / name: FINDINGS_FILE for name in scans} | {output / VIEWER: PAGE}
+    check_replaced(output, folders, scans.values())
 
 
 def findings_of(

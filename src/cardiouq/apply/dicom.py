@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from cardiouq.apply.output import check_replaced
 from cardiouq.apply.scans import SOURCE_FILE, SUFFIXES, files_below, given_below
 from cardiouq.errors import CardiouqError
 from cardiouq.files.writing import atomic_folder, expand_home
@@ -46,7 +47,8 @@ def as_nifti(asked: str, output: Path) -> str:
         output: folder for what comes of the scans.
 
     Raises:
-        CardiouqError: dcm2niix is not installed, or makes nothing of them.
+        CardiouqError: dcm2niix is not installed, or makes nothing of them, or the user's own files
+            lie where it would write.
     """
     root = expand_home(asked)
     if not asked or not root.is_dir():
@@ -60,6 +62,7 @@ def as_nifti(asked: str, output: Path) -> str:
     of_dicom = {folder: within for folder, within in folders.items() if any(map(_is_dicom, within))}
     if not of_dicom:
         return asked
+    check_replaced(output, {output / NIFTI: SOURCE_FILE}, files)
     _convert_if_new(root, of_dicom, output / NIFTI)
     return str(output / NIFTI)
 
