@@ -5,11 +5,12 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pandas as pd
 import pytest
 import SimpleITK as sitk
 from numpy.typing import NDArray
@@ -30,15 +31,24 @@ SHAPE = (3, 4, 40, 48)
 """Phases, slices, rows and columns."""
 
 
-def write_series(folder: Path, cine: NDArray[np.uint16], suffix: str = ".dcm") -> None:
-    """Write a series as scanners do, phase by phase: a file for each phase of each slice."""
-    folder.mkdir(parents=True)
+def write_series(
+    folder: Path,
+    cine: NDArray[np.uint16],
+    suffix: str = ".dcm",
+    slices: Sequence[int] = range(SHAPE[1]),
+    series: int = 5,
+) -> None:
+    """Write a series as scanners do, phase by phase: a file for each phase of each slice.
+
+    Slices have their places by their numbers, 8 mm apart.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
     kept = locale.setlocale(locale.LC_ALL)  # SimpleITK leaves that of C
     writer = sitk.ImageFileWriter()
     writer.KeepOriginalImageUIDOn()
-    for phase, slices in enumerate(cine):
-        for number, pixels in enumerate(slices):
-            instance = 1 + phase * len(slices) + number
+    for phase, volume in enumerate(cine):
+        for number, pixels in enumerate(volume):
+            instance = 1 + phase * len(volume) + number
             image = sitk.GetImageFromArray(pixels)
             image.SetSpacing((1.4, 1.5))
             tags = {
@@ -47,20 +57,20 @@ def write_series(folder: Path, cine: NDArray[np.uint16], suffix: str = ".dcm") -
                 "0008|0020": "20260101",
                 "0008|0030": "100000",
                 "0008|0016": "1.2.840.10008.5.1.4.1.1.4",
-                "0008|0018": f"1.2.3.5.{instance}",
+                "0008|0018": f"1.2.3.{series}.{instance}",
                 "0018|0050": "8",
                 "0018|1060": str(40 * phase),
                 "0018|5100": "HFS",
                 "0020|000d": "1.2.3",
-                "0020|000e": "1.2.3.5",
-                "0020|0011": "5",
+                "0020|000e": f"1.2.3.{series}",
+                "0020|0011": str(series),
                 "0020|0013": str(instance),
-                "0020|0032": f"10\\20\\{8 * number}",
+                "0020|0032": f"10\\20\\{8 * slices[number]}",
                 "0020|0037": "1\\0\\0\\0\\1\\0",
             }
             for tag, value in tags.items():
                 image.SetMetaData(tag, value)
-            file = folder / f"{instance:03d}.dcm"
+            file = folder / f"{series}-{instance:03d}.dcm"
             writer.SetFileName(str(file))
             writer.Execute(image)
             file.rename(file.with_suffix(suffix))
@@ -105,6 +115,53 @@ def test_cine_is_segmented(
     converted = nib.load(out / "nifti/cine/cine_5.nii.gz")
     assert segmented.shape == SHAPE[::-1]
     np.testing.assert_array_equal(segmented.affine, converted.affine)
+
+
+GAP = r"series 5: its slices lie 8 to 16 mm apart; expected all at one distance"
+TWICE = r"series 5: a slice is there {} times, and another {};"
+
+
+@needs_dcm2niix
+@pytest.mark.parametrize(
+    ("phases", "slices", "wrong"),
+    [
+        (3, [0, 2, 3], GAP),
+        (1, [0, 2, 3], GAP),
+        (3, [0, 1, 2, 2, 3], TWICE.format(6, 3)),
+        (1, [0, 1, 2, 2, 3], TWICE.format(2, 1)),
+    ],
+)
+def test_series_that_is_not_whole_is_a_row_and_no_scan(
+    make_model: Callable[..., Path],
+    cine: NDArray[np.uint16],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    phases: int,
+    slices: list[int],
+    wrong: str,
+) -> None:
+    monkeypatch.setenv(DEVICE_VARIABLE, "cpu")
+    write_series(tmp_path / "dicom/x", cine[:phases], series=4)
+    write_series(tmp_path / "dicom/x", cine[:phases, slices], slices=slices)
+    out = tmp_path / "out"
+    assert main(["apply", str(make_model()), str(tmp_path / "dicom"), str(out)]) == 1
+    errors = pd.read_csv(out / "subjects.csv").set_index("scan")["error"].fillna("")
+    assert errors.index.tolist() == ["x_4", "x_5"]
+    assert errors["x_4"] == "" and re.search(f"^{tmp_path}/dicom/x, {wrong}", errors["x_5"])
+    made = {path.name for path in (out / "nifti/x").iterdir()}
+    assert made == {"x_4.nii.gz", "x_5.left_out.txt"}
+
+
+def test_what_dcm2niix_interpolates_is_no_scan(
+    cine: NDArray[np.uint16], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_series(tmp_path / "dicom/A_Eq", cine[:1])
+    names = ("A_Eq_5.nii.gz", "A_Eq_5_Eq_1.nii.gz", "A_Eq_6.nii.gz")
+    stand_in(monkeypatch, tmp_path, "; ".join(f': > "$made/{name}"' for name in names))
+    assert [*find_scans(as_nifti(str(tmp_path / "dicom"), tmp_path / "out"))] == [
+        "A_Eq_5",
+        "A_Eq_6",
+    ]
 
 
 @needs_dcm2niix

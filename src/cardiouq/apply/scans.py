@@ -23,6 +23,9 @@ from cardiouq.logs import printable
 log = logging.getLogger(__name__)
 
 SUFFIXES = (".nii.gz", ".nii")
+LEFT_OUT = ".left_out.txt"
+"""Ends the name of a note that stands for a scan, of a series that was not converted, and says
+why."""
 WITHOUT_WILDCARD = re.compile(r"[^*?[]*").fullmatch
 """Whether a part of a path is itself, and not a pattern."""
 FINDINGS_FILE, SOURCE_FILE = "findings.json", "source.txt"
@@ -108,8 +111,11 @@ def open_frames(path: Path) -> Scan:
     """Open a scan; its voxels are not read yet.
 
     Raises:
-        CardiouqError: it is none that the benchmark would read (docs/data.md).
+        CardiouqError: it is none that the benchmark would read (docs/data.md), or a note of why
+            there is none.
     """
+    if path.name.endswith(LEFT_OUT):
+        raise CardiouqError(path.read_text(encoding="utf-8"))
     image = open_scan(path, 3, 4)
     check_axes(path, image)
     x, y, z = (float(edge) for edge in image.header.get_zooms()[:3])
@@ -133,7 +139,10 @@ def find_scans(asked: str) -> dict[str, Path]:
     if not asked:
         base, found = there, []
     elif there.is_dir():
-        base, found = there, [p for p in files_below(there) if p.name.endswith(SUFFIXES)]
+        base, found = (
+            there,
+            [p for p in files_below(there) if p.name.endswith((*SUFFIXES, LEFT_OUT))],
+        )
     elif there.is_file():
         base, found = there.parent, [there]
     else:
@@ -244,4 +253,4 @@ def _name(path: Path) -> str:
 
 
 def _stem(path: Path) -> str:
-    return path.name.removesuffix(".gz").removesuffix(".nii")
+    return path.name.removesuffix(LEFT_OUT).removesuffix(".gz").removesuffix(".nii")
