@@ -21,6 +21,7 @@ from cardiouq.apply.scans import find_scans, open_frames
 from cardiouq.cli import main
 from cardiouq.device.environment import DEVICE_VARIABLE
 from cardiouq.errors import CardiouqError
+from cardiouq.files.writing import read_hashes
 
 needs_dcm2niix = pytest.mark.skipif(
     not shutil.which("dcm2niix", path=str(Path(sys.executable).parent))
@@ -241,6 +242,72 @@ def test_conversion_that_was_killed_is_tried_again(
     stand_in(monkeypatch, tmp_path, made)
     as_nifti(str(tmp_path / "dicom"), tmp_path / "out")
     assert len(list((tmp_path / "out/nifti").rglob("*.nii"))) == 2
+
+
+def converted(calls: Path) -> list[str]:
+    """Folders that a stand-in was given since this was last asked."""
+    found = calls.read_text(encoding="utf-8").split() if calls.is_file() else []
+    calls.unlink(missing_ok=True)
+    return [Path(folder).name for folder in found]
+
+
+def test_folder_that_failed_is_tried_again_and_no_other(
+    cine: NDArray[np.uint16],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """As on a disk that was full."""
+    for name in ("one", "two", "two/three"):
+        write_series(tmp_path / "dicom" / name, cine[:1])
+    full, calls = tmp_path / "full", tmp_path / "calls"
+    full.touch()
+    fails = f'case "$folder" in */two) : > "$made/b.nii"; [ -e {full} ] && exit 1;; esac'
+    stand_in(
+        monkeypatch, tmp_path, f'echo "$folder" >> {calls}; echo x > "$made/a.nii"; {fails}; exit 0'
+    )
+
+    def found() -> list[str]:
+        return [*find_scans(as_nifti(str(tmp_path / "dicom"), tmp_path / "out"))]
+
+    scans = ["one_a", "two_a", "two_b", "two_three_a"]
+    note = tmp_path / "out/nifti/source.txt"
+    for of_all in (True, False):
+        caplog.clear()
+        assert found() == scans
+        assert f"{tmp_path}/dicom/two: stand-in did not convert all of it" in caplog.text
+        folders = converted(calls)
+        assert folders.count("two") == 1 and ("one" in folders and "three" in folders) == of_all
+        if of_all:
+            written = note.stat()
+    assert note.stat().st_ino == written.st_ino  # nothing is written where nothing is new
+    full.unlink()
+    one = tmp_path / "out/nifti/one/a.nii"
+    time = one.stat().st_mtime_ns
+    caplog.clear()
+    for _ in range(2):
+        assert found() == scans and not caplog.messages
+    assert converted(calls).count("two") == 1
+    assert one.stat().st_mtime_ns == time
+    assert (tmp_path / "out/nifti/two/three/a.nii").read_text(encoding="utf-8") == "x\n"
+    assert "SHA256SUMS" not in read_hashes(tmp_path / "out/nifti/SHA256SUMS")
+
+
+def test_another_version_or_option_converts_all_again(
+    cine: NDArray[np.uint16], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_series(tmp_path / "dicom/one", cine[:1])
+    calls = tmp_path / "calls"
+
+    def convert(version: str) -> list[str]:
+        asked = f'if [ "$made$folder" = --version ]; then echo "is v{version}"; exit; fi'
+        stand_in(monkeypatch, tmp_path, f'{asked}; echo "$folder" >> {calls}; : > "$made/a.nii"')
+        as_nifti(str(tmp_path / "dicom"), tmp_path / "out")
+        return converted(calls)
+
+    assert [convert("1"), convert("1"), convert("2"), convert("2")] == [["one"], [], ["one"], []]
+    monkeypatch.setitem(dicom.OPTIONS, "-z", "n")
+    assert [convert("2"), convert("2")] == [["one"], []]
 
 
 def test_without_dcm2niix_is_said_how_to_get_it(

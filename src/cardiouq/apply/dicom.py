@@ -1,6 +1,7 @@
 """DICOM, which dcm2niix converts to NIfTI: what it makes of a folder's series are scans."""
 
 import hashlib
+import json
 import logging
 import os
 import re
@@ -10,6 +11,8 @@ import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,7 +21,7 @@ from cardiouq.apply.output import check_replaced
 from cardiouq.apply.scans import LEFT_OUT, SOURCE_FILE, SUFFIXES, files_below, given_below
 from cardiouq.apply.series import broken_series
 from cardiouq.errors import CardiouqError
-from cardiouq.files.writing import atomic_folder, expand_home
+from cardiouq.files.writing import HASHES_FILE, atomic_folder, expand_home
 from cardiouq.logs import printable
 
 log = logging.getLogger(__name__)
@@ -42,6 +45,28 @@ KILLED = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 """Signals from outside; those of a crash, as by a truncated file, would come again."""
 MAGIC, PREAMBLE = b"DICM", 128
 """How a DICOM file begins, after so many bytes."""
+
+Folders = Mapping[Path, Sequence[Path]]
+"""Folder -> the files in it."""
+
+
+@dataclass(frozen=True)
+class Note:
+    """What is known of a folder of converted DICOM.
+
+    Attributes:
+        version: of dcm2niix.
+        state: of the DICOM files and of how they were converted.
+        left_out: folders of which not all was converted, below that of all.
+    """
+
+    version: str
+    state: str
+    left_out: list[str]
+
+    def write(self, folder: Path) -> None:
+        """Write it to the folder."""
+        (folder / SOURCE_FILE).write_text(json.dumps(asdict(self)) + "\n", encoding="utf-8")
 
 
 def as_nifti(asked: str, output: Path) -> str:
@@ -82,32 +107,56 @@ def _is_dicom(path: Path) -> bool:
         return stream.read(PREAMBLE + len(MAGIC))[PREAMBLE:] == MAGIC
 
 
-def _convert_if_new(root: Path, folders: Mapping[Path, Sequence[Path]], target: Path) -> None:
-    """Convert folders of DICOM to folders of NIfTI of the same names, unless they are there."""
-    state = _state_of(root, (path for files in folders.values() for path in files))
-    note = target / SOURCE_FILE
-    text = note.read_text(encoding="utf-8") if note.is_file() else ""
-    of, _, said = text.partition("\n")
-    if of == state:
-        for warning in said.splitlines():
-            log.warning("%s", warning)
+def _convert_if_new(root: Path, folders: Folders, target: Path) -> None:
+    """Convert folders of DICOM to folders of NIfTI of the same names, unless they are there.
+
+    Those of which something was left out, as on a full disk, are tried again.
+    """
+    note = _note_of(target)
+    program = _program()
+    version = _version_of(program) if program else note.version  # who has all needs no program
+    files = [path for within in folders.values() for path in within]
+    state = _state_of(root, files, version)
+    is_new = note.state != state
+    missing = {
+        folder: files
+        for folder, files in folders.items()
+        if is_new or str(folder.relative_to(root)) in note.left_out
+    }
+    if not missing:
         return
-    program = _program(root)
-    with atomic_folder(target) as written:
-        left_out = []
-        for folder, files in folders.items():
-            made = written / folder.relative_to(root)
-            made.mkdir(parents=True, exist_ok=True)
-            if wrong := _convert(program, folder, files, made):
-                log.warning("%s", wrong)
-                left_out.append(wrong)
-        if not any(path.name.endswith((*SUFFIXES, LEFT_OUT)) for path in written.rglob("*")):
-            raise CardiouqError(
-                f"{root}: {DCM2NIIX} makes no scan of its DICOM files; expected series of MRI; "
-                "convert them to NIfTI in another way"
-            )
-        text = "".join(f"{line}\n" for line in (state, *left_out))
-        (written / SOURCE_FILE).write_text(text, encoding="utf-8")
+    program = _checked(program, root)
+    if is_new:
+        with atomic_folder(target) as written:
+            left_out = _convert_all(program, root, missing, written)
+            if not any(path.name.endswith((*SUFFIXES, LEFT_OUT)) for path in written.rglob("*")):
+                raise CardiouqError(
+                    f"{root}: {DCM2NIIX} makes no scan of its DICOM files; expected series of MRI; "
+                    "convert them to NIfTI in another way"
+                )
+            Note(version, state, left_out).write(written)
+        return
+    with TemporaryDirectory(dir=target.parent, prefix=".partial-") as temporary:
+        again = Path(temporary)
+        left_out = _convert_all(program, root, missing, again)
+        if left_out == note.left_out and _sizes(again) <= _sizes(target):
+            return  # jobs may be reading what is there
+        with atomic_folder(target) as written:
+            _copy(target, written)
+            _copy(again, written)
+            Note(version, state, left_out).write(written)
+
+
+def _convert_all(program: str, root: Path, folders: Folders, target: Path) -> list[str]:
+    """Convert folders; those, below the root, of which something is left out, as is logged."""
+    left_out = []
+    for folder, files in folders.items():
+        name = folder.relative_to(root)
+        (target / name).mkdir(parents=True, exist_ok=True)
+        if wrong := _convert(program, folder, files, target / name):
+            log.warning("%s", wrong)
+            left_out.append(str(name))
+    return left_out
 
 
 def _convert(program: str, folder: Path, files: Sequence[Path], made: Path) -> str:
@@ -162,14 +211,14 @@ def _run(program: str, folder: Path, given: Path, made: Path) -> str:
     return "" if scans else printable(f"{folder}: {DCM2NIIX} makes no scan of it")
 
 
-def _program(root: Path) -> str:
-    """Where dcm2niix is, beside this Python or on the path of programs.
-
-    Raises:
-        CardiouqError: nowhere, or pydicom is not installed.
-    """
+def _program() -> str | None:
+    """Where dcm2niix is, beside this Python or on the path of programs."""
     folders = [str(Path(sys.executable).parent), os.environ.get("PATH", "")]
-    program = shutil.which(DCM2NIIX, path=os.pathsep.join(folders))
+    return shutil.which(DCM2NIIX, path=os.pathsep.join(folders))
+
+
+def _checked(program: str | None, root: Path) -> str:
+    """The program; a CardiouqError if it, or pydicom, is not installed."""
     there = {DCM2NIIX: program, PYDICOM: find_spec(PYDICOM)}
     missing = [name for name, found in there.items() if found is None]
     if program is None or missing:
@@ -180,8 +229,42 @@ def _program(root: Path) -> str:
     return program
 
 
-def _state_of(root: Path, files: Iterable[Path]) -> str:
-    """Text that changes with names, sizes and times of files."""
+def _version_of(program: str) -> str:
+    """The version that dcm2niix says last of itself."""
+    done = subprocess.run(
+        [program, "--version"], capture_output=True, encoding="utf-8", errors="replace"
+    )
+    return "".join(done.stdout.split()[-1:])
+
+
+def _state_of(root: Path, files: Iterable[Path], version: str) -> str:
+    """Text that changes with names, sizes and times of files, and with how they are converted."""
     found = ((path.relative_to(root), path.stat()) for path in files)
-    listed = [f"{root.absolute()}", *(f"{p} {s.st_size} {s.st_mtime_ns}" for p, s in found)]
+    listed = [
+        *(version, f"{OPTIONS} {PHASES_TOGETHER}", f"{root.absolute()}"),
+        *(f"{path} {stat.st_size} {stat.st_mtime_ns}" for path, stat in found),
+    ]
     return hashlib.sha256("\n".join(listed).encode(errors="surrogateescape")).hexdigest()
+
+
+def _note_of(target: Path) -> Note:
+    """The note of an earlier call; an empty one if there is none, or one of another form."""
+    file = target / SOURCE_FILE
+    text = file.read_text(encoding="utf-8") if file.is_file() else ""
+    with suppress(ValueError, TypeError):
+        return Note(**json.loads(text))
+    return Note("", "", [])
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy all files of a folder of converted DICOM, but their hashes, into another."""
+    for path, _ in _sizes(source):
+        if path != Path(HASHES_FILE):
+            (target / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source / path, target / path)
+
+
+def _sizes(folder: Path) -> set[tuple[Path, int]]:
+    """Files below a folder, with their sizes."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {(path.relative_to(folder), path.stat().st_size) for path in files}
