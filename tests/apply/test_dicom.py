@@ -319,11 +319,16 @@ def test_without_dcm2niix_is_said_how_to_get_it(
         as_nifti(str(tmp_path / "dicom"), tmp_path / "out")
 
 
-def test_nifti_is_left_as_it_is(cine: NDArray[np.uint16], tmp_path: Path) -> None:
+def test_nifti_is_left_as_it_is(
+    cine: NDArray[np.uint16], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     folder = tmp_path / "scans"
-    write_series(folder / "dicom", cine[:1])
+    for name in ("dicom", "more"):
+        write_series(folder / name, cine[:1])
     nib.save(nib.Nifti1Image(cine[0].T, np.diag([1.5, 1.5, 8, 1])), folder / "one.nii.gz")
     assert as_nifti(str(folder), tmp_path / "out") == str(folder)
+    assert f"{folder}: 2 folders of DICOM are left out" in caplog.text
+    assert f"NIfTI files, {folder}/dicom the first; give it by itself" in caplog.text
     pattern = str(folder / "*.nii.gz")
     assert as_nifti(pattern, tmp_path / "out") == pattern
     assert not (tmp_path / "out").exists()

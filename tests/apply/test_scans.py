@@ -39,6 +39,12 @@ def test_scans_are_found_by_file_folder_and_pattern(touch: Touch) -> None:
             find_scans(asked)
 
 
+def test_suffixes_may_be_in_capitals(touch: Touch) -> None:
+    folder = touch("A.NII.GZ", "c.NII", "c_gt.Nii.gz", "d.IMG")
+    assert list(find_scans(str(folder))) == ["A", "c"]
+    assert list(find_scans(str(folder / "A.NII.GZ"))) == ["A"]
+
+
 def test_a_scan_keeps_its_name_whatever_is_added(touch: Touch) -> None:
     alone = find_scans(str(touch("p1/c.nii.gz")))
     assert list(alone) == ["p1_c"]

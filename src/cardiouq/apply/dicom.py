@@ -18,7 +18,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from cardiouq.apply.output import check_replaced
-from cardiouq.apply.scans import LEFT_OUT, SOURCE_FILE, SUFFIXES, files_below, given_below
+from cardiouq.apply.scans import (
+    LEFT_OUT,
+    SOURCE_FILE,
+    SUFFIXES,
+    files_below,
+    given_below,
+    is_scan,
+)
 from cardiouq.apply.series import broken_series
 from cardiouq.errors import CardiouqError
 from cardiouq.files.writing import HASHES_FILE, atomic_folder, expand_home
@@ -72,7 +79,8 @@ class Note:
 def as_nifti(asked: str, output: Path) -> str:
     """The path with the NIfTI files of scans: of a folder of DICOM what they are converted to.
 
-    Folders with NIfTI files are left as they are. Nothing is converted again that has not changed.
+    Folders with NIfTI files are left as they are, with a warning if there is DICOM among them.
+    Nothing is converted again that has not changed.
 
     Args:
         asked: as of `find_scans`.
@@ -86,13 +94,22 @@ def as_nifti(asked: str, output: Path) -> str:
     if not asked or not root.is_dir():
         return asked
     files = given_below(root, (path for path in files_below(root) if path.is_file()))
-    if any(path.name.endswith(SUFFIXES) for path in files):
-        return asked
+    has_nifti = any(map(is_scan, files))
     folders: dict[Path, list[Path]] = defaultdict(list)
     for path in files:
-        folders[path.parent].append(path)
+        if not has_nifti or os.access(path, os.R_OK):  # what else lies there stops no scan
+            folders[path.parent].append(path)
     of_dicom = {folder: within for folder, within in folders.items() if any(map(_is_dicom, within))}
     if not of_dicom:
+        return asked
+    if has_nifti:
+        log.warning(
+            "%s: %d folders of DICOM are left out, as there are NIfTI files, %s the first; give "
+            "it by itself to have it converted, or put them where no NIfTI file is",
+            asked,
+            len(of_dicom),
+            next(iter(of_dicom)),
+        )
         return asked
     check_replaced(output, {output / NIFTI: SOURCE_FILE}, files)
     _convert_if_new(root, of_dicom, output / NIFTI)
@@ -103,6 +120,8 @@ def _is_dicom(path: Path) -> bool:
     """Whether a file is called or begins as DICOM."""
     if path.suffix.lower() == ".dcm":
         return True
+    if is_scan(path):
+        return False
     with path.open("rb") as stream:
         return stream.read(PREAMBLE + len(MAGIC))[PREAMBLE:] == MAGIC
 
@@ -129,7 +148,7 @@ def _convert_if_new(root: Path, folders: Folders, target: Path) -> None:
     if is_new:
         with atomic_folder(target) as written:
             left_out = _convert_all(program, root, missing, written)
-            if not any(path.name.endswith((*SUFFIXES, LEFT_OUT)) for path in written.rglob("*")):
+            if not any(map(is_scan, written.rglob("*"))):
                 raise CardiouqError(
                     f"{root}: {DCM2NIIX} makes no scan of its DICOM files; expected series of MRI; "
                     "convert them to NIfTI in another way"

@@ -139,10 +139,7 @@ def find_scans(asked: str) -> dict[str, Path]:
     if not asked:
         base, found = there, []
     elif there.is_dir():
-        base, found = (
-            there,
-            [p for p in files_below(there) if p.name.endswith((*SUFFIXES, LEFT_OUT))],
-        )
+        base, found = there, [path for path in files_below(there) if is_scan(path)]
     elif there.is_file():
         base, found = there.parent, [there]
     else:
@@ -163,6 +160,11 @@ def find_scans(asked: str) -> dict[str, Path]:
             )
         named[name] = path
     return named
+
+
+def is_scan(path: Path) -> bool:
+    """Whether a file is a scan by its name, or a note that stands for one."""
+    return path.name.lower().endswith((*SUFFIXES, LEFT_OUT))
 
 
 def files_below(folder: Path) -> list[Path]:
@@ -253,4 +255,5 @@ def _name(path: Path) -> str:
 
 
 def _stem(path: Path) -> str:
-    return path.name.removesuffix(LEFT_OUT).removesuffix(".gz").removesuffix(".nii")
+    """The name of a file without what tells its format, in whatever letters."""
+    return re.sub(rf"({re.escape(LEFT_OUT)}|(\.nii)?(\.gz)?)$", "", path.name, flags=re.IGNORECASE)
