@@ -58,6 +58,8 @@ FINGERPRINT = "0123456789ab"
 TINY = {"spacing": [6.0, 6.0], "patch_size": [32, 32], "base_features": 4, "max_stages": 4}
 DRAWS_NOTHING = ("polynomial", "layer_ensemble")
 """Recipes whose steps draw no random numbers but for the noise in images."""
+NO_TIMES = dict.fromkeys(("seconds", "processor_seconds"), 0.0)
+"""Of a history's row in place of its times, in which no two trainings agree."""
 LARGEST_ERRORS = {"float32": (1e-3, 0.02), "bf16": (0.02, 0.3)}
 """Relative errors of the loss and of the gradient's norm that rounding explains: it brings a label
 to another pixel, and activations to the other side of their kink."""
@@ -254,9 +256,9 @@ def same_bits(demo: Demo, recipe: str, *, interrupted: bool) -> str:
 
 
 def contents(folder: Path) -> Mapping[str, Any]:
-    """All weights of a run, and its history but for the seconds."""
+    """All weights of a run, and its history but for the times."""
     files = [*folder.rglob("*.safetensors"), *folder.rglob("*.npy")]
-    rows = [{**row, "seconds": None} for row in read_history(folder / HISTORY_FILE)]
+    rows = [row | NO_TIMES for row in read_history(folder / HISTORY_FILE)]
     return {str(file.relative_to(folder)): file.read_bytes() for file in files} | {
         HISTORY_FILE: str(rows)
     }

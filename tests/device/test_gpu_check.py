@@ -80,6 +80,12 @@ def test_page_says_what_was_done_and_that_it_was_no_gpu(page: Any) -> None:
     assert "| polynomial | loss 0.0e+00, gradient 0.0e+00 from the CPU's |" in text
 
 
+def test_training_that_is_repeated_or_interrupted_has_the_same_bits(page: Any) -> None:
+    status, text = page("Recipes: polynomial: same bits")
+    assert status == 0
+    assert "Failed: 0." in text
+
+
 def test_what_fails_does_not_stop_the_rest(page: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Here no training gives the same bits as another."""
     seeds = itertools.count()
