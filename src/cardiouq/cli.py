@@ -6,6 +6,7 @@ answers at once.
 
 import argparse
 import inspect
+import logging
 import os
 import sys
 import time
@@ -133,17 +134,22 @@ def apply(given: argparse.Namespace) -> int:
 
     os.environ[DEVICE_VARIABLE] = given.device
 
+    from tqdm.contrib.logging import logging_redirect_tqdm
+
     from cardiouq.apply.apply import VIEWER
     from cardiouq.apply.apply import apply as apply_to
     from cardiouq.apply.dicom import as_nifti
     from cardiouq.apply.model_folder import read_model, structures_of
     from cardiouq.apply.scans import find_scans
+    from cardiouq.device import gpus
     from cardiouq.device.choose import choose_device
 
     restart_with(structures_of(given.model))
     model = read_model(given.model, given.folds, given.checkpoint)
     scans = find_scans(as_nifti(given.scans, given.out))
-    wrong = apply_to(model, scans, given.out, choose_device, of_jobs=given.of_jobs)
+    gpus.log.setLevel(logging.INFO)  # whoever waits for one is told so
+    with logging_redirect_tqdm():
+        wrong = apply_to(model, scans, given.out, choose_device, of_jobs=given.of_jobs)
     for error in wrong:
         print(f"NOT SEGMENTED: {error}", file=sys.stderr)
     done = len(scans) - len(wrong)
