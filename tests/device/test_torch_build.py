@@ -1,14 +1,15 @@
 """Whether the PyTorch that is installed can use a GPU is known before anything is computed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 
-from cardiouq.device import environment
+from cardiouq.device import environment, gpus
 from cardiouq.device.choose import choose_device
-from cardiouq.device.environment import check_device
+from cardiouq.device.environment import check_device, gpus_per_job
 from cardiouq.errors import CardiouqError
 
 VERSION = """\
@@ -76,3 +77,62 @@ def test_environment_without_pytorch_is_not_judged(monkeypatch: pytest.MonkeyPat
     """Snakemake's own, where jobs have others."""
     monkeypatch.setattr(environment, "find_spec", lambda name: None)
     check_device("cuda")
+
+
+@pytest.fixture
+def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A machine whose driver has GPU 0, and the folder of the driver's files."""
+    (tmp_path / "nvidia0").touch()
+    monkeypatch.setattr(gpus, "DEVICES", tmp_path)
+    monkeypatch.setattr(gpus, "_listing", lambda: "GPU 0: NVIDIA T4 (UUID: GPU-5d5ba0d6)")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    gpus_per_job.cache_clear()
+    yield tmp_path
+    gpus_per_job.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("cuda", "visible", "expected"),
+    [("13.0", None, 1), ("13.0", "0", 1), (None, None, 0), ("13.0", "", 0), ("13.0", "-1", 0)],
+)
+def test_jobs_ask_for_a_gpu_that_they_can_use(
+    install: Install,
+    driver: Path,
+    cuda: str | None,
+    visible: str | None,
+    expected: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else they would compute on the CPU, one after the other."""
+    install("2.13.0", cuda)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert gpus_per_job("auto") == expected
+    assert (gpus_per_job("cpu"), gpus_per_job("cuda")) == (0, 1)
+
+
+def test_machine_without_a_driver_has_no_gpu_to_ask_for(install: Install, driver: Path) -> None:
+    install("2.13.0", "13.0")
+    (driver / "nvidia0").unlink()
+    assert gpus_per_job("auto") == 0
+
+
+def test_pytorch_of_condas_jobs_is_another(install: Install, driver: Path) -> None:
+    install("2.13.0+cpu")
+    assert gpus_per_job("auto", in_conda=True) == 1
+
+
+@pytest.mark.parametrize(("visible", "warnings"), [("0", 1), ("", 0)])
+def test_gpu_that_auto_leaves_aside_is_told(
+    driver: Path,
+    visible: str,
+    warnings: int,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(torch.backends.cuda, "is_built", lambda: False)
+    monkeypatch.setenv("CARDIOUQ_DEVICE", "auto")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert choose_device() == torch.device("cpu")
+    told = [message.partition(",")[0] for message in caplog.messages]
+    assert told == ["on the CPU"] * warnings

@@ -73,7 +73,7 @@ rule segment:
     threads: 1
     # of a cine of 30 frames of 20 x 512 x 512 on a CPU, in batch systems
     resources:
-        gpu=gpus_per_job(config["device"]),
+        gpu=gpus_per_job(config["device"], in_conda=IN_CONDA),
         mem_mb=lambda wildcards, attempt: 8000 * attempt,
         runtime=lambda wildcards, attempt: 120 * attempt,
     params:

@@ -11,7 +11,7 @@ from cardiouq.progress.estimates import training_resources
 
 RUN = f"{RESULTS}/training/{{recipe}}-{{key}}/seed-{{member}}"
 TRAINED = f"{{run}}/{MARK}"
-GPUS_PER_JOB = gpus_per_job(config["device"])
+GPUS_PER_JOB = gpus_per_job(config["device"], in_conda=IN_CONDA)
 
 
 rule train:

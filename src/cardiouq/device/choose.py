@@ -1,6 +1,7 @@
 """Choice of the device and precision of training and prediction."""
 
 import contextlib
+import logging
 import os
 import shutil
 import sys
@@ -17,8 +18,10 @@ from cardiouq.device.environment import (
     processor,
     requested_device,
 )
-from cardiouq.device.gpus import acquire_gpu
+from cardiouq.device.gpus import acquire_gpu, has_gpus
 from cardiouq.errors import CardiouqError
+
+log = logging.getLogger(__name__)
 
 STEPS_TO_COMPILE = 4000
 """Steps after which compilation has paid for itself, on either device, with a margin."""
@@ -34,12 +37,19 @@ def choose_device() -> torch.device:
     """
     wanted = requested_device()
     check_device(wanted)
-    if wanted == "cpu" or not torch.backends.cuda.is_built():  # type: ignore[no-untyped-call]
+    if wanted == "cpu":
         return torch.device("cpu")
-    locked = acquire_gpu()
-    if wanted == "auto" and not torch.cuda.is_available():
+    is_built = torch.backends.cuda.is_built()  # type: ignore[no-untyped-call]
+    locked = acquire_gpu() if is_built else None
+    if wanted == "auto" and not (is_built and torch.cuda.is_available()):
         if locked is not None:
             locked.release()
+        if has_gpus():
+            text = (
+                "on the CPU, as PyTorch %s cannot use the GPU that is here: https://pytorch.org "
+                "has builds for the driver that `nvidia-smi` names; device=cpu asks for the CPU"
+            )
+            log.warning(text, torch.__version__)
         return torch.device("cpu")
     if locked is None:
         raise CardiouqError(

@@ -1,5 +1,6 @@
 """The environment that jobs inherit: device, structures, paths, memory. Imports no torch."""
 
+import functools
 import os
 import platform
 import re
@@ -10,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from cardiouq.device.gpus import has_gpus
 from cardiouq.errors import CardiouqError
 from cardiouq.files.writing import expand_home
 from cardiouq.structures import STRUCTURES, STRUCTURES_VARIABLE, variable_of
@@ -79,20 +81,26 @@ def check_checkout(root: Path) -> None:
 
 
 def check_device(device: str) -> None:
-    """Raise a CardiouqError if the device is `cuda` and the installed PyTorch is built without it.
+    """Raise a CardiouqError if the device is `cuda` and PyTorch is built without it."""
+    if device == "cuda" and (build := _build_without_cuda()):
+        raise CardiouqError(
+            f"device: cuda, but {build} is built without CUDA; install a build with CUDA in its "
+            "place (https://pytorch.org), or run with --config device=cpu"
+        )
+
+
+def _build_without_cuda() -> str:
+    """Version and folder of the installed PyTorch if it is built without CUDA, else nothing.
 
     PyTorch's file of versions is read, as to import PyTorch takes seconds.
     """
-    torch = find_spec("torch") if device == "cuda" else None
+    torch = find_spec("torch")
     if torch is None or torch.origin is None:
-        return
+        return ""
     version = runpy.run_path(str(Path(torch.origin).with_name("version.py")))
-    if not (version["cuda"] or version["hip"]):
-        raise CardiouqError(
-            f"device: cuda, but PyTorch {version['__version__']} in {Path(torch.origin).parent} is "
-            "built without CUDA; install a build with CUDA in its place (https://pytorch.org), or "
-            "run with --config device=cpu"
-        )
+    if version["cuda"] or version["hip"]:
+        return ""
+    return f"PyTorch {version['__version__']} in {Path(torch.origin).parent}"
 
 
 def restart_in_utf8() -> None:
@@ -140,9 +148,15 @@ def requested_device() -> str:
     return os.environ.get(DEVICE_VARIABLE, "auto")
 
 
-def gpus_per_job(device: str) -> int:
-    """GPUs that a training or prediction asks of Snakemake, 1 or 0; it locks one itself."""
-    return int(device == "cuda" or (device == "auto" and any(Path("/dev").glob("nvidia[0-9]*"))))
+@functools.cache  # `nvidia-smi` may take a second
+def gpus_per_job(device: str, *, in_conda: bool = False) -> int:
+    """GPUs that a training or prediction asks of Snakemake, 1 or 0; it locks one itself.
+
+    Of `auto` 1 where `choose_device` would find one, as far as is known without PyTorch; with
+    `in_conda`, jobs have a PyTorch of their own.
+    """
+    finds_one = device == "auto" and has_gpus() and (in_conda or not _build_without_cuda())
+    return int(device == "cuda" or finds_one)
 
 
 def processor() -> str:

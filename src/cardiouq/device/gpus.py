@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 VISIBLE_VARIABLE = "CUDA_VISIBLE_DEVICES"
 SHARE_VARIABLE = "CARDIOUQ_GPU_SHARE"
+DEVICES = Path("/dev")
+"""Where NVIDIA's driver has a file for each GPU."""
 LOCKS = Path(f"/tmp/cardiouq-gpus-{os.getuid()}")
 """Folder of a user's locks; $TMPDIR and $XDG_RUNTIME_DIR differ between sessions of a user."""
 SECONDS_BETWEEN_TRIES = 2.0
@@ -54,6 +56,11 @@ def acquire_gpu() -> LockedGpu | None:
     os.environ[VISIBLE_VARIABLE] = locked.gpu
     log.info("on GPU %s", locked.gpu)
     return locked
+
+
+def has_gpus() -> bool:
+    """Tell whether the driver has a GPU, and this process may use it."""
+    return any(DEVICES.glob("nvidia[0-9]*")) and bool(visible_gpus())
 
 
 def visible_gpus() -> list[str]:
