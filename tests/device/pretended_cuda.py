@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from inspect import currentframe
 from pathlib import Path
 from traceback import walk_stack
 from typing import Any
@@ -81,7 +82,8 @@ class Notes:
 @contextmanager
 def pretended_cuda(bf16: bool = True) -> Iterator[Notes]:
     """Let this machine have a GPU, with or without bf16, until the end of the block."""
-    with pytest.MonkeyPatch.context() as patch, Functions() as functions:
+    notes = Notes()
+    with pytest.MonkeyPatch.context() as patch, Functions(notes) as functions:
         patch.setattr(torch, "Generator", Generator)
         for module in (torch, torch.amp):
             patch.setattr(module, "autocast", functions.autocast)
@@ -92,7 +94,6 @@ def pretended_cuda(bf16: bool = True) -> Iterator[Notes]:
         patch.setattr(Tensor, "pin_memory", lambda tensor: tensor)
         # else `Module.to` would change parameters under the tensors' hands
         patch.setattr(torch.__future__, "_overwrite_module_params_on_conversion", True)
-        notes = Notes()
         with Operations(notes):
             yield notes
 
@@ -149,6 +150,10 @@ class Functions(TorchFunctionMode):
     lower: torch.dtype | None = None
     """The precision of autocast; None: none."""
 
+    def __init__(self, notes: Notes) -> None:
+        super().__init__()
+        self.notes = notes
+
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
@@ -158,6 +163,8 @@ class Functions(TorchFunctionMode):
         kwargs = {key: _stand_in(value) for key, value in (kwargs or {}).items()}
         if func in (torch.tensor, torch.as_tensor) and kwargs.get("device") == STAND_IN:
             return func(*args, **kwargs | {"device": "cpu"}).to(STAND_IN)
+        if func is Tensor.__setitem__ and _copies_a_number(*args):
+            self.notes.waits["a copy to the GPU", line_of_code()] += 1
         if generator := kwargs.get("generator"):
             is_there = any(isinstance(value, PretendedTensor) for value in args)
             _refuse_generator(generator, is_there or kwargs.get("device") == STAND_IN)
@@ -264,6 +271,14 @@ def _indices(name: str, args: Sequence[Any]) -> list[Tensor]:
     return [index for index in args[1] if index is not None] if name in INDEXING else []
 
 
+def _copies_a_number(tensor: Tensor, index: Any, value: Any) -> bool:
+    """Whether a number is set where one value stands: it is copied to the GPU as a tensor, while a
+    slice is filled with it."""
+    places = index if isinstance(index, tuple) else (index,)
+    is_one = len(places) == tensor.dim() and all(isinstance(place, int) for place in places)
+    return isinstance(tensor, PretendedTensor) and is_one and isinstance(value, int | float)
+
+
 def _refuse_strangers(name: str, args: Sequence[Any], tensors: Sequence[Tensor]) -> None:
     """Raise as CUDA does if a tensor of an operation on the GPU is on the CPU.
 
@@ -292,7 +307,7 @@ def _refuse_generator(generator: torch.Generator, on_gpu: bool) -> None:
 
 def line_of_code() -> str:
     """`<file>:<line>` of the package that is running, or else of a test beside this file."""
-    for frame, line in walk_stack(None):
+    for frame, line in walk_stack(currentframe()):  # None would leave out the nearest ones
         file = Path(frame.f_code.co_filename)
         for folder in (PACKAGE, HERE.parent):
             if file.is_relative_to(folder) and file != HERE:

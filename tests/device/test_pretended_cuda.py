@@ -165,6 +165,8 @@ def test_generator_draws_for_its_own_device_alone(
         ("a copy to the GPU", lambda grid: torch.zeros(2, 3).to(CUDA)),
         ("a copy to the GPU", lambda grid: torch.tensor([1.0], device=CUDA)),
         ("a copy to the GPU", lambda grid: grid.copy_(torch.zeros(2, 3))),
+        ("a copy to the GPU", lambda grid: grid[0].__setitem__(1, 2.0)),
+        ("a copy to the GPU", lambda grid: grid.__setitem__((0, 1), 2)),
         ("a size depends on a mask", lambda grid: grid[grid > 1]),
         ("a size depends on a mask", lambda grid: grid.__setitem__(grid > 1, 0.0)),
         ("a size depends on values", lambda grid: grid.nonzero()),
@@ -196,6 +198,9 @@ def test_each_wait_for_the_gpu_is_noted_once_with_its_line(
         lambda grid: torch.where(grid > 1, grid, 0.0).softmax(0).masked_fill(grid > 2, 1.0),
         lambda grid: torch.linalg.cholesky_ex(grid.T @ grid),
         lambda grid: torch.zeros(2, 2).nonzero(),
+        lambda grid: torch.zeros(2).__setitem__(0, 1.0),
+        lambda grid: grid[0].__setitem__(slice(1), 2.0),
+        lambda grid: grid.__setitem__(0, 2.0),
         lambda grid: grid.gather(1, torch.zeros(2, 1, dtype=torch.long, device=CUDA)),
     ],
 )

@@ -64,7 +64,7 @@ def biased_loss(logits: Tensor, counts: Tensor, w: float) -> Tensor:
     of w = 0 is the plain one."""
     s = 1 / (1 + math.exp(-w))
     weights = logits.new_full((logits.shape[1],), math.exp(-w))
-    weights[0] = 1.0
+    weights[:1] = 1.0  # a number at an index is copied to a GPU, and waited for
     return tversky_loss(logits, counts, s, 1 - s) + cross_entropy(logits, counts, weights)
 
 
