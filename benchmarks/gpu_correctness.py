@@ -36,6 +36,7 @@ from cardiouq.files.reading import read_array
 from cardiouq.files.run_files import HISTORY_FILE
 from cardiouq.files.writing import atomic_folder
 from cardiouq.methods.base import Member
+from cardiouq.methods.calibrated_ensemble import Method as CalibratedEnsemble
 from cardiouq.prediction.predict import predict
 from cardiouq.prediction.predictor import Predictor
 from cardiouq.prediction.runs import HeldOut, RunOnDisk
@@ -64,7 +65,8 @@ LARGEST_ERRORS = {"float32": (1e-3, 0.02), "bf16": (0.02, 0.3)}
 """Relative errors of the loss and of the gradient's norm that rounding explains: it brings a label
 to another pixel, and activations to the other side of their kink."""
 LARGEST_SHARE, LARGEST_DIFFERENCE = 1e-3, 5e-3
-"""Share of voxels that may get another label, and difference of a probability."""
+"""Share of voxels that may get another label, and difference of a probability. One that is read
+from votes may move by more where a vote flips, in as many voxels as may get another label."""
 
 
 class Wrong(Exception):
@@ -322,9 +324,12 @@ def predicts_as_on_cpu(demo: Demo, method: str) -> str:
         expected_labels, expected = predicted(demo, method, folders, CPU, "cpu")
         labels, mean = predicted(demo, method, folders, demo.device, "device")
     share = float(np.mean(labels != expected_labels))
-    difference = float(np.abs(mean - expected).max())
-    found = f"{share:.3%} of voxels, probabilities up to {difference:.4f}"
-    if not (share <= LARGEST_SHARE and difference <= LARGEST_DIFFERENCE):
+    differences = np.abs(mean - expected).max(0)
+    found = f"{share:.3%} of voxels, probabilities up to {differences.max():.4f}"
+    # not `>`, as a probability may be NaN
+    beyond = float(np.mean(~(differences <= LARGEST_DIFFERENCE)))
+    has_votes = isinstance(demo.study.methods[method], CalibratedEnsemble)
+    if not (share <= LARGEST_SHARE and beyond <= (LARGEST_SHARE if has_votes else 0)):
         raise Wrong(f"others are {found}")
     return found
 

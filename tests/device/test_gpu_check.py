@@ -5,11 +5,13 @@ import itertools
 import re
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from importlib import import_module
 from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -107,3 +109,33 @@ def test_random_numbers_are_the_same_on_the_cpu_and_on_a_gpu(
     demo = correctness.make_demo(tmp_path, torch.device("cuda"), is_tiny=True)
     with pretended_cuda():
         assert "from the CPU's" in correctness.agrees_with_cpu(demo, "dropout", "bf16")
+
+
+@pytest.mark.parametrize(
+    ("method", "voxels", "is_right"),
+    [
+        ("calibrated_ensemble", 1, True),
+        ("calibrated_ensemble", 3, False),
+        ("layer_ensemble", 1, False),
+    ],
+)
+def test_flipped_vote_is_rounding_and_a_moved_probability_is_not(
+    benchmarks: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    method: str,
+    voxels: int,
+    is_right: bool,
+) -> None:
+    """Of the 2,000 voxels of a case; a vote moves the calibrated probabilities from row to row."""
+    correctness = import_module("gpu_correctness")
+    demo = correctness.make_demo(tmp_path, torch.device("cpu"), is_tiny=True)
+    labels, mean = np.zeros((5, 20, 20), np.uint8), np.full((4, 5, 20, 20), 0.25)
+    moved = mean.copy()
+    moved[0, 0, 0, :voxels] -= 0.1
+    moved[1, 0, 0, :voxels] += 0.1
+    found = iter([(labels, mean), (labels, moved)])
+    monkeypatch.setattr(correctness, "predicted", lambda *_: next(found))
+    monkeypatch.setattr(correctness.Demo, "trained", lambda *_: tmp_path)
+    with nullcontext() if is_right else pytest.raises(correctness.Wrong, match=r"up to 0\.1000"):
+        assert "up to 0.1000" in correctness.predicts_as_on_cpu(demo, method)
