@@ -77,7 +77,8 @@ def logits_of(
 ) -> Tensor:
     """Logits (slices, classes, rows, columns) float32 of a scan's box, on the scan's own grid.
 
-    They are computed in full precision: in bf16 probabilities are off by more than nnU-Net rounds.
+    They are computed in full precision, on a GPU after `make_deterministic`, as PyTorch rounds
+    convolutions to TF32 else; in bf16 probabilities are off by more than nnU-Net rounds.
 
     Args:
         network: from (batch, 1, rows, columns) to logits (batch, classes, rows, columns).
@@ -218,6 +219,8 @@ def predict_scan(
     mean_of: Combination = "probabilities",
 ) -> Tensor:
     """Probabilities (classes, slices, rows, columns) float32 of a scan, by all members together.
+
+    Call `make_deterministic` once before; see `logits_of`.
 
     Args:
         model: that the networks are of.
