@@ -23,6 +23,8 @@ from cardiouq.files.reading import read_array
 from cardiouq.files.run_files import side_folder
 from cardiouq.methods import layer_ensemble
 from cardiouq.methods.base import Member
+from cardiouq.nnunet.model import read_trained
+from cardiouq.nnunet.predictor import SeenScan, prepare
 from cardiouq.prediction.predict import predict
 from cardiouq.prediction.predictor import Predictor
 from cardiouq.prediction.runs import HeldOut, RunOnDisk
@@ -36,6 +38,7 @@ from cardiouq.training import trajectory
 from cardiouq.training.run import Run
 from cardiouq.training.train import set_up, train, train_epoch
 from tests.device.pretended_cuda import Notes, pretended_cuda
+from tests.nnunet.trained import write
 from tests.paths import CONFIG, TINY
 
 torch.set_num_threads(1)
@@ -265,6 +268,22 @@ def test_method_fits_and_predicts_as_on_a_cpu(
         np.testing.assert_allclose(found_fitted[name], value, rtol=1e-3)
     assert found.shape == (4, 4, 60, 64)
     np.testing.assert_allclose(found.astype(float), mean.astype(float), atol=2e-3)
+
+
+def test_network_of_nnunet_predicts_as_on_a_cpu(tmp_path: Path) -> None:
+    model = read_trained(write(tmp_path / "nnUNetTrainer__nnUNetPlans__2d"))
+    scan = np.random.default_rng(1).random((3, 20, 24), np.float32)
+
+    def predicted(device: torch.device) -> torch.Tensor:
+        prepared = prepare(scan, (8.0, 1.2, 1.2), model.plan)
+        seen = SeenScan(prepared, model.plan, model.mirroring, (0, 3, 1), device)
+        return seen.probabilities(seen.output(model.network(model.members[0], device))).cpu()
+
+    expected = predicted(CPU)
+    with pretended_cuda():
+        found = predicted(CUDA)
+    assert found.shape == (4, 3, 20, 24)
+    torch.testing.assert_close(found, expected)
 
 
 def notes_of_an_epoch(run: Run, iterations: int) -> Notes:
