@@ -1,6 +1,7 @@
 """What jobs ask a batch system for, against what was measured and published."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +152,35 @@ def test_an_evaluation_of_a_cohort_asks_for_more_than_one_of_a_few_volumes(tmp_p
         assert few.minutes == 20
         assert 15_000 * samples_seconds < 60 * many.minutes < 6 * 15_000 * samples_seconds
         assert few.mem_mb < many.mem_mb < 8000
+
+
+def test_a_method_fitted_on_a_cohort_asks_for_the_logits_that_it_keeps(
+    tiny: dict[str, Any], make_study: Callable[[dict[str, Any]], Study], tmp_path: Path
+) -> None:
+    """In float32, on the grid of a plan like the papers'; whoever counts voxels keeps none."""
+    tiny["split"] |= {"validation_fraction": 0.3, "test_fraction": 0.3}
+    tiny["phantom"]["acdc_subjects"] = 20
+    tiny["test_sets"]["phantom-val"]["split"] = "test"
+    del tiny["methods"]["vector_scaling"]["folds"]
+    tiny["methods"]["temperature_fitted"]["repeats"] = 2
+    study, split = make_study(tiny), tmp_path / "split.csv"
+    plan = replace(plan_of(study, NO_PLAN), spacing=(1.5, 1.5), crop=(200, 200))
+    (tmp_path / "plan.json").write_text(plan.to_json(), encoding="utf-8")
+
+    def gigabytes(method: str, gpus: int = 0) -> float:
+        given = study, method, tmp_path / "plan.json", [], gpus, split
+        return prediction_resources(*given).mem_mb / 1000
+
+    plain, without_split = gigabytes("vanilla"), gigabytes("temperature_fitted")
+    rows = ["dataset,subject,pathology,split", *(f"a,{n},NOR,train" for n in range(2000))]
+    split.write_text("\n".join([*rows, "a,2000,NOR,validation"]), encoding="utf-8")
+    volume = 12 * 200 * 200 * 4 * 4 / 1e9
+    assert without_split - plain == pytest.approx(VOLUMES * volume, abs=0.5)
+    assert gigabytes("temperature_fitted") - plain == pytest.approx(4000 * volume, abs=0.5)
+    assert gigabytes("temperature_fitted-repeat-2") == gigabytes("temperature_fitted")
+    assert gigabytes("vector_scaling") - plain <= 0.5  # of the validation side
+    assert gigabytes("isotonic") == gigabytes("temperature_scaling") == plain
+    assert gigabytes("temperature_fitted", gpus=1) == gigabytes("vanilla", gpus=1)
 
 
 def test_prediction_takes_a_pass_for_each_network_and_not_for_each_sample(

@@ -45,7 +45,10 @@ def predicted(parts):
 def prediction_needs(wildcards):
     """Memory and time of a prediction."""
     tables = predicted(TEST_SET_TABLES)(wildcards)
-    return prediction_resources(STUDY, wildcards.method, PLAN, tables, GPUS_PER_JOB)
+    split = rules.split_subjects.output.split
+    return prediction_resources(
+        STUDY, wildcards.method, PLAN, tables, GPUS_PER_JOB, split
+    )
 
 
 def evaluation_needs(wildcards):

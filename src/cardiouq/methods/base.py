@@ -244,6 +244,11 @@ class BaseMethod:
         """Whether `fit` looks at held-out subjects, which must then not be tested on."""
         return False
 
+    def keeps_held_out(self) -> bool:
+        """Whether `fit` holds what networks make of all held-out volumes in memory at once, which a
+        batch system is asked for."""
+        return False
+
     def fit(self, runs: Runs, schedule: Schedule) -> Fitted:
         """What the method learns from held-out subjects before it predicts."""
         return {}

@@ -111,6 +111,9 @@ class Method(Rescaled):
     def fits(self) -> bool:
         return self.temperature == "fitted"
 
+    def keeps_held_out(self) -> bool:
+        return self.fits()
+
     def fit(self, runs: Runs, schedule: Schedule) -> Fitted:
         """The temperature of the lowest negative log-likelihood of held-out annotated voxels."""
         if not self.fits():

@@ -31,6 +31,9 @@ class Method(Rescaled):
 
     usual_style = Style("#685977", "3")
 
+    def keeps_held_out(self) -> bool:
+        return True
+
     def fit(self, runs: Runs, schedule: Schedule) -> Fitted:
         """Factor and offset of each class; the search begins at the network's own logits."""
         held_out = list(self.held_out(runs, schedule))

@@ -7,6 +7,7 @@ with more (`attempt`); a training goes on where its time ended, so no epoch is l
 """
 
 import contextlib
+import csv
 import math
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
@@ -16,7 +17,7 @@ from typing import Any, NamedTuple, Self
 from cardiouq.data.plan import Plan, make_plan
 from cardiouq.errors import CardiouqError
 from cardiouq.methods.base import PretrainedMethod
-from cardiouq.structures import PHANTOM
+from cardiouq.structures import N_CLASSES, PHANTOM
 from cardiouq.study.study import Study
 
 NANOSECONDS_PER_VALUE = {"cpu": 60.0, "cuda": 0.6}
@@ -73,13 +74,37 @@ def training_resources(study: Study, recipe: str, plan_file: str | Path, gpus: i
 
 
 def prediction_resources(
-    study: Study, name: str, plan_file: str | Path, test_sets: Iterable[str | Path], gpus: int
+    study: Study,
+    name: str,
+    plan_file: str | Path,
+    test_sets: Iterable[str | Path],
+    gpus: int,
+    split: str | Path = "",
 ) -> Resources:
-    """Memory and time that a method or a repeat asks for to predict all of its test sets."""
+    """Memory and time that a method or a repeat asks for to predict all of its test sets.
+
+    Of the split, once it is there, a method that is fitted has its held-out subjects.
+    """
     plan = plan_of(study, plan_file)
     seconds = prediction_seconds(study, name, plan, test_sets, gpus)
     memory = memory_mb(networks_plan(study, name, plan), SLICES, gpus)
+    if not gpus:  # where logits are
+        memory += held_out_mb(study, name, plan, Path(split))
     return Resources(memory, _rounded(START_MINUTES + seconds / 60))
+
+
+def held_out_mb(study: Study, name: str, plan: Plan, split: Path) -> int:
+    """Megabytes of all held-out volumes' logits, if the method keeps them to be fitted on."""
+    method = study.methods[study.repeated(name)]
+    if not method.keeps_held_out():
+        return 0
+    side = "train" if any(member.folds for member in method.members()) else "validation"
+    volumes = PHASES * _subjects(split, side) or VOLUMES
+    (_, *edges), (_, *spacing) = USUAL_SCAN
+    on_grid = [n * own / new for n, own, new in zip(edges, spacing, plan.spacing, strict=True)]
+    pixels = math.prod(map(min, on_grid, plan.crop or on_grid))
+    needed = volumes * SLICES * pixels * N_CLASSES * BYTES_PER_VALUE / 1e6
+    return math.ceil(needed / 500) * 500
 
 
 def evaluation_resources(
@@ -217,4 +242,11 @@ def _rows(table: Path) -> int:
     """Count the rows of a table, 0 if it is not there yet."""
     with contextlib.suppress(FileNotFoundError):
         return max(len(table.read_bytes().splitlines()) - 1, 0)
+    return 0
+
+
+def _subjects(split: Path, side: str) -> int:
+    """Count the subjects of a side, 0 if the table is not there yet."""
+    with contextlib.suppress(OSError), split.open(encoding="utf-8", newline="") as table:
+        return sum(row["split"] == side for row in csv.DictReader(table))
     return 0
