@@ -360,16 +360,26 @@ def test_finished_run_is_kept(make_run: MakeRun, undisturbed: Path) -> None:
     assert not side_of(undisturbed).exists()
 
 
-def test_finished_run_of_other_code_or_scans_is_trained_again(
-    make_run: MakeRun, undisturbed: Path, monkeypatch: pytest.MonkeyPatch
+def test_finished_run_of_other_code_or_scans_is_kept_until_its_folder_is_deleted(
+    make_run: MakeRun,
+    undisturbed: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    """A prediction refuses a run of other scans, and says to delete it."""
+    caplog.set_level(logging.INFO)
     before = stamps(undisturbed)
-    train(make_run(fingerprint="ffffffffffff"), undisturbed, CPU)
-    trained = stamps(undisturbed)
-    assert not before.items() & trained.items()
+    trained_by = record.code_hash(record.repository())
     monkeypatch.setattr(record, "code_files", lambda root: {})
+    now = record.code_hash(record.repository())
     train(make_run(fingerprint="ffffffffffff"), undisturbed, CPU)
-    assert not trained.items() & stamps(undisturbed).items()
+    assert stamps(undisturbed) == before
+    assert f"trained by the code {trained_by}, where the present is {now}; delete" in caplog.text
+    shutil.rmtree(undisturbed)
+    train(make_run(fingerprint="ffffffffffff"), undisturbed, CPU)
+    assert "ffffffffffff" in (undisturbed / "run.json").read_text(encoding="utf-8")
+    [machine] = record.machines(undisturbed)
+    assert machine["code"] == now
 
 
 def test_two_processes_do_not_train_the_same_run(

@@ -12,7 +12,6 @@ from typing import Any
 from cardiouq.files.reading import read
 from cardiouq.files.run_files import CHECKPOINTS, RUN_FILE, products_folder, side_folder
 from cardiouq.files.writing import HASHES_FILE, atomic_write, hashes_of, write_hashes
-from cardiouq.provenance.record import code_hash, machines, repository
 
 
 class SideFolder:
@@ -34,16 +33,13 @@ class SideFolder:
             temporary.write_text(self.identity, encoding="utf-8")
 
     def is_finished(self) -> bool:
-        """Tell whether the output is this run, trained by the present code.
+        """Tell whether the output is a run of these settings, be it of other code or scans.
 
-        Snakemake runs a job again whose end it did not see.
+        Snakemake runs a job again whose end it did not see, or whose parameters are spelt
+        otherwise. Scans are for a prediction to judge, which refuses a run of others.
         """
         file = self.output / RUN_FILE
-        return (
-            file.is_file()
-            and read(file) == self.identity.encode()
-            and code_hash(repository()) in {machine["code"] for machine in machines(self.output)}
-        )
+        return file.is_file() and _settings(read(file)) == _settings(self.identity)
 
     def finish(self) -> None:
         """Turn the products into the output; the state goes last, so a kill here costs nothing.
@@ -67,6 +63,11 @@ class SideFolder:
         shutil.rmtree(done, ignore_errors=True)  # of a kill at this point
         self.path.replace(done)
         shutil.rmtree(done)
+
+
+def _settings(identity: str | bytes) -> dict[str, Any]:
+    """Identity of a run without what it was trained on."""
+    return {k: v for k, v in json.loads(identity).items() if k != "data_fingerprint"}
 
 
 def _link(source: str, target: str) -> None:

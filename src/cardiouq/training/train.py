@@ -23,7 +23,13 @@ from cardiouq.errors import CardiouqError
 from cardiouq.files.locks import exclusive_lock
 from cardiouq.methods import build_variant
 from cardiouq.methods.base import BaseVariant, Training
-from cardiouq.provenance.record import note_machine
+from cardiouq.provenance.record import (
+    NOT_RECORDED,
+    code_hash,
+    machines,
+    note_machine,
+    repository,
+)
 from cardiouq.recipes.augmentation import Augmentation
 from cardiouq.recipes.loss import build_loss
 from cardiouq.recipes.network import build_network, in_fast_layout
@@ -50,12 +56,19 @@ def train(run: Run, output: Path, device: torch.device) -> None:
     `run.json`, as an interrupted run may go on elsewhere. An interrupted and resumed run ends with
     the same bits as an uninterrupted one on the same machine. SIGTERM or Ctrl-C ends the process as
     soon as every finished epoch is kept: at once, or after the epoch that it came in if the one
-    before is not. A run that is finished, by the same code, is not trained again.
+    before is not. A run that is finished, by whatever code, is not trained again.
     """
     with exclusive_lock(output), Notice() as notice:
         side = SideFolder(output, run.identity())
         if side.is_finished():
-            log.info("%s is there, trained by this code; delete it to train it again", output)
+            codes = dict.fromkeys(machine["code"] for machine in machines(output))
+            log.info(
+                "%s is there, trained by the code %s, where the present is %s; delete it to train "
+                "it again",
+                output,
+                ", ".join(codes) or NOT_RECORDED,
+                code_hash(repository()),
+            )
             side.remove()
         else:
             _train(run, side, device, notice)
