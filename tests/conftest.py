@@ -12,6 +12,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["PYTHONPATH"] = str(ROOT / "src")  # of processes that tests start
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,12 @@ def make_study(tmp_path: Path, local_config: dict[str, Any]) -> Callable[[dict[s
         return Study(str(file), local_config, CONFIG)
 
     return make
+
+
+@pytest.fixture
+def order_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have `make_study` write keys in the order that they are in."""
+    monkeypatch.setattr(yaml, "safe_dump", partial(yaml.safe_dump, sort_keys=False))
 
 
 @pytest.fixture(scope="session")

@@ -31,3 +31,10 @@ def problems_of(make_study: MakeStudy, settings: Settings) -> list[str]:
         make_study(settings)
     assert "changed.yaml" in str(caught.value)
     return caught.value.problems
+
+
+def reversed_keys(settings: Any) -> Any:
+    """The same settings, every block with its last key first."""
+    if isinstance(settings, dict):
+        return {key: reversed_keys(settings[key]) for key in reversed(settings)}
+    return [reversed_keys(value) for value in settings] if isinstance(settings, list) else settings

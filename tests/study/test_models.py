@@ -18,7 +18,7 @@ from cardiouq.progress.jobs import jobs_of
 from cardiouq.study.study import Study
 from tests.nnunet.trained import checkpoint, write
 from tests.paths import CONFIG, LOCAL_CONFIG
-from tests.study.changes import MakeStudy, Settings, problems_of
+from tests.study.changes import MakeStudy, Settings, problems_of, reversed_keys
 
 MODEL = "a__nnUNetPlans__2d"
 THEIRS = ("RV", "MYO", "LVC")
@@ -53,6 +53,17 @@ def test_model_is_a_method_without_recipe_and_runs(
     runs = study.all_run_folders()
     del tiny["methods"]["theirs"]
     assert make_study(tiny).all_run_folders() == runs
+
+
+@pytest.mark.usefixtures("order_kept")
+def test_model_is_predicted_with_the_same_text_whatever_the_order_of_its_keys(
+    make_study: MakeStudy, with_model: Settings
+) -> None:
+    block = with_model["methods"]["theirs"] | {"labels": {"LV": "LVC", "RV": "RV"}}
+    with_model["methods"]["theirs"] = block
+    before = make_study(with_model).prediction_settings("theirs")
+    with_model["methods"]["theirs"] = reversed_keys(block)
+    assert make_study(with_model).prediction_settings("theirs") == before
 
 
 def test_study_of_models_alone_needs_no_recipe(

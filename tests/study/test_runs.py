@@ -13,6 +13,7 @@ from cardiouq.methods.base import Member
 from cardiouq.study.runs import needed_checkpoints, needed_runs
 from cardiouq.study.study import Study
 from tests.paths import TINY
+from tests.study.changes import reversed_keys
 
 Settings = dict[str, Any]
 MakeStudy = Callable[[Settings], Study]
@@ -135,8 +136,9 @@ def change_distortions(settings: Settings) -> None:
 
 
 def change_order(settings: Settings) -> None:
-    for part in ("recipes", "methods", "test_sets", "datasets"):
-        settings[part] = dict(reversed(settings[part].items()))
+    changed = reversed_keys(settings)
+    settings.clear()
+    settings.update(changed)
 
 
 @pytest.mark.parametrize(
@@ -151,6 +153,7 @@ def change_order(settings: Settings) -> None:
         change_order,
     ],
 )
+@pytest.mark.usefixtures("order_kept")
 def test_key_does_not_change_with_what_comes_after_training(
     make_study: MakeStudy, tiny: Settings, change: Callable[[Settings], None]
 ) -> None:
@@ -398,6 +401,24 @@ def test_repeats_have_the_next_seeds_and_share_runs_with_ensembles(
     first = json.loads(study.prediction_settings("vanilla"))
     assert first["sampling_seed"] == first["seed"] == settings["seed"]
     assert settings["sampling_seed"] not in (first["seed"], None)
+
+
+@pytest.mark.usefixtures("order_kept")
+def test_jobs_are_given_the_same_text_whatever_the_order_of_keys(
+    make_study: MakeStudy, tiny: Settings
+) -> None:
+    """Which Snakemake compares as it is."""
+
+    def texts() -> set[str]:
+        study = make_study(tiny)
+        return {
+            *(study.run_settings(*run) for run in keys(study)),
+            *(study.prediction_settings(name) for name in (*study.methods, *study.repeats)),
+        }
+
+    before = texts()
+    change_order(tiny)
+    assert texts() == before
 
 
 def test_how_often_a_method_is_repeated_and_how_it_is_shown_predicts_nothing_again(

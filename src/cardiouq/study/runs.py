@@ -19,7 +19,8 @@ from cardiouq.study.members import Members
 class Runs(Members):
     """A study's members, and the runs on disk that they are.
 
-    What is hashed and what jobs are given is `written`: no default stands in it.
+    What is hashed and what jobs are given is `written`: no default stands in it. Its keys are
+    sorted, as Snakemake runs a job again that is given another text.
     """
 
     def key(self, recipe: str, member: Member) -> str:
@@ -82,7 +83,8 @@ class Runs(Members):
                 "keep_epochs": self.keep_epochs(recipe, member),
                 "branch_epochs": self.branch_epochs(recipe, member),
                 "base": self.base_state(recipe, member),
-            }
+            },
+            sort_keys=True,
         )
 
     def prediction_settings(self, method: str) -> str:
@@ -100,7 +102,8 @@ class Runs(Members):
         }
         if pretrained := self.pretrained().get(method):
             return json.dumps(
-                common | {"fingerprint": pretrained.fingerprint(), "structures": self.structures}
+                common | {"fingerprint": pretrained.fingerprint(), "structures": self.structures},
+                sort_keys=True,
             )
         return json.dumps(
             common
@@ -108,7 +111,8 @@ class Runs(Members):
                 "members": [str(member) for member in self.method_members(method)],
                 "recipe": self.written["recipes"][block["recipe"]],
                 **self.written["prediction"],
-            }
+            },
+            sort_keys=True,
         )
 
     def asked(self, method: str) -> dict[str, Any]:
