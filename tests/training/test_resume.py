@@ -190,9 +190,7 @@ def test_resumed_run_does_not_train_kept_epochs_again(
     assert len(trained) == 2, "epochs 4 and 5 of 6 were left"
 
 
-@pytest.mark.parametrize(
-    "change", ["recipe", "seed", "fingerprint", "keep_epochs", "branch_epochs", "member"]
-)
+@pytest.mark.parametrize("change", ["recipe", "seed", "keep_epochs", "branch_epochs", "member"])
 def test_side_folder_of_another_run_is_not_resumed(
     make_run: MakeRun, recipe: dict[str, Any], tmp_path: Path, change: str
 ) -> None:
@@ -201,7 +199,6 @@ def test_side_folder_of_another_run_is_not_resumed(
     changes: dict[str, Any] = {
         "recipe": recipe | {"batch_size": 2},
         "seed": 1,
-        "fingerprint": "ffffffffffff",
         "keep_epochs": (5,),
         "branch_epochs": (3,),
         "member": Member(1),
@@ -215,6 +212,23 @@ def test_side_folder_of_another_run_is_not_resumed(
             continue
         assert (output / path.relative_to(tmp_path / "afresh")).read_bytes() == path.read_bytes()
     assert json.loads((output / "run.json").read_text(encoding="utf-8")) == other.identity()
+
+
+def test_state_of_other_scans_is_kept_and_told(
+    make_run: MakeRun, undisturbed: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As where `acdc_root` was wrong once."""
+    caplog.set_level(logging.INFO)
+    output = tmp_path / "seed-0"
+    side = interrupted_at(make_run(), output, 4)
+    other = make_run(fingerprint="ffffffffffff")
+    with pytest.raises(CardiouqError, match="delete the folder to train the run anew") as caught:
+        train(other, output, CPU)
+    assert f"{side}: holds the epochs" in str(caught.value)
+    assert "(fingerprint 0123456789ab) than the study has now (ffffffffffff)" in str(caught.value)
+    train(make_run(), output, CPU)
+    assert "resuming at epoch 4 of 6" in caplog.text
+    assert_same(output, undisturbed)
 
 
 def test_kill_while_products_become_the_output_costs_nothing(

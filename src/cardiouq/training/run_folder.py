@@ -9,13 +9,18 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from cardiouq.errors import CardiouqError
 from cardiouq.files.reading import read
 from cardiouq.files.run_files import CHECKPOINTS, RUN_FILE, products_folder, side_folder
 from cardiouq.files.writing import HASHES_FILE, atomic_write, hashes_of, write_hashes
 
 
 class SideFolder:
-    """Folder where a run grows until it is complete; `identity` says which run it is."""
+    """Folder where a run grows until it is complete; `identity` says which run it is.
+
+    Raises:
+        CardiouqError: an interrupted run of these settings is there, of other scans.
+    """
 
     def __init__(self, output: Path, identity: dict[str, Any]) -> None:
         self.output = output
@@ -25,8 +30,10 @@ class SideFolder:
         self.identity = json.dumps(identity, indent=2, sort_keys=True) + "\n"
         (self.products / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
         identity_file = self.products / RUN_FILE
-        if not identity_file.is_file() or read(identity_file) != self.identity.encode():
-            # other data or settings than the interrupted run's: its state is of no use
+        found = read(identity_file) if identity_file.is_file() else b"{}"
+        if found != self.identity.encode():
+            self._check_scans(found)
+            # other settings than the interrupted run's: its state is of no use
             shutil.rmtree(self.path)
             (self.products / CHECKPOINTS).mkdir(parents=True)
         with atomic_write(identity_file) as temporary:
@@ -39,7 +46,18 @@ class SideFolder:
         otherwise. Scans are for a prediction to judge, which refuses a run of others.
         """
         file = self.output / RUN_FILE
-        return file.is_file() and _settings(read(file)) == _settings(self.identity)
+        return file.is_file() and _parted(read(file))[0] == _parted(self.identity)[0]
+
+    def _check_scans(self, found: bytes) -> None:
+        """Raise a CardiouqError if kept epochs are of these settings and of other scans."""
+        (settings, scans), (wanted, present) = _parted(found), _parted(self.identity)
+        if self.state.is_file() and settings == wanted:
+            raise CardiouqError(
+                f"{self.path}: holds the epochs of a training that was interrupted, of other "
+                f"scans, another split or another plan (fingerprint {scans}) than the study has "
+                f"now ({present}); give the study the former ones to go on, or delete the folder "
+                "to train the run anew"
+            )
 
     def finish(self) -> None:
         """Turn the products into the output; the state goes last, so a kill here costs nothing.
@@ -65,9 +83,10 @@ class SideFolder:
         shutil.rmtree(done)
 
 
-def _settings(identity: str | bytes) -> dict[str, Any]:
-    """Identity of a run without what it was trained on."""
-    return {k: v for k, v in json.loads(identity).items() if k != "data_fingerprint"}
+def _parted(identity: str | bytes) -> tuple[dict[str, Any], str | None]:
+    """Settings of a run, and the fingerprint of what it was trained on."""
+    settings: dict[str, Any] = json.loads(identity)
+    return settings, settings.pop("data_fingerprint", None)
 
 
 def _link(source: str, target: str) -> None:
