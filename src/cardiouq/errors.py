@@ -24,6 +24,10 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 """Signals of Ctrl-C, and of batch systems some time before they kill."""
 
 
+STOPPED = "stopped as told"
+"""What a log ends with, and what to do next, after a job that was asked to leave."""
+
+
 class CardiouqError(Exception):
     """An error that the user can mend.
 
@@ -57,7 +61,7 @@ def reported_to_user(log: str | os.PathLike[str]) -> Iterator[None]:
         Path(log).touch()
         yield
     except Stopped:
-        text = "stopped as told; the same command goes on from what is finished\n"
+        text = f"{STOPPED}; the same command goes on from what is finished\n"
         _append(log, text)
         sys.stderr.write(text)
         raise

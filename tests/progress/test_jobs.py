@@ -32,6 +32,34 @@ def test_each_job_has_its_state(study: Study, begun: Path) -> None:
     assert states["biased, seed 0-fold-0-of-2-branch+1"] == "waiting"
 
 
+@pytest.mark.parametrize(
+    ("log", "job", "words"),
+    [
+        (
+            "train/{}.log",
+            "polynomial, seed 1",
+            "10:00:09  polynomial seed 1: told to leave; 3 epochs are kept, the next run goes on "
+            "from there",
+        ),
+        (
+            "predict/mc_dropout.log",
+            "predict mc_dropout",
+            "stopped as told; the same command goes on from what is finished",
+        ),
+    ],
+)
+def test_job_that_says_that_it_left_is_stopped_at_once(
+    study: Study, begun: Path, log: str, job: str, words: str
+) -> None:
+    run = Path(folder_of(study, "polynomial", 1))
+    file = begun / study.results / "logs" / log.format(f"{run.parent.name}/{run.name}")
+    write(file, f"{file.read_text(encoding='utf-8')}{words}\n")
+    jobs = jobs_of(study, begun)
+    assert jobs[job].state(time.time()) == "stopped"
+    write(file, f"{words}\n10:00:10  it goes on\n")
+    assert jobs[job].state(time.time()) == "running"
+
+
 def test_what_is_of_other_settings_or_older_waits(study: Study, begun: Path) -> None:
     """A prediction of other settings or without its runs, and a score that is older than it."""
     results = begun / study.results

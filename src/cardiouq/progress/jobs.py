@@ -15,6 +15,7 @@ from pandas.errors import EmptyDataError
 
 from cardiouq.data.plan import Plan
 from cardiouq.device.environment import gpus_per_job
+from cardiouq.errors import STOPPED
 from cardiouq.files.asked import is_as_asked
 from cardiouq.files.run_files import HISTORY_FILE, RUN_FILE, products_folder
 from cardiouq.files.tables import parse_rows, read_benchmark
@@ -29,6 +30,7 @@ from cardiouq.progress.estimates import (
     training_seconds,
 )
 from cardiouq.study.study import Study
+from cardiouq.training.interruption import LEFT
 
 STALL_SECONDS = 600
 """Seconds without a sign of a job after which it counts as stopped, unless three times those that
@@ -67,6 +69,8 @@ class Job:
             return "waiting"
         if error_in(self.log):
             return "failed"
+        if has_left(self.log):
+            return "stopped"
         try:
             age = now - self.log.stat().st_mtime
         except FileNotFoundError:
@@ -200,6 +204,12 @@ def error_in(log: Path) -> str:
     end = re.split(r"^\d\d:\d\d:\d\d  .*$", _tail(log), flags=re.MULTILINE)[-1]
     found = re.findall(r"^ERROR: .*|^[\w.]*(?:Error|Exception)\b.*", end, re.MULTILINE)
     return str(found[-1]) if found else ""
+
+
+def has_left(log: Path) -> bool:
+    """Whether a log ends with the words of a job that left as it was told."""
+    last = _tail(log).rstrip().rpartition("\n")[-1]
+    return last.startswith(STOPPED) or f": {LEFT}; " in last
 
 
 def _column(path: Path, name: str) -> list[float]:

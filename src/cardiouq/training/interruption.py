@@ -7,6 +7,9 @@ from typing import NoReturn, Self
 
 from cardiouq.errors import STOP_SIGNALS
 
+LEFT = "told to leave"
+"""What the log of a training that left as it was told ends with, and how much is kept."""
+
 
 class Notice:
     """A notice to leave: while entered, Ctrl-C and SIGTERM end nothing and set `given`."""

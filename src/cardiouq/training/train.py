@@ -34,7 +34,7 @@ from cardiouq.recipes.augmentation import Augmentation
 from cardiouq.recipes.loss import build_loss
 from cardiouq.recipes.network import build_network, in_fast_layout
 from cardiouq.recipes.optimiser import build_optimiser, set_rate
-from cardiouq.training.interruption import Notice
+from cardiouq.training.interruption import LEFT, Notice
 from cardiouq.training.patches import PatchSampler
 from cardiouq.training.run import Run
 from cardiouq.training.run_folder import SideFolder
@@ -202,7 +202,8 @@ def _leave_if_told(notice: Notice, trajectory: Trajectory) -> None:
     """End the process if it was told to and every finished epoch is kept."""
     if notice.given and trajectory.epochs_kept == trajectory.next_epoch:
         log.info(
-            "told to leave; %d epochs are kept, the next run goes on from there",
+            "%s; %d epochs are kept, the next run goes on from there",
+            LEFT,
             trajectory.epochs_kept,
         )
         notice.leave()
