@@ -11,7 +11,7 @@ from cardiouq.files.asked import note_asked
 from cardiouq.progress.jobs import Job, critical_path, error_in, jobs_of, remaining_seconds
 from cardiouq.progress.status import status
 from cardiouq.study.study import Study
-from tests.progress.conftest import folder_of, write
+from tests.progress.conftest import folder_of, write, write_history
 
 Settings = dict[str, Any]
 BEGUN = (("polynomial", 0), ("polynomial", 1), ("cyclical", 0))
@@ -116,6 +116,17 @@ def test_what_remains_follows_the_nearest_rate(
     study: Study, begun: Path, job: str, seconds: float
 ) -> None:
     assert remaining_seconds(jobs_of(study, begun), time.time())[job] == pytest.approx(seconds)
+
+
+def test_what_remains_of_a_training_follows_its_later_epochs(study: Study, begun: Path) -> None:
+    """The first may take as long as compiling does."""
+    run = Path(folder_of(study, "polynomial", 1))
+    products = begun / run.with_name(f".{run.name}.unfinished") / "products"
+    write_history(products, [300.0, 20.0, 4.0, 2.0])
+    job = jobs_of(study, begun)["polynomial, seed 1"]
+    assert (job.spent, job.pace) == (326, 3)
+    left = remaining_seconds({job.name: job}, time.time())[job.name]
+    assert left == pytest.approx(4 * 3)
 
 
 def test_larger_batches_take_longer(

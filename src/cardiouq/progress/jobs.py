@@ -60,6 +60,13 @@ class Job:
     """Seconds that the job would take on an old machine."""
     outdated: bool = False
     """Its products are there, but of other settings, or older than what they are made of."""
+    late: float = 0.0
+    """Mean seconds of the later half of a training's epochs, as the first may be compiled in."""
+
+    @property
+    def pace(self) -> float:
+        """Seconds of a step, by those that are done, of which there are some."""
+        return self.late or self.spent / self.done
 
     def state(self, now: float) -> str:
         """State of the job: done, failed, running, stopped or waiting."""
@@ -99,6 +106,7 @@ def training_job(study: Study, recipe: str, member: Member, root: Path, plan: Pl
         spent=sum(seconds),
         signs=len(seconds),
         guess=training_seconds(study, recipe, plan, gpus_per_job(study.local_config["device"])),
+        late=fmean(seconds[len(seconds) // 2 :]) if seconds else 0.0,
     )
 
 
@@ -177,13 +185,13 @@ def remaining_seconds(jobs: dict[str, Job], now: float) -> dict[str, float]:
     rates, shares = defaultdict(list), []
     for job in jobs.values():
         if job.spent:
-            rates[job.alike].append(job.spent / job.done)
-            rates[job.kind].append(job.spent / job.done / job.work)
+            rates[job.alike].append(job.pace)
+            rates[job.kind].append(job.pace / job.work)
         if job.spent and job.guess:
-            shares.append(job.spent / job.done / (job.guess / job.steps))
+            shares.append(job.pace / (job.guess / job.steps))
     seconds = {}
     for name, job in jobs.items():
-        alike = [job.spent / job.done] if job.spent else rates[job.alike]
+        alike = [job.pace] if job.spent else rates[job.alike]
         scaled = [rate * job.work for rate in rates[job.kind]]
         guess = job.guess / job.steps * fmean(shares or [USUAL_SHARE])
         rate = fmean(alike or scaled or [guess])

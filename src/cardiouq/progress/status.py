@@ -43,7 +43,7 @@ def status(study: Study, root: Path, at_once: int, now: float) -> str:
             states[n],
             round(j.done, 1),
             j.steps,
-            j.spent / j.done if j.done else None,
+            j.pace if j.done else None,
             hours(left[n]),
         ]
         for n, j in jobs.items()
