@@ -31,7 +31,7 @@ from tabulate import tabulate
 
 from cardiouq.device.choose import choose_device, device_name, make_deterministic
 from cardiouq.device.environment import DEVICE_VARIABLE
-from cardiouq.provenance.record import code_hash, git_version, packages, repository
+from cardiouq.provenance.record import code_hash, computing_packages, git_version, repository
 from cardiouq.training.run import Run
 
 NO_GPU = """\
@@ -96,7 +96,7 @@ class Page:
 
 def made_on(device: torch.device) -> str:
     """When, on what and by which code."""
-    versions = [f"{name} {packages()[name]}" for name in ("python", "torch", "monai", "numpy")]
+    versions = [computing_packages()]
     machine = [device_name(device)]
     if device.type == "cuda":
         memory = torch.cuda.get_device_properties(device).total_memory / 2**30

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from cardiouq.provenance import describe as description
 from cardiouq.provenance import record
 from cardiouq.provenance.compare import comparison, differences
 from cardiouq.provenance.describe import describe, printed
-from cardiouq.provenance.record import note_machine, sha256
+from cardiouq.provenance.record import computing_packages, note_machine, sha256
 from cardiouq.reporting.shown import own_code, shareable_settings
 
 Provenance = dict[str, Any]
@@ -199,6 +200,31 @@ def test_run_of_older_code_is_named(
     change(code / "workflow/Snakefile", "min_version ", "min_version")
     found = differences(before, write())
     assert [line.split(":")[0] for line in found["code"]] == ["runs.polynomial, seed 0"]
+
+
+def test_run_of_another_package_is_named_and_printed(
+    write: Callable[[], Provenance], results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = write()
+    (results / RUN / "machine.json").unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(record, "version", lambda name: "0.0" if name == "torch" else version(name))
+        note_machine(results / RUN, "cpu, A processor", "float32")
+    after = write()
+    found = differences(before, after)
+    assert [part for part, lines in found.items() if lines] == ["packages"]
+    [line] = found["packages"]
+    assert line.startswith("runs.polynomial, seed 0: python ")
+    assert f"torch {version('torch')}" in line and "torch 0.0" in line
+    [printed_text] = [text for _, what, text in printed(after) if "torch 0.0" in text]
+    assert "monai" in printed_text
+
+
+def test_note_of_an_earlier_version_says_no_packages(
+    write: Callable[[], Provenance], results: Path
+) -> None:
+    change(results / RUN / "machine.json", ',\n  "packages": "' + computing_packages() + '"', "")
+    assert write()["state"]["packages"]["runs"] == {"polynomial, seed 0": "not recorded"}
 
 
 def test_run_that_moved_has_been_on_two_machines_each_once(results: Path) -> None:

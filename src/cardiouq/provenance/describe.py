@@ -38,6 +38,8 @@ MEASURED = {
     "samples.csv": ("processor_seconds",),
 }
 """Columns that no two runs have in common; a table is compared without them."""
+MADE = {"runs": "run(s)", "predictions": "prediction(s)"}
+"""What each has a record of where it was made, and how a count of them is called."""
 PRINTED = (".csv", ".png")
 """Suffixes of one form of every table and of every figure."""
 
@@ -73,7 +75,8 @@ def describe(
         },
         "config": settings,
         "data": fingerprints(results / "data", is_distorted="distortions" in settings),
-        "packages": packages(),
+        "packages": packages()
+        | {"runs": _of_each(trained, "packages"), "predictions": _of_each(noted, "packages")},
         "device": {
             "processor": processor(),
             "system": f"{platform.system()} {platform.machine()}",
@@ -185,7 +188,9 @@ def printed(provenance: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     rows += [("Code", *row) for row in _counted(code)]
     rows.append(("Config", "seed", str(state["config"].get("seed"))))
     rows += [("Data", *row) for row in flattened(state["data"])]
-    rows.append(("Packages", "", ", ".join(f"{n} {v}" for n, v in state["packages"].items())))
+    here = {name: of for name, of in state["packages"].items() if name not in MADE}
+    rows.append(("Packages", "", ", ".join(f"{name} {of}" for name, of in here.items())))
+    rows += [("Packages", *row) for row in _counted(state["packages"])]
     rows += [("Device", name, device[name]) for name in ("processor", "system")]
     rows += [("Device", *row) for row in _counted(device)]
     rows.append(("Wall time", "written", times["written"]))
@@ -213,7 +218,7 @@ def flattened(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
 
 def _counted(part: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """How many runs and predictions have the same text, and the text."""
-    for kind, one in {"runs": "run(s)", "predictions": "prediction(s)"}.items():
+    for kind, one in MADE.items():
         for text, count in pd.Series(part[kind], dtype=str).value_counts(sort=False).items():
             yield f"{count} {one}", str(text)
 
@@ -221,7 +226,11 @@ def _counted(part: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _of_each(noted: Mapping[str, Sequence[Mapping[str, str]]], *keys: str) -> dict[str, str]:
     """What is known of each machine that worked on something."""
     return {
-        name: "; ".join(dict.fromkeys(", ".join(machine[key] for key in keys) for machine in found))
+        name: "; ".join(
+            dict.fromkeys(
+                ", ".join(machine.get(key, NOT_RECORDED) for key in keys) for machine in found
+            )
+        )
         or NOT_RECORDED
         for name, found in noted.items()
     }

@@ -15,6 +15,8 @@ from cardiouq.files.run_files import MACHINE_FILE
 
 PACKAGE = "cardiouq"
 NOT_RECORDED = "not recorded"
+COMPUTING = ("python", "torch", "monai", "numpy")
+"""Packages that decide the numbers of a training or a prediction."""
 MACHINES = {
     "type": "array",
     "minItems": 1,
@@ -24,6 +26,7 @@ MACHINES = {
             "device": {"type": "string", "minLength": 1},
             "precision": {"type": "string", "pattern": r"^(float32|bfloat16)(, compiled)?\Z"},
             "code": {"type": "string", "pattern": "^[0-9a-f]{16}$"},
+            "packages": {"type": "string", "minLength": 1},  # earlier versions noted none
         },
         "required": ["device", "precision", "code"],
         "additionalProperties": False,
@@ -104,6 +107,12 @@ def packages() -> dict[str, str]:
     return found
 
 
+def computing_packages() -> str:
+    """Versions of the packages that decide numbers, as text."""
+    found = packages()
+    return ", ".join(f"{name} {found[name]}" for name in COMPUTING if name in found)
+
+
 def _dependencies() -> list[str]:
     """What the code needs, each as `name>=version`, without what extras need."""
     file = repository() / "pyproject.toml"
@@ -118,9 +127,15 @@ def _dependencies() -> list[str]:
 
 
 def note_machine(folder: Path, device: str, precision: str) -> None:
-    """Add this machine and code to those that worked on a folder; a resumed run has several."""
+    """Add this machine, code and packages to those that worked on a folder; a resumed run has
+    several."""
     noted = machines(folder)
-    here = {"device": device, "precision": precision, "code": code_hash(repository())}
+    here = {
+        "device": device,
+        "precision": precision,
+        "code": code_hash(repository()),
+        "packages": computing_packages(),
+    }
     if here not in noted:
         write_json(folder / MACHINE_FILE, [*noted, here])
 
