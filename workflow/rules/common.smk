@@ -1,5 +1,8 @@
 """Inputs, outputs of one kind, and parameters that rules of several files share."""
 
+from snakemake.settings.types import RerunTrigger
+
+from cardiouq.files.asked import is_as_asked
 from cardiouq.progress.estimates import evaluation_resources, prediction_resources
 from cardiouq.provenance.code import code_of
 from cardiouq.reporting.captions import (
@@ -40,6 +43,25 @@ def predicted(parts):
     return lambda wildcards: (
         parts if STUDY.predicts_distorted(wildcards.method) else parts[:1]
     )
+
+
+def run_if_asked_otherwise(product, asked):
+    """Input: no file; a job is run whose product is there and was asked for otherwise, as
+    Snakemake compares parameters with notes of its own, and copied results may come without.
+    """
+
+    def no_file(wildcards):
+        [file] = expand(product, method=wildcards.method)
+        try:
+            is_to_run = not is_as_asked(Path(file).parent, asked(wildcards.method))
+        except CardiouqError as error:
+            sys.exit(f"\nERROR: {error}\n")
+        if is_to_run and RerunTrigger.PARAMS in workflow.rerun_triggers:
+            # as Snakemake itself does with what is incomplete
+            workflow.dag.forcefiles.add(file)
+        return []
+
+    return no_file
 
 
 def prediction_needs(wildcards):

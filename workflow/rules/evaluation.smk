@@ -17,6 +17,10 @@ rule evaluate:
         samples=f"{RESULTS}/prediction/{{method}}/samples.csv",
         cases=predicted(CASE_TABLES),
         test_sets=predicted(TEST_SET_TABLES),
+        none=run_if_asked_otherwise(
+            f"{EVALUATION}/{{method}}/scores.csv",
+            lambda method: STUDY.asked_to_score(),
+        ),
     output:
         **{table: f"{EVALUATION}/{{method}}/{table}.csv" for table in SCORE_TABLES},
     log:

@@ -12,6 +12,9 @@ rule predict:
         split=rules.split_subjects.output.split,
         test_sets=predicted(TEST_SET_TABLES),
         plan=rules.make_plan.output.plan,
+        none=run_if_asked_otherwise(
+            f"{RESULTS}/prediction/{{method}}/samples.csv", STUDY.asked
+        ),
     output:
         predictions=directory(predictions_of([*TEST_SETS, *DISTORTED], "{method}")),
         samples=f"{RESULTS}/prediction/{{method}}/samples.csv",
