@@ -9,7 +9,12 @@ from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
 from cardiouq.errors import CardiouqError
-from cardiouq.evaluation.shift import CERTAINTIES, UNCERTAINTIES, detect_shift
+from cardiouq.evaluation.shift import (
+    CERTAINTIES,
+    UNCERTAINTIES,
+    detect_shift,
+    distances_from_others,
+)
 from cardiouq.evaluation.statistics import AGREEMENTS, VOXEL_UNCERTAINTIES
 from cardiouq.structures import FOREGROUND
 
@@ -112,6 +117,25 @@ def test_mahalanobis_distance_finds_shifted_features_and_no_others() -> None:
     assert found["A", "mahalanobis"] > 0.99
     # one that has seen the subjects that it is asked about takes them for nearer than they are
     assert found["same", "mahalanobis"] == pytest.approx(0.5, abs=0.12)
+
+
+@pytest.mark.parametrize("subjects", [3, 5, 8])
+def test_features_of_one_law_are_not_told_apart_however_few_are_in_domain(
+    monkeypatch: pytest.MonkeyPatch, subjects: int
+) -> None:
+    """Laws of fewer subjects have longer distances, so all must be of as many."""
+    channels = [f"channel_{index}" for index in range(64)]
+    monkeypatch.setattr("tests.evaluation.test_shift.CHANNELS", channels)
+    found = []
+    for seed in range(20):
+        rows = volumes("all", range(subjects + 20), 0, seed)
+        names = rows["subject"].unique()
+        centres = np.random.default_rng(seed).normal(0, 2, (len(names), len(channels)))
+        rows[channels] += np.repeat(centres, 2, axis=0)
+        is_known = rows["subject"].isin(names[:subjects]).to_numpy()
+        found.append(roc_auc_score(~is_known, distances_from_others(rows, is_known)))
+    error = np.std(found, ddof=1) / np.sqrt(len(found))
+    assert np.mean(found) == pytest.approx(0.5, abs=4 * error)
 
 
 def test_without_features_the_mahalanobis_distance_tells_nothing(

@@ -120,14 +120,21 @@ class FeatureLaw:
 def distances_from_others(rows: pd.DataFrame, in_domain: NDArray[np.bool_]) -> Floats:
     """Mahalanobis distance of each volume's features from those in domain of other subjects.
 
+    Distances from a law of more subjects are shorter. So each law leaves out one in-domain subject:
+    a subject's own volumes are measured by the law without it, those of a subject from elsewhere by
+    the law without the one that its name picks, whichever other test sets there are.
+
     It is 0 where there are no features or no such subjects.
     """
     found = np.zeros(len(rows))
     subjects = rows["subject"].to_numpy(str)
     known = np.unique(subjects[in_domain])
-    for asked in [~np.isin(subjects, known), *(subjects == subject for subject in known)]:
-        learnt = in_domain & ~asked
-        if asked.any() and learnt.any():
+    left_out = {name: known[derive(0, name) % len(known)] for name in subjects}
+    left_out |= {name: name for name in known}
+    for subject in known:
+        learnt = in_domain & (subjects != subject)
+        asked = np.array([left_out[name] == subject for name in subjects])
+        if learnt.any():
             found[asked] = FeatureLaw(rows[learnt]).distances(rows[asked])
     return found
 
