@@ -26,6 +26,17 @@ def test_a_distance_equal_to_the_tolerance_lies_within_it():
     assert found.surface_dice(2.99) == 0
 
 
+@pytest.mark.parametrize(("spacing", "steps"), [((0.4, 0.4), (0, 5)), ((1.2, 1.6), (1, 1))])
+def test_so_it_does_by_the_spacings_of_a_header(spacing: Spacing, steps: tuple[int, int]):
+    one, other = np.zeros((2, 1, 6, 6), bool)
+    one[0, 0, 0], other[(0, *steps)] = True, True
+    of_header = tuple(float(np.float32(step)) for step in spacing)
+    found = surface_distances(one, other, of_header)
+    assert found.hausdorff()[0] > 2  # as 0.4 and 1.6 are none in float32, but a hair more
+    assert found.surface_dice(2.0) == 1
+    assert found.surface_dice(1.99) == 0
+
+
 @pytest.mark.parametrize("steps", range(1, 2 * REACH + 1))
 @pytest.mark.parametrize("spacing", [(1.4, 1.4), (0.8, 2.5), (10.0, 1.4, 1.4), (1.4, 1.4, 10.0)])
 def test_voxels_on_both_sides_of_the_reach_have_their_distance(steps: int, spacing: Spacing):
