@@ -105,7 +105,7 @@ def make_case_table(datasets: Mapping[str, DataFolder]) -> pd.DataFrame:
 
 
 def _repeated(table: pd.DataFrame) -> list[str]:
-    """The problem, if there is any, of cases whose files would be one."""
+    """The problem, if there is any, of cases or subjects who would be taken for one."""
     repeated = table[table.duplicated("case")]
     if len(repeated):
         return [
@@ -127,6 +127,16 @@ def _repeated(table: pd.DataFrame) -> list[str]:
             f"set {alike['dataset'].iloc[0]} differ in capital letters, spaces or accents' "
             "encoding alone; write a subject in one way, as no one may stand on both sides of a "
             "split"
+        ]
+    # evaluation knows subjects of all test sets by their names alone
+    shared = subjects[subjects.duplicated("subject")]
+    if len(shared):
+        return [
+            f"{shared['image'].iloc[0]}: subjects {sorted(shared['subject'])[:MOST_NAMED]} of data "
+            f"set {shared['dataset'].iloc[0]} are called as subjects of another one, and would be "
+            "taken for them; rename them in one of the two (`subject` of its table, or let its "
+            "pattern take in more of a case's name). If they are the same people, make the two "
+            "data sets parts of one"
         ]
     return []
 

@@ -374,6 +374,25 @@ def test_subjects_that_are_spelt_in_two_ways_are_one_error(
     assert str(sorted(subjects[-2:])) in problem
 
 
+def test_subjects_of_two_data_sets_who_share_a_name_are_one_error(
+    tmp_path: Path, save: Save
+) -> None:
+    """Evaluation would leave one out with the other."""
+    folders = {name: tmp_path / name for name in ("ours", "theirs")}
+    for name, folder in folders.items():
+        folder.mkdir()
+        write_table(folder, save, [f"{name}_001", f"{name}_002"])
+    data = {name: DataFolder("csv", folder, labels=VALUES) for name, folder in folders.items()}
+    assert len(make_case_table(data)) == 4
+    for name, folder in folders.items():
+        table = pd.read_csv(folder / "cases.csv").assign(subject=["001", f"{name}_002"])
+        table.to_csv(folder / "cases.csv", index=False)
+    with pytest.raises(ProblemsError, match="rename them in one of the two") as caught:
+        make_case_table(data)
+    [problem] = caught.value.problems
+    assert problem.startswith(f"{folders['theirs'] / 'image0.nii.gz'}: subjects ['001'] of ")
+
+
 def test_a_table_of_files_keeps_a_column_name(tmp_path: Path, save: Save) -> None:
     [row] = make_case_table({"d": write_table(tmp_path, save, ["a"], name="mine")}).to_dict(
         "records"
