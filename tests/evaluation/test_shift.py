@@ -43,7 +43,8 @@ def detected(*parts: pd.DataFrame, in_domain: Any = ("val",), distorted: Any = N
     keys = ["method", "test_set", "case", "subject"]
     scores = rows[[*keys, *IN_SCORES, "reference_empty", "predicted_empty"]]
     voxels = rows[[*keys, *VOXEL_UNCERTAINTIES, "confidence"]]
-    activations = rows[["method", "case", "energy", "largest_logit", *CHANNELS]]
+    of_cases = rows.drop_duplicates("case")
+    activations = of_cases[["method", "case", "energy", "largest_logit", *CHANNELS]]
     tables = scores.assign(structure=FOREGROUND), voxels, activations
     found = detect_shift(*tables, in_domain, distorted or {}, BOOTSTRAP, 1)
     return found.set_index(["test_set", "by"])

@@ -29,6 +29,7 @@ from cardiouq.data.readers.scans import Case, dimensions_of, open_scan
 from cardiouq.data.split import cases_of, hold_out, read_split, read_test_sets
 from cardiouq.errors import CardiouqError
 from cardiouq.evaluation.conformal import calibration_of
+from cardiouq.evaluation.pooled import pooled
 from cardiouq.evaluation.quality_control import thresholds
 from cardiouq.files.asked import is_as_asked
 from cardiouq.files.documents import read_json
@@ -94,7 +95,7 @@ def export(study: Study, method: str, folder: Path) -> str:
     tables = {name: read_rows(evaluation / f"{name}.csv") for name in TABLES}
     training = cases_of(table, split, "train")
     in_domain = study.in_domain
-    like = {name: rows[rows["test_set"].isin(in_domain)] for name, rows in tables.items()}
+    like = {name: rows[pooled(rows, in_domain)] for name, rows in tables.items()}
     recipe = study.recipe_of(method)
     runs = _runs(NotingRun, study, method, plan)
     sampler = _sampler(study, method, plan, runs)
@@ -210,8 +211,8 @@ def _sampler(study: Study, method: str, plan: Plan, runs: Sequence[RunWeights]) 
 def _tried(data: Path, table: pd.DataFrame, in_domain: Iterable[str]) -> list[Case]:
     """Volumes that half precision is tried on, spread evenly over the in-domain test sets."""
     test_sets = read_test_sets([data / "test_sets.csv"], table)
-    found = [case for name in in_domain for case in test_sets[name]]
-    return found[:: max(1, ceil(len(found) / MOST_TRIED))]
+    found = {case.case: case for name in in_domain for case in test_sets[name]}
+    return list(found.values())[:: max(1, ceil(len(found) / MOST_TRIED))]
 
 
 def _fingerprints(runs: Iterable[RunWeights]) -> list[str]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.stats import beta
 
 from cardiouq.evaluation.bootstrap import FEWEST_SUBJECTS
+from cardiouq.evaluation.pooled import pooled
 from cardiouq.structures import ALL
 
 Floats = NDArray[np.float64]
@@ -137,12 +138,12 @@ def conformal(
         Rows of each interval that is scaled by the spread: `CASE`, nominal, estimate, truth, low
         and high.
     """
-    units = _units(scores, subjects)
+    units = _units(scores, subjects, in_domain)
     errors = (units["estimate"] - units["truth"]).abs().to_numpy()
     spreads = units["spread"].to_numpy()
     parts = []
     for by, spread in ((SPREAD, spreads), (UNSCALED, np.zeros_like(spreads))):
-        found = _calibrate_each(units, errors, spread, in_domain)
+        found = _calibrate_each(units, errors, spread)
         parts += [
             _with_ends(units, found.scales * quantile).assign(
                 held=errors / found.scales <= quantile,
@@ -168,8 +169,8 @@ def calibration_of(
     Returns:
         Rows of quantity, unit, subject (a number from 0), error and spread, without margins.
     """
-    units = _units(scores, subjects)
-    units = units[units["test_set"].isin(list(in_domain))]
+    units = _units(scores, subjects, in_domain)
+    units = units[units["in_domain"]]
     units = units[~units["quantity"].str.startswith(MARGIN)]
     return pd.DataFrame(
         {
@@ -217,8 +218,13 @@ def intervals_of_new(calibration: pd.DataFrame, units: pd.DataFrame) -> pd.DataF
     return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
 
 
-def _units(scores: pd.DataFrame, subjects: pd.DataFrame) -> pd.DataFrame:
-    """Each estimate of each quantity with its truth and its spread."""
+def _units(
+    scores: pd.DataFrame, subjects: pd.DataFrame, in_domain: Collection[str]
+) -> pd.DataFrame:
+    """Each estimate of each quantity with its truth, its spread and whether to calibrate on it."""
+    scores, subjects = (
+        table.assign(in_domain=pooled(table, in_domain)) for table in (scores, subjects)
+    )
     structure = scores["structure"]
     tables = [
         subjects.assign(
@@ -244,16 +250,14 @@ def _units(scores: pd.DataFrame, subjects: pd.DataFrame) -> pd.DataFrame:
     ]
     empty = scores["reference_empty"] | scores["predicted_empty"]
     tables[1:] = [table.assign(empty=empty) for table in tables[1:]]
-    columns = [*CASE, "estimate", "truth", "spread", "empty"]
+    columns = [*CASE, "estimate", "truth", "spread", "empty", "in_domain"]
     # there are no clinical quantities without ED and ES, or of other structures than the heart's
     return pd.concat([table[columns] for table in tables if len(table)], ignore_index=True)
 
 
-def _calibrate_each(
-    units: pd.DataFrame, errors: Floats, spreads: Floats, in_domain: Collection[str]
-) -> Calibrated:
+def _calibrate_each(units: pd.DataFrame, errors: Floats, spreads: Floats) -> Calibrated:
     """Calibrate the units of each method and quantity on their own."""
-    is_in_domain = units["test_set"].isin(list(in_domain)).to_numpy()
+    is_in_domain = units["in_domain"].to_numpy()
     subjects = units.groupby("subject").ngroup().to_numpy()
     groups = units.groupby(["test_set", "subject"]).ngroup().to_numpy()
     n = len(units)

@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestRegressor
 
+from cardiouq.evaluation.pooled import pooled
 from cardiouq.seeds import derive
 
 FEATURES = (
@@ -46,12 +47,13 @@ def foretell_dice(
     Returns:
         (rows of scores,) from 0 to 1; 1 for all that no subject is left to learn from.
     """
-    keys = [column for column in ("test_set", "case", "slice") if column in voxels]
+    # cases first: what is learnt must not hang on how the test sets are called that hold them
+    keys = [column for column in ("case", "slice", "test_set") if column in voxels]
     dice = scores.pivot(index=keys, columns="structure", values="dice")
-    rows = voxels.set_index(keys).loc[dice.index]
+    rows = voxels.set_index(keys).loc[dice.index].reset_index()
     features = rows[list(FEATURES)].to_numpy(np.float64)
     subjects = rows["subject"].to_numpy(str)
-    may_learn = rows.index.get_level_values("test_set").isin(list(learnt_from))
+    may_learn = pooled(rows, learnt_from)
     folds = _folds(subjects, np.unique(subjects[may_learn]), seed)
     found = np.ones(dice.shape)
     for fold in np.unique(folds):

@@ -15,6 +15,7 @@ from sklearn.preprocessing import StandardScaler
 
 from cardiouq.errors import CardiouqError
 from cardiouq.evaluation.bootstrap import intervals, subject_weights
+from cardiouq.evaluation.pooled import pooled
 from cardiouq.evaluation.ranking import Ranking
 from cardiouq.evaluation.statistics import AGREEMENTS, VOXEL_UNCERTAINTIES
 from cardiouq.seeds import derive
@@ -67,11 +68,11 @@ def detect_shift(
     values = _with_activations(values, activations)
     rows = []
     for method, of_method in values.groupby("method", sort=False):
-        is_in_domain = of_method["test_set"].isin(list(in_domain)).to_numpy()
+        is_in_domain = pooled(of_method, in_domain)
         distances = distances_from_others(of_method, is_in_domain)
         of_method = of_method.assign(mahalanobis=distances)
         of_test_sets = {str(name): part for name, part in of_method.groupby("test_set", sort=False)}
-        references = pd.concat([of_test_sets[name] for name in in_domain])
+        references = of_method[is_in_domain]
         for test_set, shifted in of_test_sets.items():
             reference = references
             if test_set in distorted:
