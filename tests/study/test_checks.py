@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from cardiouq.evaluation.calibration import TOP_LABEL
+from cardiouq.structures import ALL, BACKGROUND, FOREGROUND, MEAN
 from tests.study.changes import MakeStudy, Settings, problems_of, set_key
 
 
@@ -260,10 +262,12 @@ def test_limits_are_of_the_study_s_structures(make_study: MakeStudy, tiny: Setti
     assert make_study(tiny).structures == ("MYO", "LV")
 
 
-@pytest.mark.parametrize("name", ["background", "foreground", "all", "left ventricle", "1"])
+@pytest.mark.parametrize(
+    "name", [BACKGROUND, FOREGROUND, ALL, MEAN, TOP_LABEL, "metric", "left ventricle", "1"]
+)
 def test_names_that_no_structure_can_have(make_study: MakeStudy, tiny: Settings, name: str) -> None:
     tiny["structures"] = [name]
-    assert any("structures" in problem for problem in problems_of(make_study, tiny))
+    assert any(problem.startswith("structures.0") for problem in problems_of(make_study, tiny))
 
 
 def test_part_that_a_layout_has_not_is_refused(make_study: MakeStudy, tiny: Settings) -> None:
