@@ -93,7 +93,7 @@ def test_saved_probabilities_are_read_as_nnunet_s_own_segmentation(tmp_path: Pat
     theirs = np.asarray(nib.load(Path(ROOT, "predicted", kind, f"{scan}.nii.gz")).dataobj).T
     slices, rows, columns = theirs.shape
     case: Any = SimpleNamespace(
-        image=f"{scan}.nii.gz", frame=-1, slices=slices, rows=rows, columns=columns
+        case=scan, image=f"{scan}.nii.gz", frame=-1, slices=slices, rows=rows, columns=columns
     )
     sampler = method.sampler(torch.device("cpu"))
     [draw] = sampler.draws({})

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 FEATURES, PATCH, STRUCTURES = (4, 8, 16), (16, 16), ("cavity", "wall")
 """Other structures than the study's three."""
-KERNELS = ((1, 3), (3, 3), (3, 3))
+KERNELS = ((3, 3), (1, 3), (3, 3))
 """Of the encoder's stages, and of the decoder's beside them."""
 RESAMPLING = "resample_data_or_seg_to_shape"
 Kernel = tuple[int, int]

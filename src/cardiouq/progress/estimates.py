@@ -7,7 +7,6 @@ with more (`attempt`); a training goes on where its time ended, so no epoch is l
 """
 
 import contextlib
-import csv
 import math
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
@@ -16,6 +15,7 @@ from typing import Any, NamedTuple, Self
 
 from cardiouq.data.plan import Plan, make_plan
 from cardiouq.errors import CardiouqError
+from cardiouq.files.tables import parse_rows
 from cardiouq.methods.base import PretrainedMethod
 from cardiouq.structures import N_CLASSES, PHANTOM
 from cardiouq.study.study import Study
@@ -247,6 +247,6 @@ def _rows(table: Path) -> int:
 
 def _subjects(split: Path, side: str) -> int:
     """Count the subjects of a side, 0 if the table is not there yet."""
-    with contextlib.suppress(OSError), split.open(encoding="utf-8", newline="") as table:
-        return sum(row["split"] == side for row in csv.DictReader(table))
+    with contextlib.suppress(OSError):
+        return int((parse_rows(split.read_bytes(), split, {})["split"] == side).sum())
     return 0
