@@ -143,6 +143,7 @@ def apply(given: argparse.Namespace) -> int:
     from cardiouq.apply.scans import find_scans
     from cardiouq.device import gpus
     from cardiouq.device.choose import choose_device
+    from cardiouq.reporting.viewer.page import PAGE
 
     restart_with(structures_of(given.model))
     model = read_model(given.model, given.folds, given.checkpoint)
@@ -153,7 +154,7 @@ def apply(given: argparse.Namespace) -> int:
     for error in wrong:
         print(f"NOT SEGMENTED: {error}", file=sys.stderr)
     done = len(scans) - len(wrong)
-    shown = f"{VIEWER}/index.html" if done else "subjects.csv"
+    shown = f"{VIEWER}/{PAGE}" if done else "subjects.csv"
     print(f"{done} of {len(scans)} scans: {given.out / shown}")
     return int(bool(wrong))
 

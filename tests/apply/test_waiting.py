@@ -10,18 +10,13 @@ from numpy.typing import NDArray
 
 from cardiouq.cli import STOPPED, main
 from cardiouq.device import choose, gpus
+from tests.device import own_locks
 
 
 @pytest.fixture
 def one_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A machine that has GPU 0, by locks of the test's own; to wait for it ends the command."""
-
-    def interrupt(_: float) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(gpus, "LOCKS", tmp_path / "locks")
-    monkeypatch.setattr(gpus, "_listing", lambda: "")
-    monkeypatch.setattr(gpus.time, "sleep", interrupt)
+    own_locks.pretend(tmp_path / "locks", monkeypatch, KeyboardInterrupt)
     monkeypatch.setattr(choose, "check_device", lambda device: None)
     monkeypatch.setattr(torch.backends.cuda, "is_built", lambda: True)
     monkeypatch.setenv("CARDIOUQ_DEVICE", "to be put back")

@@ -23,6 +23,7 @@ from cardiouq.device.gpus import (
     visible_gpus,
 )
 from cardiouq.errors import CardiouqError
+from tests.device import own_locks
 
 TWO = """\
 GPU 0: NVIDIA A100-SXM4-40GB (UUID: GPU-5d5ba0d6-d33d-2b2c-524d-9e3d8d2b8a77)
@@ -50,13 +51,7 @@ class WouldWait(Exception):
 @pytest.fixture(autouse=True)
 def machine_without_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Locks of the test's own, whatever GPUs this machine has; waiting is an exception."""
-
-    def wait(_: float) -> None:
-        raise WouldWait
-
-    monkeypatch.setattr(gpus, "LOCKS", tmp_path / "locks")
-    monkeypatch.setattr(gpus, "_listing", lambda: "")
-    monkeypatch.setattr(gpus.time, "sleep", wait)
+    own_locks.pretend(tmp_path / "locks", monkeypatch, WouldWait)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "to be put back")
     for variable in ("CUDA_VISIBLE_DEVICES", "CARDIOUQ_GPU_SHARE", "CARDIOUQ_DEVICE"):
         monkeypatch.delenv(variable, raising=False)

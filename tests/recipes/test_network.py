@@ -17,6 +17,7 @@ from cardiouq.recipes.network import (
     build_network,
     in_fast_layout,
     last_decoder_layer,
+    mirrored,
 )
 from cardiouq.structures import N_CLASSES
 from cardiouq.training.checkpoints import load_weights
@@ -269,3 +270,8 @@ def test_weights_of_another_network_are_refused(plan: Plan) -> None:
     weights = dict(build_network(deeper(plan, 5), NO_DROPOUT).named_parameters())
     with pytest.raises(KeyError):
         load_weights(build_network(plan, NO_DROPOUT), weights)
+
+
+def test_without_axes_nothing_is_mirrored() -> None:
+    network = torch.nn.Identity()
+    assert mirrored(network, ()) is network

@@ -6,6 +6,7 @@ from cardiouq.apply.apply import FORMAT, JOBS, VIEWER, check_output, failed_name
 from cardiouq.apply.dicom import as_nifti
 from cardiouq.apply.model_folder import changing_file, digest_of, structures_of
 from cardiouq.apply.scans import find_scans
+from cardiouq.reporting.viewer.page import PAGE
 from cardiouq.device.environment import gpus_per_job, prepare_environment
 from cardiouq.errors import ProblemsError
 from cardiouq.files.documents import check_schema
@@ -88,7 +89,7 @@ rule segment:
 
 
 onsuccess:
-    print(f"{OUT}/{VIEWER}/index.html")
+    print(f"{OUT}/{VIEWER}/{PAGE}")
 
 
 onerror:

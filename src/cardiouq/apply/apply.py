@@ -25,6 +25,7 @@ from cardiouq.files.documents import read_json, write_json
 from cardiouq.files.writing import HASHES_FILE, atomic_write, read_hashes
 from cardiouq.logs import printable
 from cardiouq.provenance.record import git_version, packages, repository
+from cardiouq.reporting.viewer.page import PAGE
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +33,6 @@ FORMAT = 4
 """Version of what is written of a scan; another one has all scans segmented anew."""
 SCANS, VIEWER, JOBS = "scans", "viewer", "jobs"
 """Folders of the output; the last has the logs of Snakemake's jobs, each of a scan."""
-PAGE = "index.html"
 RESULTS_FILE = "results.json"
 MOST_SAID = 500
 """Letters of an error that the program did not foresee."""

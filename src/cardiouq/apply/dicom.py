@@ -53,6 +53,8 @@ KILLED = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 MAGIC, PREAMBLE = b"DICM", 128
 """How a DICOM file begins, after so many bytes."""
 
+NO_HASHES = shutil.ignore_patterns(HASHES_FILE)
+"""Left out where converted files are copied, as those of the copy are written anew."""
 Folders = Mapping[Path, Sequence[Path]]
 """Folder -> the files in it."""
 
@@ -161,8 +163,8 @@ def _convert_if_new(root: Path, folders: Folders, target: Path) -> None:
         if left_out == note.left_out and _sizes(again) <= _sizes(target):
             return  # jobs may be reading what is there
         with atomic_folder(target) as written:
-            _copy(target, written)
-            _copy(again, written)
+            for source in (target, again):
+                shutil.copytree(source, written, ignore=NO_HASHES, dirs_exist_ok=True)
             Note(version, state, left_out).write(written)
 
 
@@ -273,14 +275,6 @@ def _note_of(target: Path) -> Note:
     with suppress(ValueError, TypeError):
         return Note(**json.loads(text))
     return Note("", "", [])
-
-
-def _copy(source: Path, target: Path) -> None:
-    """Copy all files of a folder of converted DICOM, but their hashes, into another."""
-    for path, _ in _sizes(source):
-        if path != Path(HASHES_FILE):
-            (target / path).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source / path, target / path)
 
 
 def _sizes(folder: Path) -> set[tuple[Path, int]]:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from cardiouq.recipes.loss import DeepSupervisionLoss
     from cardiouq.recipes.network import UNet
 
+MIRRORED_AXES = (0, 1)
+"""Axes of a slice that nnU-Net's own trainer mirrors, and predicts by: rows and columns."""
 Block = Mapping[str, Any]
 """A block of a study or of a JSON schema: keys and what they hold."""
 Fitted = Mapping[str, NDArray[np.number]]

@@ -10,7 +10,7 @@ from cardiouq.data.plan import Plan
 from cardiouq.data.readers.labels import match_labels, to_project
 from cardiouq.data.readers.scans import Case, read_image
 from cardiouq.errors import CardiouqError
-from cardiouq.methods.base import Draw, Fitted, PretrainedMethod, Sample
+from cardiouq.methods.base import MIRRORED_AXES, Draw, Fitted, PretrainedMethod, Sample
 from cardiouq.methods.settings import setting
 from cardiouq.nnunet.folder import (
     FINAL,
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     from cardiouq.nnunet.model import ModelMember, TrainedModel
     from cardiouq.nnunet.predictor import SeenScan
 
-AXES = (0, 1)
-"""Axes of a slice that nnU-Net's own trainer allows to be mirrored: rows and columns. Which ones a
-checkpoint allows is not known before it is read."""
 LABELS_HELP = (
     "structure of the study -> the model's name of it, or several; unless set its names are the"
     " study's. What is no structure of the study is background"
@@ -90,9 +87,10 @@ class Method(PretrainedMethod):
     def passes(self) -> int:
         """Count a pass for each mirror image, by each checkpoint of each fold.
 
-        Mirror images are counted as nnU-Net's own trainer allows them.
+        Mirror images are counted as nnU-Net's own trainer allows them; which ones a checkpoint
+        allows is not known before it is read.
         """
-        return len(self._files()) * (2 ** len(AXES) if self.mirroring else 1)
+        return len(self._files()) * (2 ** len(MIRRORED_AXES) if self.mirroring else 1)
 
     def sampler(self, device: "torch.device", *, in_memory: bool = False) -> "ModelSampler":
         """The method with the model's networks.

@@ -13,10 +13,8 @@ from cardiouq.data.plan import Plan
 from cardiouq.data.preprocessing import centre_crop, resampled_shape
 from cardiouq.data.readers.scans import Case
 from cardiouq.device.choose import in_precision
+from cardiouq.methods.base import MIRRORED_AXES
 from cardiouq.recipes.network import TILES_AT_ONCE, mirrored
-
-MIRRORED_AXES = (0, 1)
-"""Axes of a slice that nnU-Net mirrors: rows and columns."""
 
 
 class Predictor:

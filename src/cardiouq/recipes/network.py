@@ -146,8 +146,10 @@ def mirrored(
 
     Args:
         network: from (batch, 1, rows, columns) to (batch, channels, rows, columns).
-        axes: that are mirrored, 0 rows and 1 columns; none: the network's own output.
+        axes: that are mirrored, 0 rows and 1 columns; none: it is the network itself.
     """
+    if not axes:
+        return network
     flips = [
         [axis + 2 for axis in flipped]
         for n in range(len(axes) + 1)

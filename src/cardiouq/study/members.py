@@ -6,7 +6,7 @@ from typing import Any
 
 from cardiouq.data.plan import Plan
 from cardiouq.methods import build_variant
-from cardiouq.methods.base import BaseVariant, Member, PretrainedMethod
+from cardiouq.methods.base import MIRRORED_AXES, BaseVariant, Member, PretrainedMethod
 from cardiouq.recipes.schedule import Schedule
 from cardiouq.study.settings import Settings
 
@@ -67,7 +67,7 @@ class Members(Settings):
         method = self.methods[name]
         if isinstance(method, PretrainedMethod):
             return method.passes()
-        images = 4 if self["prediction"]["mirroring"] else 1
+        images = 2 ** len(MIRRORED_AXES) if self["prediction"]["mirroring"] else 1
         return images * method.network_passes(self.schedule_of(name))
 
     def pretrained(self) -> dict[str, PretrainedMethod]:

@@ -21,6 +21,7 @@ from cardiouq.reporting.templates import render
 from cardiouq.reporting.viewer.drawing import MOST_BITS, css_colours
 from cardiouq.reporting.viewer.pictures import ViewedScan, pictures_of
 
+PAGE = "index.html"
 TEMPLATE = Path(__file__).with_name("viewer.html")
 
 
@@ -79,7 +80,7 @@ def write_viewer(
             "criteria": [asdict(criterion) for criterion in criteria],
             "cases": entries,
         }
-        (written / "index.html").write_text(_html(page, title, caption, missing), encoding="utf-8")
+        (written / PAGE).write_text(_html(page, title, caption, missing), encoding="utf-8")
 
 
 def _entry(
