@@ -34,8 +34,8 @@ def parts(folders: Mapping[str, Path]) -> list[Part]:
             Part(
                 f"Training, whole iterations, {size}",
                 [
-                    ours("ours, compiled", "training:iteration", COMPILED),
                     ours("ours", "training:iteration"),
+                    ours("ours, compiled", "training:iteration", COMPILED),
                     ours("nnU-Net as it comes", "nnunet:iteration", {}),
                     ours("nnU-Net, allocator as ours", "nnunet:iteration", ALLOCATOR),
                 ],

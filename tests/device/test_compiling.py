@@ -12,7 +12,7 @@ from cardiouq.device import choose
 from cardiouq.device.choose import STEPS_TO_COMPILE, pays_to_compile
 from cardiouq.device.environment import COMPILE_VARIABLE
 
-GPU = torch.device("cuda")
+CPU, GPU = torch.device("cpu"), torch.device("cuda")
 
 
 @pytest.fixture
@@ -33,11 +33,12 @@ def test_a_gpu_compiles_long_trainings(able: Path) -> None:
     assert not pays_to_compile(STEPS_TO_COMPILE - 1, GPU)
 
 
-def test_dropout_is_compiled_on_a_gpu_alone(able: Path) -> None:
-    cpu = torch.device("cpu")
-    assert pays_to_compile(STEPS_TO_COMPILE, GPU, has_dropout=True)
-    assert not pays_to_compile(STEPS_TO_COMPILE, cpu, has_dropout=True)
-    assert pays_to_compile(STEPS_TO_COMPILE, cpu)
+def test_a_cpu_compiles_none_unless_it_is_told_to(
+    able: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not pays_to_compile(STEPS_TO_COMPILE, CPU)
+    monkeypatch.setenv(COMPILE_VARIABLE, "always")
+    assert pays_to_compile(1, CPU)
 
 
 @pytest.mark.parametrize(

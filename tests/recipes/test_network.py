@@ -14,6 +14,7 @@ from cardiouq.data.plan import Plan
 from cardiouq.recipes.network import (
     DROPOUT_PLACES,
     Dropout,
+    InstanceNorm,
     build_network,
     in_fast_layout,
     last_decoder_layer,
@@ -74,20 +75,42 @@ def test_features_and_strides_are_the_plan_s(plan: Plan) -> None:
     assert all(c.bias is None for c in convolutions)  # the norm that follows has one
 
 
-def test_every_normalisation_is_instance_norm_without_running_statistics(plan: Plan) -> None:
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_every_normalisation_is_instance_norm_without_running_statistics(
+    plan: Plan, dtype: torch.dtype, layout: torch.memory_format
+) -> None:
     network = build_network(plan, NO_DROPOUT)
     norms = [m for m in network.modules() if "Norm" in type(m).__name__]
-    assert {type(norm) for norm in norms} == {nn.GroupNorm}
+    assert {type(norm) for norm in norms} == {InstanceNorm}
     assert not list(network.buffers())
     for norm in norms:
-        images = torch.randn(2, norm.num_channels, 8, 8) * 3 + 1
         with torch.no_grad():
             norm.weight.uniform_()
             norm.bias.uniform_()
+        images = (torch.randn(2, norm.num_channels, 8, 8) * 3 + 1).to(dtype, memory_format=layout)
+        ours, theirs = images.clone().requires_grad_(), images.float().requires_grad_()
+        found = norm(ours)
         expected = nn.functional.instance_norm(
-            images, weight=norm.weight, bias=norm.bias, eps=norm.eps
+            theirs, weight=norm.weight, bias=norm.bias, eps=norm.eps
         )
-        torch.testing.assert_close(norm(images), expected)
+        assert found.dtype == dtype
+        assert found.stride() == images.stride()
+        along = torch.randn(expected.shape).to(dtype, memory_format=layout)
+        of_ours = torch.autograd.grad(found, (ours, norm.weight, norm.bias), along)
+        of_theirs = torch.autograd.grad(expected, (theirs, norm.weight, norm.bias), along.float())
+        tolerance = {"rtol": 0.02, "atol": 0.02} if dtype == torch.bfloat16 else {}
+        for value, true in zip((found, *of_ours), (expected, *of_theirs), strict=True):
+            torch.testing.assert_close(value.float(), true, **tolerance)
+
+
+def test_compiled_code_and_gpus_take_group_norm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same function, which they do fast."""
+    norm, images = InstanceNorm(4, 4), torch.randn(2, 4, 8, 8)
+    on_cpu = norm(images)
+    monkeypatch.setattr(nn.functional, "batch_norm", None)
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    torch.testing.assert_close(norm(images), on_cpu)
 
 
 ENCODER = ("input_block", "downsamples.0", "downsamples.1", "bottleneck")
@@ -167,7 +190,9 @@ def test_stages_one_by_one_give_the_output_of_the_whole_bit_for_bit(
 ) -> None:
     network: Any = build_network(plan, NO_DROPOUT).eval()
     if is_channels_last:
-        network = in_fast_layout(network, torch.device("cpu"), is_compiled=True)
+        network = in_fast_layout(network, torch.device("cpu"))
+        weights = network.bottleneck.conv2.conv.weight
+        assert weights.is_contiguous(memory_format=torch.channels_last)
     with torch.inference_mode():
         encoded = network.encode(images)
         decoded = network.decode(encoded)

@@ -112,14 +112,13 @@ def test_run_interrupted_anywhere_ends_with_the_same_bits(
     [{"name": "adamw"}, {"name": "sgd", "momentum": 0.99}],
     ids=lambda each: each["name"],
 )
-def test_interrupted_run_with_weights_in_another_layout_ends_with_the_same_bits(
+def test_interrupted_run_in_full_precision_ends_with_the_same_bits(
     make_run: MakeRun,
     recipe: dict[str, Any],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     optimiser: dict[str, Any],
 ) -> None:
-    """Channels-last, as on processors without bf16 and where trainings are compiled."""
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
     run = make_run(recipe=recipe | {"optimiser": optimiser | {"weight_decay": 0.01}})
     train(run, tmp_path / "undisturbed", CPU)

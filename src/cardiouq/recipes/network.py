@@ -8,6 +8,7 @@ import torch
 from monai.networks.blocks.dynunet_block import UnetUpBlock
 from monai.networks.nets import DynUNet
 from torch import Tensor, nn
+from torch.nn import functional
 
 from cardiouq.data.plan import Plan
 from cardiouq.device.choose import has_bf16
@@ -102,9 +103,6 @@ class UNet(DynUNet):  # type: ignore[misc]
 def build_network(plan: Plan, dropout: Mapping[str, Any], *, n_classes: int = N_CLASSES) -> UNet:
     """Plain convolutional U-Net with instance norm, leaky ReLU and deep supervision.
 
-    Instance norm is written as group norm with one channel a group, the same function, because only
-    that is fast in the channels-last layout, in which convolutions on a CPU take half the time.
-
     Dropout, where a recipe asks for it, follows each convolution of the chosen part, and drops
     single elements or, as nnU-Net v1 is written, whole channels.
     """
@@ -135,7 +133,7 @@ def build_network(plan: Plan, dropout: Mapping[str, Any], *, n_classes: int = N_
                 setattr(module, child, kind(layer.p if in_place else 0.0))
             if isinstance(layer, nn.InstanceNorm2d):
                 channels = layer.num_features
-                setattr(module, child, nn.GroupNorm(channels, channels, eps=layer.eps))
+                setattr(module, child, InstanceNorm(channels, channels, eps=layer.eps))
     return network
 
 
@@ -170,6 +168,24 @@ def is_bottleneck(module: nn.Module) -> bool:
     return getattr(module, "is_bottleneck", False)
 
 
+class InstanceNorm(nn.GroupNorm):
+    """Instance norm, as group norm with one channel a group, which compiled code and GPUs do fast.
+
+    In the channels-last layout of a CPU's convolutions PyTorch is slow at both norms, and at batch
+    norm it is not: there it is that of each image alone, the same function.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalise each channel (rows, columns) of each image."""
+        if input.device.type != "cpu" or torch.compiler.is_compiling():
+            return super().forward(input)
+        images = [
+            functional.batch_norm(image, None, None, self.weight, self.bias, True, eps=self.eps)
+            for image in torch.split(input, 1)
+        ]
+        return torch.cat(images)
+
+
 class Dropout(nn.Dropout):
     """Dropout whose masks take a CPU half the time (`benchmarks/dropout.py`).
 
@@ -195,10 +211,10 @@ def in_fast_layout(
 ) -> nn.Module:
     """The network on a device, in the layout in which it is fast there.
 
-    For convolutions that is channels-last. In bf16 the norm is slow in it, unless it is compiled
-    into one with what surrounds it.
+    For convolutions that is channels-last. A GPU's norm is slow in it in bf16, unless it is
+    compiled into one with what surrounds it.
     """
-    if is_compiled or not has_bf16(device):
+    if device.type == "cpu" or is_compiled or not has_bf16(device):
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network.to(device)
 

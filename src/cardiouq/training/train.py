@@ -117,8 +117,7 @@ def set_up(run: Run, device: torch.device) -> Setup:
     torch.manual_seed(run.seed_for("weights"))
     variant = build_variant(recipe.get("variant"))
     plain = build_network(run.plan, recipe["dropout"])
-    in_bf16, has_dropout = has_bf16(device), recipe["dropout"]["p"] > 0
-    is_compiled = pays_to_compile(run.steps, device, has_dropout=has_dropout)
+    in_bf16, is_compiled = has_bf16(device), pays_to_compile(run.steps, device)
     network = in_fast_layout(variant.network(plain), device, is_compiled=is_compiled)
     if buffers := [name for name, _ in network.named_buffers()]:
         raise CardiouqError(
