@@ -168,6 +168,11 @@ def is_bottleneck(module: nn.Module) -> bool:
     return getattr(module, "is_bottleneck", False)
 
 
+def is_eager_on_cpu(tensor: Tensor) -> bool:
+    """Whether what is computed with a tensor runs on a CPU, and is not being compiled."""
+    return tensor.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
 class InstanceNorm(nn.GroupNorm):
     """Instance norm, as group norm with one channel a group, which compiled code and GPUs do fast.
 
@@ -177,7 +182,7 @@ class InstanceNorm(nn.GroupNorm):
 
     def forward(self, input: Tensor) -> Tensor:
         """Normalise each channel (rows, columns) of each image."""
-        if input.device.type != "cpu" or torch.compiler.is_compiling():
+        if not is_eager_on_cpu(input):
             return super().forward(input)
         images = [
             functional.batch_norm(image, None, None, self.weight, self.bias, True, eps=self.eps)
@@ -195,8 +200,7 @@ class Dropout(nn.Dropout):
 
     def forward(self, input: Tensor) -> Tensor:
         """Drop elements and scale the others, as `torch.nn.Dropout` does."""
-        is_own = input.device.type == "cpu" and not torch.compiler.is_compiling()
-        if not (self.training and self.p and is_own):
+        if not (self.training and self.p and is_eager_on_cpu(input)):
             return super().forward(input)
         dropped = round(self.p * BITS)
         words = torch.empty(-(-input.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
